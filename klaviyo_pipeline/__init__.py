@@ -1,0 +1,1 @@
+"""Klaviyo into DuckDB as Dagster assets."""
