@@ -1,0 +1,329 @@
+"""One request, done well: authentication, revision, timeouts, rate limit, retries, and errors to act on."""
+
+from __future__ import annotations
+
+import email.utils
+import hashlib
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, NoReturn, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+from klaviyo_pipeline.klaviyo.errors import (
+    AuthenticationError,
+    CancelledError,
+    ConfigurationError,
+    CursorRefusedError,
+    KlaviyoError,
+    NotFoundError,
+    RateLimitedError,
+    RequestRefusedError,
+    RevisionError,
+    ScopeError,
+    UnavailableError,
+    UnreadablePageError,
+)
+from klaviyo_pipeline.klaviyo.http import Answered, Http, TransportError
+from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit, limits_of_account
+from klaviyo_pipeline.klaviyo.revisions import check_revision
+from klaviyo_pipeline.klaviyo.settings import KLAVIYO_URL, ClientSettings
+from klaviyo_pipeline.klaviyo.sources import Tier
+
+T = TypeVar("T")
+
+RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+
+
+@dataclass(frozen=True)
+class Request:
+    """One GET, or a POST if it has a ``body``.
+
+    ``target`` is a path with its query, as Klaviyo's ``links`` give it. ``endpoint`` and ``tier`` say which rate
+    limit it counts against; ``scopes`` and ``subject`` are for the error message.
+    """
+
+    target: str
+    endpoint: str
+    tier: Tier
+    subject: str
+    scopes: tuple[str, ...] = ()
+    body: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """What a request came to: the value read from its body, and the revision that answered."""
+
+    value: T
+    revision: str
+    retries: int
+    body_bytes: int
+
+
+@dataclass
+class Traffic:
+    """Counts over all requests of a client. Thread-safe."""
+
+    requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+    body_bytes: int = 0
+    retry_wait_s: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(
+        self,
+        *,
+        requests: int = 0,
+        retries: int = 0,
+        throttled: int = 0,
+        body_bytes: int = 0,
+        retry_wait_s: float = 0.0,
+    ) -> None:
+        """Count."""
+        with self._lock:
+            self.requests += requests
+            self.retries += retries
+            self.throttled += throttled
+            self.body_bytes += body_bytes
+            self.retry_wait_s += retry_wait_s
+
+
+class KlaviyoClient:
+    """Sends requests to one Klaviyo account. Safe to share between threads.
+
+    Args:
+        api_key: A private API key. It is kept out of every message, repr and file.
+        settings: Retries, timeouts and the share of the rate limit.
+        revision: The API revision to send; blank means ours.
+        base_url: Klaviyo's address, or another one that speaks the same API.
+
+    Raises:
+        ConfigurationError: for a missing or malformed key, revision or address.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        settings: ClientSettings | None = None,
+        *,
+        revision: str | None = None,
+        base_url: str = KLAVIYO_URL,
+    ) -> None:
+        key = api_key.strip()
+        if not key:
+            raise ConfigurationError(
+                "No Klaviyo API key: set the environment variable KLAVIYO_API_KEY to a private API key "
+                "(Klaviyo: Settings, API keys)."
+            )
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise ConfigurationError(
+                "The Klaviyo API key holds characters that no key has; copy it again from Klaviyo."
+            )
+        parts = urlsplit(base_url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.username:
+            raise ConfigurationError(
+                f"base_url must be an address like {KLAVIYO_URL}, with http or https and without credentials."
+            )
+        self.settings = settings or ClientSettings()
+        self.revision = check_revision(revision)
+        self.base_url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+        self.traffic = Traffic()
+        self._key = key
+        self._http = Http(self.base_url, key, self.revision, self.settings)
+        self._limits = limits_of_account(self.account, self.settings.rate_limit_share)
+
+    def __repr__(self) -> str:
+        return f"KlaviyoClient(base_url={self.base_url!r}, revision={self.revision!r})"
+
+    @property
+    def account(self) -> str:
+        """A name for the account at this address that tells nothing of the key."""
+        return hashlib.sha256(f"{self.base_url}\0{self._key}".encode()).hexdigest()[:16]
+
+    def limit(self, request: Request) -> EndpointLimit:
+        """The rate limit that a request counts against."""
+        return self._limits.of(request.endpoint, request.tier)
+
+    def fetch(
+        self,
+        request: Request,
+        read: Callable[[bytes, str], T],
+        cancelled: threading.Event | None = None,
+    ) -> Answer[T]:
+        """Send a request until it is answered by a page that ``read`` understands.
+
+        ``read`` gets the body and the revision that answered; it raises UnreadablePageError for a body that is
+        not what it should be, which is retried like any passing fault.
+
+        Raises:
+            KlaviyoError: a leaf that says what to do, when retrying does not help or the retries are used up.
+            CancelledError: when ``cancelled`` is set meanwhile.
+        """
+        limit = self.limit(request)
+        stop = cancelled or threading.Event()
+
+        def sleep(seconds: float) -> None:
+            if stop.wait(seconds):
+                raise CancelledError(f"{request.subject} was cancelled.")
+
+        for attempt in range(self.settings.retry_limit + 1):
+            limit.acquire(sleep)
+            if stop.is_set():
+                raise CancelledError(f"{request.subject} was cancelled.")
+            self.traffic.add(requests=1)
+            problem, retry_after_s, throttled = "", None, False
+            try:
+                answered = self._http.send(request.target, request.body)
+                self.traffic.add(body_bytes=len(answered.body))
+                if answered.status == 200:
+                    limit.observe(answered.headers)
+                    revision = answered.headers.get("X-Klaviyo-API-Revision") or self.revision
+                    return Answer(read(answered.body, revision), revision, attempt, len(answered.body))
+                throttled = answered.status == 429
+                if not (answered.status in RETRIED_STATUSES or _is_gateway_page(answered)):
+                    self._refuse(request, answered)
+                problem = f"HTTP {answered.status}"
+                retry_after_s = _retry_after(answered.headers)
+            except TransportError as error:
+                problem = str(error)
+            except UnreadablePageError as error:
+                problem = f"an unreadable answer ({error})"
+            if throttled:
+                self.traffic.add(throttled=1)
+                limit.throttled(retry_after_s or 1.0)
+            wait_s = self._wait_before(attempt, retry_after_s)
+            if attempt == self.settings.retry_limit:
+                self._give_up(request, problem, throttled)
+            if retry_after_s is not None and retry_after_s > self.settings.max_retry_wait_s:
+                raise RateLimitedError(
+                    f"{request.subject}: Klaviyo asks to wait {retry_after_s:.0f} s, more than max_retry_wait_s "
+                    f"({self.settings.max_retry_wait_s:g} s). Run it again later, or raise that setting."
+                )
+            self.traffic.add(retries=1, retry_wait_s=wait_s)
+            sleep(wait_s)
+        raise AssertionError("the loop above returns or raises")
+
+    def get_json(self, request: Request) -> dict[str, Any]:
+        """A small document, decoded whole."""
+        return self.fetch(request, lambda body, _revision: _document(body)).value
+
+    def _wait_before(self, attempt: int, retry_after_s: float | None) -> float:
+        ceiling = min(self.settings.max_retry_wait_s, self.settings.initial_retry_wait_s * 2.0**attempt)
+        jittered = ceiling * random.uniform(0.75, 1.0)  # noqa: S311 - jitter, not a secret
+        return max(retry_after_s or 0.0, jittered if retry_after_s is None else 0.0)
+
+    def _give_up(self, request: Request, problem: str, throttled: bool) -> NoReturn:
+        attempts = self.settings.retry_limit + 1
+        if throttled:
+            raise RateLimitedError(
+                f"{request.subject}: Klaviyo answered 429 (too many requests) {attempts} times. Other "
+                "integrations use up the account's limit: lower rate_limit_share or run it later."
+            )
+        raise UnavailableError(
+            f"{request.subject}: no usable answer from {self.base_url} after {attempts} attempts; the last "
+            f"problem was {self._redact(problem)}. Page: {_shorten(request.target)}"
+        )
+
+    def _refuse(self, request: Request, answered: Answered) -> NoReturn:
+        """Turn a final answer into the error that says what to do."""
+        detail, source = _first_error(answered.body)
+        detail = self._redact(detail)
+        subject, status = request.subject, answered.status
+        if status == 401:
+            raise AuthenticationError(
+                f"{subject}: Klaviyo does not accept the API key (401: {detail}). Check KLAVIYO_API_KEY."
+            )
+        if status == 403:
+            needed = " and ".join(request.scopes) or "this endpoint's scope"
+            raise ScopeError(
+                f"{subject}: the API key may not read this (403: {detail}). It needs {needed}: make a private "
+                "key with that scope in Klaviyo, Settings, API keys."
+            )
+        if status == 404:
+            raise NotFoundError(f"{subject}: {detail or 'not found'} (404)")
+        if status == 410 or (status == 400 and "revision" in detail.lower()):
+            raise RevisionError(
+                f"{subject}: Klaviyo does not serve revision {self.revision} ({status}: {detail}). Set another "
+                "revision, or leave it blank for the default."
+            )
+        if status == 400 and "cursor" in detail.lower():
+            raise CursorRefusedError(f"{subject}: {detail} (400)", parameter="page_cursor")
+        raise RequestRefusedError(
+            f"{subject}: Klaviyo refused the request ({status}: {detail}). Page: {_shorten(request.target)}",
+            status=status,
+            parameter=source,
+        )
+
+    def _redact(self, text: str) -> str:
+        return text.replace(self._key, "[api key]")
+
+
+def target(path: str, parameters: Mapping[str, str | None]) -> str:
+    """A path with a percent-encoded query; parameters that are None are left out."""
+    given = [(name, value) for name, value in parameters.items() if value is not None]
+    return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
+
+
+def target_of_link(link: str) -> str:
+    """Path and query of one of Klaviyo's links, to the letter.
+
+    Only these are taken from a link: requests always go to the configured address, so that a key is never sent
+    anywhere else.
+    """
+    _scheme, found, rest = link.partition("://")
+    if not found:
+        return link
+    slash = rest.find("/")
+    return rest[slash:] if slash >= 0 else "/"
+
+
+def _is_gateway_page(answered: Answered) -> bool:
+    """Whether a refusal comes from a gateway before Klaviyo (an HTML page), not from Klaviyo itself."""
+    return answered.status in {400, 401, 403, 404} and not answered.body.lstrip().startswith(b"{")
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise UnreadablePageError(f"no valid JSON: {type(error).__name__}") from None
+    if not isinstance(document, dict) or "data" not in document:
+        raise UnreadablePageError("no JSON:API document")
+    return document
+
+
+def _first_error(body: bytes) -> tuple[str, str | None]:
+    """An error document's first detail, and the parameter or pointer it is about."""
+    try:
+        error = json.loads(body)["errors"][0]
+        source = error.get("source") or {}
+        return str(error.get("detail") or error.get("title") or ""), source.get("parameter") or source.get("pointer")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return "", None
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """``Retry-After`` in seconds; it may be a number, whole or not, or an HTTP date."""
+    text = headers.get("Retry-After")
+    if text is None:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
+
+
+def _shorten(text: str, length: int = 300) -> str:
+    return text if len(text) <= length else text[:length] + "…"
+
+
+__all__ = ["Answer", "KlaviyoClient", "KlaviyoError", "Request", "Traffic", "target", "target_of_link"]

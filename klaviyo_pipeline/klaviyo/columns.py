@@ -1,0 +1,56 @@
+"""How a data source declares its columns: name, type, where the value stands in Klaviyo's answer, meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+T = TypeVar("T")
+
+Since = tuple[tuple[str, T], ...]
+"""A value that changed over Klaviyo's revisions: pairs of (first revision with it, value), oldest first."""
+
+
+def since(history: Since[T], revision: str) -> T:
+    """The value in force for a revision."""
+    value = history[0][1]
+    for first, candidate in history:
+        if first <= revision:
+            value = candidate
+    return value
+
+
+class ColumnType(StrEnum):
+    """The types that columns have, by the names that a preview shows."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    FLOAT = "float"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a data source's table.
+
+    ``path`` leads to the value inside a JSON:API resource, for example ``("attributes", "email")``; None marks a
+    column that is set from outside the resource (a list's id for its members). ``via`` names a relationship:
+    the value then stands in the first resource of ``included`` that this relationship points at (in all of them,
+    as a JSON array, if ``every``). ``option`` names the option of the data source that a column depends on.
+    """
+
+    name: str
+    type: ColumnType
+    path: tuple[str, ...] | None
+    description: str
+    moved: Since[tuple[str, ...] | None] = ()
+    via: str | None = None
+    every: bool = False
+    option: str | None = None
+
+    def path_in(self, revision: str) -> tuple[str, ...] | None:
+        """Where the value stands in answers of this revision; None where it is not in them."""
+        return since((("", self.path), *self.moved), revision)

@@ -1,0 +1,65 @@
+"""What can go wrong when talking to Klaviyo, in words that a person can act on.
+
+One base class, and a leaf for each thing a person would do differently. No message ever holds an API key:
+keys travel in a header that nothing here reads.
+"""
+
+from __future__ import annotations
+
+
+class KlaviyoError(Exception):
+    """Base of everything this room raises."""
+
+
+class ConfigurationError(KlaviyoError):
+    """A setting, option or window is wrong; nothing was requested."""
+
+
+class AuthenticationError(KlaviyoError):
+    """Klaviyo does not know the API key (HTTP 401)."""
+
+
+class ScopeError(KlaviyoError):
+    """The API key may not read this (HTTP 403)."""
+
+
+class RequestRefusedError(KlaviyoError):
+    """Klaviyo refused the request itself (HTTP 400 and other 4xx)."""
+
+    def __init__(self, message: str, *, status: int = 400, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.parameter = parameter
+        """The query parameter that Klaviyo points at, for example ``page_size`` or ``filter``."""
+
+
+class CursorRefusedError(RequestRefusedError):
+    """A page cursor is no longer taken; the slice has to start over from its last row."""
+
+
+class NotFoundError(KlaviyoError):
+    """The thing asked for does not exist (HTTP 404)."""
+
+
+class RevisionError(KlaviyoError):
+    """Klaviyo does not serve this API revision (HTTP 410, or 400 about the revision)."""
+
+
+class UnavailableError(KlaviyoError):
+    """Klaviyo could not be reached, or kept failing, until the retries were used up."""
+
+
+class RateLimitedError(UnavailableError):
+    """Klaviyo kept answering 429 until the retries were used up, or asks for a longer wait than allowed."""
+
+
+class UnreadablePageError(KlaviyoError):
+    """A page arrived that is not the JSON:API document it should be; retried like a failed request."""
+
+
+class CancelledError(KlaviyoError):
+    """Another part of the same extract failed, so this request was not sent."""
+
+
+class StagingError(KlaviyoError):
+    """Staged files could not be written or read: a full disk, a read-only folder, a foreign file."""

@@ -1,0 +1,120 @@
+"""The msgspec structs behind a PageDecoder, made from the columns' paths.
+
+Values that become typed columns are decoded as whatever they are (a value of the wrong type must not fail the
+page); JSON columns stay raw text. ``attributes`` refuses unknown fields, so that a field that Klaviyo added is
+noticed; once noticed it is part of the struct, and later pages decode in one pass again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from klaviyo_pipeline.klaviyo.columns import ColumnType
+
+Path = tuple[str, ...]
+
+
+class _Links(msgspec.Struct, gc=False):
+    next: str | None = None
+
+
+class _LooseItem(msgspec.Struct, gc=False):
+    attributes: dict[str, msgspec.Raw] | None = None
+
+
+class _LoosePage(msgspec.Struct, gc=False):
+    data: list[_LooseItem] | _LooseItem | None
+
+
+_LOOSE_DECODER = msgspec.json.Decoder(_LoosePage)
+
+
+@dataclass(frozen=True)
+class Structs:
+    """A decoder for pages, and the names that attributes and relationships have in what it makes."""
+
+    decoder: msgspec.json.Decoder[Any]
+    attributes: Mapping[str, str]
+    relationships: Mapping[str, str]
+    extra: tuple[str, ...]
+    """Attributes that no column is made from."""
+
+    def attribute(self, items: list[Any], name: str) -> list[Any]:
+        """An attribute's value in each row, None where it is missing."""
+        return _read(items, "attributes", self.attributes[name])
+
+    def linkage(self, items: list[Any], relationship: str) -> list[Any]:
+        """A relationship's resource linkage (``data``) in each row, None where it is missing."""
+        return [
+            None if found is None else found.data
+            for found in _read(items, "relationships", self.relationships[relationship])
+        ]
+
+
+def build(paths: Iterable[tuple[Path, ColumnType]], via: Iterable[str], extra: tuple[str, ...] = ()) -> Structs:
+    """Make the structs for columns at these paths, relationships to follow, and extra attributes met so far."""
+    attributes: dict[str, Any] = dict.fromkeys(extra, msgspec.Raw)
+    relationships: dict[str, None] = dict.fromkeys(via)
+    for path, kind in paths:
+        if path[0] == "attributes":
+            attributes[path[1]] = msgspec.Raw if kind is ColumnType.JSON and len(path) == 2 else Any
+        elif path[0] == "relationships":
+            relationships[path[1]] = None
+    attribute_fields = {name: f"a{i}" for i, name in enumerate(attributes)}
+    relationship_fields = {name: f"r{i}" for i, name in enumerate(relationships)}
+    attributes_struct = msgspec.defstruct(
+        "Attributes",
+        [
+            (attribute_fields[name], kind, msgspec.field(default=None, name=name))
+            for name, kind in attributes.items()
+        ],
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    relationship_struct = msgspec.defstruct("Relationship", [("data", Any, None)], gc=False)
+    relationships_struct = msgspec.defstruct(
+        "Relationships",
+        [
+            (name, relationship_struct | None, msgspec.field(default=None, name=original))
+            for original, name in relationship_fields.items()
+        ],
+        gc=False,
+    )
+    item = msgspec.defstruct(
+        "Item",
+        [
+            ("id", Any, None),
+            ("attributes", attributes_struct | None, None),
+            ("relationships", relationships_struct | None, None),
+        ],
+        gc=False,
+    )
+    page = msgspec.defstruct(
+        "Page",
+        [
+            ("data", list[item] | item | None),  # type: ignore[valid-type]
+            ("links", _Links | None, None),
+            ("included", msgspec.Raw, msgspec.Raw(b"null")),
+        ],
+        gc=False,
+    )
+    return Structs(msgspec.json.Decoder(page), attribute_fields, relationship_fields, extra)
+
+
+def attribute_names(body: bytes) -> set[str]:
+    """All names below ``attributes`` in a page."""
+    data = _LOOSE_DECODER.decode(body).data
+    items = data if isinstance(data, list) else [data]
+    return {name for item in items if item is not None for name in item.attributes or ()}
+
+
+def _read(items: list[Any], parent: str, field: str) -> list[Any]:
+    try:
+        return list(map(attrgetter(f"{parent}.{field}"), items))
+    except AttributeError:  # a row without the parent object
+        return [getattr(getattr(item, parent), field, None) for item in items]

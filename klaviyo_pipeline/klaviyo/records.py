@@ -1,0 +1,264 @@
+"""A page's bytes to an Arrow batch, by the catalogue's columns.
+
+The usual page is decoded in one pass by msgspec into structs made from the columns' paths; free-form objects are
+not parsed at all but kept as the text that Klaviyo sent. Two things need more care, and neither may lose a value
+or fail a load: attributes that the catalogue does not know (Klaviyo adds fields without notice) are learned and
+kept in ``_extra``; a value that does not fit its column's type becomes null there, and its original goes to
+``_extra`` too. Both are counted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from klaviyo_pipeline.klaviyo import page_structs
+from klaviyo_pipeline.klaviyo.client import target_of_link
+from klaviyo_pipeline.klaviyo.columns import Column, ColumnType
+from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
+from klaviyo_pipeline.klaviyo.page_structs import Path, Structs
+from klaviyo_pipeline.klaviyo.values import ARROW_TYPES, convert
+
+EXTRA = "_extra"
+
+
+def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
+    """The Arrow schema of a batch: the columns, and ``_extra`` as JSON text."""
+    fields = [pa.field(column.name, ARROW_TYPES[column.type]) for column in columns]
+    return pa.schema([*fields, pa.field(EXTRA, pa.string())])
+
+
+@dataclass(frozen=True)
+class Page:
+    """One decoded page.
+
+    ``first_time`` and ``last_time`` are the times of its first and last row by the window's field; ``in_order``
+    says whether the times on the page never go down.
+    """
+
+    batch: pa.RecordBatch
+    next_target: str | None
+    first_time: datetime | None
+    last_time: datetime | None
+    in_order: bool
+    unknown: Counter[str]
+    misfits: Counter[str]
+
+    @property
+    def rows(self) -> int:
+        """How many rows the page has."""
+        return int(self.batch.num_rows)
+
+
+class _Extras:
+    """What goes to ``_extra``: by row, values' JSON texts by path."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, dict[str, Any]] = {}
+        self.unknown: Counter[str] = Counter()
+        self.misfits: Counter[str] = Counter()
+
+    def keep(self, row: int, path: Path, text: bytes, counter: Counter[str]) -> None:
+        counter[".".join(path)] += 1
+        node = self._rows.setdefault(row, {})
+        for step in path[:-1]:
+            node = node.setdefault(step, {})
+        node[path[-1]] = msgspec.Raw(text)
+
+    def column(self, rows: int) -> pa.Array:
+        if not self._rows:
+            return pa.nulls(rows, pa.string())
+        texts = {row: msgspec.json.encode(tree).decode() for row, tree in self._rows.items()}
+        return pa.array([texts.get(row) for row in range(rows)], pa.string())
+
+
+class PageDecoder:
+    """Decodes the pages of one data source in the shape of one revision. Safe to share between threads.
+
+    Args:
+        columns: The columns to make.
+        revision: The revision that answered.
+        time_column: The column of the window's time, for ``first_time`` and ``last_time``.
+    """
+
+    def __init__(self, columns: Sequence[Column], revision: str, time_column: str | None = None) -> None:
+        self._columns = [(column, column.path_in(revision)) for column in columns]
+        self._time_column = time_column
+        self._schema = arrow_schema(columns)
+        self._own = [(path, column.type) for column, path in self._columns if path and not column.via]
+        self._via = sorted({column.via for column in columns if column.via})
+        self._nested: dict[str, set[str]] = {}
+        for path, _kind in self._own:
+            if path[0] == "attributes" and len(path) > 2:
+                self._nested.setdefault(path[1], set()).add(path[2])
+        self._lock = threading.Lock()
+        self._structs = page_structs.build(self._own, self._via)
+
+    def decode(self, body: bytes, constants: Mapping[str, str] | None = None) -> Page:
+        """Decode a page. ``constants`` are the values of columns that do not stand in the page.
+
+        Raises:
+            UnreadablePageError: if the body is not a JSON:API document whose rows have ids.
+        """
+        try:
+            structs = self._structs
+            try:
+                document = structs.decoder.decode(body)
+            except msgspec.ValidationError:
+                structs = self._learn(body)
+                document = structs.decoder.decode(body)
+            return self._page(structs, document, constants or {})
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise UnreadablePageError(f"not the JSON:API document it should be: {error}") from None
+
+    def _learn(self, body: bytes) -> Structs:
+        """Structs that also take the attributes of a page that the catalogue does not know."""
+        names = page_structs.attribute_names(body)
+        with self._lock:
+            new = names.difference(self._structs.attributes)
+            if new:
+                extra = (*self._structs.extra, *sorted(new))
+                self._structs = page_structs.build(self._own, self._via, extra)
+            return self._structs
+
+    def _page(
+        self,
+        structs: Structs,
+        document: Any,  # noqa: ANN401 - a struct made at run time
+        constants: Mapping[str, str],
+    ) -> Page:
+        data = document.data
+        items = data if isinstance(data, list) else [data] if data is not None else []
+        extras = _Extras()
+        for name in structs.extra:
+            for row, value in enumerate(structs.attribute(items, name)):
+                if value is not None:
+                    extras.keep(row, (name,), bytes(value), extras.unknown)
+        objects = {name: self._objects(structs, items, name, extras) for name in self._nested}
+        related = _Related(structs, items, document.included) if self._via else None
+        arrays: dict[str, pa.Array] = {}
+        for column, path in self._columns:
+            if column.name in constants:
+                arrays[column.name] = pa.array([constants[column.name]] * len(items), pa.string())
+                continue
+            if path is None:
+                arrays[column.name] = pa.nulls(len(items), ARROW_TYPES[column.type])
+                continue
+            if column.via:
+                assert related is not None
+                values = related.values(column, path)
+                kept_at: Path = (column.name,)
+            elif path[0] == "id":
+                values, kept_at = [item.id for item in items], path
+            elif path[0] == "relationships":
+                values = [_step(linkage, "id") for linkage in structs.linkage(items, path[1])]
+                kept_at = (column.name,)
+            elif len(path) == 2:
+                values, kept_at = structs.attribute(items, path[1]), path[1:]
+            else:
+                values, kept_at = [_walk(each, path[2:], column) for each in objects[path[1]]], path[1:]
+            arrays[column.name], refused = convert(values, column.type)
+            for row, text in refused.items():
+                extras.keep(row, kept_at, text, extras.misfits)
+        _compose_id(arrays)
+        if arrays[self._schema.names[0]].null_count:
+            raise UnreadablePageError("a row without an id")
+        arrays[EXTRA] = extras.column(len(items))
+        batch = pa.RecordBatch.from_arrays([arrays[name] for name in self._schema.names], schema=self._schema)
+        link = document.links.next if document.links is not None else None
+        first, last, in_order = _times(batch, self._time_column)
+        next_target = target_of_link(link) if link else None
+        return Page(batch, next_target, first, last, in_order, extras.unknown, extras.misfits)
+
+    def _objects(self, structs: Structs, items: list[Any], name: str, extras: _Extras) -> list[dict[str, Any]]:
+        """A nested object of each row; what no column is made from is kept."""
+        known, objects = self._nested[name], []
+        for row, value in enumerate(structs.attribute(items, name)):
+            if isinstance(value, dict):
+                objects.append(value)
+                if not known.issuperset(value):
+                    for key in value.keys() - known:
+                        if value[key] is not None:
+                            extras.keep(row, (name, key), msgspec.json.encode(value[key]), extras.unknown)
+            else:
+                objects.append({})
+                if value is not None:
+                    extras.keep(row, (name,), msgspec.json.encode(value), extras.misfits)
+        return objects
+
+
+class _Related:
+    """The resources that came along in ``included``, found by the rows' relationships."""
+
+    def __init__(self, structs: Structs, items: list[Any], included: msgspec.Raw) -> None:
+        self._structs = structs
+        self._items = items
+        resources = msgspec.json.decode(included, type=list[dict[str, Any]] | None)
+        self._by_id = {(each.get("type"), each.get("id")): each for each in resources or ()}
+
+    def values(self, column: Column, path: Path) -> list[Any]:
+        """The column's value for each row."""
+        assert column.via is not None
+        if not self._by_id:
+            return [None] * len(self._items)
+        linkages = self._structs.linkage(self._items, column.via)
+        return [self._value(linkage, column, path) if linkage else None for linkage in linkages]
+
+    def _value(self, linkage: Any, column: Column, path: Path) -> Any:  # noqa: ANN401
+        identifiers = linkage if isinstance(linkage, list) else [linkage]
+        found = [self._by_id.get((_step(each, "type"), _step(each, "id"))) for each in identifiers]
+        resources = [resource for resource in found if resource is not None]
+        if not resources:
+            return None
+        if column.every:
+            return msgspec.Raw(msgspec.json.encode([_summary(each) for each in resources]))
+        return _walk(resources[0], path, column)
+
+
+def _summary(resource: dict[str, Any]) -> dict[str, Any]:
+    """A related resource without its links: its id, its attributes, and what it relates to."""
+    relationships = {
+        name: linkage
+        for name, relationship in (resource.get("relationships") or {}).items()
+        if (linkage := _step(relationship, "data"))
+    }
+    summary = {"id": resource.get("id"), **(resource.get("attributes") or {})}
+    return summary | ({"relationships": relationships} if relationships else {})
+
+
+def _step(value: Any, key: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _walk(value: Any, path: Path, column: Column) -> Any:  # noqa: ANN401
+    for key in path:
+        value = _step(value, key)
+    if value is not None and column.type is ColumnType.JSON:
+        return msgspec.Raw(msgspec.json.encode(value))
+    return value
+
+
+def _compose_id(arrays: dict[str, pa.Array]) -> None:
+    """Rows that stand for a pair, or for an event's other side, get an id of their own."""
+    if "list_id" in arrays:
+        arrays["id"] = pc.binary_join_element_wise(arrays["list_id"], arrays["profile_id"], ":")
+    elif "event_id" in arrays:
+        arrays["id"] = arrays["event_id"]
+
+
+def _times(batch: pa.RecordBatch, name: str | None) -> tuple[datetime | None, datetime | None, bool]:
+    if name is None or batch.num_rows == 0:
+        return None, None, True
+    times = batch.column(name)
+    if times.null_count:
+        return None, None, False
+    in_order = batch.num_rows < 2 or bool(pc.all(pc.less_equal(times[:-1], times[1:])).as_py())
+    return times[0].as_py(), times[-1].as_py(), in_order

@@ -1,0 +1,70 @@
+"""How the client behaves: retries, timeouts, share of the rate limit; their bounds and defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+
+KLAVIYO_URL = "https://a.klaviyo.com"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A number's default and inclusive bounds."""
+
+    default: float
+    minimum: float
+    maximum: float
+    description: str
+
+
+SETTINGS: dict[str, Setting] = {
+    "retry_limit": Setting(5, 1, 7, "How often one API call is tried again before its window fails."),
+    "initial_retry_wait_s": Setting(1, 1, 10, "Seconds before the first retry; doubled for each further one."),
+    "max_retry_wait_s": Setting(300, 30, 1800, "Longest wait before a retry, in seconds."),
+    "connect_timeout_s": Setting(300, 30, 1800, "Seconds to wait for a connection."),
+    "read_timeout_s": Setting(300, 30, 1800, "Seconds to wait for Klaviyo to send the next bytes."),
+    "write_timeout_s": Setting(300, 30, 1800, "Seconds to wait while sending a request."),
+    "rate_limit_share": Setting(
+        0.9, 0.05, 1.0, "Share of Klaviyo's rate limit to use; the rest is left for other integrations."
+    ),
+    "max_connections": Setting(16, 1, 64, "Most requests under way at once."),
+}
+INTEGER_SETTINGS = frozenset({"retry_limit", "max_connections"})
+
+
+def check_setting(name: str, value: float) -> None:
+    """Refuse a number outside its documented bounds.
+
+    Raises:
+        ConfigurationError: naming the setting, the value and the bounds.
+    """
+    setting = SETTINGS[name]
+    whole = name in INTEGER_SETTINGS
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and value != int(value)):
+        kind = "a whole number" if whole else "a number"
+        raise ConfigurationError(f"{name} is {value!r}, but must be {kind}.")
+    if not setting.minimum <= value <= setting.maximum:
+        raise ConfigurationError(
+            f"{name} is {value:g}, but must be from {setting.minimum:g} to {setting.maximum:g} "
+            f"(default {setting.default:g})."
+        )
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """The client's settings, checked when made. Times in seconds."""
+
+    retry_limit: int = 5
+    initial_retry_wait_s: float = 1
+    max_retry_wait_s: float = 300
+    connect_timeout_s: float = 300
+    read_timeout_s: float = 300
+    write_timeout_s: float = 300
+    rate_limit_share: float = 0.9
+    max_connections: int = 16
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            check_setting(field.name, getattr(self, field.name))

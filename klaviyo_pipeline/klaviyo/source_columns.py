@@ -1,0 +1,238 @@
+"""The columns of each data source. Names are Klaviyo's; nested objects that every account has are flattened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from klaviyo_pipeline.klaviyo.columns import Column, ColumnType
+
+_STRING, _INTEGER, _FLOAT = ColumnType.STRING, ColumnType.INTEGER, ColumnType.FLOAT
+_BOOLEAN, _TIMESTAMP, _JSON = ColumnType.BOOLEAN, ColumnType.TIMESTAMP, ColumnType.JSON
+
+
+def _id(description: str) -> Column:
+    return Column("id", _STRING, ("id",), description)
+
+
+def _attribute(name: str, kind: ColumnType, description: str, option: str | None = None) -> Column:
+    return Column(name, kind, ("attributes", name), description, option=option)
+
+
+def _nested(
+    parent: str, name: str, kind: ColumnType, description: str, prefix: str | None = None
+) -> Column:
+    return Column(f"{prefix or parent}_{name}", kind, ("attributes", parent, name), description)
+
+
+def _related(name: str, relationship: str, description: str) -> Column:
+    return Column(name, _STRING, ("relationships", relationship, "data", "id"), description)
+
+
+_METRIC_ATTRIBUTES = (
+    _attribute("name", _STRING, "The metric's name. Klaviyo renames metrics now and then: join on ids."),
+    _attribute("created", _TIMESTAMP, "When the metric was created."),
+    _attribute("updated", _TIMESTAMP, "When the metric was last changed; new events do not count."),
+    _nested("integration", "object", _STRING, "Type of the integration object."),
+    _nested("integration", "id", _STRING, "The integration's id."),
+    _nested("integration", "key", _STRING, "The integration's key."),
+    _nested("integration", "name", _STRING, "Where the events come from, for example Shopify, Klaviyo or API."),
+    _nested("integration", "category", _STRING, "The integration's category."),
+)
+METRIC_COLUMNS = (_id("The metric's id."), *_METRIC_ATTRIBUTES)
+
+
+def _attribution(name: str, relationship: str, description: str) -> Column:
+    return Column(
+        name,
+        _STRING,
+        ("relationships", relationship, "data", "id"),
+        description,
+        via="attributions",
+        option="attributions",
+    )
+
+
+def _event_detail(relationship: str, name: str, *path: str) -> Column:
+    return Column(
+        f"{relationship}_{name}",
+        _STRING,
+        ("attributes", *(path or (name,))),
+        f"The {relationship}'s {name.replace('_', ' ')}, as it was when the event was read.",
+        via=relationship,
+        option="related",
+    )
+
+
+EVENT_COLUMNS = (
+    _id("The event's id."),
+    _related("metric_id", "metric", "The metric this event belongs to; joins metrics.id."),
+    _related("profile_id", "profile", "The person it is about; joins profiles.id. Empty for deleted profiles."),
+    _attribute(
+        "datetime",
+        _TIMESTAMP,
+        "When it happened, as the sender says: late and future-dated events exist.",
+    ),
+    _attribute("timestamp", _INTEGER, "The same in seconds since 1970-01-01 UTC."),
+    _attribute("uuid", _STRING, "The event's UUID."),
+    _attribute("event_properties", _JSON, "Everything the sender said about the event, for example $value."),
+    _attribution("attributed_event_id", "attributed-event", "The message event this event is attributed to."),
+    _attribution("campaign_id", "campaign", "The campaign this event is attributed to."),
+    _attribution("campaign_message_id", "campaign-message", "The campaign message it is attributed to."),
+    _attribution("flow_id", "flow", "The flow this event is attributed to."),
+    _attribution("flow_message_id", "flow-message", "The flow message it is attributed to."),
+    _attribution("flow_message_variation_id", "flow-message-variation", "The variation of the flow message."),
+    _event_detail("metric", "name"),
+    _event_detail("metric", "integration_name", "integration", "name"),
+    _event_detail("metric", "integration_category", "integration", "category"),
+    _event_detail("profile", "email"),
+    _event_detail("profile", "phone_number"),
+    _event_detail("profile", "external_id"),
+    _event_detail("profile", "first_name"),
+    _event_detail("profile", "last_name"),
+)
+
+_PROFILE_ATTRIBUTES = (
+    _attribute("email", _STRING, "Email address."),
+    _attribute("phone_number", _STRING, "Phone number in E.164 form."),
+    _attribute("external_id", _STRING, "The id that the account's own system uses for this person."),
+    _attribute("first_name", _STRING, "First name."),
+    _attribute("last_name", _STRING, "Last name."),
+    _attribute("organization", _STRING, "Company or organization."),
+    _attribute("locale", _STRING, "IETF BCP 47 language tag."),
+    _attribute("title", _STRING, "Job title."),
+    _attribute("image", _STRING, "URL of a picture."),
+    _attribute("created", _TIMESTAMP, "When the profile was created."),
+    _attribute("updated", _TIMESTAMP, "When the profile last changed; a suppression alone does not count."),
+    _attribute("last_event_date", _TIMESTAMP, "When the person's latest event happened."),
+    _nested("location", "address1", _STRING, "First line of the address."),
+    _nested("location", "address2", _STRING, "Second line of the address."),
+    _nested("location", "city", _STRING, "City."),
+    _nested("location", "region", _STRING, "Region within the country, such as a state."),
+    _nested("location", "zip", _STRING, "Postal code."),
+    _nested("location", "country", _STRING, "Country."),
+    _nested("location", "latitude", _FLOAT, "Latitude in degrees; Klaviyo gives a number or text."),
+    _nested("location", "longitude", _FLOAT, "Longitude in degrees; Klaviyo gives a number or text."),
+    _nested("location", "timezone", _STRING, "IANA time zone."),
+    _nested("location", "ip", _STRING, "IP address last seen."),
+    _attribute("properties", _JSON, "Custom properties."),
+    _attribute("subscriptions", _JSON, "Consent and suppressions by channel.", option="subscriptions"),
+    _attribute(
+        "predictive_analytics",
+        _JSON,
+        "Klaviyo's predictions: lifetime value, churn, next order.",
+        option="predictive_analytics",
+    ),
+)
+PROFILE_COLUMNS = (_id("The profile's id."), *_PROFILE_ATTRIBUTES)
+
+LIST_PROFILE_COLUMNS = (
+    Column("id", _STRING, None, "The list's id and the profile's id, joined by a colon."),
+    Column("list_id", _STRING, None, "The list; joins lists.id."),
+    replace(_id("The member; joins profiles.id."), name="profile_id"),
+    _attribute("joined_group_at", _TIMESTAMP, "When the person joined the list; joining again moves it."),
+    *_PROFILE_ATTRIBUTES,
+)
+EVENT_METRIC_COLUMNS = (
+    Column("id", _STRING, None, "The event's id: one row an event."),
+    Column("event_id", _STRING, None, "The event; joins events.id."),
+    replace(_id("The event's metric; joins metrics.id."), name="metric_id"),
+    *_METRIC_ATTRIBUTES,
+)
+EVENT_PROFILE_COLUMNS = (
+    Column("id", _STRING, None, "The event's id: one row an event."),
+    Column("event_id", _STRING, None, "The event; joins events.id."),
+    replace(_id("The event's profile; joins profiles.id."), name="profile_id"),
+    *_PROFILE_ATTRIBUTES,
+)
+
+TEMPLATE_COLUMNS = (
+    _id("The template's id."),
+    _attribute("name", _STRING, "The template's name."),
+    _attribute("editor_type", _STRING, "How it was made: CODE, USER_DRAGGABLE, SYSTEM_DRAGGABLE and others."),
+    _attribute("html", _STRING, "The template's HTML."),
+    _attribute("text", _STRING, "The template's plain text."),
+    _attribute("amp", _STRING, "The template's AMP version."),
+    _attribute("created", _TIMESTAMP, "When the template was created."),
+    _attribute("updated", _TIMESTAMP, "When the template last changed."),
+    _attribute("screenshot_url", _STRING, "A picture of the template (from revision 2026-10-15 on)."),
+)
+
+LIST_COLUMNS = (
+    _id("The list's id."),
+    _attribute("name", _STRING, "The list's name."),
+    _attribute("created", _TIMESTAMP, "When the list was created."),
+    _attribute("updated", _TIMESTAMP, "When the list last changed; people joining or leaving do not count."),
+    _attribute("opt_in_process", _STRING, "double_opt_in or single_opt_in."),
+)
+
+_OMNI = "2026-10-15"
+"""From this revision on a campaign's attributes stand under `definition`, and its messages are rebuilt."""
+
+
+def _campaign(
+    name: str, kind: ColumnType, description: str, *, omni: tuple[str, ...] | None = None
+) -> Column:
+    return Column(name, kind, ("attributes", name), description, moved=((_OMNI, omni),))
+
+
+def _omni_only(name: str, kind: ColumnType, description: str, *path: str) -> Column:
+    return Column(name, kind, None, description, moved=((_OMNI, ("attributes", "definition", *path)),))
+
+
+def _message(name: str, kind: ColumnType, description: str, *path: str, omni: tuple[str, ...] | None = None) -> Column:
+    return Column(name, kind, path, description, moved=((_OMNI, omni),), via="campaign-messages")
+
+
+_CONTENT = ("attributes", "definition", "content")
+CAMPAIGN_COLUMNS = (
+    _id("The campaign's id."),
+    _campaign("name", _STRING, "The campaign's name.", omni=("attributes", "definition", "name")),
+    _campaign("status", _STRING, "Draft, Scheduled, Sending, Sent, Cancelled and others."),
+    _campaign("archived", _BOOLEAN, "Whether it is archived.", omni=("attributes", "definition", "archived")),
+    _message(
+        "channel", _STRING, "email, sms or mobile_push.", "attributes", "definition", "channel"
+    ),
+    Column("created_at", _TIMESTAMP, ("attributes", "created_at"), "When the campaign was created."),
+    _campaign("scheduled_at", _TIMESTAMP, "When it was scheduled."),
+    Column("updated_at", _TIMESTAMP, ("attributes", "updated_at"), "When the campaign last changed."),
+    _campaign("send_time", _TIMESTAMP, "When it is or was sent."),
+    _campaign("audiences", _JSON, "Lists and segments included and excluded."),
+    _campaign("send_options", _JSON, "Smart sending and similar options."),
+    _campaign("tracking_options", _JSON, "What is tracked and which UTM parameters are added."),
+    _campaign(
+        "send_strategy",
+        _JSON,
+        "How and when it is sent.",
+        omni=("attributes", "definition", "send_settings"),
+    ),
+    _omni_only("builder", _STRING, "canvas or wizard (from revision 2026-10-15 on).", "builder"),
+    _omni_only("color", _STRING, "Colour in the calendar (from revision 2026-10-15 on).", "color"),
+    _omni_only("description", _STRING, "Description (from revision 2026-10-15 on).", "description"),
+    _message("message_id", _STRING, "The first message's id.", "id", omni=("id",)),
+    _message("subject", _STRING, "The first message's subject.", *_CONTENT, "subject"),
+    _message("preview_text", _STRING, "The first message's preview text.", *_CONTENT, "preview_text"),
+    _message("from_email", _STRING, "The first message's sender address.", *_CONTENT, "from_email"),
+    _message("from_label", _STRING, "The first message's sender name.", *_CONTENT, "from_label"),
+    _message("reply_to_email", _STRING, "Where answers go.", *_CONTENT, "reply_to_email"),
+    _message(
+        "template_id",
+        _STRING,
+        "The first message's template; joins templates.id.",
+        *("relationships", "template", "data", "id"),
+    ),
+    _message(
+        "message_send_times",
+        _JSON,
+        "When the first message is or was sent.",
+        *("attributes", "send_times"),
+        omni=("attributes", "definition", "send_options", "send_times"),
+    ),
+    Column(
+        "messages",
+        _JSON,
+        (),
+        "All messages of the campaign, whole.",
+        via="campaign-messages",
+        every=True,
+    ),
+)

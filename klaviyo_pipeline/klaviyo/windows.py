@@ -1,0 +1,141 @@
+"""Windows and slices: which stretch of time to load, and how it is divided.
+
+All times are aware UTC. A window is half-open, ``[start, end)``, so windows that meet neither lose nor repeat
+a row. Requests are made in whole seconds (Klaviyo refuses windows below a second as empty); the exact bounds
+are applied to the rows afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+
+SECOND = timedelta(seconds=1)
+HISTORY_START = datetime(2012, 1, 1, tzinfo=UTC)
+"""Klaviyo was founded in 2012; only a first guess for cutting slices, the first slice has no lower bound."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What to load: rows whose time lies in ``[start, end)``; None means unbounded on that side.
+
+    ``now`` is when the run began. No watermark goes past it, and a request is never bounded by a time after it:
+    some of Klaviyo's endpoints refuse filters in the future. Rows dated after ``now`` (Klaviyo takes events up
+    to a year ahead) are loaded where the window is open towards the future.
+    """
+
+    start: datetime | None
+    end: datetime | None
+    now: datetime
+
+    def __post_init__(self) -> None:
+        if self.start and self.start >= self.now:
+            raise ConfigurationError(f"start_time {self.start.isoformat()} lies in the future.")
+        if self.start and self.end and self.start >= self.end:
+            raise ConfigurationError(
+                f"start_time {self.start.isoformat()} must be before end_time {self.end.isoformat()}."
+            )
+
+    @property
+    def watermark(self) -> datetime:
+        """Up to when this window is complete once it is loaded."""
+        return min(self.end, self.now) if self.end else self.now
+
+    @property
+    def request_start(self) -> datetime | None:
+        """The start for the request, in whole seconds."""
+        return self.start.replace(microsecond=0) if self.start else None
+
+    @property
+    def request_end(self) -> datetime | None:
+        """The end for the request, in whole seconds; None where the window is open towards the future."""
+        if self.end is None or self.end > self.now:
+            return None
+        whole = self.end.replace(microsecond=0)
+        return whole if whole == self.end else whole + SECOND
+
+
+@dataclass(frozen=True)
+class TimeSlice:
+    """A part of a window in whole seconds, ``[start, end)``; None means unbounded."""
+
+    start: datetime | None
+    end: datetime | None
+
+    def upper(self, now: datetime) -> datetime:
+        """Where the slice's rows end for the purpose of dividing it."""
+        return self.end or now
+
+
+def cut(window: Window, pieces: int) -> list[TimeSlice]:
+    """Divide a window into at most so many slices of equal length that meet and cover it exactly."""
+    start, end = window.request_start, window.request_end
+    low, high = start or HISTORY_START, end or window.now.replace(microsecond=0)
+    edges = divide(low, high, pieces)
+    bounds: list[datetime | None] = [start, *edges, end]
+    return [TimeSlice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+
+
+def divide(low: datetime, high: datetime, pieces: int) -> list[datetime]:
+    """The inner edges, in whole seconds, that divide a stretch of time into at most so many equal parts."""
+    seconds = int((high - low).total_seconds())
+    pieces = max(1, min(pieces, seconds))
+    return [low + timedelta(seconds=seconds * i // pieces) for i in range(1, pieces)]
+
+
+def parse_time(text: str, zone: tzinfo, name: str) -> datetime:
+    """Read an ISO 8601 time; one without an offset is read in ``zone``. Answers in UTC.
+
+    Raises:
+        ConfigurationError: naming the setting, the text and the form that is allowed.
+    """
+    try:
+        parsed = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ConfigurationError(
+            f"{name} is {text!r}, but must be an ISO 8601 time such as 2026-09-01T00:00:00 or "
+            "2026-09-01T00:00:00+02:00."
+        ) from None
+    if parsed.tzinfo is None:
+        parsed = parsed.replace(tzinfo=zone)
+    return parsed.astimezone(UTC)
+
+
+def parse_zone(name: str, setting: str) -> ZoneInfo:
+    """A time zone by its IANA name.
+
+    Raises:
+        ConfigurationError: naming the setting and what is allowed.
+    """
+    try:
+        if "/" not in name and name != "UTC":
+            raise ZoneInfoNotFoundError(name)
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        hint = _ABBREVIATIONS.get(name.upper())
+        raise ConfigurationError(
+            f"{setting} is {name!r}, but must be an IANA time zone such as UTC, Europe/Copenhagen or "
+            f"America/New_York{f'; did you mean {hint}?' if hint else '.'}"
+        ) from None
+
+
+_ABBREVIATIONS = {
+    "PST": "America/Los_Angeles",
+    "PDT": "America/Los_Angeles",
+    "MST": "America/Denver",
+    "MDT": "America/Denver",
+    "CST": "America/Chicago",
+    "CDT": "America/Chicago",
+    "EST": "America/New_York",
+    "EDT": "America/New_York",
+    "GMT": "Europe/London",
+    "BST": "Europe/London",
+    "CET": "Europe/Paris",
+    "CEST": "Europe/Paris",
+    "JST": "Asia/Tokyo",
+    "IST": "Asia/Kolkata",
+    "AEST": "Australia/Sydney",
+}
