@@ -1,0 +1,51 @@
+"""What can go wrong in the warehouse: what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class WarehouseError(Exception):
+    """Base of everything that the warehouse raises on purpose."""
+
+
+class DatabasePathError(WarehouseError):
+    """The path can't hold a database file: in memory, a folder, or a place that can't be written."""
+
+
+class DatabaseMissingError(WarehouseError):
+    """A database was to be read that does not exist yet."""
+
+
+class DatabaseBusyError(WarehouseError):
+    """Another process, or another connection of this one, held the file longer than the patience limit."""
+
+
+class DatabaseFileError(WarehouseError):
+    """The file is no DuckDB database, is damaged, or was written by a newer DuckDB."""
+
+
+class StorageFullError(WarehouseError):
+    """No space was left on the device; the transaction was rolled back."""
+
+
+class OutOfMemoryError(WarehouseError):
+    """DuckDB's memory limit was too small for this load; the transaction was rolled back."""
+
+
+class LoadError(WarehouseError):
+    """The load contradicts itself, for example a merge without a primary key. Nothing was touched."""
+
+
+class TableShapeError(WarehouseError):
+    """A table of this name exists with another shape. Nothing was touched."""
+
+
+class TableMissingError(WarehouseError):
+    """A table was to be read that does not exist."""
+
+
+class RowsError(WarehouseError):
+    """Rows can't be landed: a value that does not fit its column, or a row without its primary key."""
+
+
+class StagedFileError(WarehouseError):
+    """A staged file is missing, torn, or of an unknown form."""

@@ -1,0 +1,337 @@
+"""Landing: rows into a table and a line into the ledger, in one transaction, or nothing at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from klaviyo_pipeline.warehouse import ledger, write_modes
+from klaviyo_pipeline.warehouse.database import Database
+from klaviyo_pipeline.warehouse.errors import LoadError, RowsError
+from klaviyo_pipeline.warehouse.rows import Incoming, StagedFile
+from klaviyo_pipeline.warehouse.sql import fold
+from klaviyo_pipeline.warehouse.tables import (
+    DELETED_AT,
+    DELETED_AT_COLUMN,
+    SYSTEM_COLUMNS,
+    Column,
+    Table,
+    check_names,
+    existing_columns,
+    full_name,
+    shape,
+    typed_path,
+)
+from klaviyo_pipeline.warehouse.write_modes import Counts, Job, Range, WriteMode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+    import pandas as pd
+    import pyarrow as pa
+
+_REPLACING = (WriteMode.REPLACE, WriteMode.REPLACE_ON_NEW_DATA)
+
+
+@dataclass(frozen=True)
+class TimeRange:
+    """The half-open range ``[start, end)`` of a time column, in aware datetimes; None is unbounded."""
+
+    column: str
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Says that the extract is the full truth of the table, or of the rows whose ``column`` is among ``values``.
+
+    In merge mode rows in that scope that the extract has not are marked ``_deleted_at``. In the replace modes they
+    are cleared anyway.
+    """
+
+    column: str | None = None
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Load:
+    """Rows, and what is to be done with them.
+
+    Args:
+        table: Where they go.
+        rows: Staged files, an Arrow table or reader, or a pandas data frame. Columns are matched by name;
+            those that the table lacks are added; a rewritten row keeps its value in columns that are not given.
+        mode: What happens to rows that are there.
+        source: The source's name in the ledger.
+        run_id: Written to every row and to the ledger.
+        extract_id: Names this extract: one extract is appended to a table at most once, so a retry is safe.
+        trim: Rows outside are dropped; rows without the time are kept.
+        partition_key: The time column by which the table is partitioned.
+        partitions: The half-open ranges that a replace clears and refills; none: the whole table.
+        version_column: A row never goes back to a lower value in it; an equal one with other content does update.
+        sweep: What the extract is the full truth of.
+        window: What was read, as ``[start, end)``; its end is where the next incremental run starts.
+        filter_field: The field that the window filters by.
+        revision: The API revision that answered.
+        rows_fetched: Rows that the source returned; by default those that came.
+        requests: Requests that it took.
+        duration_s: Seconds that the fetch took.
+        details: Whatever else the ledger is to remember, as JSON.
+    """
+
+    table: Table
+    rows: Sequence[StagedFile | Path | str] | pa.Table | pa.RecordBatchReader | pd.DataFrame
+    mode: WriteMode
+    source: str
+    run_id: str
+    extract_id: str
+    trim: TimeRange | None = None
+    partition_key: str | None = None
+    partitions: tuple[tuple[datetime, datetime], ...] = ()
+    version_column: str | None = None
+    sweep: Sweep | None = None
+    window: tuple[datetime | None, datetime | None] | None = None
+    filter_field: str | None = None
+    revision: str | None = None
+    rows_fetched: int | None = None
+    requests: int | None = None
+    duration_s: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LandingResult:
+    """What a landing did.
+
+    ``table_path`` is the table as a person can type it. ``skipped``: nothing was written, since there was nothing new
+    (replace_on_new_data) or the extract had been appended before. ``duration_s`` is how long the database was
+    held, ``lock_wait_s`` how long it was waited for.
+    """
+
+    table_path: str
+    rows_fetched: int
+    inserted: int
+    updated: int
+    unchanged: int
+    deleted: int
+    revived: int
+    total_rows: int
+    duration_s: float
+    lock_wait_s: float
+    skipped: bool
+    added_columns: tuple[str, ...]
+
+
+def land(database: Database, load: Load) -> LandingResult:
+    """Lands rows and their ledger line in one transaction; on any failure everything stays as it was.
+
+    A repeated replace of identical rows leaves the same rows with a new ``_loaded_at``; a repeated merge leaves the
+    table untouched.
+
+    Raises:
+        LoadError: The load contradicts itself.
+        TableShapeError: The table exists with an incompatible shape.
+        RowsError: A value does not fit its column, or a row lacks its key.
+        StagedFileError: A staged file is missing or torn.
+        DatabaseBusyError: Others held the file for too long.
+        WarehouseError: Anything else that went wrong with the file.
+    """
+    import duckdb
+
+    _check(load)
+    incoming = Incoming(load.rows)
+    asked = time.monotonic()
+    try:
+        with database.writing() as con:
+            opened = time.monotonic()
+            con.begin()
+            try:
+                outcome = _land(con, load, incoming)
+                con.commit()
+            except BaseException as error:
+                con.rollback()
+                if incoming.failure is not None and incoming.failure is not error:
+                    raise incoming.failure from error
+                if isinstance(error, duckdb.DataError):
+                    raise RowsError(
+                        f"A row for {load.table.plain_name} does not fit its column, and nothing was changed. "
+                        f"Correct the rows or declare another type. DuckDB said: {error}"
+                    ) from error
+                raise
+            path = typed_path(con, load.table)
+    finally:
+        incoming.close()
+    held_s = time.monotonic() - opened
+    return LandingResult(
+        table_path=path,
+        rows_fetched=outcome.rows_fetched,
+        inserted=outcome.counts.inserted,
+        updated=outcome.counts.updated,
+        unchanged=outcome.counts.unchanged,
+        deleted=outcome.counts.deleted,
+        revived=outcome.counts.revived,
+        total_rows=outcome.total_rows,
+        duration_s=held_s,
+        lock_wait_s=opened - asked,
+        skipped=outcome.skipped,
+        added_columns=outcome.added_columns,
+    )
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    counts: Counts
+    rows_fetched: int
+    total_rows: int
+    skipped: bool
+    added_columns: tuple[str, ...]
+
+
+def _check(load: Load) -> None:
+    name = load.table.plain_name
+    if load.mode is WriteMode.MERGE and not load.table.primary_key:
+        raise LoadError(
+            f"{name} can't be merged without a primary key: declare one, or use append or replace."
+        )
+    if load.mode in _REPLACING and load.partitions and not load.partition_key:
+        raise LoadError(
+            f"{name}: partitions can't be replaced without a partition_key: name the time column."
+        )
+    if load.sweep and load.mode is WriteMode.APPEND:
+        raise LoadError(f"{name}: an append can't find deleted rows: use merge or replace, or no sweep.")
+    if load.sweep and load.mode is WriteMode.MERGE and (load.trim or load.partitions):
+        raise LoadError(
+            f"{name}: a load cut to a time range is not the full truth: give a sweep or a range, not both."
+        )
+    bounds = [*(load.window or ()), *(bound for span in load.partitions for bound in span)]
+    bounds += [load.trim.start, load.trim.end] if load.trim else []
+    naive = [bound for bound in bounds if bound is not None and bound.tzinfo is None]
+    if naive:
+        raise LoadError(f"{name}: the time {naive[0]} has no time zone: use aware datetimes, e.g. in UTC.")
+
+
+def _land(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) -> _Outcome:
+    table = load.table
+    target = full_name(con, table.schema, table.name)
+    existed = bool(existing_columns(con, table.schema, table.name))
+    if load.mode is WriteMode.APPEND and ledger.was_landed(con, table, load.extract_id):
+        return _Outcome(Counts(), load.rows_fetched or 0, _count(con, target), skipped=True, added_columns=())
+
+    types = incoming.types(con)
+    wanted = _wanted(load, types)
+    check_names(table, wanted)
+    columns, added = shape(con, table, wanted)
+    # Joins as they are written here: the small batch is hashed, the table or the stream passes by.
+    con.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+    job = Job(
+        con=con,
+        incoming=incoming,
+        incoming_types=types,
+        target=target,
+        columns=columns,
+        key=table.primary_key,
+        version=load.version_column,
+        trims=_trims(load),
+        now=datetime.now(UTC),
+        run_id=load.run_id,
+    )
+    merging = load.mode is WriteMode.MERGE and _count(con, target) > 0
+    rows = write_modes.gather(job, fingerprint=merging)
+    skipped = load.mode is WriteMode.REPLACE_ON_NEW_DATA and rows == 0
+    if skipped:
+        counts = Counts()
+        if existed:
+            con.rollback()
+            con.begin()
+            added = ()
+    elif merging:
+        counts = write_modes.merge(job)
+    elif load.mode in _REPLACING:
+        scope = Range(load.partition_key, load.partitions) if load.partition_key and load.partitions else None
+        counts = write_modes.replace(job, scope)
+    else:
+        counts = write_modes.append(job)
+    if load.sweep and merging:
+        counts.deleted = write_modes.sweep(job, load.sweep.column, load.sweep.values)
+    con.execute("RESET disabled_optimizers")
+    total_rows = _count(con, target)
+    fetched = incoming.rows_seen if load.rows_fetched is None else load.rows_fetched
+    _record(con, load, counts, fetched, total_rows, job.now)
+    return _Outcome(counts, fetched, total_rows, skipped, added)
+
+
+def _wanted(load: Load, types: Mapping[str, str]) -> tuple[Column, ...]:
+    """The columns that the table must have: declared, then new ones among the rows, then the pipeline's own."""
+    own = [*SYSTEM_COLUMNS, *([DELETED_AT_COLUMN] if load.sweep else [])]
+    reserved = {column.name for column in SYSTEM_COLUMNS} | {DELETED_AT}
+    declared = [column for column in load.table.columns if fold(column.name) not in {c.name for c in own}]
+    known = {fold(column.name) for column in declared} | reserved
+    new = [
+        Column(name, _column_type(kind))
+        for name, kind in types.items()
+        if fold(name) not in known and kind != '"NULL"'
+    ]
+    return (*declared, *new, *own)
+
+
+def _column_type(incoming: str) -> str:
+    """The column type for undeclared rows: what is nested becomes JSON, what is naive stays naive."""
+    if incoming.endswith("]") or incoming.startswith(("STRUCT", "MAP", "UNION")):
+        return "JSON"
+    if incoming.startswith("ENUM"):
+        return "VARCHAR"
+    return "TIMESTAMP" if incoming in ("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS") else incoming
+
+
+def _trims(load: Load) -> tuple[Range, ...]:
+    trims = [Range(load.trim.column, ((load.trim.start, load.trim.end),))] if load.trim else []
+    if load.mode in _REPLACING and load.partition_key and load.partitions:
+        trims.append(Range(load.partition_key, load.partitions))
+    return tuple(trims)
+
+
+def _count(con: duckdb.DuckDBPyConnection, target: str) -> int:
+    return int(con.execute(f"SELECT count(*) FROM {target}").fetchall()[0][0])
+
+
+def _record(
+    con: duckdb.DuckDBPyConnection,
+    load: Load,
+    counts: Counts,
+    rows_fetched: int,
+    total_rows: int,
+    now: datetime,
+) -> None:
+    start, end = load.window or (None, None)
+    ledger.record(
+        con,
+        ledger.Entry(
+            kind="load",
+            source=load.source,
+            table_name=load.table.plain_name,
+            write_mode=load.mode.value,
+            filter_field=load.filter_field,
+            window_start=start,
+            window_end=end,
+            partitions=load.partitions,
+            rows_fetched=rows_fetched,
+            inserted=counts.inserted,
+            updated=counts.updated,
+            unchanged=counts.unchanged,
+            deleted=counts.deleted,
+            revived=counts.revived,
+            total_rows=total_rows,
+            requests=load.requests,
+            run_id=load.run_id,
+            extract_id=load.extract_id,
+            revision=load.revision,
+            duration_s=load.duration_s,
+            details=load.details,
+            landed_at=now,
+        ),
+    )

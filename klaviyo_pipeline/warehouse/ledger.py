@@ -1,0 +1,212 @@
+"""What has been landed: one row for each load, written in the transaction that landed its rows.
+
+So "where the last run ended" can never disagree with the data, and travels with the file. The ledger is the
+table ``klaviyo_pipeline.ledger`` of the same database.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from klaviyo_pipeline.warehouse.database import Database
+
+LEDGER = Table(
+    "klaviyo_pipeline",
+    "ledger",
+    (
+        Column("entry", "BIGINT", "Counts up; the order in which entries were made"),
+        Column("landed_at", "TIMESTAMPTZ", "When the load was committed"),
+        Column("kind", "VARCHAR", "load, or rewind: a person's order to read again from window_end on"),
+        Column("source", "VARCHAR", "The source's name, as given to the load"),
+        Column("table_name", "VARCHAR", "The table as schema.name"),
+        Column("write_mode", "VARCHAR", "append, replace, replace_on_new_data or merge"),
+        Column("filter_field", "VARCHAR", "The field that the window filters by"),
+        Column("window_start", "TIMESTAMPTZ", "Inclusive start of what was read; null: from the beginning"),
+        Column("window_end", "TIMESTAMPTZ", "Exclusive end of what was read; null: not a read by window"),
+        Column("partitions", "JSON", "The partitions' [start, end] pairs, ISO 8601"),
+        Column("rows_fetched", "BIGINT", "Rows that the source returned"),
+        Column("inserted", "BIGINT", "Rows that were new (in replace modes: all rows written)"),
+        Column("updated", "BIGINT", "Rows rewritten because they had changed"),
+        Column("unchanged", "BIGINT", "Rows left alone: equal, or the table had a newer version"),
+        Column("deleted", "BIGINT", "Rows cleared by a replace, or marked deleted by a sweep"),
+        Column("revived", "BIGINT", "Rows marked deleted that the source returned again"),
+        Column("total_rows", "BIGINT", "Rows in the table afterwards"),
+        Column("requests", "BIGINT", "Requests that it took"),
+        Column("run_id", "VARCHAR", "The run"),
+        Column("extract_id", "VARCHAR", "The extract; one extract is appended to a table at most once"),
+        Column("revision", "VARCHAR", "The API revision that answered"),
+        Column("duration_s", "DOUBLE", "Seconds that the fetch took"),
+        Column("details", "JSON", "Whatever else the source wants remembered"),
+    ),
+    comment="What klaviyo_pipeline has landed in this database, one row for each load",
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the ledger. Times are aware UTC; see the ledger table's column comments for the meanings."""
+
+    kind: str
+    source: str
+    table_name: str | None = None
+    write_mode: str | None = None
+    filter_field: str | None = None
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+    partitions: Sequence[tuple[datetime, datetime]] = ()
+    rows_fetched: int | None = None
+    inserted: int | None = None
+    updated: int | None = None
+    unchanged: int | None = None
+    deleted: int | None = None
+    revived: int | None = None
+    total_rows: int | None = None
+    requests: int | None = None
+    run_id: str | None = None
+    extract_id: str | None = None
+    revision: str | None = None
+    duration_s: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    landed_at: datetime | None = None
+    entry: int | None = None
+
+
+_TIMES = ("landed_at", "window_start", "window_end")
+
+
+def record(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
+    """Writes one entry within the caller's transaction, creating the ledger where it is missing."""
+    shape(con, LEDGER, LEDGER.columns)
+    name = full_name(con, LEDGER.schema, LEDGER.name)
+    names = [column.name for column in LEDGER.columns]
+    values = {column: getattr(entry, column) for column in names if column != "entry"}
+    values["landed_at"] = entry.landed_at or datetime.now(UTC)
+    values["partitions"] = json.dumps([[a.isoformat(), b.isoformat()] for a, b in entry.partitions])
+    values["details"] = json.dumps(dict(entry.details), default=str)
+    con.execute(
+        f"INSERT INTO {name} BY NAME SELECT (SELECT coalesce(max(entry), 0) + 1 FROM {name}) AS entry, "
+        + ", ".join(f"? AS {column}" for column in values),
+        list(values.values()),
+    )
+
+
+def was_landed(con: duckdb.DuckDBPyConnection, table: Table, extract_id: str) -> bool:
+    """Whether this extract is in this table already."""
+    if not existing_columns(con, LEDGER.schema, LEDGER.name):
+        return False
+    name = full_name(con, LEDGER.schema, LEDGER.name)
+    found = con.execute(
+        f"SELECT count(*) FROM {name} WHERE kind = 'load' AND table_name = ? AND extract_id = ?",
+        [table.plain_name, extract_id],
+    ).fetchall()
+    return bool(found[0][0])
+
+
+def last_window_end(database: Database, source: str, table: str) -> datetime | None:
+    """Where the next incremental run starts: the latest window end landed since the last rewind.
+
+    Args:
+        database: The database; it may not exist yet.
+        source: The source's name.
+        table: The table as ``schema.name``.
+
+    Returns:
+        The latest window end of the loads after the last rewind; without such a load the rewind's target; without
+        any of them None: everything is still to be read. Never limited to the present: that is the caller's job.
+    """
+    loads = [entry for entry in _entries(database, source) if entry.table_name in (table, None)]
+    rewinds = [index for index, entry in enumerate(loads) if entry.kind == "rewind"]
+    since = loads[rewinds[-1] :] if rewinds else loads
+    ends = [entry.window_end for entry in since if entry.kind == "load" and entry.window_end is not None]
+    if ends:
+        return max(ends)
+    return since[0].window_end if rewinds else None
+
+
+def rewind(database: Database, source: str, to: datetime, *, table: str | None = None) -> None:
+    """Makes the next incremental run of a source start at ``to`` (aware), whatever was landed before.
+
+    Args:
+        database: The database; created if it is missing.
+        source: The source's name.
+        to: Where to start again.
+        table: Only for this table (``schema.name``); by default for every table of the source.
+    """
+    with database.writing() as con:
+        con.begin()
+        record(con, Entry("rewind", source, table_name=table, window_end=to))
+        con.commit()
+
+
+def history(database: Database, source: str | None = None, *, limit: int = 100) -> list[Entry]:
+    """The latest entries, newest first; of one source or of all. Empty where nothing was landed yet."""
+    return _entries(database, source, newest_first=True, limit=limit)
+
+
+def coverage(
+    database: Database, source: str, table: str | None = None
+) -> list[tuple[datetime | None, datetime]]:
+    """The windows that were landed, merged where they touch or overlap, in order; a start of None: from ever."""
+    windows = sorted(
+        (
+            (entry.window_start, entry.window_end)
+            for entry in _entries(database, source)
+            if entry.kind == "load" and entry.window_end and table in (None, entry.table_name)
+        ),
+        key=lambda window: (window[0] or datetime.min.replace(tzinfo=UTC), window[1]),
+    )
+    merged: list[tuple[datetime | None, datetime]] = []
+    for start, end in windows:
+        if merged and (start is None or start <= merged[-1][1]):
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _entries(
+    database: Database, source: str | None, *, newest_first: bool = False, limit: int | None = None
+) -> list[Entry]:
+    if not database.file.exists():
+        return []
+    with database.reading() as con:
+        there = [column.name for column in existing_columns(con, LEDGER.schema, LEDGER.name)]
+        names = [column.name for column in LEDGER.columns if column.name in there]
+        if not names:
+            return []
+        # As microseconds: fetching TIMESTAMPTZ as a Python value would need pytz.
+        selected = ", ".join(f"epoch_us({name}) AS {name}" if name in _TIMES else name for name in names)
+        rows = con.execute(
+            f"SELECT {selected} FROM {full_name(con, LEDGER.schema, LEDGER.name)} WHERE source = coalesce(?, source) "
+            f"ORDER BY entry {'DESC' if newest_first else ''} LIMIT coalesce(?, 9223372036854775807)",
+            [source, limit],
+        ).fetchall()
+    return [_entry(dict(zip(names, row, strict=True))) for row in rows]
+
+
+def _entry(values: dict[str, Any]) -> Entry:
+    for name in _TIMES:
+        values[name] = _from_us(values.get(name))
+    values["partitions"] = tuple(
+        (datetime.fromisoformat(a), datetime.fromisoformat(b))
+        for a, b in json.loads(values.get("partitions") or "[]")
+    )
+    values["details"] = json.loads(values.get("details") or "{}")
+    return Entry(**values)
+
+
+def _from_us(microseconds: int | None) -> datetime | None:
+    return (
+        None
+        if microseconds is None
+        else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+    )

@@ -1,0 +1,260 @@
+"""Rows on their way in: whatever form they have, a stream of Arrow batches that can be read more than once.
+
+Landing reads the rows twice: first keys and fingerprints, to decide what each row needs, then the rows that
+are to be written, in full. Only batches in flight are in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from klaviyo_pipeline.warehouse.errors import RowsError, StagedFileError, TableShapeError
+from klaviyo_pipeline.warehouse.sql import fold
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+    import pyarrow as pa
+
+SEQ = "_klaviyo_pipeline_seq"
+_BATCH_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """A staged file: an Arrow IPC stream (``.arrows``) or a Parquet file (``.parquet``).
+
+    Args:
+        path: Where it is.
+        valid_bytes: For ``.arrows``: how far its writer vouches for it, at the end of a batch. What follows (the
+            torn tail of a killed writer) is not read. None: all of it.
+    """
+
+    path: Path
+    valid_bytes: int | None = None
+
+
+class Incoming:
+    """Rows that can be streamed several times, numbered in the order in which they were seen.
+
+    ``rows_seen`` is their number once they were streamed to the end; ``failure`` what broke a stream off.
+    """
+
+    def __init__(self, rows: object) -> None:
+        """Takes staged files (``StagedFile`` or paths), an Arrow table or reader, or a pandas data frame.
+
+        Raises:
+            StagedFileError: A file is missing, torn, or of an unknown form.
+            RowsError: A data frame that has no Arrow form.
+        """
+        self.rows_seen = 0
+        self.failure: Exception | None = None
+        self._resources = ExitStack()
+        self._parts = self._open(rows)
+        self.schema = self._common_schema()
+
+    def close(self) -> None:
+        """Removes what was spooled."""
+        self._resources.close()
+
+    def reader(self, columns: Sequence[str], keep: pa.BooleanArray | None = None) -> pa.RecordBatchReader:
+        """Streams these columns and the row number ``SEQ``; with ``keep``, only the rows marked in it."""
+        import pyarrow as pa
+
+        wanted = [self.schema.field(name) for name in columns]
+        schema = pa.schema([*wanted, pa.field(SEQ, pa.int64())])
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            seen = 0
+            try:
+                for batch in self._batches():
+                    rows = batch.num_rows
+                    arrays = [_column(batch, field) for field in wanted]
+                    numbered = pa.RecordBatch.from_arrays(
+                        [*arrays, pa.arange(seen, seen + rows)], schema=schema
+                    )
+                    yield numbered if keep is None else _kept(numbered, keep, seen)
+                    seen += rows
+                self.rows_seen = seen
+            except Exception as error:
+                # DuckDB turns it into an error of its own; the reader's owner raises the real one.
+                self.failure = error
+                raise
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
+
+    def types(self, con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+        """Each column's type as DuckDB reads it, by name; columns of nothing but nulls have type ``"NULL"``."""
+        import pyarrow as pa
+
+        schema = pa.schema([field for field in self.schema if not pa.types.is_null(field.type)])
+        types = dict.fromkeys(self.schema.names, '"NULL"')
+        if len(schema):
+            con.register("_klaviyo_pipeline_shape", schema.empty_table())
+            try:
+                described = con.execute("DESCRIBE SELECT * FROM _klaviyo_pipeline_shape").fetchall()
+            finally:
+                con.unregister("_klaviyo_pipeline_shape")
+            types.update((row[0], row[1]) for row in described)
+        return types
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for part in self._parts:
+            yield from _file_batches(part) if isinstance(part, StagedFile) else part.to_batches(_BATCH_ROWS)
+
+    def _common_schema(self) -> pa.Schema:
+        import pyarrow as pa
+
+        schemas = [
+            _file_schema(part) if isinstance(part, StagedFile) else part.schema for part in self._parts
+        ]
+        for schema in schemas:
+            if len({fold(name) for name in schema.names}) < len(schema.names):
+                twice = sorted(schema.names, key=lambda name: (fold(name), name))
+                raise TableShapeError(
+                    f"The rows have columns that differ at most in case, which DuckDB does not distinguish: {twice}. "
+                    "Rename one of them, or keep both inside a JSON column."
+                )
+        try:
+            return pa.unify_schemas(
+                [schema.remove_metadata() for schema in schemas], promote_options="permissive"
+            )
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise RowsError(
+                f"The staged files disagree on a column's type, so they can't be landed together: {error}. "
+                "Delete the staged files of this extract and fetch again."
+            ) from error
+
+    def _open(self, rows: object) -> list[Any]:
+        import pyarrow as pa
+
+        if isinstance(rows, pa.Table):
+            return [rows]
+        if isinstance(rows, pa.RecordBatchReader):
+            return [self._spooled(rows)]
+        if isinstance(rows, str | Path | StagedFile):
+            rows = (rows,)
+        if isinstance(rows, Sequence):
+            return [part if isinstance(part, StagedFile) else StagedFile(Path(part)) for part in rows] or [
+                pa.table({})
+            ]
+        return [_from_pandas(rows)]
+
+    def _spooled(self, reader: pa.RecordBatchReader) -> StagedFile:
+        """A reader can be read once only; its batches go through a file, so that memory stays bounded."""
+        import pyarrow as pa
+
+        folder = self._resources.enter_context(tempfile.TemporaryDirectory(prefix="klaviyo_pipeline_"))
+        path = Path(folder) / "rows.arrows"
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, reader.schema) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+        return StagedFile(path)
+
+
+def _kept(batch: pa.RecordBatch, keep: pa.BooleanArray, first: int) -> pa.RecordBatch:
+    """The rows that are marked; beyond the end of the marks there are none."""
+    marks = keep.slice(first, batch.num_rows)
+    return batch.slice(0, len(marks)).filter(marks)
+
+
+def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    import pyarrow as pa
+
+    index = batch.schema.get_field_index(field.name)
+    if index < 0:
+        return pa.nulls(batch.num_rows, field.type)
+    array = batch.column(index)
+    return array if array.type.equals(field.type) else array.cast(field.type)
+
+
+def _from_pandas(rows: object) -> pa.Table:
+    """A data frame as Arrow, with dicts and lists in it as JSON text: as structs they would gain each other's keys."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if not isinstance(rows, pd.DataFrame):
+        raise RowsError(
+            f"Rows came as {type(rows).__name__}. Give staged files, a pyarrow Table or RecordBatchReader, "
+            "or a pandas DataFrame."
+        )
+    frame = rows.copy(deep=False)
+    frame.columns = pd.Index([str(name) for name in frame.columns])
+    for position, dtype in enumerate(frame.dtypes):
+        if pd.api.types.is_object_dtype(dtype) and any(
+            isinstance(value, dict | list) for value in frame.iloc[:, position]
+        ):
+            frame.isetitem(position, [_json_text(value) for value in frame.iloc[:, position]])
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    except pa.ArrowException as error:
+        raise RowsError(
+            f"The data frame has a column that mixes types, so it has no column type: {error}. "
+            "Convert that column to one type, e.g. with astype(str)."
+        ) from error
+
+
+def _json_text(value: object) -> str | None:
+    import pandas as pd
+
+    if not isinstance(value, dict | list) and pd.isna(value):  # type: ignore[call-overload]
+        return None
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _file_schema(staged: StagedFile) -> pa.Schema:
+    import pyarrow as pa
+
+    if staged.valid_bytes == 0:
+        return pa.schema([])
+    try:
+        if staged.path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            return pq.read_schema(staged.path)
+        with pa.OSFile(str(staged.path)) as file:
+            return pa.ipc.open_stream(file).schema
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(staged, error) from error
+
+
+def _file_batches(staged: StagedFile) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    if staged.valid_bytes == 0:
+        return
+    try:
+        if staged.path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            with pq.ParquetFile(staged.path) as parquet:
+                yield from parquet.iter_batches(batch_size=_BATCH_ROWS)
+            return
+        with pa.OSFile(str(staged.path)) as file:
+            if file.size() < (staged.valid_bytes or 0):
+                raise StagedFileError(
+                    f"The staged file {staged.path} has {file.size()} bytes, but {staged.valid_bytes} were finished: "
+                    "it was cut short after it was staged. Fetch its slice again."
+                )
+            with pa.ipc.open_stream(file) as stream:
+                while staged.valid_bytes is None or file.tell() < staged.valid_bytes:
+                    try:
+                        batch = stream.read_next_batch()
+                    except StopIteration:
+                        return
+                    yield batch
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(staged, error) from error
+
+
+def _unreadable(staged: StagedFile, error: Exception) -> StagedFileError:
+    return StagedFileError(
+        f"The staged file {staged.path} can't be read: {error}. It is missing, torn or no "
+        f"{'Parquet file' if staged.path.suffix == '.parquet' else 'Arrow IPC stream'}. Fetch its slice again."
+    )

@@ -1,0 +1,212 @@
+"""Tables: columns to DDL, where a schema lives, additive evolution, comments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from klaviyo_pipeline.warehouse.errors import LoadError, TableShapeError
+from klaviyo_pipeline.warehouse.sql import fold, literal, qualified, quote
+
+if TYPE_CHECKING:
+    import duckdb
+
+LOADED_AT = "_loaded_at"
+RUN_ID = "_run_id"
+DELETED_AT = "_deleted_at"
+
+# A value of the first type is exactly a value of the second: a narrower declaration may land in a wider column.
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_WIDENS = {(a, b) for i, a in enumerate(_INTEGERS) for b in _INTEGERS[i + 1 :]} | {
+    ("FLOAT", "DOUBLE"),
+    ("INTEGER", "DOUBLE"),
+    ("JSON", "VARCHAR"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, DuckDB type (``VARCHAR``, ``TIMESTAMPTZ``, ``DECIMAL(10,2)``, ...) and comment."""
+
+    name: str
+    type: str
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is declared. With no columns, they are taken from the rows.
+
+    ``_loaded_at`` and ``_run_id`` are added to every table; ``_deleted_at`` to those that declare it or are swept.
+    """
+
+    schema: str
+    name: str
+    columns: tuple[Column, ...] = ()
+    primary_key: tuple[str, ...] = ()
+    comment: str = ""
+
+    @property
+    def plain_name(self) -> str:
+        """``schema.name`` as people say it, and as the ledger records it."""
+        return f"{self.schema}.{self.name}"
+
+
+SYSTEM_COLUMNS = (
+    Column(LOADED_AT, "TIMESTAMPTZ", "When the pipeline last wrote this row"),
+    Column(RUN_ID, "VARCHAR", "The run that last wrote this row"),
+)
+DELETED_AT_COLUMN = Column(
+    DELETED_AT,
+    "TIMESTAMPTZ",
+    "When a full read first found this row gone at the source; null while it is there",
+)
+
+
+def resolve_schema(con: duckdb.DuckDBPyConnection, schema: str) -> str:
+    """The schema of the file in use in which tables of ``schema`` live.
+
+    DuckDB calls ``klaviyo.events`` ambiguous when the catalog (the file's stem) and a schema are both named
+    ``klaviyo``. So in ``klaviyo.duckdb`` the tables of schema ``klaviyo`` live in ``main``, where
+    ``klaviyo.events`` resolves as catalog and table. A schema that is there already (a renamed file) is used.
+    """
+    catalog, found = con.execute(
+        "SELECT current_database(), (SELECT count(*) FROM duckdb_schemas() "
+        "WHERE database_name = current_database() AND lower(schema_name) = lower(?))",
+        [schema],
+    ).fetchall()[0]
+    return "main" if fold(schema) == fold(catalog) and not found else schema
+
+
+def typed_path(con: duckdb.DuckDBPyConnection, table: Table) -> str:
+    """The table's name as a user can type it after opening the file: ``"klaviyo"."events"``."""
+    resolved = resolve_schema(con, table.schema)
+    catalog = con.execute("SELECT current_database()").fetchall()[0][0]
+    if fold(resolved) == fold(catalog):
+        return qualified(catalog, resolved, table.name)
+    return qualified(table.schema, table.name)
+
+
+def full_name(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> str:
+    """The quoted three-part name of a table in the file in use."""
+    catalog = con.execute("SELECT current_database()").fetchall()[0][0]
+    return qualified(catalog, resolve_schema(con, schema), name)
+
+
+def existing_columns(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> tuple[Column, ...]:
+    """The columns that a table has now, in order; none if there is no such table."""
+    rows = con.execute(
+        "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?) "
+        "ORDER BY column_index",
+        [resolve_schema(con, schema), name],
+    ).fetchall()
+    return tuple(Column(*row) for row in rows)
+
+
+def check_names(table: Table, columns: Iterable[Column]) -> None:
+    """Refuses names that DuckDB can't tell apart, and a key that no column carries.
+
+    Raises:
+        TableShapeError: Two columns differ only in case.
+        LoadError: A primary key column is not among the columns.
+    """
+    seen: dict[str, str] = {}
+    for column in columns:
+        other = seen.get(fold(column.name))
+        if other is not None:
+            raise TableShapeError(
+                f"{table.plain_name}: the columns {other!r} and {column.name!r} differ at most in case, which DuckDB "
+                "does not distinguish. Rename one of them, or keep both inside a JSON column."
+            )
+        seen[fold(column.name)] = column.name
+    missing = [key for key in table.primary_key if fold(key) not in seen]
+    if missing:
+        raise LoadError(
+            f"{table.plain_name}: the primary key names {', '.join(missing)}, which neither the table's declaration "
+            "nor the rows have. Declare the column or correct the key."
+        )
+
+
+def shape(
+    con: duckdb.DuckDBPyConnection, table: Table, wanted: Sequence[Column]
+) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+    """Creates the table, or adds the columns that it lacks, and brings the comments up to date.
+
+    Returns:
+        The table's columns now, with their actual types, and the names of those added to an existing table.
+
+    Raises:
+        TableShapeError: A column has an incompatible type, or the table lacks a key column. Nothing was changed.
+    """
+    existing = existing_columns(con, table.schema, table.name)
+    name = full_name(con, table.schema, table.name)
+    known = {fold(column.name): column for column in existing}
+    added: tuple[str, ...] = ()
+    if existing:
+        _check_compatible(con, table, known, wanted)
+        missing = [column for column in wanted if fold(column.name) not in known]
+        for column in missing:
+            con.execute(f"ALTER TABLE {name} ADD COLUMN {_definition(column)}")
+        added = tuple(column.name for column in missing)
+    else:
+        con.execute(f"CREATE SCHEMA IF NOT EXISTS {name.rpartition('.' + quote(table.name))[0]}")
+        con.execute(f"CREATE TABLE {name} ({', '.join(_definition(column) for column in wanted)})")
+    _comment(con, table, name, known, wanted)
+    return existing_columns(con, table.schema, table.name), added
+
+
+def _definition(column: Column) -> str:
+    # ZSTD halves the file and the time to compress JSON text, and reads as fast as DuckDB's own choice.
+    compression = " USING COMPRESSION zstd" if column.type.upper() == "JSON" else ""
+    return f"{quote(column.name)} {column.type}{compression}"
+
+
+def _check_compatible(
+    con: duckdb.DuckDBPyConnection, table: Table, known: dict[str, Column], wanted: Sequence[Column]
+) -> None:
+    for key in table.primary_key:
+        if fold(key) not in known:
+            raise TableShapeError(
+                f"The table {table.plain_name} exists without the key column {key!r}, so rows can't be told apart. "
+                f"Rename or drop the existing table, or land under another name."
+            )
+    for column in wanted:
+        there = known.get(fold(column.name))
+        if there is None:
+            continue
+        expected = normal_type(con, column.type)
+        if expected != there.type and (expected, there.type) not in _WIDENS:
+            raise TableShapeError(
+                f"The table {table.plain_name} exists with column {there.name!r} of type {there.type}, but these rows "
+                f"need {expected}. Nothing was changed. Convert it with ALTER TABLE {table.plain_name} ALTER "
+                f"{quote(there.name)} TYPE {expected}, rename or drop the table, or land under another name."
+            )
+
+
+def normal_type(con: duckdb.DuckDBPyConnection, type_name: str) -> str:
+    """DuckDB's own spelling of a type: ``TIMESTAMPTZ`` -> ``TIMESTAMP WITH TIME ZONE``."""
+    return str(con.execute(f"SELECT typeof(CAST(NULL AS {type_name}))").fetchall()[0][0])
+
+
+def _comment(
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    name: str,
+    known: dict[str, Column],
+    wanted: Sequence[Column],
+) -> None:
+    for column in wanted:
+        there = known.get(fold(column.name))
+        if column.comment and column.comment != (there.comment if there else ""):
+            con.execute(f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {literal(column.comment)}")
+    if not table.comment:
+        return
+    current = con.execute(
+        "SELECT comment FROM duckdb_tables() WHERE database_name = current_database() "
+        "AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)",
+        [resolve_schema(con, table.schema), table.name],
+    ).fetchall()[0][0]
+    if current != table.comment:
+        con.execute(f"COMMENT ON TABLE {name} IS {literal(table.comment)}")
