@@ -1,0 +1,135 @@
+"""The paths under `/sandbox/`, which are no part of Klaviyo: counts, the truth, and changes, for tests.
+
+GET    /sandbox/requests                          counts      POST resets them and the rate windows
+GET    /sandbox/truth/<collection>                ids and main fields (?since=&until=, by the main time)
+POST   /sandbox/<collection>                      a row or a list of rows, merged by id
+DELETE /sandbox/<collection>/<id>
+POST   /sandbox/lists/<id>/members                {"<profile id>": "<joined at>"}
+DELETE /sandbox/lists/<id>/members/<profile id>
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from klaviyo_pipeline.sandbox.messages import Request, Response
+from klaviyo_pipeline.sandbox.store import Store
+from klaviyo_pipeline.sandbox.times import SECOND, in_micros, in_seconds, parse_time
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.sandbox.app import Sandbox
+
+
+def answer(sandbox: "Sandbox", request: Request) -> Response:
+    """Answer an admin request."""
+    segments = request.path.strip("/").split("/")[1:]
+    store = sandbox.store
+    try:
+        match request.method, segments:
+            case "GET", ["requests"]:
+                return Response.json(sandbox.counts.report())
+            case "POST", ["requests"]:
+                sandbox.counts.reset()
+                sandbox.limits.reset()
+                return Response.json({})
+            case "GET", ["truth", collection]:
+                return Response.json(truth(store, collection, **request.parameters))
+            case "POST", ["lists", list_id, "members"]:
+                store.add_members(list_id, msgspec.json.decode(request.body, type=dict[str, str]))
+                return Response.json({})
+            case "DELETE", ["lists", list_id, "members", profile_id]:
+                return _deleted(store.remove_member(list_id, profile_id))
+            case "POST", [collection]:
+                rows = msgspec.json.decode(request.body)
+                ids = store.put(collection, rows if isinstance(rows, list) else [rows])
+                return Response.json({"ids": ids})
+            case "DELETE", [collection, row_id]:
+                return _deleted(store.delete(collection, row_id))
+    except (ValueError, KeyError, TypeError) as error:
+        return Response.json({"error": f"{type(error).__name__}: {error}"}, status=400)
+    return Response.json({"error": "no such path"}, status=404)
+
+
+def _deleted(found: bool) -> Response:
+    return Response.json({"deleted": found}, status=200 if found else 404)
+
+
+def truth(
+    store: Store, collection: str, since: str | None = None, until: str | None = None
+) -> list[dict[str, Any]]:
+    """All rows' ids and main fields, with the main time within [since, until).
+
+    The main time is an event's `datetime`, a membership's `joined_at`, otherwise the row's `updated`.
+    Collections: events, profiles, metrics, lists, templates, campaigns, campaign-messages, members.
+
+    Raises:
+        ValueError: for another collection.
+    """
+    low = parse_time(since) if since else None
+    high = parse_time(until) if until else None
+    with store.lock:
+        rows = _rows(store, collection)
+    return [row for moment, row in rows if (low is None or moment >= low) and (high is None or moment < high)]
+
+
+def _rows(store: Store, collection: str) -> list[tuple[int, dict[str, Any]]]:
+    if collection == "events":
+        return [
+            (
+                row.timestamp * SECOND,
+                {
+                    "id": row.id,
+                    "timestamp": row.timestamp,
+                    "datetime": in_seconds(row.timestamp * SECOND),
+                    "metric_id": row.metric_id if row.metric_id in store.metrics else None,
+                    "profile_id": row.profile_id if row.profile_id in store.profiles else None,
+                },
+            )
+            for row in store.events
+        ]
+    if collection == "members":
+        return [
+            (
+                member.joined_at,
+                {
+                    "list_id": list_id,
+                    "profile_id": member.profile_id,
+                    "joined_at": in_seconds(member.joined_at),
+                },
+            )
+            for list_id, members in store.members.items()
+            for member in members.sorted
+        ]
+    if collection == "profiles":
+        return [(row.updated, {**_main(row), "email": row.email}) for row in store.profiles]
+    if collection == "campaigns":
+        return [
+            (
+                row.updated_at,
+                {
+                    "id": row.id,
+                    "name": row.name,
+                    "channel": row.channel,
+                    "status": row.status,
+                    "archived": row.archived,
+                    "created_at": in_micros(row.created_at),
+                    "updated_at": in_micros(row.updated_at),
+                    "message_ids": [message.id for message in row.messages],
+                },
+            )
+            for row in store.campaigns
+        ]
+    if collection == "campaign-messages":
+        return [
+            (message.updated, {**_main(message), "campaign_id": message.campaign_id})
+            for row in store.campaigns
+            for message in row.messages
+        ]
+    tables: dict[str, Any] = {"metrics": store.metrics, "lists": store.lists, "templates": store.templates}
+    if collection not in tables:
+        raise ValueError(f"there is no truth of '{collection}'")
+    return [(row.updated, {**_main(row), "name": row.name}) for row in tables[collection]]
+
+
+def _main(row: Any) -> dict[str, Any]:
+    return {"id": row.id, "created": in_seconds(row.created), "updated": in_seconds(row.updated)}

@@ -1,0 +1,155 @@
+"""The ASGI application: routes a request, checks it in Klaviyo's order, answers, counts."""
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from klaviyo_pipeline.sandbox import admin, errors
+from klaviyo_pipeline.sandbox.catalogue import Endpoint, contract, known_path, route
+from klaviyo_pipeline.sandbox.endpoints import HANDLERS, Call
+from klaviyo_pipeline.sandbox.errors import ApiError
+from klaviyo_pipeline.sandbox.faults import Faults, NoFaults
+from klaviyo_pipeline.sandbox.limits import Headers, RateLimits
+from klaviyo_pipeline.sandbox.messages import Receive, Request, Response, Scope, Send, deliver, read_body
+from klaviyo_pipeline.sandbox.options import ServerOptions
+from klaviyo_pipeline.sandbox.query import limit_of, parse_query
+from klaviyo_pipeline.sandbox.revisions import Answering, answering, gone
+from klaviyo_pipeline.sandbox.store import Store
+
+_RETIRED_RELATED = {"metrics", "profiles"}
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has been asked and answered."""
+
+    by_operation: Counter[tuple[str, int]] = field(default_factory=Counter)
+    bytes: int = 0
+    open: int = 0
+    open_maximum: int = 0
+
+    def reset(self) -> None:
+        """Start counting afresh; what is under way stays counted as open."""
+        self.by_operation.clear()
+        self.bytes = 0
+        self.open_maximum = self.open
+
+    def report(self) -> dict[str, object]:
+        """The counts as the admin path gives them."""
+        endpoints: dict[str, dict[str, int]] = {}
+        for (operation, status), count in sorted(self.by_operation.items()):
+            endpoints.setdefault(operation, {})[str(status)] = count
+        return {
+            "total": self.by_operation.total(),
+            "refused": sum(count for (_, status), count in self.by_operation.items() if status == 429),
+            "open_maximum": self.open_maximum,
+            "bytes": self.bytes,
+            "endpoints": endpoints,
+        }
+
+
+class Sandbox:
+    """A Klaviyo over a store. Callable by any ASGI server."""
+
+    def __init__(
+        self,
+        store: Store,
+        options: ServerOptions | None = None,
+        *,
+        faults: Faults | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.store = store
+        self.options = options or ServerOptions()
+        self.faults: Faults = faults or NoFaults()
+        self.counts = Counts()
+        self.limits = RateLimits(clock) if clock else RateLimits()
+        self._ids = Random(0)
+        self._handlers = dict(HANDLERS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        body = await read_body(receive) if scope["method"] != "GET" else b""
+        request = Request.of(scope, body)
+        if request.path.startswith("/sandbox/"):
+            await deliver(admin.answer(self, request), send)
+            return
+        counts = self.counts
+        counts.open += 1
+        counts.open_maximum = max(counts.open_maximum, counts.open)
+        try:
+            if self.options.latency_ms:
+                await asyncio.sleep(self.options.latency_ms / 1000)
+            operation, found = self._route(request)
+            response = await self.faults.instead(operation, request)
+            if response is None:
+                response = self.respond(request, operation, found)
+            counts.by_operation[operation, response.status] += 1
+            counts.bytes += len(response.body)
+            await self.faults.deliver(operation, request, response, send)
+        finally:
+            counts.open -= 1
+
+    def respond(self, request: Request, operation: str, found: "tuple[Endpoint, str] | None") -> Response:
+        """Klaviyo's answer."""
+        headers: list[tuple[bytes, bytes]] = []
+        try:
+            return self._checked(request, found, headers)
+        except ApiError as error:
+            error_id = uuid.UUID(int=self._ids.getrandbits(128), version=4)
+            if error.status == 429:
+                headers = [header for header in headers if not header[0].startswith(b"ratelimit")]
+            return Response(error.status, error.document(error_id), (*headers, *error.headers))
+
+    def _route(self, request: Request) -> tuple[str, tuple[Endpoint, str] | None]:
+        if not request.path.startswith("/api/"):
+            return "unknown", None
+        segments = request.path.removeprefix("/api/").rstrip("/").split("/")
+        found = route(request.method, segments)
+        return (found[0].operation if found else "unknown"), found
+
+    def _checked(
+        self, request: Request, found: "tuple[Endpoint, str] | None", headers: list[tuple[bytes, bytes]]
+    ) -> Response:
+        scopes = self._authenticate(request)
+        answer = answering(request.headers, self.options.missing_revision)
+        headers.append((b"x-klaviyo-api-revision", answer.revision.encode()))
+        if found is None:
+            raise self._nowhere(request, answer)
+        endpoint, found_id = found
+        taken = contract(endpoint.operation, answer.revision)
+        if taken is None:
+            raise errors.not_found("No valid revisions found for method")
+        lacking = [scope for scope in taken.scopes if scopes and scope not in scopes]
+        if lacking:
+            raise errors.missing_scope(lacking)
+        if self.options.rate_limits:
+            rates: Headers = self.limits.spend(endpoint.operation, limit_of(taken, request))
+            headers.extend(rates)
+        query = parse_query(request, taken, answer.revision)
+        with self.store.lock:
+            call = Call.of(self.store, request, query, answer.revision, found_id)
+            body = self._handlers[endpoint.operation](call)
+        return Response(200, body, tuple(headers))
+
+    def _authenticate(self, request: Request) -> frozenset[str]:
+        given = request.headers.get("authorization")
+        if given is None:
+            raise errors.no_key()
+        kind, _, key = given.partition(" ")
+        if kind not in ("Klaviyo-API-Key", "Bearer") or key not in self.options.keys:
+            raise errors.wrong_key()
+        return self.options.keys[key]
+
+    def _nowhere(self, request: Request, answer: Answering) -> ApiError:
+        segments = request.path.rstrip("/").split("/")
+        if answer.fell_forward and segments[2:3] == ["events"] and segments[-1] in _RETIRED_RELATED:
+            return gone("This endpoint is no longer available.")
+        if known_path(segments[2:]):
+            return errors.method_not_allowed(request.method)
+        return errors.not_found("The requested resource could not be found.")
