@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from klaviyo_pipeline.sandbox.messages import Request, Response
+from klaviyo_pipeline.sandbox.rows import Value
 from klaviyo_pipeline.sandbox.store import Store
 from klaviyo_pipeline.sandbox.times import SECOND, in_micros, in_seconds, parse_time
 
@@ -54,9 +55,7 @@ def _deleted(found: bool) -> Response:
     return Response.json({"deleted": found}, status=200 if found else 404)
 
 
-def truth(
-    store: Store, collection: str, since: str | None = None, until: str | None = None
-) -> list[dict[str, Any]]:
+def truth(store: Store, collection: str, since: str | None = None, until: str | None = None) -> list[dict[str, Any]]:
     """All rows' ids and main fields, with the main time within [since, until).
 
     The main time is an event's `datetime`, a membership's `joined_at`, otherwise the row's `updated`.
@@ -131,5 +130,5 @@ def _rows(store: Store, collection: str) -> list[tuple[int, dict[str, Any]]]:
     return [(row.updated, {**_main(row), "name": row.name}) for row in tables[collection]]
 
 
-def _main(row: Any) -> dict[str, Any]:
+def _main(row: Value) -> dict[str, Any]:
     return {"id": row.id, "created": in_seconds(row.created), "updated": in_seconds(row.updated)}

@@ -1,7 +1,7 @@
 """POST /api/metric-aggregates: counts, sums and unique people of one metric's events, by interval.
 
-Source: OpenAPI 2026-07-15; that the dates are the UTC instants of local starts, that page_size is at least 500
-and that a sort is refused was seen live. Error wordings are inferred.
+Source: OpenAPI 2026-07-15. That the dates are the UTC instants of local starts, that page_size is at least
+500 and that a sort is refused was seen live. Error wordings are inferred.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import msgspec
 from klaviyo_pipeline.sandbox.catalogue import Filterable
 from klaviyo_pipeline.sandbox.errors import ApiError, invalid
 from klaviyo_pipeline.sandbox.filters import Condition, parse_filter
-from klaviyo_pipeline.sandbox.rows import Event
+from klaviyo_pipeline.sandbox.rows import Event, Value
 from klaviyo_pipeline.sandbox.store import Store
 from klaviyo_pipeline.sandbox.tables import cut
 from klaviyo_pipeline.sandbox.times import SECOND, moment
@@ -83,9 +83,7 @@ def parse_body(body: bytes) -> Question:
         if name not in _DIMENSIONS:
             raise _refused("by", f"'{name}' is not a valid choice for 'by'.")
     since, until = _range(filters)
-    return Question(
-        metric_id, tuple(measurements), interval, _zone(given.get("timezone") or "UTC"), by, since, until
-    )
+    return Question(metric_id, tuple(measurements), interval, _zone(given.get("timezone") or "UTC"), by, since, until)
 
 
 def aggregate(store: Store, question: Question) -> dict[str, Any]:
@@ -121,9 +119,7 @@ def aggregate(store: Store, question: Question) -> dict[str, Any]:
         "data": [
             {
                 "dimensions": list(dimensions),
-                "measurements": {
-                    name: [cell.measure(name) for cell in cells] for name in question.measurements
-                },
+                "measurements": {name: [cell.measure(name) for cell in cells] for name in question.measurements},
             }
             for dimensions, cells in sorted(groups.items())
         ],
@@ -164,7 +160,7 @@ def _dimension(event: Event, properties: dict[str, Any], name: str) -> str:
     return str(properties.get(_DIMENSIONS[name], ""))
 
 
-def _range(filters: Any) -> tuple[int, int]:
+def _range(filters: Value) -> tuple[int, int]:
     conditions: list[Condition] = []
     for text in [filters] if isinstance(filters, str) else filters:
         conditions += parse_filter(text, _DATETIME)

@@ -1,4 +1,4 @@
-"""Campaigns, messages, audiences and variations in Klaviyo's two shapes: up to 2026-07-15, and since 2026-10-15.
+"""Campaigns, messages, audiences and variations in Klaviyo's two shapes: to 2026-07-15, since 2026-10-15.
 
 Source: OpenAPI 2025-01-15 and 2026-07-15 with recorded answers; official SDK 25 for 2026-10-15.
 """

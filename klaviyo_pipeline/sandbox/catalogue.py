@@ -6,7 +6,7 @@ Source: Klaviyo's OpenAPI documents 2025-01-15 and 2026-07-15, the history of th
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import TypeVar
 
 from klaviyo_pipeline.sandbox.revisions import LIVING, OLDEST
@@ -95,10 +95,10 @@ _TIMES = "ge/gt/le/lt"
 _SUPPRESSED = "subscriptions.email.marketing.suppression"
 _LIST_SUPPRESSED = "subscriptions.email.marketing.list_suppressions"
 
-_MEMBER_FILTERS = f"email:str any/eq; phone_number:str any/eq; push_token:str any/eq; _kx:str eq; joined_group_at:time {_TIMES}"
-_EVENT_FILTERS = (
-    f"metric_id:str eq; profile_id:str eq; profile:has has; datetime:time {_TIMES}; timestamp:int {_TIMES}"
+_MEMBER_FILTERS = (
+    f"email:str any/eq; phone_number:str any/eq; push_token:str any/eq; _kx:str eq; joined_group_at:time {_TIMES}"
 )
+_EVENT_FILTERS = f"metric_id:str eq; profile_id:str eq; profile:has has; datetime:time {_TIMES}; timestamp:int {_TIMES}"
 _PROFILE_FILTERS = (
     "id:str any/eq; email:str any/eq; phone_number:str any/eq; external_id:str any/eq; _kx:str eq; "
     "created:time gt/lt; updated:time gt/lt; "
@@ -106,9 +106,7 @@ _PROFILE_FILTERS = (
     f"{_LIST_SUPPRESSED}.list_id:str eq; "
     f"{_SUPPRESSED}.reason:str eq; {_SUPPRESSED}.timestamp:time {_TIMES}"
 )
-_PROFILE_SORTS = (
-    f"created,email,id,updated,{_SUPPRESSED}.timestamp,{_LIST_SUPPRESSED}.timestamp"  # nothing else
-)
+_PROFILE_SORTS = f"created,email,id,updated,{_SUPPRESSED}.timestamp,{_LIST_SUPPRESSED}.timestamp"
 _TEMPLATE_TIMES = f"created:time eq/{_TIMES}; updated:time eq/{_TIMES}"
 _CAMPAIGN_LEGACY = (
     "messages.channel:str eq; name:str contains; status:str any/eq; archived:bool eq; "
@@ -414,7 +412,7 @@ def known_path(segments: list[str]) -> bool:
     return any(route(method, segments) for method in ("GET", "POST"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def contract(operation: str, revision: str) -> Contract | None:
     """What the operation takes under a living revision; None where the revision doesn't have it."""
     endpoint = _BY_OPERATION[operation]

@@ -19,6 +19,7 @@ from klaviyo_pipeline.sandbox.rows import (
     Profile,
     Suppression,
     Template,
+    Value,
 )
 from klaviyo_pipeline.sandbox.times import SECOND, in_seconds, parse_time
 
@@ -28,16 +29,14 @@ _NAMESPACE = UUID("6f1d7c1e-6b7d-4c53-9d0e-5b1c2a7e9f10")
 _numbers = itertools.count(1)
 
 _BASE_TIME = 1_767_225_600 * SECOND
-_TIME_FIELDS = frozenset({"created", "updated", "created_at", "updated_at", "scheduled_at", "send_time"})
+_TIME_FIELDS = {"created", "updated", "created_at", "updated_at", "scheduled_at", "send_time"}
 _PROFILE_ATTRIBUTES = (
     "email", "phone_number", "external_id", "first_name", "last_name", "organization", "locale", "title",
     "image", "created", "updated", "last_event_date", "location", "properties",
 )  # fmt: skip
-_LOCATION = {
-    name: None
-    for name in ("address1", "address2", "city", "country", "latitude", "longitude", "region", "zip",
-                 "timezone", "ip")
-}  # fmt: skip
+_LOCATION: dict[str, Any] = dict.fromkeys(
+    ("address1", "address2", "city", "country", "latitude", "longitude", "region", "zip", "timezone", "ip")
+)
 
 _MADE: dict[str, tuple[type, dict[str, Any]]] = {
     "metrics": (
@@ -65,7 +64,7 @@ _MADE: dict[str, tuple[type, dict[str, Any]]] = {
 
 
 def event(old: Event | None, change: Mapping[str, Any]) -> Event:
-    """An event as changed: `datetime` or `timestamp`, `event_properties` (replaced whole), and what it is of."""
+    """An event as changed: `datetime` or `timestamp`, `event_properties` (as a whole), of what and whom."""
     number = next(_numbers)
     known = {"id", "datetime", "timestamp", "event_properties", "metric_id", "profile_id", "uuid"}
     _refuse_unknown(change, known)
@@ -102,7 +101,7 @@ def event_document(timestamp: int, properties: Mapping[str, Any], uuid: str) -> 
 
 
 def profile(old: Profile | None, change: Mapping[str, Any]) -> Profile:
-    """A profile as changed: attributes by name, `location` and `properties` merged, `suppressions` replaced."""
+    """A profile as changed: attributes by name, `location` and `properties` merged, `suppressions` not."""
     _refuse_unknown(change, {"id", "suppressions", *_PROFILE_ATTRIBUTES})
     attributes = msgspec.json.decode(old.document) if old else {}
     for name in _PROFILE_ATTRIBUTES:
@@ -127,11 +126,11 @@ def profile_row(profile_id: str, attributes: Mapping[str, Any]) -> Profile:
     """The row of a profile with these attributes; those missing are null."""
     created = parse_time(attributes.get("created") or in_seconds(_BASE_TIME) or "")
     updated = parse_time(attributes.get("updated") or in_seconds(created) or "")
-    document = {name: attributes.get(name) for name in _PROFILE_ATTRIBUTES}
+    document: dict[str, Any] = {name: attributes.get(name) for name in _PROFILE_ATTRIBUTES}
     document |= {
         "created": in_seconds(created),
         "updated": in_seconds(updated),
-        "location": {**_LOCATION, **(attributes.get("location") or {})},
+        "location": _LOCATION | (attributes.get("location") or {}),
         "properties": attributes.get("properties") or {},
     }
     return Profile(
@@ -145,12 +144,12 @@ def profile_row(profile_id: str, attributes: Mapping[str, Any]) -> Profile:
     )
 
 
-def plain(collection: str, old: Any | None, change: Mapping[str, Any]) -> Any:
+def plain(collection: str, old: Value | None, change: Mapping[str, Any]) -> Value:
     """A row of one of the small collections as changed."""
     made, defaults = _MADE[collection]
     names = {field.name for field in fields(made)} - {"messages"}
     _refuse_unknown(change, names)
-    values = {
+    values: dict[str, Any] = {
         name: parse_time(value) if name in _TIME_FIELDS and isinstance(value, str) else value
         for name, value in change.items()
     }
@@ -159,7 +158,9 @@ def plain(collection: str, old: Any | None, change: Mapping[str, Any]) -> Any:
             values[name] = tuple(values[name])
     if old is not None:
         return replace(old, **values)
-    times = {name: _BASE_TIME for name in ("created", "updated", "created_at", "updated_at") if name in names}
+    times: dict[str, Any] = {
+        name: _BASE_TIME for name in ("created", "updated", "created_at", "updated_at") if name in names
+    }
     row = made(**{"id": f"NEW{next(_numbers):03d}", **defaults, **times, **values})
     return _with_message(row) if isinstance(row, Campaign) else row
 

@@ -1,7 +1,7 @@
 """A profile's additional fields, `subscriptions` and `predictive_analytics`, as each revision has them.
 
 Source: OpenAPI 2025-01-15 and 2026-07-15; whatsapp and ranked_channel_affinity since 2025-07-15,
-open_tracking since 2026-04-15, click_tracking since 2026-07-15 (seen live; the document has it in 2026-10-15).
+open_tracking since 2026-04-15, click_tracking since 2026-07-15 (seen live; documented for 2026-10-15).
 """
 
 from typing import Any
@@ -39,21 +39,19 @@ def subscriptions(profile: Profile, revision: str) -> dict[str, Any]:
 def predictive_analytics(profile: Profile, revision: str) -> dict[str, Any]:
     """What Klaviyo makes of the person's orders; nulls for who has too few."""
     orders = profile.orders
-    known = orders.count >= 3 and orders.first_at is not None and orders.last_at is not None
-    between = ((orders.last_at or 0) - (orders.first_at or 0)) / DAY / max(1, orders.count - 1)
-    average = orders.value / max(1, orders.count)
+    known = orders.number >= 3 and orders.first_at is not None and orders.last_at is not None
+    between = ((orders.last_at or 0) - (orders.first_at or 0)) / DAY / max(1, orders.number - 1)
+    average = orders.value / max(1, orders.number)
     found: dict[str, Any] = {
         "historic_clv": round(orders.value, 2) if known else None,
         "predicted_clv": round(average * 2.5, 2) if known else None,
         "total_clv": round(orders.value + average * 2.5, 2) if known else None,
-        "historic_number_of_orders": orders.count if known else None,
+        "historic_number_of_orders": orders.number if known else None,
         "predicted_number_of_orders": 2.5 if known else None,
         "average_days_between_orders": round(between, 2) if known else None,
         "average_order_value": round(average, 2) if known else None,
-        "churn_probability": round(1 / (1 + orders.count), 2) if known else None,
-        "expected_date_of_next_order": (
-            in_seconds((orders.last_at or 0) + int(between * DAY)) if known else None
-        ),
+        "churn_probability": round(1 / (1 + orders.number), 2) if known else None,
+        "expected_date_of_next_order": (in_seconds((orders.last_at or 0) + int(between * DAY)) if known else None),
     }
     if revision >= "2025-07-15":
         found["ranked_channel_affinity"] = ["email", "sms", "push"] if known else None

@@ -1,7 +1,7 @@
 """Each operation's answer: rows read, shaped, and put into a JSON:API document."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -93,17 +93,11 @@ def get_metric(call: Call) -> bytes:
     return _single(call, call.shapes.metric(row), _flows(call, metric_ids={row.id}))
 
 
-def _flows(
-    call: Call,
-    metric_ids: set[str] = frozenset(),
-    list_ids: set[str] = frozenset(),  # type: ignore[assignment]
-) -> list[bytes]:
+def _flows(call: Call, metric_ids: Container[str | None] = (), list_ids: Container[str | None] = ()) -> list[bytes]:
     if "flow-triggers" not in call.query.includes:
         return []
     return [
-        call.shapes.flow(flow)
-        for flow in call.store.flows
-        if flow.metric_id in metric_ids or flow.list_id in list_ids
+        call.shapes.flow(flow) for flow in call.store.flows if flow.metric_id in metric_ids or flow.list_id in list_ids
     ]
 
 
@@ -168,9 +162,7 @@ def get_profile_id_for_event(call: Call) -> bytes:
 
 def get_profiles(call: Call) -> bytes:
     page = reading.profiles(call.store, call.query)
-    return _collection(
-        call, [call.shapes.profile(row) for row in page.rows], page, _of_profiles(call, page.rows)
-    )
+    return _collection(call, [call.shapes.profile(row) for row in page.rows], page, _of_profiles(call, page.rows))
 
 
 def get_profile(call: Call) -> bytes:
@@ -191,9 +183,7 @@ def _of_profiles(call: Call, profiles: list[Profile]) -> list[bytes]:
 
 def get_lists(call: Call) -> bytes:
     page = reading.lists(call.store, call.query)
-    return _collection(
-        call, [call.shapes.mailing_list(row) for row in page.rows], page, _of_lists(call, page.rows)
-    )
+    return _collection(call, [call.shapes.mailing_list(row) for row in page.rows], page, _of_lists(call, page.rows))
 
 
 def get_list(call: Call) -> bytes:
@@ -224,8 +214,7 @@ def get_profiles_for_list(call: Call) -> bytes:
     page = reading.members(call.store, _list(call).id, call.query)
     known = call.store.profiles.rows
     data = [
-        call.shapes.profile(known[member.profile_id], primary=False, joined_at=member.joined_at)
-        for member in page.rows
+        call.shapes.profile(known[member.profile_id], primary=False, joined_at=member.joined_at) for member in page.rows
     ]
     return _collection(call, data, page)
 
@@ -253,9 +242,7 @@ def get_template(call: Call) -> bytes:
 
 def get_campaigns(call: Call) -> bytes:
     page = reading.campaigns(call.store, call.query, call.revision)
-    return _collection(
-        call, [call.shapes.campaign(row) for row in page.rows], page, _of_campaigns(call, page.rows)
-    )
+    return _collection(call, [call.shapes.campaign(row) for row in page.rows], page, _of_campaigns(call, page.rows))
 
 
 def get_campaign(call: Call) -> bytes:

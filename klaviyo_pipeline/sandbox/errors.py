@@ -90,9 +90,7 @@ def throttled(retry_after_s: int) -> ApiError:
         f"Request was throttled. Expected available in {retry_after_s} {unit}.",
         {"pointer": "/data"},
         {
-            "links": {
-                "type": "https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling#rate-limits"
-            },
+            "links": {"type": "https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling#rate-limits"},
             "meta": {},
         },
         ((b"retry-after", str(retry_after_s).encode()),),

@@ -37,8 +37,18 @@ _CAMPAIGN = (
     "tracking_options updated_at"
 )
 _STRUCTURED = frozenset(
-    "audiences contact_information definition location metadata predictive_analytics send_options "
-    "send_strategy subscriptions tracking_options".split()
+    [
+        "audiences",
+        "contact_information",
+        "definition",
+        "location",
+        "metadata",
+        "predictive_analytics",
+        "send_options",
+        "send_strategy",
+        "subscriptions",
+        "tracking_options",
+    ]
 )
 
 

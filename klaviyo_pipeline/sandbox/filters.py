@@ -14,8 +14,20 @@ from klaviyo_pipeline.sandbox.times import parse_time
 Value = str | int | bool | tuple[str, ...] | None
 
 _KNOWN_OPERATORS = frozenset(
-    "equals less-than less-or-equal greater-than greater-or-equal contains contains-any contains-all "
-    "ends-with starts-with any has".split()
+    [
+        "equals",
+        "less-than",
+        "less-or-equal",
+        "greater-than",
+        "greater-or-equal",
+        "contains",
+        "contains-any",
+        "contains-all",
+        "ends-with",
+        "starts-with",
+        "any",
+        "has",
+    ]
 )
 
 
@@ -93,12 +105,12 @@ def _literal(literal: _Literal, kind: str, name: str) -> str | int | bool:
             raise _malformed(f"the value of {name} must be true or false")
         return text == "true"
     try:
-        if quoted:
-            raise ValueError(text)
-        return int(text) if kind == "int" else parse_time(text)
+        if not quoted:
+            return int(text) if kind == "int" else parse_time(text)
     except (ValueError, OverflowError):
-        what = "an integer" if kind == "int" else "an ISO 8601 date-time"
-        raise _malformed(f"the value of {name} must be {what}") from None
+        pass
+    what = "an integer" if kind == "int" else "an ISO 8601 date-time"
+    raise _malformed(f"the value of {name} must be {what}, without quotes")
 
 
 class _Reader:

@@ -1,7 +1,7 @@
 """A request's parameters, checked against what the endpoint takes under the revision.
 
-The wordings for includes, filters and cursors are recorded; those for sorts, page sizes, fieldsets and unknown
-parameters are inferred.
+The wordings for includes, filters and cursors are recorded; those for sorts, page sizes, fieldsets and
+unknown parameters are inferred.
 """
 
 import base64
@@ -18,6 +18,7 @@ from klaviyo_pipeline.sandbox.errors import ApiError, invalid
 from klaviyo_pipeline.sandbox.fieldsets import check_fields
 from klaviyo_pipeline.sandbox.filters import Condition, parse_filter
 from klaviyo_pipeline.sandbox.messages import Request
+from klaviyo_pipeline.sandbox.rows import Value
 
 _BRACKETS = re.compile(r"(fields|additional-fields)\[([a-z-]+)\]")
 
@@ -35,7 +36,7 @@ class Query:
     additional: frozenset[str] = frozenset()
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def value(self, field_name: str) -> Any:
+    def value(self, field_name: str) -> Value:
         """The literal of the condition on a field, None without one."""
         for condition in self.conditions:
             if condition.field == field_name:
@@ -124,9 +125,7 @@ def _includes(text: str, contract: Contract) -> frozenset[str]:
     names = frozenset(filter(None, text.split(",")))
     for name in sorted(names):
         if name not in contract.includes:
-            raise invalid(
-                f"'{name}' is not an allowed include parameter for this resource.", parameter="include"
-            )
+            raise invalid(f"'{name}' is not an allowed include parameter for this resource.", parameter="include")
     return names
 
 

@@ -16,6 +16,7 @@ from klaviyo_pipeline.sandbox.rows import (
     Metric,
     Profile,
     Template,
+    Value,
 )
 from klaviyo_pipeline.sandbox.store import Store, suppressions
 from klaviyo_pipeline.sandbox.tables import Page, R, Table, cut, take
@@ -25,7 +26,7 @@ _CHANNELS = ("email", "sms", "mobile_push")
 _CANDIDATES = ("id", "email", "phone_number", "external_id")
 
 
-def holds(condition: Condition, value: Any) -> bool:
+def holds(condition: Condition, value: Value) -> bool:
     """Whether a row's value meets a condition; a missing one meets none."""
     wanted: Any = condition.value
     if value is None:
@@ -54,7 +55,7 @@ def _keeping(query: Query, value_of: Callable[[Any, str], Any]) -> Callable[[Any
     return lambda row: all(holds(condition, value_of(row, condition.field)) for condition in conditions)
 
 
-def _page(table: Table[R], query: Query, order: str, **options: Any) -> Page[R]:
+def _page(table: Table[R], query: Query, order: str, **options: Value) -> Page[R]:
     try:
         return table.select(
             query.sort or order, descending=query.descending, after=query.after, size=query.size, **options
@@ -66,7 +67,7 @@ def _page(table: Table[R], query: Query, order: str, **options: Any) -> Page[R]:
 def metrics(store: Store, query: Query) -> Page[Metric]:
     """Metrics by integration. A filter on the category is taken, but never finds any (recorded)."""
 
-    def value_of(row: Metric, field: str) -> Any:
+    def value_of(row: Metric, field: str) -> Value:
         return row.integration["name"] if field == "integration.name" else None
 
     return _page(store.metrics, query, "id", keep=_keeping(query, value_of))
@@ -228,9 +229,7 @@ def campaigns(store: Store, query: Query, revision: str) -> Page[Campaign]:
 
 def campaign_messages(store: Store, query: Query) -> Page[Message]:
     """All campaigns' messages (2026-10-15)."""
-    statuses = {
-        message.id: message_status(campaign) for campaign in store.campaigns for message in campaign.messages
-    }
+    statuses = {message.id: message_status(campaign) for campaign in store.campaigns for message in campaign.messages}
     table: Table[Message] = Table(
         (message for campaign in store.campaigns for message in campaign.messages),
         {
@@ -242,7 +241,7 @@ def campaign_messages(store: Store, query: Query) -> Page[Message]:
         },
     )
 
-    def value_of(row: Message, field: str) -> Any:
+    def value_of(row: Message, field: str) -> Value:
         if field == "status":
             return statuses[row.id]
         return row.label if field == "name" else getattr(row, field)

@@ -7,6 +7,9 @@ sends; the few keep plain fields. Times are microseconds, except the event's, wh
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+Value = Any
+"""A value read from a row or from JSON by name: text, number, flag, null, or a structure of these."""
+
 
 class Attribution(NamedTuple):
     """That an order is owed to a mail: the event it is owed to, and the campaign or flow that sent it."""
@@ -52,7 +55,7 @@ class Consent(NamedTuple):
 class Orders(NamedTuple):
     """What predictive analytics is computed from."""
 
-    count: int = 0
+    number: int = 0
     value: float = 0.0
     first_at: int | None = None
     last_at: int | None = None

@@ -18,6 +18,7 @@ import uvicorn
 from klaviyo_pipeline.sandbox.app import Sandbox
 from klaviyo_pipeline.sandbox.faults import Faults
 from klaviyo_pipeline.sandbox.options import DEFAULT_KEY, SandboxOptions, ServerOptions
+from klaviyo_pipeline.sandbox.rows import Value
 from klaviyo_pipeline.sandbox.shop import generate_shop
 from klaviyo_pipeline.sandbox.store import Store
 
@@ -59,7 +60,7 @@ class SandboxProcess:
         """Start counting afresh, and open all rate windows."""
         self.admin("POST", "requests")
 
-    def admin(self, method: str, path: str, payload: object = None) -> Any:
+    def admin(self, method: str, path: str, payload: object = None) -> Value:
         """Call an admin path (below `/sandbox/`)."""
         body = json.dumps(payload).encode() if payload is not None else None
         request = UrlRequest(f"{self.url}/sandbox/{path}", data=body, method=method)  # noqa: S310
@@ -149,9 +150,7 @@ def run(
     gc.collect()
     gc.freeze()
     url = _url(listening)
-    say(
-        f"Klaviyo sandbox on {url}/api with {len(app.store.events):,} events of {len(app.store.profiles):,} people."
-    )
+    say(f"Klaviyo sandbox on {url}/api with {len(app.store.events):,} events, {len(app.store.profiles):,} people.")
     say("Keys: " + ", ".join(server.keys or {DEFAULT_KEY: frozenset()}))
     say(_READY_PREFIX + json.dumps({"url": url, "key": next(iter(server.keys))}))
     _uvicorn(app).run([listening])
@@ -173,7 +172,7 @@ def _url(listening: socket.socket) -> str:
 def _uvicorn(app: Sandbox) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
-            app,  # type: ignore[arg-type]
+            app,
             lifespan="off",
             access_log=False,
             log_level="warning",

@@ -97,10 +97,10 @@ class Shapes:
                 % (
                     event_id,
                     event.document if names is None else _sparse(event.document, names),
-                    b'{"type":"profile","id":"%b"}' % profile.encode() if profile in profiles else b"null",  # type: ignore[union-attr]
+                    b'{"type":"profile","id":"%b"}' % profile.encode() if profile in profiles else b"null",
                     event_id,
                     event_id,
-                    b'{"type":"metric","id":"%b"}' % metric.encode() if metric in metrics else b"null",  # type: ignore[union-attr]
+                    b'{"type":"metric","id":"%b"}' % metric.encode() if metric in metrics else b"null",
                     event_id,
                     event_id,
                     self._attributions(event) if with_attributions else b"",

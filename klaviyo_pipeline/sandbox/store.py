@@ -86,9 +86,7 @@ class Store:
         self.flows: Table[Flow] = Table(shop.flows, {"id": lambda row: row.id})
         self.tags: Table[Tag] = Table(shop.tags, {"id": lambda row: row.id})
         self.events = Events(shop.events)
-        self.members: dict[str, Members] = {
-            row.id: Members(shop.members.get(row.id, ())) for row in shop.lists
-        }
+        self.members: dict[str, Members] = {row.id: Members(shop.members.get(row.id, ())) for row in shop.lists}
 
     def campaign_message(self, message_id: str) -> tuple[Campaign, Message] | None:
         """A message with its campaign."""
@@ -140,8 +138,7 @@ class Store:
         """Let profiles join a list: ISO 8601 time by profile id."""
         with self.lock:
             self.members[list_id].add(
-                changes.Member(parse_time(at) // SECOND * SECOND, profile_id)
-                for profile_id, at in joined.items()
+                changes.Member(parse_time(at) // SECOND * SECOND, profile_id) for profile_id, at in joined.items()
             )
 
     def remove_member(self, list_id: str, profile_id: str) -> bool:

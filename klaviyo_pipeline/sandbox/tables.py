@@ -1,4 +1,4 @@
-"""Rows by id, and in the orders they are read in: a sorted array each, cut by bisection, scanned from there."""
+"""Rows by id, and in the orders they are read in: sorted arrays, cut by bisection, scanned from there."""
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
@@ -21,16 +21,17 @@ class HasId(Protocol):
 
 
 R = TypeVar("R", bound=HasId)
+T = TypeVar("T")
 Key = Any
 Place = tuple[Key, str]
 """Where a row stands in an order: its sort value, then its id, so that no two rows stand in one place."""
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[R]):
+class Page(Generic[T]):
     """Some rows, and the place of the last one where more follow."""
 
-    rows: list[R]
+    rows: list[T]
     next_after: Place | None = None
 
 
@@ -202,10 +203,10 @@ class Events:
             del self.rows[event.id]
         if len(events) <= SMALL_BATCH:
             for event in events:
-                del self.sorted[bisect_left(self.sorted, event[:2])]  # type: ignore[arg-type]
+                del self.sorted[bisect_left(self.sorted, event[:2])]
                 for field, group in self._groups.items():
                     places = group[event[field]]  # type: ignore[index]
-                    del places[bisect_left(places, event[:2])]  # type: ignore[arg-type]
+                    del places[bisect_left(places, event[:2])]
         else:
             gone = {event.id for event in events}
             self.sorted = [event for event in self.sorted if event.id not in gone]
@@ -228,9 +229,7 @@ class Span:
     high: int
 
 
-def cut(
-    rows: list[Any], bounds: Iterable[tuple[str, int]], after: tuple[int, str] | None, descending: bool
-) -> Span:
+def cut(rows: list[Any], bounds: Iterable[tuple[str, int]], after: tuple[int, str] | None, descending: bool) -> Span:
     """The stretch whose first field lies within all bounds (operator, value) and beyond the cursor."""
     low, high = 0, len(rows)
     for operator, value in bounds:
@@ -248,9 +247,6 @@ def cut(
         else:
             low = max(low, bisect_left(rows, (after[0], after[1] + "\0")))
     return Span(low, max(low, high))
-
-
-T = TypeVar("T")
 
 
 def take(

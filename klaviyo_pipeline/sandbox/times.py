@@ -1,4 +1,4 @@
-"""Times as the sandbox keeps them: whole microseconds since the epoch, UTC; written as Klaviyo writes them."""
+"""Times as the sandbox keeps them: whole microseconds since the epoch; written as Klaviyo writes them."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,6 +1,6 @@
 """Seeded randomness, and ids that look like Klaviyo's.
 
-Source of the id shapes: recorded answers (events base62, profiles and campaigns ULID, the small ones 6 chars).
+Source of the id shapes: recorded answers (events base62, profiles and campaigns ULID, others 6 characters).
 """
 
 from collections.abc import Sequence

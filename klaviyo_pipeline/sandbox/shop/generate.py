@@ -57,15 +57,11 @@ def _generate(options: SandboxOptions) -> Shop:
     tags = mail.make_tags()
     metrics = make_metrics(Chance(seed, "metrics"), since)
     profiles = people.make_profiles(Chance(seed, "profiles"), options.profiles, since, until)
-    lists = people.make_lists(
-        Chance(seed, "lists"), options.lists, since, until, tuple(tag.id for tag in tags)
-    )
+    lists = people.make_lists(Chance(seed, "lists"), options.lists, since, until, tuple(tag.id for tag in tags))
     members = people.join_lists(Chance(seed, "members"), lists, profiles, until)
     profiles = people.suppress_on_lists(Chance(seed, "suppressions"), profiles, members, until)
     templates = mail.make_templates(Chance(seed, "templates"), options.templates, since, until)
-    campaigns = mail.make_campaigns(
-        Chance(seed, "campaigns"), options.campaigns, since, until, lists, templates, tags
-    )
+    campaigns = mail.make_campaigns(Chance(seed, "campaigns"), options.campaigns, since, until, lists, templates, tags)
     flows = mail.make_flows(Chance(seed, "flows"), metrics, lists, since)
     history = History(Chance(seed, "events"), metrics, profiles, campaigns, flows, since, until)
     events = history.write(options.events)
@@ -83,9 +79,7 @@ def _generate(options: SandboxOptions) -> Shop:
     )
 
 
-def _with_history(
-    profiles: list[Profile], events: list[Event], metrics: list[Metric], until: int
-) -> list[Profile]:
+def _with_history(profiles: list[Profile], events: list[Event], metrics: list[Metric], until: int) -> list[Profile]:
     """The profiles, told when they were last seen and what they ordered."""
     placed = {metric.id for metric in metrics if metric.name == "Placed Order"}
     last_seen: dict[str, int] = {}
@@ -100,7 +94,7 @@ def _with_history(
             at = event.timestamp * SECOND
             old = orders.get(person, Orders(first_at=at, last_at=at))
             orders[person] = Orders(
-                old.count + 1, old.value + value, min(old.first_at or at, at), max(old.last_at or at, at)
+                old.number + 1, old.value + value, min(old.first_at or at, at), max(old.last_at or at, at)
             )
     return [
         row._replace(

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
+
 from klaviyo_pipeline.sandbox.changes import event_document
 from klaviyo_pipeline.sandbox.rows import Attribution, Campaign, Event, Flow, Metric, Profile
 from klaviyo_pipeline.sandbox.shop.chance import Chance
@@ -11,8 +13,8 @@ from klaviyo_pipeline.sandbox.shop.payloads import (
     browsing,
     mail,
     order,
-    ordered_product,
     order_followup,
+    ordered_product,
     text_or_push,
 )
 from klaviyo_pipeline.sandbox.times import DAY, HOUR, MINUTE, SECOND
@@ -196,14 +198,12 @@ class History:
 
 
 def _dated(document: bytes, timestamp: int) -> bytes:
-    import msgspec
-
     attributes = msgspec.json.decode(document)
     return event_document(timestamp, attributes["event_properties"], attributes["uuid"])
 
 
 def _first(events: Iterable[Event], count: int) -> list[Event]:
-    found = []
+    found: list[Event] = []
     for event in events:
         if len(found) >= count:
             break

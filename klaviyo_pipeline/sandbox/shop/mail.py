@@ -20,9 +20,7 @@ _FLOWS = (
 def make_tags() -> list[Tag]:
     """Labels; Klaviyo's tags have UUIDs."""
     names = ("evergreen", "seasonal", "test")
-    return [
-        Tag(f"5c3f0{number}aa-7d1e-4b8a-9a64-0c2f6d1e4b7{number}", name) for number, name in enumerate(names)
-    ]
+    return [Tag(f"5c3f0{number}aa-7d1e-4b8a-9a64-0c2f6d1e4b7{number}", name) for number, name in enumerate(names)]
 
 
 def make_templates(chance: Chance, count: int, since: int, until: int) -> list[Template]:
@@ -67,7 +65,8 @@ def _html(title: str, products: list[Product]) -> str:
         "{% if person.first_name %}<p>Hi {{ person.first_name|title }},</p>{% endif %}\n"
         '<table role="presentation" width="600" align="center" cellpadding="0" cellspacing="0" '
         'class="kl-column" style="background:#fff">\n'
-        f'<tr><td style="padding:32px 16px"><h1 style="font:700 28px/36px Georgia,serif">{title}</h1></td></tr>\n'
+        '<tr><td style="padding:32px 16px">'
+        f'<h1 style="font:700 28px/36px Georgia,serif">{title}</h1></td></tr>\n'
         f"{cells}"
         '<tr><td style="padding:24px 16px;font:400 12px/18px Arial,sans-serif;color:#777">'
         "{{ organization.name }} · {{ organization.full_address }} · {% unsubscribe 'Unsubscribe' %}"

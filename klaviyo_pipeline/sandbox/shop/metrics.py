@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from klaviyo_pipeline.sandbox.rows import Metric
+from klaviyo_pipeline.sandbox.rows import Metric, Value
 from klaviyo_pipeline.sandbox.shop.chance import Chance
 from klaviyo_pipeline.sandbox.times import DAY, SECOND
 
 
-def _integration(key: str, integration_id: str, name: str, category: Any) -> dict[str, Any]:
+def _integration(key: str, integration_id: str, name: str, category: Value) -> dict[str, Any]:
     return {"object": "integration", "id": integration_id, "key": key, "name": name, "category": category}
 
 

@@ -180,8 +180,9 @@ def browsing(chance: Chance, name: str) -> Properties:
     """A visit, a product looked at or put into the cart."""
     product = chance.early(PRODUCTS)
     client = chance.one_of(CLIENTS)
+    referrer = chance.one_of(("home", "search", "mail"))
     said: Properties = {
-        "page": f"https://shop.example.com/products/{product.slug}?ref={chance.one_of(('home', 'search', 'mail'))}",
+        "page": f"https://shop.example.com/products/{product.slug}?ref={referrer}",
         "browser": client[2],
         "os": client[3],
         "user_agent": chance.one_of(USER_AGENTS),

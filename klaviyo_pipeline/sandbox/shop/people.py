@@ -108,9 +108,7 @@ def _suppressions(chance: Chance, created: int, until: int) -> tuple[Suppression
     return (Suppression(chance.one_of(_REASONS), int(created + chance.random() * (until - created))),)
 
 
-def make_lists(
-    chance: Chance, count: int, since: int, until: int, tags: tuple[str, ...]
-) -> list[MailingList]:
+def make_lists(chance: Chance, count: int, since: int, until: int, tags: tuple[str, ...]) -> list[MailingList]:
     """Lists; the first is the large one, the last stays empty."""
     rows = []
     for number in range(count):
@@ -154,7 +152,4 @@ def suppress_on_lists(
             if chance.random() < 0.01:
                 at = int(member.joined_at + chance.random() * (until - member.joined_at))
                 gone[member.profile_id] = Suppression("UNSUBSCRIBE", at, list_id)
-    return [
-        row._replace(suppressions=(*row.suppressions, gone[row.id])) if row.id in gone else row
-        for row in profiles
-    ]
+    return [row._replace(suppressions=(*row.suppressions, gone[row.id])) if row.id in gone else row for row in profiles]

@@ -3,15 +3,75 @@
 from typing import NamedTuple
 
 FIRST_NAMES = (
-    "Anna", "Mikkel", "Sofía", "Zoë", "Liam", "Noah", "Emma", "Olivia", "Lukas", "Freja", "Jürgen", "Chloé",
-    "Mateo", "Aisha", "Yuki", "Priya", "Oscar", "Ingrid", "Tomás", "Nadia", "Elif", "Marek", "Saoirse", "André",
-    "Grace", "Hugo", "Ida", "Jonas", "Katarzyna", "Leila", "Max", "Nora", "Pablo", "Rosa", "Søren", "Tove",
-)  # fmt: skip
+    "Anna",
+    "Mikkel",
+    "Sofía",
+    "Zoë",
+    "Liam",
+    "Noah",
+    "Emma",
+    "Olivia",
+    "Lukas",
+    "Freja",
+    "Jürgen",
+    "Chloé",
+    "Mateo",
+    "Aisha",
+    "Yuki",
+    "Priya",
+    "Oscar",
+    "Ingrid",
+    "Tomás",
+    "Nadia",
+    "Elif",
+    "Marek",
+    "Saoirse",
+    "André",
+    "Grace",
+    "Hugo",
+    "Ida",
+    "Jonas",
+    "Katarzyna",
+    "Leila",
+    "Max",
+    "Nora",
+    "Pablo",
+    "Rosa",
+    "Søren",
+    "Tove",
+)
 LAST_NAMES = (
-    "Jensen", "Müller", "García", "Smith", "O'Brien", "Nguyen", "Kowalski", "Rossi", "Dubois", "Andersson",
-    "Tanaka", "Patel", "Silva", "Novák", "Yılmaz", "Hansen", "Brown", "Martin", "Larsen", "Fischer", "Lindqvist",
-    "Moreau", "Costa", "Walker", "Björnsdóttir", "Schmidt", "Khan", "Lopez", "Berg", "Ivanova",
-)  # fmt: skip
+    "Jensen",
+    "Müller",
+    "García",
+    "Smith",
+    "O'Brien",
+    "Nguyen",
+    "Kowalski",
+    "Rossi",
+    "Dubois",
+    "Andersson",
+    "Tanaka",
+    "Patel",
+    "Silva",
+    "Novák",
+    "Yılmaz",
+    "Hansen",
+    "Brown",
+    "Martin",
+    "Larsen",
+    "Fischer",
+    "Lindqvist",
+    "Moreau",
+    "Costa",
+    "Walker",
+    "Björnsdóttir",
+    "Schmidt",
+    "Khan",
+    "Lopez",
+    "Berg",
+    "Ivanova",
+)
 STREETS = (
     "High Street",
     "Station Road",
@@ -50,15 +110,11 @@ PLACES = (
         "da-DK",
         "+45",
     ),
-    Place(
-        "Aarhus", "Central Denmark", "Denmark", "8000", 56.1629, 10.2039, "Europe/Copenhagen", "da-DK", "+45"
-    ),
+    Place("Aarhus", "Central Denmark", "Denmark", "8000", 56.1629, 10.2039, "Europe/Copenhagen", "da-DK", "+45"),
     Place("Berlin", "Berlin", "Germany", "10115", 52.52, 13.405, "Europe/Berlin", "de-DE", "+49"),
     Place("München", "Bayern", "Germany", "80331", 48.1351, 11.582, "Europe/Berlin", "de-DE", "+49"),
     Place("London", "England", "United Kingdom", "E1 6AN", 51.5074, -0.1278, "Europe/London", "en-GB", "+44"),
-    Place(
-        "New York", "New York", "United States", "10001", 40.7128, -74.006, "America/New_York", "en-US", "+1"
-    ),
+    Place("New York", "New York", "United States", "10001", 40.7128, -74.006, "America/New_York", "en-US", "+1"),
     Place("Austin", "Texas", "United States", "73301", 30.2672, -97.7431, "America/Chicago", "en-US", "+1"),
     Place(
         "Sydney",
@@ -71,9 +127,7 @@ PLACES = (
         "en-AU",
         "+61",
     ),
-    Place(
-        "São Paulo", "São Paulo", "Brazil", "01000", -23.5505, -46.6333, "America/Sao_Paulo", "pt-BR", "+55"
-    ),
+    Place("São Paulo", "São Paulo", "Brazil", "01000", -23.5505, -46.6333, "America/Sao_Paulo", "pt-BR", "+55"),
     Place("東京", "Tokyo", "Japan", "100-0001", 35.6762, 139.6503, "Asia/Tokyo", "ja-JP", "+81"),
 )
 
@@ -89,11 +143,17 @@ class Product(NamedTuple):
 
 
 _KINDS = (
-    ("Linen Shirt", "Shirts", 59.0), ("Wool Jumper", "Knitwear", 119.0), ("Canvas Tote", "Bags", 29.0),
-    ("Rain Jacket", "Outerwear", 189.0), ("Leather Belt", "Accessories", 45.0), ("Cotton Socks", "Basics", 12.5),
-    ("Denim Jeans", "Trousers", 99.0), ("Silk Scarf", "Accessories", 69.0), ("Running Shoes", "Shoes", 139.0),
+    ("Linen Shirt", "Shirts", 59.0),
+    ("Wool Jumper", "Knitwear", 119.0),
+    ("Canvas Tote", "Bags", 29.0),
+    ("Rain Jacket", "Outerwear", 189.0),
+    ("Leather Belt", "Accessories", 45.0),
+    ("Cotton Socks", "Basics", 12.5),
+    ("Denim Jeans", "Trousers", 99.0),
+    ("Silk Scarf", "Accessories", 69.0),
+    ("Running Shoes", "Shoes", 139.0),
     ("Felt Hat", "Accessories", 54.0),
-)  # fmt: skip
+)
 _COLOURS = ("Navy", "Sand", "Forest", "Charcoal", "Rust", "Écru")
 
 PRODUCTS = tuple(
@@ -108,19 +168,29 @@ PRODUCTS = tuple(
     for colour in _COLOURS
 )
 CAMPAIGN_SUBJECTS = (
-    "New in: {season} favourites", "Last chance: 20% off {season}", "Your {season} wardrobe, sorted",
-    "{season} sale starts now", "We picked these for you", "Back in stock: bestsellers", "Thank you, from all of us",
-    "A quieter {season} edit", "Free shipping this weekend", "Members only: early access",
-)  # fmt: skip
+    "New in: {season} favourites",
+    "Last chance: 20% off {season}",
+    "Your {season} wardrobe, sorted",
+    "{season} sale starts now",
+    "We picked these for you",
+    "Back in stock: bestsellers",
+    "Thank you, from all of us",
+    "A quieter {season} edit",
+    "Free shipping this weekend",
+    "Members only: early access",
+)
 SEASONS = ("spring", "summer", "autumn", "winter", "holiday")
 CLIENTS = (
-    ("Gmail", "Desktop", "Chrome", "Windows"), ("Apple Mail", "Mobile", "Safari", "iOS"),
-    ("Outlook", "Desktop", "Edge", "Windows"), ("Gmail", "Mobile", "Chrome", "Android"),
-    ("Apple Mail", "Desktop", "Safari", "macOS"), ("Thunderbird", "Desktop", "Firefox", "Linux"),
-)  # fmt: skip
+    ("Gmail", "Desktop", "Chrome", "Windows"),
+    ("Apple Mail", "Mobile", "Safari", "iOS"),
+    ("Outlook", "Desktop", "Edge", "Windows"),
+    ("Gmail", "Mobile", "Chrome", "Android"),
+    ("Apple Mail", "Desktop", "Safari", "macOS"),
+    ("Thunderbird", "Desktop", "Firefox", "Linux"),
+)
 USER_AGENTS = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari",
-    "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5",
+    "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile",
 )
