@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Generic, NoReturn, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -73,24 +73,26 @@ class Traffic:
     throttled: int = 0
     body_bytes: int = 0
     retry_wait_s: float = 0.0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    limit_wait_s: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def add(
-        self,
-        *,
-        requests: int = 0,
-        retries: int = 0,
-        throttled: int = 0,
-        body_bytes: int = 0,
-        retry_wait_s: float = 0.0,
-    ) -> None:
+    def add(self, **counts: float) -> None:
         """Count."""
         with self._lock:
-            self.requests += requests
-            self.retries += retries
-            self.throttled += throttled
-            self.body_bytes += body_bytes
-            self.retry_wait_s += retry_wait_s
+            for name, count in counts.items():
+                setattr(self, name, getattr(self, name) + count)
+
+    def copy(self) -> Traffic:
+        """The counts as they are now."""
+        return self.since(Traffic())
+
+    def since(self, before: Traffic) -> Traffic:
+        """What was counted after ``before``."""
+        with self._lock:
+            return Traffic(*(getattr(self, name) - getattr(before, name) for name in _COUNTS))
+
+
+_COUNTS = tuple(each.name for each in fields(Traffic) if each.init and not each.name.startswith("_"))
 
 
 class KlaviyoClient:
@@ -172,7 +174,7 @@ class KlaviyoClient:
                 raise CancelledError(f"{request.subject} was cancelled.")
 
         for attempt in range(self.settings.retry_limit + 1):
-            limit.acquire(sleep)
+            self.traffic.add(limit_wait_s=limit.acquire(sleep))
             if stop.is_set():
                 raise CancelledError(f"{request.subject} was cancelled.")
             self.traffic.add(requests=1)

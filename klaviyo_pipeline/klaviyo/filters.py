@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 GREATER_OR_EQUAL = "greater-or-equal"
 GREATER_THAN = "greater-than"
@@ -26,9 +27,7 @@ def literal(value: str | bool | int | float | datetime | Iterable[str]) -> str:
     return "[" + ",".join(json.dumps(item, ensure_ascii=False) for item in value) + "]"
 
 
-def condition(
-    operator: str, field: str, value: str | bool | int | float | datetime | Iterable[str]
-) -> str:
+def condition(operator: str, field: str, value: str | bool | int | float | datetime | Iterable[str]) -> str:
     """One condition, for example ``less-than(datetime,2026-09-01T00:00:00Z)``."""
     return f"{operator}({field},{literal(value)})"
 
@@ -36,3 +35,8 @@ def condition(
 def all_of(conditions: Iterable[str]) -> str | None:
     """Conditions that must all hold, or None where there are none."""
     return ",".join(conditions) or None
+
+
+def path_segment(identifier: str) -> str:
+    """An id as part of a path."""
+    return quote(identifier, safe="")

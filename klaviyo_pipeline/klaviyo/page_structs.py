@@ -69,10 +69,7 @@ def build(paths: Iterable[tuple[Path, ColumnType]], via: Iterable[str], extra: t
     relationship_fields = {name: f"r{i}" for i, name in enumerate(relationships)}
     attributes_struct = msgspec.defstruct(
         "Attributes",
-        [
-            (attribute_fields[name], kind, msgspec.field(default=None, name=name))
-            for name, kind in attributes.items()
-        ],
+        [(attribute_fields[name], kind, msgspec.field(default=None, name=name)) for name, kind in attributes.items()],
         forbid_unknown_fields=True,
         gc=False,
     )

@@ -52,18 +52,20 @@ class EndpointLimit:
     _blocked_until: float = 0.0
     _caution: float = 1.0
     _caution_since: float = 0.0
-    waited_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._windows = [_Window(1.0, self.tier.burst), _Window(60.0, self.tier.steady)]
 
-    def acquire(self, sleep: Callable[[float], None]) -> None:
-        """Wait for the right to send one request. ``sleep`` may raise to give up waiting."""
-        while True:
-            wait_s = self.reserve()
-            if wait_s <= 0:
-                return
+    def acquire(self, sleep: Callable[[float], None]) -> float:
+        """Wait for the right to send one request, and say how many seconds that took.
+
+        ``sleep`` may raise to give up waiting.
+        """
+        waited_s = 0.0
+        while (wait_s := self.reserve()) > 0:
             sleep(wait_s)
+            waited_s += wait_s
+        return waited_s
 
     def reserve(self) -> float:
         """Take the right to send one request now (0.0), or say how many seconds to wait before asking again."""
@@ -76,7 +78,6 @@ class EndpointLimit:
                 if len(self._sent) >= allowed:
                     wait_s = max(wait_s, self._sent[-allowed] + window.length_s + EDGE_S - now)
             if wait_s > 0:
-                self.waited_s += wait_s
                 return wait_s
             self._sent.append(now)
             self._forget(now)

@@ -249,6 +249,7 @@ def _walk(value: Any, path: Path, column: Column) -> Any:  # noqa: ANN401
 def _compose_id(arrays: dict[str, pa.Array]) -> None:
     """Rows that stand for a pair, or for an event's other side, get an id of their own."""
     if "list_id" in arrays:
+        # Klaviyo's ids hold no colon.
         arrays["id"] = pc.binary_join_element_wise(arrays["list_id"], arrays["profile_id"], ":")
     elif "event_id" in arrays:
         arrays["id"] = arrays["event_id"]

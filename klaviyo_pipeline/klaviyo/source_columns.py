@@ -18,9 +18,7 @@ def _attribute(name: str, kind: ColumnType, description: str, option: str | None
     return Column(name, kind, ("attributes", name), description, option=option)
 
 
-def _nested(
-    parent: str, name: str, kind: ColumnType, description: str, prefix: str | None = None
-) -> Column:
+def _nested(parent: str, name: str, kind: ColumnType, description: str, prefix: str | None = None) -> Column:
     return Column(f"{prefix or parent}_{name}", kind, ("attributes", parent, name), description)
 
 
@@ -169,9 +167,7 @@ _OMNI = "2026-10-15"
 """From this revision on a campaign's attributes stand under `definition`, and its messages are rebuilt."""
 
 
-def _campaign(
-    name: str, kind: ColumnType, description: str, *, omni: tuple[str, ...] | None = None
-) -> Column:
+def _campaign(name: str, kind: ColumnType, description: str, *, omni: tuple[str, ...] | None = None) -> Column:
     return Column(name, kind, ("attributes", name), description, moved=((_OMNI, omni),))
 
 
@@ -189,9 +185,7 @@ CAMPAIGN_COLUMNS = (
     _campaign("name", _STRING, "The campaign's name.", omni=("attributes", "definition", "name")),
     _campaign("status", _STRING, "Draft, Scheduled, Sending, Sent, Cancelled and others."),
     _campaign("archived", _BOOLEAN, "Whether it is archived.", omni=("attributes", "definition", "archived")),
-    _message(
-        "channel", _STRING, "email, sms or mobile_push.", "attributes", "definition", "channel"
-    ),
+    _message("channel", _STRING, "email, sms or mobile_push.", "attributes", "definition", "channel"),
     Column("created_at", _TIMESTAMP, ("attributes", "created_at"), "When the campaign was created."),
     _campaign("scheduled_at", _TIMESTAMP, "When it was scheduled."),
     Column("updated_at", _TIMESTAMP, ("attributes", "updated_at"), "When the campaign last changed."),

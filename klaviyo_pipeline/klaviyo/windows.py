@@ -7,6 +7,7 @@ are applied to the rows afterwards.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -76,7 +77,7 @@ def cut(window: Window, pieces: int) -> list[TimeSlice]:
     low, high = start or HISTORY_START, end or window.now.replace(microsecond=0)
     edges = divide(low, high, pieces)
     bounds: list[datetime | None] = [start, *edges, end]
-    return [TimeSlice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [TimeSlice(a, b) for a, b in itertools.pairwise(bounds)]
 
 
 def divide(low: datetime, high: datetime, pieces: int) -> list[datetime]:

@@ -1,0 +1,239 @@
+"""From a window to staged pages: what an asset does before anything is landed."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Traffic
+from klaviyo_pipeline.klaviyo.columns import Column
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.fetching import Fetch, Findings, Progress
+from klaviyo_pipeline.klaviyo.records import arrow_schema
+from klaviyo_pipeline.klaviyo.revisions import expected_answer
+from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source, TimeField
+from klaviyo_pipeline.klaviyo.staging import Stage, StagedFile, StagingArea
+from klaviyo_pipeline.klaviyo.streams import Stream, streams_of, streams_of_parents
+from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window, cut
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SHORTEST_SLICE = timedelta(minutes=15)
+"""A window is not cut finer than this to begin with; dense slices are split while they run."""
+
+
+@dataclass(frozen=True)
+class ExtractRequest:
+    """What to load.
+
+    Attributes:
+        source: The data source.
+        window: The stretch of time, ``[start, end)``; open on both sides for the whole collection.
+        filter_by: Which of a row's times the window is about; None for the source's default.
+        options: The source's options in force (``Source.choose``).
+        ids: For a source that fans out: the parents' ids. None for all of them.
+        parents: For event_metrics and event_profiles: the events, a table with the columns id, metric_id and
+            profile_id.
+    """
+
+    source: Source
+    window: Window
+    filter_by: FilterBy | None = None
+    options: frozenset[str] = frozenset()
+    ids: tuple[str, ...] | None = None
+    parents: pa.Table | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole collection is read, so that rows that do not come back are gone."""
+        return self.window.start is None and self.window.end is None
+
+    @property
+    def time_field(self) -> TimeField | None:
+        """The time that slices are taken over; None where one cursor has to do.
+
+        A whole read is cut by the time of creation, which no row changes while it lasts.
+        """
+        if not self.is_whole:
+            return self.source.time_field(self.filter_by)
+        for candidate in self.source.time_fields:
+            if candidate.filter_by is FilterBy.CREATED and candidate.can_be_cut and self.source.sorted_by_time:
+                return candidate
+        return None
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that the extract has."""
+        return self.source.columns_for(self.options)
+
+
+@dataclass(frozen=True)
+class StagedExtract:
+    """A finished fetch: Arrow files, their columns and window, and what happened on the way.
+
+    Times are aware UTC. ``landed`` or ``keep`` must be called in the end: the first removes the files, the
+    second leaves them to the next run of the same window.
+    """
+
+    request: ExtractRequest
+    files: tuple[StagedFile, ...]
+    revision: str
+    traffic: Traffic
+    findings: Findings
+    progress: Progress
+    duration_s: float
+    waited_for_limit_s: float
+    stage: Stage = field(repr=False)
+    extract_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def source(self) -> Source:
+        """The data source."""
+        return self.request.source
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of the rows, without ``_extra``."""
+        return self.request.columns
+
+    @property
+    def rows(self) -> int:
+        """Rows staged; a row that Klaviyo sent twice counts twice."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of the files."""
+        return arrow_schema(self.columns)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The staged rows, a page at a time."""
+        return read_batches(self.files)
+
+    def landed(self) -> None:
+        """The rows are in a table: remove the files."""
+        self.stage.close(remove=True)
+
+    def keep(self) -> None:
+        """The rows could not be landed: leave the files to the next run of this window."""
+        self.stage.close(remove=False)
+
+
+def read_batches(files: tuple[StagedFile, ...]) -> Iterator[pa.RecordBatch]:
+    """Rows of staged files, a page at a time."""
+    import pyarrow as pa
+
+    for file in files:
+        with pa.OSFile(str(file.path)) as source:
+            reader = pa.ipc.open_stream(source)
+            left = file.rows
+            while left > 0:
+                batch = reader.read_next_batch()
+                left -= batch.num_rows
+                yield batch
+
+
+def extract(
+    client: KlaviyoClient,
+    request: ExtractRequest,
+    area: StagingArea,
+    report: Callable[[Progress], None] = lambda _progress: None,
+    report_every_s: float = 10.0,
+) -> StagedExtract:
+    """Fetch a window of a data source into staged files.
+
+    A run of the same window that was killed before is taken up where it stopped.
+
+    Raises:
+        KlaviyoError: of the first page that could not be read; what was read stays staged for the next run.
+    """
+    source, now = request.source, request.window.now
+    if source.fan_out is not None and source.fan_out.batch is not None and request.ids is None:
+        from klaviyo_pipeline.klaviyo.fan_out import extract_by_parents
+
+        return extract_by_parents(client, request, area, report, report_every_s)
+    began, before = time.monotonic(), client.traffic.copy()
+    ids = request.ids
+    if source.fan_out is not None and ids is None:
+        ids = read_ids(client, SOURCES[source.fan_out.parent], area, request.window)
+    stage = area.open(_identity(client, request), now)
+    try:
+        fetch = Fetch(client, source, request.columns, request.options, stage, now)
+        fetch.run(_streams(client, request, ids), _slices(client, request), report, report_every_s)
+    except BaseException:
+        stage.close(remove=False)
+        raise
+    traffic = client.traffic.since(before)
+    return StagedExtract(
+        request=request,
+        files=stage.files(),
+        revision=max(fetch.findings.revisions, default=client.revision),
+        traffic=traffic,
+        findings=fetch.findings,
+        progress=fetch.snapshot(),
+        duration_s=time.monotonic() - began,
+        waited_for_limit_s=traffic.limit_wait_s,
+        stage=stage,
+    )
+
+
+def read_ids(client: KlaviyoClient, source: Source, area: StagingArea, window: Window) -> tuple[str, ...]:
+    """All ids of a collection, sorted."""
+    whole = ExtractRequest(source, Window(None, None, window.now), options=source.choose())
+    staged = extract(client, whole, area)
+    try:
+        return tuple(sorted({id_ for batch in staged.batches() for id_ in batch.column("id").to_pylist()}))
+    finally:
+        staged.landed()
+
+
+def _streams(client: KlaviyoClient, request: ExtractRequest, ids: tuple[str, ...] | None) -> list[Stream]:
+    source = request.source
+    if source.fan_out is None:
+        if request.ids is not None:
+            raise ConfigurationError(f"{source.name} does not take ids.")
+        return streams_of(source, expected_answer(client.revision), request.time_field)
+    return streams_of_parents(
+        source,
+        ids or (),
+        request.time_field,
+        single=source.fan_out.key is not None,
+        may_vanish=request.ids is None,
+    )
+
+
+def _slices(client: KlaviyoClient, request: ExtractRequest) -> list[TimeSlice]:
+    """How the window is cut to begin with."""
+    window, time_field = request.window, request.time_field
+    if time_field is None:
+        return [TimeSlice(None, None)]
+    if not time_field.can_be_cut:
+        return [TimeSlice(window.request_start, None)]
+    pieces = 1
+    if request.source.partitioned_by_day and request.source.sorted_by_time:
+        pieces = client.settings.max_connections
+        if window.start is not None:
+            pieces = min(pieces, max(1, int((window.watermark - window.start) / SHORTEST_SLICE)))
+    return cut(window, pieces)
+
+
+def _identity(client: KlaviyoClient, request: ExtractRequest) -> Mapping[str, object]:
+    """Everything that decides which rows an extract has. The end of a window that is open is not in it."""
+    window = request.window
+    return {
+        "source": request.source.name,
+        "account": client.account,
+        "revision": client.revision,
+        "start": window.start.isoformat() if window.start else None,
+        "end": window.end.isoformat() if window.end else None,
+        "open": window.request_end is None,
+        "filter_by": str(request.filter_by),
+        "options": sorted(request.options),
+        "ids": list(request.ids) if request.ids is not None else None,
+        "columns": [[column.name, column.type.value] for column in request.columns],
+    }
