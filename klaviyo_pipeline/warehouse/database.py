@@ -178,13 +178,14 @@ class Database:
                 con.execute(f"USE {qualified(self.catalog, 'main')}")
                 # Not possible as a connection setting: "icu extension needs to be loaded".
                 con.execute("SET TimeZone = 'UTC'")
-                return
             except duckdb.Error as error:
                 if not _is_lock_conflict(error):
                     raise self._explained(error) from error
                 remaining_s = deadline - time.monotonic()
                 if remaining_s <= 0:
                     raise self._busy(_pid_in(str(error))) from error
+            else:
+                return
             time.sleep(min(remaining_s, random.uniform(_RETRY_FIRST_S / 2, longest_s)))  # noqa: S311
             longest_s = min(longest_s * 1.5, _RETRY_LONGEST_S)
 

@@ -195,19 +195,13 @@ class _Outcome:
 def _check(load: Load) -> None:
     name = load.table.plain_name
     if load.mode is WriteMode.MERGE and not load.table.primary_key:
-        raise LoadError(
-            f"{name} can't be merged without a primary key: declare one, or use append or replace."
-        )
+        raise LoadError(f"{name} can't be merged without a primary key: declare one, or use append or replace.")
     if load.mode in _REPLACING and load.partitions and not load.partition_key:
-        raise LoadError(
-            f"{name}: partitions can't be replaced without a partition_key: name the time column."
-        )
+        raise LoadError(f"{name}: partitions can't be replaced without a partition_key: name the time column.")
     if load.sweep and load.mode is WriteMode.APPEND:
         raise LoadError(f"{name}: an append can't find deleted rows: use merge or replace, or no sweep.")
     if load.sweep and load.mode is WriteMode.MERGE and (load.trim or load.partitions):
-        raise LoadError(
-            f"{name}: a load cut to a time range is not the full truth: give a sweep or a range, not both."
-        )
+        raise LoadError(f"{name}: a load cut to a time range is not the full truth: give a sweep or a range, not both.")
     bounds = [*(load.window or ()), *(bound for span in load.partitions for bound in span)]
     bounds += [load.trim.start, load.trim.end] if load.trim else []
     naive = [bound for bound in bounds if bound is not None and bound.tzinfo is None]
@@ -272,9 +266,7 @@ def _wanted(load: Load, types: Mapping[str, str]) -> tuple[Column, ...]:
     declared = [column for column in load.table.columns if fold(column.name) not in {c.name for c in own}]
     known = {fold(column.name) for column in declared} | reserved
     new = [
-        Column(name, _column_type(kind))
-        for name, kind in types.items()
-        if fold(name) not in known and kind != '"NULL"'
+        Column(name, _column_type(kind)) for name, kind in types.items() if fold(name) not in known and kind != '"NULL"'
     ]
     return (*declared, *new, *own)
 

@@ -152,9 +152,7 @@ def history(database: Database, source: str | None = None, *, limit: int = 100) 
     return _entries(database, source, newest_first=True, limit=limit)
 
 
-def coverage(
-    database: Database, source: str, table: str | None = None
-) -> list[tuple[datetime | None, datetime]]:
+def coverage(database: Database, source: str, table: str | None = None) -> list[tuple[datetime | None, datetime]]:
     """The windows that were landed, merged where they touch or overlap, in order; a start of None: from ever."""
     windows = sorted(
         (
@@ -197,16 +195,11 @@ def _entry(values: dict[str, Any]) -> Entry:
     for name in _TIMES:
         values[name] = _from_us(values.get(name))
     values["partitions"] = tuple(
-        (datetime.fromisoformat(a), datetime.fromisoformat(b))
-        for a, b in json.loads(values.get("partitions") or "[]")
+        (datetime.fromisoformat(a), datetime.fromisoformat(b)) for a, b in json.loads(values.get("partitions") or "[]")
     )
     values["details"] = json.loads(values.get("details") or "{}")
     return Entry(**values)
 
 
 def _from_us(microseconds: int | None) -> datetime | None:
-    return (
-        None
-        if microseconds is None
-        else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
-    )
+    return None if microseconds is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

@@ -44,21 +44,19 @@ def read_table(
         there = existing_columns(con, schema, table)
         if not there:
             raise TableMissingError(
-                f"There is no table {schema}.{table} in {database.file}. Materialize its asset first, or check the name."
+                f"There is no table {schema}.{table} in {database.file}. Materialize its asset "
+                f"first, or check the name."
             )
         known = {fold(column.name) for column in there}
         wanted = [*(columns or ()), *([partition_key] if partition_key else [])]
         missing = [name for name in wanted if fold(name) not in known]
         if missing:
             raise TableShapeError(
-                f"{schema}.{table} has no column {missing[0]!r}. "
-                f"It has: {', '.join(column.name for column in there)}."
+                f"{schema}.{table} has no column {missing[0]!r}. It has: {', '.join(column.name for column in there)}."
             )
         condition, parameters = "true", list[datetime]()
         if partition_key and ranges is not None:
-            condition, parameters = (
-                Range(partition_key, tuple(ranges)).condition() if ranges else ("false", [])
-            )
+            condition, parameters = Range(partition_key, tuple(ranges)).condition() if ranges else ("false", [])
         selected = "*" if columns is None else quoted_list(columns)
         query = f"SELECT {selected} FROM {full_name(con, schema, table)} WHERE {condition}"
         return con.execute(query, parameters).df()

@@ -248,9 +248,7 @@ def _decide(job: Job) -> None:
     """Compares the batch with the table. A key that is there several times (appended) becomes one row again."""
     keys = {fold(key) for key in job.key}
     content = [f"t.{quote(c.name)}" for c, _ in job.carried() if fold(c.name) not in keys]
-    version = (
-        f"max(t.{quote(job.version)})" if job.version and job.expression(job.version) != "NULL" else "NULL"
-    )
+    version = f"max(t.{quote(job.version)})" if job.version and job.expression(job.version) != "NULL" else "NULL"
     marked = any(column.name == DELETED_AT for column in job.columns)
     fingerprint = f"any_value(hash({', '.join(content)}))" if content else "NULL"
     equal = "f.fingerprint = b.fingerprint" if content else "true"
@@ -289,14 +287,10 @@ def _write(job: Job, chosen: str) -> int:
     """Streams the chosen rows (a query for their ``seq``) into the table."""
     carried = job.carried()
     names = quoted_list([column.name for column, _ in carried] + [LOADED_AT, RUN_ID])
-    values = ", ".join(
-        [*(job.value(column, name) for column, name in carried), "CAST(? AS TIMESTAMPTZ)", "?"]
-    )
+    values = ", ".join([*(job.value(column, name) for column, name in carried), "CAST(? AS TIMESTAMPTZ)", "?"])
     with _stream(job, [name for _, name in carried], _mask(job, chosen)):
         return int(
-            job.scalar(
-                f"INSERT INTO {job.target} ({names}) SELECT {values} FROM {_STREAM}", [job.now, job.run_id]
-            )
+            job.scalar(f"INSERT INTO {job.target} ({names}) SELECT {values} FROM {_STREAM}", [job.now, job.run_id])
         )
 
 
