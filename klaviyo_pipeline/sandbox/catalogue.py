@@ -75,7 +75,7 @@ class Endpoint:
     path: str
     scopes: str
     limit: Since[Limit]
-    types: str = ""
+    resource: str = ""
     filters: Since[str] = field(default_factory=dict)
     sorts: Since[str] = field(default_factory=dict)
     page: Since[PageSize] = field(default_factory=dict)
@@ -143,7 +143,7 @@ ENDPOINTS = (
         "metrics",
         "metrics:read",
         _always(M),
-        "metric,flow",
+        "metric",
         filters=_always("integration.name:str eq; integration.category:str eq"),
         page=_always(PageSize(200, 200, settable=False)),
         includes=_always("flow-triggers"),
@@ -153,7 +153,7 @@ ENDPOINTS = (
         "metrics/{id}",
         "metrics:read",
         _always(M),
-        "metric,flow",
+        "metric",
         includes=_always("flow-triggers"),
     ),
     Endpoint(
@@ -161,7 +161,7 @@ ENDPOINTS = (
         "events",
         "events:read",
         _always(XL),
-        "attribution,event,metric,profile",
+        "event",
         filters={OLDEST: _EVENT_FILTERS, "2026-04-15": f"{_EVENT_FILTERS}; metric:has has"},
         sorts=_always("datetime,timestamp"),
         page={OLDEST: PageSize(200, 200, settable=False), "2026-01-15": PageSize(200, 1000)},
@@ -172,7 +172,7 @@ ENDPOINTS = (
         "events/{id}",
         "events:read",
         _always(M),
-        "attribution,event,metric,profile",
+        "event",
         includes=_EVENT_INCLUDES,
     ),
     Endpoint("get_metric_for_event", "events/{id}/metric", "events:read metrics:read", _always(XL), "metric"),
@@ -201,7 +201,7 @@ ENDPOINTS = (
         "profiles",
         "profiles:read",
         _L_LATER,
-        "profile,conversation,list,push-token,segment",
+        "profile",
         filters=_always(_PROFILE_FILTERS),
         sorts=_always(_PROFILE_SORTS),
         page=_always(PageSize(20, 100)),
@@ -214,7 +214,7 @@ ENDPOINTS = (
         "profiles/{id}",
         "profiles:read",
         _L_LATER,
-        "profile,conversation,list,push-token,segment",
+        "profile",
         includes=_ONE_PROFILE_INCLUDES,
         additional=_always(_MORE_PROFILE),
         lowered={("include", "lists"): XS, ("include", "segments"): XS},
@@ -224,7 +224,7 @@ ENDPOINTS = (
         "lists",
         "lists:read",
         _L_LATER,
-        "list,flow,tag",
+        "list",
         filters=_always("name:str any/eq; id:str any/eq; created:time gt; updated:time gt"),
         sorts=_always("created,id,name,updated"),
         page={OLDEST: PageSize(10, 10, settable=False), "2026-04-15": PageSize(10, 10)},
@@ -235,7 +235,7 @@ ENDPOINTS = (
         "lists/{id}",
         "lists:read",
         _L_LATER,
-        "list,flow,tag",
+        "list",
         includes=_always("flow-triggers,tags"),
         additional=_always("list=profile_count"),
         lowered={("additional-fields[list]", "profile_count"): XS},
@@ -288,7 +288,7 @@ ENDPOINTS = (
         "campaigns",
         "campaigns:read",
         _always(M),
-        "campaign,campaign-audience,campaign-message,tag",
+        "campaign",
         filters={
             OLDEST: _CAMPAIGN_LEGACY,
             "2025-07-15": f"id:str any; {_CAMPAIGN_LEGACY}",
@@ -307,7 +307,7 @@ ENDPOINTS = (
         "campaigns/{id}",
         "campaigns:read",
         _always(M),
-        "campaign,campaign-audience,campaign-message,tag",
+        "campaign",
         includes=_CAMPAIGN_INCLUDES,
     ),
     Endpoint(
@@ -315,7 +315,7 @@ ENDPOINTS = (
         "campaigns/{id}/campaign-messages",
         "campaigns:read",
         _always(M),
-        "campaign-message,campaign,image,template",
+        "campaign-message",
         page={_REBUILT: PageSize(20, 20, settable=False)},
         includes=_MESSAGE_INCLUDES,
     ),
@@ -339,7 +339,7 @@ ENDPOINTS = (
         "campaign-messages",
         "campaigns:read",
         _always(M),
-        "campaign-message,campaign",
+        "campaign-message",
         filters=_always(
             "id:str any/eq; campaign_id:str eq; name:str contains; status:str eq; "
             f"created:time {_TIMES}; updated:time {_TIMES}"
@@ -354,7 +354,7 @@ ENDPOINTS = (
         "campaign-messages/{id}",
         "campaigns:read",
         _always(M),
-        "campaign-message,campaign,campaign-variation,image,template",
+        "campaign-message",
         includes={OLDEST: "campaign,image,template", _REBUILT: "campaign,campaign-variations"},
     ),
     Endpoint(
@@ -387,6 +387,8 @@ _INCLUDED_TYPES = {
     "segments": "segment",
     "tags": "tag",
 }
+
+_FIELDS_SINCE = {"": "never", "attribution": "2026-04-15", "metric-aggregate": "2026-04-15"}
 
 _BY_OPERATION = {endpoint.operation: endpoint for endpoint in ENDPOINTS}
 
@@ -431,7 +433,7 @@ def contract(operation: str, revision: str) -> Contract | None:
         page=_at(endpoint.page, revision, None),
         includes=includes,
         additional=_additional(_at(endpoint.additional, revision, "")),
-        types=_names(endpoint.types)[:1] + tuple(_INCLUDED_TYPES.get(name, name) for name in includes),
+        types=_types(endpoint.resource, includes, revision),
     )
 
 
@@ -440,6 +442,12 @@ def _at(versions: Mapping[str, T], revision: str, default: T) -> T:
     for since in LIVING[: LIVING.index(revision) + 1]:
         value = versions.get(since, value)
     return value
+
+
+def _types(resource: str, includes: tuple[str, ...], revision: str) -> tuple[str, ...]:
+    """The types that `fields[…]` takes."""
+    types = (resource, *(_INCLUDED_TYPES.get(name, name) for name in includes))
+    return tuple(name for name in types if revision >= _FIELDS_SINCE.get(name, OLDEST))
 
 
 def _names(text: str) -> tuple[str, ...]:

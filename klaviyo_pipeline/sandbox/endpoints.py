@@ -11,10 +11,13 @@ from klaviyo_pipeline.sandbox import aggregates, reading
 from klaviyo_pipeline.sandbox.errors import invalid, not_found
 from klaviyo_pipeline.sandbox.messages import Request
 from klaviyo_pipeline.sandbox.query import Query, encode_cursor
-from klaviyo_pipeline.sandbox.rows import Campaign, Event, MailingList, Message, Profile
+from klaviyo_pipeline.sandbox.rows import Campaign, Event, MailingList, Message, Metric, Profile
 from klaviyo_pipeline.sandbox.shapes import Shapes, View, identifier
 from klaviyo_pipeline.sandbox.store import Store
 from klaviyo_pipeline.sandbox.tables import Page
+
+_NULL_RELATED_SINCE = "2026-07-15"
+"""Since when an event's metric or profile may be null: OpenAPI 2026-07-15 allows it, 2025-01-15 didn't."""
 
 _EVENT_ID = re.compile(r"[0-9A-Za-z]{8,11}")
 T = TypeVar("T")
@@ -138,23 +141,39 @@ def _of_events(call: Call, events: list[Event]) -> list[bytes]:
 
 
 def get_metric_for_event(call: Call) -> bytes:
-    row = call.store.metrics.get(_event(call).metric_id)
+    row = _metric_of_event(call)
     return _single(call, call.shapes.metric(row) if row else b"null")
 
 
 def get_metric_id_for_event(call: Call) -> bytes:
-    row = call.store.metrics.get(_event(call).metric_id)
+    row = _metric_of_event(call)
     return _single(call, msgspec.json.encode(identifier("metric", row.id) if row else None))
 
 
+def _metric_of_event(call: Call) -> Metric | None:
+    event = _event(call)
+    row = call.store.metrics.get(event.metric_id)
+    if row is None and call.revision < _NULL_RELATED_SINCE:
+        raise not_found(f"Metric with id {event.metric_id} does not exist.")
+    return row
+
+
 def get_profile_for_event(call: Call) -> bytes:
-    row = call.store.profiles.get(_event(call).profile_id)
+    row = _profile_of_event(call)
     return _single(call, call.shapes.profile(row, primary=False) if row else b"null")
 
 
 def get_profile_id_for_event(call: Call) -> bytes:
-    row = call.store.profiles.get(_event(call).profile_id)
+    row = _profile_of_event(call)
     return _single(call, msgspec.json.encode(identifier("profile", row.id) if row else None))
+
+
+def _profile_of_event(call: Call) -> Profile | None:
+    event = _event(call)
+    row = call.store.profiles.get(event.profile_id)
+    if row is None and call.revision < _NULL_RELATED_SINCE:
+        raise not_found(f"A profile with id {event.profile_id} does not exist.")
+    return row
 
 
 # ---- profiles and lists
