@@ -37,8 +37,8 @@ class ExtractRequest:
         filter_by: Which of a row's times the window is about; None for the source's default.
         options: The source's options in force (``Source.choose``).
         ids: For a source that fans out: the parents' ids. None for all of them.
-        parents: For event_metrics and event_profiles: the events, a table with the columns id, metric_id and
-            profile_id.
+        parents: For event_metrics and event_profiles: the events, a table with the columns id, datetime, and
+            metric_id or profile_id.
     """
 
     source: Source

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +19,7 @@ from klaviyo_pipeline.klaviyo.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.extract import ExtractRequest, StagedExtract, read_batches
 from klaviyo_pipeline.klaviyo.fetching import Fetch, Findings, Progress
-from klaviyo_pipeline.klaviyo.records import EXTRA, arrow_schema
+from klaviyo_pipeline.klaviyo.records import arrow_schema
 from klaviyo_pipeline.klaviyo.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
 from klaviyo_pipeline.klaviyo.staging import Stage, StagingArea
@@ -48,7 +49,7 @@ def extract_by_parents(
     if request.parents is None:
         raise ConfigurationError(f"{source.name} needs the events that it is about, or event_ids.")
     began, before = time.monotonic(), client.traffic.copy()
-    events = request.parents.select(["id", source.fan_out.key])
+    events = request.parents.select(["id", "datetime", source.fan_out.key]).combine_chunks()
     stage = area.open({"source": source.name, "run": uuid.uuid4().hex}, request.window.now)
     try:
         findings, progress = Findings(), Progress()
@@ -58,14 +59,16 @@ def extract_by_parents(
         schema = arrow_schema(request.columns)
         staged = stage.add_slice("joined", TimeSlice(None, None))
         with stage.writer(staged, schema) as writer:
-            matched = events["id"].filter(found).combine_chunks()
-            positions = position.filter(found).combine_chunks()
+            matched, positions = events.filter(found), position.filter(found)
             for start in range(0, len(matched), JOINED_ROWS):
-                ids = matched.slice(start, JOINED_ROWS)
-                rows = children.take(positions.slice(start, JOINED_ROWS)).combine_chunks()
-                columns = [ids if name in {"id", "event_id"} else _column(rows, name) for name in schema.names]
-                writer.write(pa.RecordBatch.from_arrays(columns, schema=schema), None)
-                progress.rows += len(ids)
+                own = matched.slice(start, JOINED_ROWS)
+                rows = children.take(positions.slice(start, JOINED_ROWS))
+                columns = {name: rows[name] for name in rows.column_names}
+                columns |= {"id": own["id"], "event_id": own["id"], "event_datetime": own["datetime"]}
+                joined = pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks()
+                for batch in joined.to_batches():
+                    writer.write(batch, None)
+                progress.rows += len(own)
         stage.finish_slice(staged)
         _read_one_by_one(client, request, stage, events, found, findings, report, report_every_s)
     except BaseException:
@@ -142,9 +145,13 @@ def _read_one_by_one(
         if first.setdefault(key or event_id, event_id) != event_id:
             others.setdefault(first[key], []).append(event_id)
     asked = sorted(first.values())
+    times = dict(zip(missing["id"].to_pylist(), missing["datetime"].to_pylist(), strict=True))
     while asked:
         fetch = Fetch(client, source, request.columns, request.options, stage, request.window.now)
-        streams = streams_of_parents(source, asked, None, single=True, may_vanish=True)
+        streams = [
+            replace(stream, constants={**stream.constants, "event_datetime": times[stream.key]})
+            for stream in streams_of_parents(source, asked, None, single=True, may_vanish=True)
+        ]
         fetch.run(streams, _WHOLE, report, report_every_s)
         answered = set(asked) - fetch.findings.vanished
         fetch.findings.vanished.clear()  # an event without a metric or profile is not a deleted one
@@ -156,8 +163,3 @@ def _merge(into: Findings, found: Findings) -> None:
     into.revisions |= found.revisions
     into.unknown.update(found.unknown)
     into.misfits.update(found.misfits)
-
-
-def _column(rows: pa.Table, name: str) -> pa.Array:
-    column = rows[name if name in rows.column_names else EXTRA]
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -270,7 +270,7 @@ class Fetch:
         left_s = (task.bounds.upper(self._now) - task.last_time).total_seconds()
         if left_s < 2:
             return 0.0
-        read_s = max(1.0, (task.last_time - (task.bounds.start or task.first_time)).total_seconds())
+        read_s = max(1.0, (task.last_time - task.first_time).total_seconds())
         return left_s / read_s * task.pages
 
     def _read(self, task: Task) -> None:

@@ -102,7 +102,7 @@ class PageDecoder:
         self._lock = threading.Lock()
         self._structs = page_structs.build(self._own, self._via)
 
-    def decode(self, body: bytes, constants: Mapping[str, str] | None = None) -> Page:
+    def decode(self, body: bytes, constants: Mapping[str, Any] | None = None) -> Page:
         """Decode a page. ``constants`` are the values of columns that do not stand in the page.
 
         Raises:
@@ -133,7 +133,7 @@ class PageDecoder:
         self,
         structs: Structs,
         document: Any,  # noqa: ANN401 - a struct made at run time
-        constants: Mapping[str, str],
+        constants: Mapping[str, Any],
     ) -> Page:
         data = document.data
         items = data if isinstance(data, list) else [data] if data is not None else []
@@ -147,7 +147,7 @@ class PageDecoder:
         arrays: dict[str, pa.Array] = {}
         for column, path in self._columns:
             if column.name in constants:
-                arrays[column.name] = pa.array([constants[column.name]] * len(items), pa.string())
+                arrays[column.name] = pa.array([constants[column.name]] * len(items), ARROW_TYPES[column.type])
                 continue
             if path is None:
                 arrays[column.name] = pa.nulls(len(items), ARROW_TYPES[column.type])
@@ -241,6 +241,8 @@ def _step(value: Any, key: str) -> Any:  # noqa: ANN401 - whatever JSON holds
 def _walk(value: Any, path: Path, column: Column) -> Any:  # noqa: ANN401
     for key in path:
         value = _step(value, key)
+    if column.named and isinstance(value, dict):
+        value = value.get("name", value)
     if value is not None and column.type is ColumnType.JSON:
         return msgspec.Raw(msgspec.json.encode(value))
     return value

@@ -34,7 +34,10 @@ _METRIC_ATTRIBUTES = (
     _nested("integration", "id", _STRING, "The integration's id."),
     _nested("integration", "key", _STRING, "The integration's key."),
     _nested("integration", "name", _STRING, "Where the events come from, for example Shopify, Klaviyo or API."),
-    _nested("integration", "category", _STRING, "The integration's category."),
+    replace(
+        _nested("integration", "category", _STRING, "The integration's category."),
+        named=True,  # text, or an object with a name
+    ),
 )
 METRIC_COLUMNS = (_id("The metric's id."), *_METRIC_ATTRIBUTES)
 
@@ -133,12 +136,14 @@ LIST_PROFILE_COLUMNS = (
 EVENT_METRIC_COLUMNS = (
     Column("id", _STRING, None, "The event's id: one row an event."),
     Column("event_id", _STRING, None, "The event; joins events.id."),
+    Column("event_datetime", _TIMESTAMP, None, "When the event happened; empty for events asked for by id alone."),
     replace(_id("The event's metric; joins metrics.id."), name="metric_id"),
     *_METRIC_ATTRIBUTES,
 )
 EVENT_PROFILE_COLUMNS = (
     Column("id", _STRING, None, "The event's id: one row an event."),
     Column("event_id", _STRING, None, "The event; joins events.id."),
+    Column("event_datetime", _TIMESTAMP, None, "When the event happened; empty for events asked for by id alone."),
     replace(_id("The event's profile; joins profiles.id."), name="profile_id"),
     *_PROFILE_ATTRIBUTES,
 )

@@ -138,6 +138,10 @@ class Source:
     """Whether pages sorted by time can be trusted to be in order (archived campaigns can not)."""
     fan_out: FanOut | None = None
     lookback_days: int = 0
+    incremental: bool = True
+    """Whether a run without a window goes on where the last one ended; otherwise it reads the whole collection."""
+    shows_deletions: bool = False
+    """Whether rows that a read of the whole collection does not have are gone from Klaviyo."""
     option_defaults: dict[str, bool] = field(default_factory=dict)
     slower_with: dict[str, Tier] = field(default_factory=dict)
     """Options under which Klaviyo allows fewer requests."""
@@ -216,6 +220,8 @@ SOURCES: dict[str, Source] = {
             columns=METRIC_COLUMNS,
             tier=(("", MEDIUM),),
             version_column="updated",
+            incremental=False,
+            shows_deletions=True,
         ),
         Source(
             name="events",
@@ -256,6 +262,7 @@ SOURCES: dict[str, Source] = {
             tier=(("", EXTRA_LARGE),),
             fan_out=FanOut("events", "/api/events/{id}/metric", key="metric_id", batch="metrics"),
             partitioned_by_day=True,
+            incremental=False,
         ),
         Source(
             name="event_profiles",
@@ -272,6 +279,7 @@ SOURCES: dict[str, Source] = {
             fan_out=FanOut("events", "/api/events/{id}/profile", key="profile_id", batch="profiles", chunk=100),
             version_column="updated",
             partitioned_by_day=True,
+            incremental=False,
         ),
         Source(
             name="templates",
@@ -289,6 +297,7 @@ SOURCES: dict[str, Source] = {
                 TimeField("created", FilterBy.CREATED, _GE_GT_LE_LT),
             ),
             version_column="updated",
+            shows_deletions=True,
         ),
         Source(
             name="campaigns",
@@ -318,6 +327,7 @@ SOURCES: dict[str, Source] = {
             version_column="updated_at",
             partitioned_by_day=True,
             sorted_by_time=False,
+            shows_deletions=True,
         ),
         Source(
             name="lists",
@@ -335,6 +345,7 @@ SOURCES: dict[str, Source] = {
                 TimeField("created", FilterBy.CREATED, _GT),
             ),
             version_column="updated",
+            shows_deletions=True,
         ),
         Source(
             name="list_profiles",
@@ -353,6 +364,8 @@ SOURCES: dict[str, Source] = {
             slower_with={"predictive_analytics": MEDIUM},
             fan_out=FanOut("lists", "/api/lists/{id}/profiles"),
             version_column="updated",
+            incremental=False,
+            shows_deletions=True,
         ),
         Source(
             name="profiles",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from klaviyo_pipeline.klaviyo import filters
 from klaviyo_pipeline.klaviyo.client import Request, target
@@ -26,7 +27,7 @@ class Stream:
     path: str
     subject: str
     conditions: tuple[str, ...] = ()
-    constants: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
     time_field: TimeField | None = None
     single: bool = False
     may_vanish: bool = False
