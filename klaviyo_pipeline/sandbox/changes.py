@@ -1,6 +1,5 @@
 """Changes to rows as tests write them (flat JSON) worked into the rows that the store keeps."""
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -26,7 +25,6 @@ from klaviyo_pipeline.sandbox.times import SECOND, in_seconds, parse_time
 __all__ = ["Member", "event", "plain", "profile", "profile_row"]
 
 _NAMESPACE = UUID("6f1d7c1e-6b7d-4c53-9d0e-5b1c2a7e9f10")
-_numbers = itertools.count(1)
 
 _BASE_TIME = 1_767_225_600 * SECOND
 _TIME_FIELDS = {"created", "updated", "created_at", "updated_at", "scheduled_at", "send_time"}
@@ -65,7 +63,6 @@ _MADE: dict[str, tuple[type, dict[str, Any]]] = {
 
 def event(old: Event | None, change: Mapping[str, Any]) -> Event:
     """An event as changed: `datetime` or `timestamp`, `event_properties` (as a whole), of what and whom."""
-    number = next(_numbers)
     known = {"id", "datetime", "timestamp", "event_properties", "metric_id", "profile_id", "uuid"}
     _refuse_unknown(change, known)
     document = msgspec.json.decode(old.document) if old else {}
@@ -75,7 +72,7 @@ def event(old: Event | None, change: Mapping[str, Any]) -> Event:
         timestamp = parse_time(change["datetime"]) // SECOND
     else:
         timestamp = old.timestamp if old else _BASE_TIME // SECOND
-    event_id = change.get("id") or f"new{number:08d}"
+    event_id = change["id"]
     properties = change.get("event_properties", document.get("event_properties", {}))
     uuid = change.get("uuid") or document.get("uuid") or str(uuid5(_NAMESPACE, event_id))
     return Event(
@@ -117,7 +114,7 @@ def profile(old: Profile | None, change: Mapping[str, Any]) -> Profile:
             for found in change["suppressions"]
         )
     consent = old.consent if old else Consent()
-    made = profile_row(change.get("id") or f"01NEW{next(_numbers):021d}", attributes)
+    made = profile_row(change["id"], attributes)
     orders = old.orders if old else made.orders
     return made._replace(suppressions=suppressions, consent=consent, orders=orders)
 
@@ -161,7 +158,7 @@ def plain(collection: str, old: Value | None, change: Mapping[str, Any]) -> Valu
     times: dict[str, Any] = {
         name: _BASE_TIME for name in ("created", "updated", "created_at", "updated_at") if name in names
     }
-    row = made(**{"id": f"NEW{next(_numbers):03d}", **defaults, **times, **values})
+    row = made(**{**defaults, **times, **values})
     return _with_message(row) if isinstance(row, Campaign) else row
 
 

@@ -1,5 +1,6 @@
 """The sandbox's state: the generated shop, searchable, and changeable while the server runs."""
 
+import itertools
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -38,6 +39,7 @@ class Store:
 
     def __init__(self, shop: Shop) -> None:
         self.lock = threading.RLock()
+        self._numbers = itertools.count(1)
         self.account = shop.account
         self.metrics: Table[Metric] = Table(shop.metrics, {"id": lambda row: row.id})
         self.profiles: Table[Profile] = Table(
@@ -106,21 +108,24 @@ class Store:
             ValueError: for an unknown collection or attribute.
         """
         with self.lock:
+            rows = [row if row.get("id") else {**row, "id": self._new_id(collection)} for row in rows]
             if collection == "events":
-                events = [changes.event(self.events.get(row.get("id", "")), row) for row in rows]
-                self.events.put(events)
-                return [event.id for event in events]
-            if collection == "profiles":
-                profiles = [changes.profile(self.profiles.get(row.get("id")), row) for row in rows]
-                self.profiles.put(profiles)
-                return [profile.id for profile in profiles]
-            table: Table[Any] = self._table(collection)
-            made = [changes.plain(collection, table.get(row.get("id")), row) for row in rows]
-            table.put(made)
+                self.events.put([changes.event(self.events.get(row["id"]), row) for row in rows])
+            elif collection == "profiles":
+                self.profiles.put([changes.profile(self.profiles.get(row["id"]), row) for row in rows])
+            else:
+                table = self._table(collection)
+                table.put([changes.plain(collection, table.get(row["id"]), row) for row in rows])
             if collection == "lists":
-                for row in made:
-                    self.members.setdefault(row.id, Members())
-            return [row.id for row in made]
+                for row in rows:
+                    self.members.setdefault(row["id"], Members())
+            return [row["id"] for row in rows]
+
+    def _new_id(self, collection: str) -> str:
+        number = next(self._numbers)
+        if collection == "events":
+            return f"new{number:08d}"
+        return f"01NEW{number:021d}" if collection in ("profiles", "campaigns") else f"NEW{number:03d}"
 
     def delete(self, collection: str, row_id: str) -> bool:
         """Remove a row; a profile leaves its lists, while its events stay, as Klaviyo's do."""
