@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 
@@ -34,7 +34,7 @@ class Request:
         """This request's absolute URL, percent-encoded, with parameters changed (None: dropped)."""
         pairs = [(name, value) for name, value in self.query if name not in changes]
         pairs += [(name, value) for name, value in changes.items() if value is not None]
-        return f"{self.base}{self.path}" + (f"?{urlencode(pairs)}" if pairs else "")
+        return f"{self.base}{quote(self.path)}" + (f"?{urlencode(pairs)}" if pairs else "")
 
     @classmethod
     def of(cls, scope: Scope, body: bytes) -> "Request":

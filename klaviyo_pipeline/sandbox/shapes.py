@@ -6,6 +6,7 @@ Source of the shapes: OpenAPI 2025-01-15 and 2026-07-15, answers recorded on 202
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -32,6 +33,8 @@ Related = Mapping[str, Any]
 """A relationship's data: an identifier, a list of them, None; or `LINKS_ONLY`."""
 
 LINKS_ONLY = object()
+
+_ID = b"@id@"
 
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -156,17 +159,17 @@ class Shapes:
             document = msgspec.json.encode(project(attributes, names))
         elif more:
             document = document[:-1] + b"," + msgspec.json.encode(more)[1:]
-        related: Attributes = {"lists": LINKS_ONLY, "segments": LINKS_ONLY, "push-tokens": LINKS_ONLY}
-        if view.revision >= "2026-07-15" and primary:
-            related["conversations"] = LINKS_ONLY
-        elif view.revision >= "2026-04-15":
-            related["conversation"] = LINKS_ONLY
-        if primary:
-            for name in view.includes & related.keys():
+        names_related = _profile_relationships(view.revision, primary)
+        if primary and view.includes:
+            related: Attributes = dict.fromkeys(names_related, LINKS_ONLY)
+            for name in view.includes:
                 related[name] = None if name == "conversation" else []
             if "lists" in view.includes:
                 related["lists"] = [identifier("list", found) for found in self.lists_of(profile)]
-        return self._resource("profile", profile.id, msgspec.Raw(document), related)
+            return self._resource("profile", profile.id, msgspec.Raw(document), related)
+        profile_id = profile.id.encode()
+        links = _links(view.base, "profile", names_related).replace(_ID, profile_id)
+        return b'{"type":"profile","id":"%b","attributes":%b,%b' % (profile_id, document, links)
 
     def lists_of(self, profile: Profile) -> list[str]:
         """The ids of the lists that a profile is on."""
@@ -313,12 +316,35 @@ class Shapes:
         return msgspec.json.encode(document)
 
     def _relationships(self, resource: str, resource_id: str, related: Related) -> Attributes:
-        root = f"{self._view.base}/api/{resource}s/{resource_id}/"
-        written: Attributes = {}
-        for name, data in related.items():
-            links = {"self": f"{root}relationships/{name}/", "related": f"{root}{name}/"}
-            written[name] = {"links": links} if data is LINKS_ONLY else {"data": data, "links": links}
-        return written
+        return _relationships(self._view.base, resource, resource_id, related)
+
+
+def _relationships(base: str, resource: str, resource_id: str, related: Related) -> Attributes:
+    root = f"{base}/api/{resource}s/{resource_id}/"
+    written: Attributes = {}
+    for name, data in related.items():
+        links = {"self": f"{root}relationships/{name}/", "related": f"{root}{name}/"}
+        written[name] = {"links": links} if data is LINKS_ONLY else {"data": data, "links": links}
+    return written
+
+
+@lru_cache(maxsize=64)
+def _links(base: str, resource: str, names: tuple[str, ...]) -> bytes:
+    """A resource from its relationships on, links only, with a mark where the id goes."""
+    mark = _ID.decode()
+    document = {
+        "relationships": _relationships(base, resource, mark, dict.fromkeys(names, LINKS_ONLY)),
+        "links": {"self": f"{base}/api/{resource}s/{mark}/"},
+    }
+    return msgspec.json.encode(document)[1:]
+
+
+def _profile_relationships(revision: str, primary: bool) -> tuple[str, ...]:
+    """Of a profile's relationships, the one to conversations came late and was renamed, not everywhere."""
+    names = ("lists", "segments", "push-tokens")
+    if revision >= "2026-07-15" and primary:
+        return (*names, "conversations")
+    return (*names, "conversation") if revision >= "2026-04-15" else names
 
 
 def _sparse(document: bytes, names: tuple[str, ...]) -> bytes:

@@ -102,10 +102,7 @@ class Table(Generic[R]):
         among: list[R] | None = None,
     ) -> Page[R]:
         """A page of rows in an order, after a place, of those kept (and only among these, if given)."""
-        if among is None:
-            places = self._order(order)
-        else:
-            places = sorted((self._keys[order](row), row.id) for row in among)
+        places = self._order(order) if among is None else self._sorted(order, among)
         rows: list[R] = []
         for place in _walk(places, descending, after):
             row = self.rows[place[1]]
@@ -119,9 +116,12 @@ class Table(Generic[R]):
     def _order(self, order: str) -> list[Place]:
         places = self._orders.get(order)
         if places is None:
-            key = self._keys[order]
-            places = self._orders[order] = sorted((key(row), row.id) for row in self.rows.values())
+            places = self._orders[order] = self._sorted(order, self.rows.values())
         return places
+
+    def _sorted(self, order: str, rows: Iterable[R]) -> list[Place]:
+        key = self._keys[order]
+        return sorted((key(row), row.id) for row in rows)
 
     def _take(self, order: str, row_id: str) -> None:
         row = self.rows.get(row_id)

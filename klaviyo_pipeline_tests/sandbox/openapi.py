@@ -6,7 +6,7 @@ Live answers break the documents in three ways, recorded on 2026-07-15, and the 
 """
 
 import json
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,12 @@ FILES = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def document(revision: str) -> dict[str, Any]:
     return _as_json_schema(json.loads((DOCUMENTS / FILES[revision]).read_text()))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _validator(revision: str, path: str, method: str, status: int) -> Draft202012Validator:
     found = document(revision)
     responses = found["paths"][path][method.lower()]["responses"]
