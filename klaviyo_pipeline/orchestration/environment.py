@@ -1,0 +1,34 @@
+"""The environment variables that configure the project, in one place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An environment variable, what it is for, and what holds without it."""
+
+    name: str
+    default: str
+    description: str
+
+    @property
+    def value(self) -> str:
+        """The variable's value, or the default where it is unset or blank."""
+        return os.environ.get(self.name, "").strip() or self.default
+
+
+API_KEY = Variable("KLAVIYO_API_KEY", "", "Private API key of the Klaviyo account.")
+BASE_URL = Variable("KLAVIYO_BASE_URL", "https://a.klaviyo.com", "Where Klaviyo's API is: Klaviyo, or a sandbox.")
+REVISION = Variable("KLAVIYO_REVISION", "", "API revision, YYYY-MM-DD; blank for the project's default.")
+DATABASE = Variable("KLAVIYO_DUCKDB_PATH", "data/klaviyo.duckdb", "The DuckDB file that tables are written to.")
+SCHEMA = Variable("KLAVIYO_SCHEMA", "klaviyo", "The schema that tables are written to.")
+TIMEZONE = Variable("KLAVIYO_TIMEZONE", "UTC", "Storage time zone: bounds of days, and times given without an offset.")
+PARTITION_START = Variable("KLAVIYO_PARTITION_START", "2024-01-01", "First day partition, YYYY-MM-DD.")
+STAGING_DIR = Variable(
+    "KLAVIYO_STAGING_DIR", "", "Folder for fetched pages before they land; blank for one beside the database."
+)
+
+VARIABLES = (API_KEY, BASE_URL, REVISION, DATABASE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR)

@@ -1,0 +1,178 @@
+"""The IO manager: lands what an asset hands over in one transaction, and gives downstream assets a DataFrame."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from klaviyo_pipeline.orchestration import metadata as load_metadata
+from klaviyo_pipeline.orchestration.loads import Destination, Fetched, Range
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+from klaviyo_pipeline.orchestration.tables import table_of
+from klaviyo_pipeline.warehouse.tables import Table
+from klaviyo_pipeline.warehouse.write_modes import WriteMode
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
+    """Writes assets to DuckDB tables.
+
+    Takes a staged extract, a pandas DataFrame or a pyarrow Table; an asset that returns None is left alone. A
+    table's place comes from the run's config, else from the asset's metadata (``schema``, ``table``,
+    ``write_mode``, ``partition_expr`` or ``partition_key``, ``primary_key``), else from the asset key and the
+    configuration here. Each output is one transaction: rows by their write mode, and a line in the ledger.
+    """
+
+    duckdb: KlaviyoDuckDBResource
+    write_mode: str = Field(
+        default="merge", description="append, replace, replace_on_new_data or merge, where nothing else is said."
+    )
+
+    def handle_output(self, context: dg.OutputContext, obj: Fetched | pd.DataFrame | pa.Table | None) -> None:
+        """Land an asset's rows.
+
+        Raises:
+            WarehouseError: if they could not be landed; the table, its rows and the ledger are as they were.
+        """
+        if obj is None:
+            return
+        if isinstance(obj, Fetched):
+            self._land_extract(context, obj)
+        else:
+            self._land_rows(context, obj)
+
+    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
+        """A table's rows, those of the run's partitions for a partitioned asset; only the columns asked for.
+
+        An input's metadata may name the ``columns``.
+        """
+        from klaviyo_pipeline.warehouse.reading import read_table
+
+        upstream = context.upstream_output
+        place = self._place(context.asset_key, upstream.definition_metadata if upstream else {})
+        ranges = None
+        if context.has_asset_partitions and place.partition_key:
+            window = context.asset_partitions_time_window
+            ranges = [(_utc(window.start), _utc(window.end))]
+        return read_table(
+            self.duckdb.warehouse(),
+            place.schema or "",
+            place.table or "",
+            columns=(context.definition_metadata or {}).get("columns"),
+            partition_key=place.partition_key if ranges else None,
+            ranges=ranges,
+        )
+
+    def _land_extract(self, context: dg.OutputContext, fetched: Fetched) -> None:
+        from klaviyo_pipeline.warehouse.landing import Load, Sweep, TimeRange, land
+        from klaviyo_pipeline.warehouse.rows import StagedFile
+
+        staged, request = fetched.staged, fetched.staged.request
+        source, window, time_field = request.source, request.window, request.time_field
+        place = self._place(context.asset_key, context.definition_metadata, fetched.destination)
+        sweep = None
+        if source.shows_deletions and request.is_whole:
+            sweep = Sweep("list_id", request.ids) if request.ids is not None else Sweep()
+        load = Load(
+            table=table_of(source, place.schema or "", place.table, request.options),
+            rows=tuple(StagedFile(file.path, file.valid_bytes) for file in staged.files),
+            mode=place.write_mode or WriteMode(self.write_mode),
+            source=source.name,
+            run_id=context.run_id,
+            extract_id=staged.extract_id,
+            trim=TimeRange(time_field.name, window.start, window.end) if time_field and not request.is_whole else None,
+            partition_key=place.partition_key,
+            partitions=_partitions(context) if place.partition_key else (),
+            version_column=source.version_column,
+            sweep=sweep,
+            window=(window.start, window.watermark),
+            filter_field=time_field.name if time_field and not request.is_whole else None,
+            revision=staged.revision,
+            requests=staged.traffic.requests,
+            duration_s=staged.duration_s,
+            details=load_metadata.details(
+                {
+                    "asset": context.asset_key.to_user_string(),
+                    "options": sorted(request.options),
+                    "ids": request.ids,
+                    "whole": request.is_whole,
+                    "retries": staged.traffic.retries,
+                    "unknown_attributes": staged.findings.unknown,
+                    "type_misfits": staged.findings.misfits,
+                }
+            ),
+        )
+        try:
+            landed = land(self.duckdb.warehouse(), load)
+            shown = load_metadata.load_metadata(staged, landed, str(self.duckdb.zone))
+            rows = load_metadata.preview(staged.batches())
+        except BaseException:
+            staged.keep()
+            raise
+        staged.landed()
+        context.add_output_metadata({**shown, **({"first_rows": rows} if rows else {})})
+        context.log.info(
+            f"{landed.table_path}: {landed.rows_fetched:,} rows fetched, {landed.inserted:,} inserted, "
+            f"{landed.updated:,} updated, {landed.unchanged:,} unchanged, {landed.deleted:,} deleted; the table has "
+            f"{landed.total_rows:,} ({staged.duration_s:.1f} s to fetch, {landed.duration_s:.1f} s to land)."
+        )
+
+    def _land_rows(self, context: dg.OutputContext, rows: pd.DataFrame | pa.Table) -> None:
+        from klaviyo_pipeline.warehouse.landing import Load, land
+
+        given = context.definition_metadata
+        place = self._place(context.asset_key, given)
+        primary_key = given.get("primary_key", ())
+        if isinstance(primary_key, str):
+            primary_key = (primary_key,)
+        load = Load(
+            table=Table(place.schema or "", place.table or "", (), tuple(primary_key)),
+            rows=rows,
+            mode=place.write_mode or (WriteMode(self.write_mode) if primary_key else WriteMode.REPLACE),
+            source=context.asset_key.to_user_string(),
+            run_id=context.run_id,
+            extract_id=uuid.uuid4().hex,
+            partition_key=place.partition_key,
+            partitions=_partitions(context) if place.partition_key else (),
+        )
+        landed = land(self.duckdb.warehouse(), load)
+        context.add_output_metadata(
+            {
+                "dagster/row_count": landed.total_rows,
+                "dagster/table_name": landed.table_path,
+                "rows_inserted": landed.inserted,
+                "rows_updated": landed.updated,
+                "rows_unchanged": landed.unchanged,
+                "rows_deleted": landed.deleted,
+            }
+        )
+
+    def _place(self, key: dg.AssetKey, given: Any, wanted: Destination | None = None) -> Destination:  # noqa: ANN401
+        """Where an asset's table is: the run's wish, else the asset's metadata, else its key and our configuration."""
+        wanted = wanted or Destination()
+        mode = wanted.write_mode or given.get("write_mode")
+        return Destination(
+            schema=wanted.schema or given.get("schema") or self.duckdb.schema_or_default,
+            table=wanted.table or given.get("table") or key.path[-1],
+            write_mode=WriteMode(mode) if mode else None,
+            partition_key=wanted.partition_key or given.get("partition_key") or given.get("partition_expr"),
+        )
+
+
+def _partitions(context: dg.OutputContext) -> tuple[Range, ...]:
+    """The run's partitions as one stretch of time, in UTC; none for an unpartitioned asset."""
+    if not context.has_asset_partitions:
+        return ()
+    window = context.asset_partitions_time_window
+    return ((_utc(window.start), _utc(window.end)),)
+
+
+def _utc(time: datetime) -> datetime:
+    return time.astimezone(UTC)

@@ -1,0 +1,109 @@
+"""What a run can be told about an asset: the run config, one class a data source, made from the catalogue."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import dagster as dg
+from pydantic import Field, create_model, field_validator
+
+from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
+from klaviyo_pipeline.warehouse.write_modes import WriteMode
+
+_OPTION_TEXTS = {
+    "attributions": "Read which campaign, flow and message an event is attributed to.",
+    "subscriptions": "Read consent and suppressions by channel.",
+    "predictive_analytics": "Read Klaviyo's predictions. Klaviyo allows far fewer requests with them.",
+}
+
+
+class LoadConfig(dg.Config):
+    """What every asset takes. Times are ISO 8601; without an offset they are read in the storage time zone."""
+
+    write_mode: str | None = Field(
+        default=None, description="append, replace, replace_on_new_data or merge; blank for the asset's own."
+    )
+    table: str | None = Field(default=None, description="Another table to write to.")
+    schema_name: str | None = Field(default=None, description="Another schema to write to.")
+
+    # Dagster takes an Enum by its members' names only ("MERGE"); people write the values.
+    @field_validator("write_mode")
+    @classmethod
+    def _check_write_mode(cls, value: str | None) -> str | None:
+        return _one_of("write_mode", value, [mode.value for mode in WriteMode])
+
+
+class WindowConfig(LoadConfig):
+    """What an asset with a usable time takes as well; the fields are described per source."""
+
+    filter_by: str | None = None
+
+    @field_validator("filter_by")
+    @classmethod
+    def _check_filter_by(cls, value: str | None) -> str | None:
+        return _one_of("filter_by", value, [each.value for each in FilterBy])
+
+
+@cache
+def config_class(source_name: str) -> type[LoadConfig]:
+    """The run config of a data source's asset: what every asset takes, and what this source supports."""
+    source: Source = SOURCES[source_name]
+    fields: dict[str, Any] = {}
+    if source.time_fields:
+        times = " or ".join(f"{each.filter_by} ({each.name})" for each in source.time_fields)
+        fields["start_time"] = _text(
+            "Load rows from this time on; blank: the partition's start, else where the last run ended."
+        )
+        fields["end_time"] = _text("Load rows before this time; blank: the partition's end, else now.")
+        fields["filter_by"] = (
+            str | None,
+            Field(default=None, description=f"Which of a row's times the window is about: {times}."),
+        )
+        fields["incremental"] = (
+            bool,
+            Field(
+                default=source.incremental,
+                description="Off: read the whole collection, whatever was loaded before.",
+            ),
+        )
+        fields["lookback_days"] = (
+            float | None,
+            Field(
+                default=None,
+                description="Days before the last run's end to read again, for rows that came late or changed "
+                f"(default {source.lookback_days}).",
+            ),
+        )
+        fields["partition_key"] = _text(
+            "The time column that replace modes clear partitions by; blank: the asset's own."
+        )
+    for option in source.options:
+        if option == "related":
+            fields["skip_related"] = (
+                bool,
+                Field(
+                    default=not source.option_defaults[option],
+                    description="Off: details of each event's metric and profile are read into columns of their own.",
+                ),
+            )
+        else:
+            fields[option] = (bool, Field(default=source.option_defaults[option], description=_OPTION_TEXTS[option]))
+    if source.fan_out is not None:
+        parent = source.fan_out.parent.removesuffix("s")
+        what = f"Read only these {parent}s." if source.fan_out.batch is None else "Ask for these events one by one."
+        fields[f"{parent}_ids"] = (list[str] | None, Field(default=None, description=what))
+    name = "".join(part.capitalize() for part in source.name.split("_"))
+    return create_model(
+        f"{name}Config", __base__=WindowConfig if source.time_fields else LoadConfig, __module__=__name__, **fields
+    )
+
+
+def _text(description: str) -> tuple[Any, Any]:
+    return str | None, Field(default=None, description=description)
+
+
+def _one_of(name: str, value: str | None, allowed: list[str]) -> str | None:
+    if value is not None and value not in allowed:
+        raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(allowed)}.")
+    return value

@@ -1,0 +1,114 @@
+"""What a person sees of a load on an asset's page: counts that plot themselves, the window, the first rows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from klaviyo_pipeline.klaviyo.sources import Source
+from klaviyo_pipeline.orchestration.tables import DUCKDB_TYPES, EXTRA_COLUMN
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from klaviyo_pipeline.klaviyo.extract import StagedExtract
+    from klaviyo_pipeline.warehouse.landing import LandingResult
+
+PREVIEW_ROWS = 5
+_PREVIEW_CHARACTERS = 60
+_PERSONAL = re.compile(r"([\w.+-])[\w.+-]*@([\w-]+\.[\w.-]+)|\+\d{6,}")
+
+
+def column_schema(source: Source) -> dg.TableSchema:
+    """The columns of a data source's table, with all options on."""
+    constraints = {
+        name: dg.TableColumnConstraints(nullable=False, unique=len(source.primary_key) == 1)
+        for name in source.primary_key
+    }
+    columns = [
+        dg.TableColumn(
+            column.name,
+            DUCKDB_TYPES[column.type],
+            description=column.description,
+            constraints=constraints.get(column.name),
+        )
+        for column in source.columns
+    ]
+    return dg.TableSchema([*columns, dg.TableColumn(EXTRA_COLUMN.name, EXTRA_COLUMN.type, EXTRA_COLUMN.comment)])
+
+
+def load_metadata(staged: StagedExtract, landed: LandingResult, timezone: str) -> dict[str, Any]:
+    """A load's metadata. Numbers are plain, so that Dagster plots them over time."""
+    window = staged.request.window
+    seconds = max(staged.duration_s, 0.001)
+    limit = staged.source.tier_for(staged.revision, staged.request.options)
+    metadata: dict[str, Any] = {
+        "dagster/row_count": landed.total_rows,
+        "dagster/table_name": landed.table_path,
+        "rows_fetched": landed.rows_fetched,
+        "rows_inserted": landed.inserted,
+        "rows_updated": landed.updated,
+        "rows_unchanged": landed.unchanged,
+        "rows_deleted": landed.deleted,
+        "requests": staged.traffic.requests,
+        "retries": staged.traffic.retries,
+        "throttled_requests": staged.traffic.throttled,
+        "fetch_seconds": round(staged.duration_s, 3),
+        "land_seconds": round(landed.duration_s, 3),
+        "lock_wait_seconds": round(landed.lock_wait_s, 3),
+        "rate_limit_wait_seconds": round(staged.waited_for_limit_s, 3),
+        "rows_per_second": round(staged.rows / seconds, 1),
+        "rate_limit_used": round(staged.traffic.requests / max(seconds / 60, 1) / limit.steady, 4),
+        "revision": staged.revision,
+        "storage_timezone": timezone,
+    }
+    if staged.request.is_whole:
+        metadata["window"] = "everything"
+    else:
+        start, end = window.start, window.end or window.now
+        metadata["window"] = f"{start.isoformat() if start else 'beginning'} to {end.isoformat()}"
+    if landed.skipped:
+        metadata["skipped"] = True
+    if staged.findings.unknown:
+        metadata["unknown_attributes"] = dict(staged.findings.unknown)
+    metadata["type_misfits"] = sum(staged.findings.misfits.values())
+    if staged.findings.misfits:
+        metadata["type_misfits_by_column"] = dict(staged.findings.misfits)
+    if staged.findings.vanished:
+        metadata["vanished"] = sorted(staged.findings.vanished)
+    return metadata
+
+
+def preview(batches: Iterable[pa.RecordBatch], rows: int = PREVIEW_ROWS) -> dg.MetadataValue[Any] | None:
+    """The first rows as a table. Addresses and phone numbers are masked: this is kept in Dagster's storage."""
+    records: list[dg.TableRecord] = []
+    for batch in batches:
+        records += [
+            dg.TableRecord({name: _cell(value) for name, value in row.items() if name != EXTRA_COLUMN.name})
+            for row in batch.slice(0, rows - len(records)).to_pylist()
+        ]
+        if len(records) >= rows:
+            break
+    return dg.MetadataValue.table(records) if records else None
+
+
+def _cell(value: Any) -> str | int | float | bool | None:  # noqa: ANN401
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value.isoformat() if hasattr(value, "isoformat") else str(value)
+    text = mask(text)
+    return text if len(text) <= _PREVIEW_CHARACTERS else text[: _PREVIEW_CHARACTERS - 1] + "…"
+
+
+def mask(text: str) -> str:
+    """Text with mail addresses and phone numbers made unreadable."""
+    return _PERSONAL.sub(lambda found: f"{found[1]}…@{found[2]}" if found[1] else f"{found[0][:4]}…", text)
+
+
+def details(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata as plain JSON, for the ledger."""
+    return json.loads(json.dumps(values, default=str))  # type: ignore[no-any-return]

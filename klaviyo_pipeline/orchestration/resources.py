@@ -1,0 +1,167 @@
+"""The two resources: the Klaviyo account to read from, and the DuckDB database to write to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+from pydantic import Field, field_validator
+
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.revisions import DEFAULT_REVISION, check_revision
+from klaviyo_pipeline.klaviyo.settings import SETTINGS, ClientSettings, check_setting
+from klaviyo_pipeline.klaviyo.windows import parse_zone
+from klaviyo_pipeline.orchestration import environment
+
+if TYPE_CHECKING:
+    import duckdb
+    from pydantic import ValidationInfo
+
+    from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+    from klaviyo_pipeline.klaviyo.staging import StagingArea
+    from klaviyo_pipeline.warehouse.database import Database
+
+
+def _setting(name: str) -> Any:  # noqa: ANN401 - pydantic's own type
+    setting = SETTINGS[name]
+    return Field(
+        default=setting.default,
+        description=f"{setting.description} From {setting.minimum:g} to {setting.maximum:g}.",
+    )
+
+
+class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """A Klaviyo account.
+
+    The API key is read from the environment variable KLAVIYO_API_KEY when a run needs it, unless another one is
+    given with ``dg.EnvVar``. It is never part of a log, an error, a repr or a run's metadata.
+
+    Raises:
+        ConfigurationError: (as pydantic's ValidationError) for a setting out of bounds, naming it and the bounds.
+    """
+
+    api_key: str = Field(
+        default="",
+        repr=False,
+        description="Private API key; blank to read KLAVIYO_API_KEY. Give it as an environment variable only.",
+    )
+    base_url: str = Field(default="", description="Klaviyo's address; blank for KLAVIYO_BASE_URL, else Klaviyo.")
+    revision: str = Field(default="", description=f"API revision, YYYY-MM-DD. Blank: {DEFAULT_REVISION}.")
+    retry_limit: int = Field(default=5, description=_setting("retry_limit").description)
+    initial_retry_wait_s: float = _setting("initial_retry_wait_s")
+    max_retry_wait_s: float = _setting("max_retry_wait_s")
+    connect_timeout_s: float = _setting("connect_timeout_s")
+    read_timeout_s: float = _setting("read_timeout_s")
+    write_timeout_s: float = _setting("write_timeout_s")
+    rate_limit_share: float = _setting("rate_limit_share")
+    max_connections: int = Field(default=16, description=_setting("max_connections").description)
+
+    @field_validator(*SETTINGS)
+    @classmethod
+    def _check_bounds(cls, value: float, info: ValidationInfo) -> float:
+        try:
+            check_setting(info.field_name or "", value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("revision")
+    @classmethod
+    def _check_revision(cls, value: str) -> str:
+        try:
+            check_revision(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    def __repr__(self) -> str:
+        return f"KlaviyoResource(base_url={self.base_url!r}, revision={self.revision!r})"
+
+    def client(self) -> KlaviyoClient:
+        """A client for the account.
+
+        Raises:
+            ConfigurationError: if there is no API key, or a setting from the environment is wrong.
+        """
+        from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+
+        return KlaviyoClient(
+            self.api_key or environment.API_KEY.value,
+            ClientSettings(**{name: getattr(self, name) for name in SETTINGS}),
+            revision=self.revision or environment.REVISION.value,
+            base_url=self.base_url or environment.BASE_URL.value,
+        )
+
+
+class KlaviyoDuckDBResource(DuckDBResource):
+    """The DuckDB database that tables are written to.
+
+    Like dagster-duckdb's ``DuckDBResource``, which it extends, it gives SQL assets a connection; ours waits its
+    turn at the database's file lock, and is meant to be held briefly.
+    """
+
+    database: str = Field(default="", description="Path of the DuckDB file; blank for KLAVIYO_DUCKDB_PATH.")
+    schema_name: str = Field(default="", description="Schema for the tables; blank for KLAVIYO_SCHEMA.")
+    timezone: str = Field(default="", description="Storage time zone (IANA name); blank for KLAVIYO_TIMEZONE.")
+    staging_dir: str = Field(default="", description="Folder for fetched pages; blank for KLAVIYO_STAGING_DIR.")
+    lock_timeout_s: float = Field(
+        default=300.0, gt=0, description="How long to wait for others that hold the database, in seconds."
+    )
+    memory_limit: str = Field(default="", description="DuckDB's memory limit while landing; blank for the default.")
+    storage_version: str = Field(
+        default="v1.5.0", description="Oldest DuckDB version that can read a new database file."
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, value: str) -> str:
+        if value:
+            try:
+                parse_zone(value, "timezone")
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The storage time zone."""
+        return parse_zone(self.timezone or environment.TIMEZONE.value, "timezone")
+
+    @property
+    def schema_or_default(self) -> str:
+        """The schema that tables go to."""
+        return self.schema_name or environment.SCHEMA.value
+
+    def warehouse(self) -> Database:
+        """The database, to land in and to read from."""
+        from klaviyo_pipeline.warehouse.database import Database
+
+        memory = {"memory_limit": self.memory_limit} if self.memory_limit else {}
+        return Database(
+            self.database or environment.DATABASE.value,
+            lock_timeout_s=self.lock_timeout_s,
+            settings=self.connection_config,
+            storage_version=self.storage_version,
+            **memory,
+        )
+
+    def staging_area(self) -> StagingArea:
+        """Where fetched pages wait to be landed."""
+        from klaviyo_pipeline.klaviyo.staging import StagingArea
+
+        given = self.staging_dir or environment.STAGING_DIR.value
+        if given:
+            return StagingArea(Path(given))
+        file = self.warehouse().file
+        return StagingArea(file.with_name(f".{file.name}.staging"))
+
+    @contextmanager
+    def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection for writing, for SQL assets. Others wait while it is open."""
+        with self.warehouse().writing() as connection:
+            yield connection
