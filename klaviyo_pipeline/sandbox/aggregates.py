@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from klaviyo_pipeline.sandbox.catalogue import Filterable
+from klaviyo_pipeline.sandbox.contracts import Filterable
 from klaviyo_pipeline.sandbox.errors import ApiError, invalid
 from klaviyo_pipeline.sandbox.filters import Condition, parse_filter
 from klaviyo_pipeline.sandbox.rows import Event, Value

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from klaviyo_pipeline.sandbox import admin, errors
-from klaviyo_pipeline.sandbox.catalogue import Endpoint, contract, known_path, route
+from klaviyo_pipeline.sandbox.catalogue import contract, known_path, route
+from klaviyo_pipeline.sandbox.contracts import Endpoint
 from klaviyo_pipeline.sandbox.endpoints import HANDLERS, Call
 from klaviyo_pipeline.sandbox.errors import ApiError
 from klaviyo_pipeline.sandbox.faults import Faults, NoFaults
@@ -68,7 +69,6 @@ class Sandbox:
         self.counts = Counts()
         self.limits = RateLimits(clock) if clock else RateLimits()
         self._ids = Random(0)
-        self._handlers = dict(HANDLERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -134,7 +134,7 @@ class Sandbox:
         query = parse_query(request, taken, answer.revision)
         with self.store.lock:
             call = Call.of(self.store, request, query, answer.revision, found_id)
-            body = self._handlers[endpoint.operation](call)
+            body = HANDLERS[endpoint.operation](call)
         return Response(200, body, tuple(headers))
 
     def _authenticate(self, request: Request) -> frozenset[str]:

@@ -1,94 +1,13 @@
 """What each endpoint takes, per revision: filters, sorts, paging, includes, fieldsets, limits and scopes.
 
 Source: Klaviyo's OpenAPI documents 2025-01-15 and 2026-07-15, the history of those between, and for
-2026-10-15 the official SDK 25. A value that changed is a `since` table; `contract` picks the one in force.
+2026-10-15 the official SDK 25. A value that changed is a table by the revision from which on it holds.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
-from typing import TypeVar
 
-from klaviyo_pipeline.sandbox.revisions import LIVING, OLDEST
-
-T = TypeVar("T")
-Since = dict[str, T]
-"""A value by the revision from which on it holds."""
-
-Limit = tuple[int, int]
-"""Requests a second (burst) and a minute (steady)."""
-
-XS, S, M, L700, L, XL = (1, 15), (3, 60), (10, 150), (75, 700), (75, 750), (350, 3500)
-
-OPERATORS = {
-    "eq": "equals",
-    "ge": "greater-or-equal",
-    "gt": "greater-than",
-    "le": "less-or-equal",
-    "lt": "less-than",
-    "any": "any",
-    "has": "has",
-    "contains": "contains",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Filterable:
-    """A field that can be filtered: the kind of its literal and the operators it takes."""
-
-    kind: str
-    operators: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PageSize:
-    """Rows on a page; `settable` is false where the endpoint takes no `page[size]`."""
-
-    default: int
-    maximum: int
-    settable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """What one endpoint takes under one revision."""
-
-    operation: str
-    method: str
-    path: tuple[str, ...]
-    scopes: tuple[str, ...]
-    limit: Limit
-    lowered: Mapping[tuple[str, str], Limit]
-    filters: Mapping[str, Filterable]
-    sorts: tuple[str, ...]
-    page: PageSize | None
-    includes: tuple[str, ...]
-    additional: Mapping[str, tuple[str, ...]]
-    types: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An endpoint over its whole life."""
-
-    operation: str
-    path: str
-    scopes: str
-    limit: Since[Limit]
-    resource: str = ""
-    filters: Since[str] = field(default_factory=dict)
-    sorts: Since[str] = field(default_factory=dict)
-    page: Since[PageSize] = field(default_factory=dict)
-    includes: Since[str] = field(default_factory=dict)
-    additional: Since[str] = field(default_factory=dict)
-    lowered: Mapping[tuple[str, str], Limit] = field(default_factory=dict)
-    since: str = OLDEST
-    method: str = "GET"
-
-
-def _always(value: T) -> Since[T]:
-    return {OLDEST: value}
-
+from klaviyo_pipeline.sandbox.contracts import L700, XL, XS, Contract, Endpoint, L, M, PageSize, S, always, in_force
+from klaviyo_pipeline.sandbox.revisions import OLDEST
 
 _L_LATER = {OLDEST: L700, "2026-01-15": L}
 _TIMES = "ge/gt/le/lt"
@@ -127,7 +46,7 @@ _ONE_PROFILE_INCLUDES = {
     "2026-04-15": "conversation,lists,push-tokens,segments",
     "2026-07-15": "conversations,lists,push-tokens,segments",
 }
-_EVENT_INCLUDES = _always("attributions,metric,profile")
+_EVENT_INCLUDES = always("attributions,metric,profile")
 _MESSAGE_INCLUDES = {OLDEST: "campaign,image,template", "2026-10-15": "campaign"}
 _CAMPAIGN_INCLUDES = {
     OLDEST: "campaign-messages,tags",
@@ -136,34 +55,34 @@ _CAMPAIGN_INCLUDES = {
 _REBUILT = "2026-10-15"
 
 ENDPOINTS = (
-    Endpoint("get_accounts", "accounts", "accounts:read", _always(XS), "account"),
-    Endpoint("get_account", "accounts/{id}", "accounts:read", _always(XS), "account"),
+    Endpoint("get_accounts", "accounts", "accounts:read", always(XS), "account"),
+    Endpoint("get_account", "accounts/{id}", "accounts:read", always(XS), "account"),
     Endpoint(
         "get_metrics",
         "metrics",
         "metrics:read",
-        _always(M),
+        always(M),
         "metric",
-        filters=_always("integration.name:str eq; integration.category:str eq"),
-        page=_always(PageSize(200, 200, settable=False)),
-        includes=_always("flow-triggers"),
+        filters=always("integration.name:str eq; integration.category:str eq"),
+        page=always(PageSize(200, 200, settable=False)),
+        includes=always("flow-triggers"),
     ),
     Endpoint(
         "get_metric",
         "metrics/{id}",
         "metrics:read",
-        _always(M),
+        always(M),
         "metric",
-        includes=_always("flow-triggers"),
+        includes=always("flow-triggers"),
     ),
     Endpoint(
         "get_events",
         "events",
         "events:read",
-        _always(XL),
+        always(XL),
         "event",
         filters={OLDEST: _EVENT_FILTERS, "2026-04-15": f"{_EVENT_FILTERS}; metric:has has"},
-        sorts=_always("datetime,timestamp"),
+        sorts=always("datetime,timestamp"),
         page={OLDEST: PageSize(200, 200, settable=False), "2026-01-15": PageSize(200, 1000)},
         includes=_EVENT_INCLUDES,
     ),
@@ -171,30 +90,30 @@ ENDPOINTS = (
         "get_event",
         "events/{id}",
         "events:read",
-        _always(M),
+        always(M),
         "event",
         includes=_EVENT_INCLUDES,
     ),
-    Endpoint("get_metric_for_event", "events/{id}/metric", "events:read metrics:read", _always(XL), "metric"),
+    Endpoint("get_metric_for_event", "events/{id}/metric", "events:read metrics:read", always(XL), "metric"),
     Endpoint(
         "get_metric_id_for_event",
         "events/{id}/relationships/metric",
         "events:read metrics:read",
-        _always(XL),
+        always(XL),
     ),
     Endpoint(
         "get_profile_for_event",
         "events/{id}/profile",
         "events:read profiles:read",
-        _always(XL),
+        always(XL),
         "profile",
-        additional=_always(_MORE_PROFILE),
+        additional=always(_MORE_PROFILE),
     ),
     Endpoint(
         "get_profile_id_for_event",
         "events/{id}/relationships/profile",
         "events:read profiles:read",
-        _always(XL),
+        always(XL),
     ),
     Endpoint(
         "get_profiles",
@@ -202,11 +121,11 @@ ENDPOINTS = (
         "profiles:read",
         _L_LATER,
         "profile",
-        filters=_always(_PROFILE_FILTERS),
-        sorts=_always(_PROFILE_SORTS),
-        page=_always(PageSize(20, 100)),
+        filters=always(_PROFILE_FILTERS),
+        sorts=always(_PROFILE_SORTS),
+        page=always(PageSize(20, 100)),
         includes=_PROFILE_INCLUDES,
-        additional=_always(_MORE_PROFILE),
+        additional=always(_MORE_PROFILE),
         lowered=_PREDICTIVE,
     ),
     Endpoint(
@@ -216,7 +135,7 @@ ENDPOINTS = (
         _L_LATER,
         "profile",
         includes=_ONE_PROFILE_INCLUDES,
-        additional=_always(_MORE_PROFILE),
+        additional=always(_MORE_PROFILE),
         lowered={("include", "lists"): XS, ("include", "segments"): XS},
     ),
     Endpoint(
@@ -225,10 +144,10 @@ ENDPOINTS = (
         "lists:read",
         _L_LATER,
         "list",
-        filters=_always("name:str any/eq; id:str any/eq; created:time gt; updated:time gt"),
-        sorts=_always("created,id,name,updated"),
+        filters=always("name:str any/eq; id:str any/eq; created:time gt; updated:time gt"),
+        sorts=always("created,id,name,updated"),
         page={OLDEST: PageSize(10, 10, settable=False), "2026-04-15": PageSize(10, 10)},
-        includes=_always("flow-triggers,tags"),
+        includes=always("flow-triggers,tags"),
     ),
     Endpoint(
         "get_list",
@@ -236,8 +155,8 @@ ENDPOINTS = (
         "lists:read",
         _L_LATER,
         "list",
-        includes=_always("flow-triggers,tags"),
-        additional=_always("list=profile_count"),
+        includes=always("flow-triggers,tags"),
+        additional=always("list=profile_count"),
         lowered={("additional-fields[list]", "profile_count"): XS},
     ),
     Endpoint(
@@ -246,10 +165,10 @@ ENDPOINTS = (
         "lists:read profiles:read",
         _L_LATER,
         "profile",
-        filters=_always(_MEMBER_FILTERS),
-        sorts=_always("joined_group_at"),
-        page=_always(PageSize(20, 100)),
-        additional=_always(_MORE_PROFILE),
+        filters=always(_MEMBER_FILTERS),
+        sorts=always("joined_group_at"),
+        page=always(PageSize(20, 100)),
+        additional=always(_MORE_PROFILE),
         lowered=_PREDICTIVE,
     ),
     Endpoint(
@@ -257,9 +176,9 @@ ENDPOINTS = (
         "lists/{id}/relationships/profiles",
         "lists:read profiles:read",
         _L_LATER,
-        filters=_always(_MEMBER_FILTERS),
-        sorts=_always("joined_group_at"),
-        page=_always(PageSize(20, 100)),
+        filters=always(_MEMBER_FILTERS),
+        sorts=always("joined_group_at"),
+        page=always(PageSize(20, 100)),
     ),
     Endpoint(
         "get_templates",
@@ -271,7 +190,7 @@ ENDPOINTS = (
             OLDEST: f"id:str any/eq; name:str any/eq; {_TEMPLATE_TIMES}",
             "2025-10-15": f"id:str any/eq; name:str any/contains/eq; {_TEMPLATE_TIMES}",
         },
-        sorts=_always("created,id,name,updated"),
+        sorts=always("created,id,name,updated"),
         page={OLDEST: PageSize(10, 10, settable=False), "2026-04-15": PageSize(10, 10)},
         additional={OLDEST: "", "2026-04-15": "template=definition"},
     ),
@@ -287,7 +206,7 @@ ENDPOINTS = (
         "get_campaigns",
         "campaigns",
         "campaigns:read",
-        _always(M),
+        always(M),
         "campaign",
         filters={
             OLDEST: _CAMPAIGN_LEGACY,
@@ -306,7 +225,7 @@ ENDPOINTS = (
         "get_campaign",
         "campaigns/{id}",
         "campaigns:read",
-        _always(M),
+        always(M),
         "campaign",
         includes=_CAMPAIGN_INCLUDES,
     ),
@@ -314,7 +233,7 @@ ENDPOINTS = (
         "get_messages_for_campaign",
         "campaigns/{id}/campaign-messages",
         "campaigns:read",
-        _always(M),
+        always(M),
         "campaign-message",
         page={_REBUILT: PageSize(20, 20, settable=False)},
         includes=_MESSAGE_INCLUDES,
@@ -323,14 +242,14 @@ ENDPOINTS = (
         "get_message_ids_for_campaign",
         "campaigns/{id}/relationships/campaign-messages",
         "campaigns:read",
-        _always(M),
+        always(M),
         page={_REBUILT: PageSize(20, 20, settable=False)},
     ),
     Endpoint(
         "get_campaign_audiences_for_campaign",
         "campaigns/{id}/campaign-audiences",
         "campaigns:read",
-        _always(M),
+        always(M),
         "campaign-audience",
         since=_REBUILT,
     ),
@@ -338,22 +257,22 @@ ENDPOINTS = (
         "get_campaign_messages",
         "campaign-messages",
         "campaigns:read",
-        _always(M),
+        always(M),
         "campaign-message",
-        filters=_always(
+        filters=always(
             "id:str any/eq; campaign_id:str eq; name:str contains; status:str eq; "
             f"created:time {_TIMES}; updated:time {_TIMES}"
         ),
-        sorts=_always("created,id,name,status,updated"),
-        page=_always(PageSize(20, 100)),
-        includes=_always("campaign"),
+        sorts=always("created,id,name,status,updated"),
+        page=always(PageSize(20, 100)),
+        includes=always("campaign"),
         since=_REBUILT,
     ),
     Endpoint(
         "get_campaign_message",
         "campaign-messages/{id}",
         "campaigns:read",
-        _always(M),
+        always(M),
         "campaign-message",
         includes={OLDEST: "campaign,image,template", _REBUILT: "campaign,campaign-variations"},
     ),
@@ -361,7 +280,7 @@ ENDPOINTS = (
         "get_variations_for_campaign_message",
         "campaign-messages/{id}/campaign-variations",
         "campaigns:read",
-        _always(M),
+        always(M),
         "campaign-variation",
         since=_REBUILT,
     ),
@@ -369,26 +288,11 @@ ENDPOINTS = (
         "query_metric_aggregates",
         "metric-aggregates",
         "metrics:read",
-        _always(S),
+        always(S),
         "metric-aggregate",
         method="POST",
     ),
 )
-
-_INCLUDED_TYPES = {
-    "attributions": "attribution",
-    "campaign-audiences": "campaign-audience",
-    "campaign-messages": "campaign-message",
-    "campaign-variations": "campaign-variation",
-    "conversations": "conversation",
-    "flow-triggers": "flow",
-    "lists": "list",
-    "push-tokens": "push-token",
-    "segments": "segment",
-    "tags": "tag",
-}
-
-_FIELDS_SINCE = {"": "never", "attribution": "2026-04-15", "metric-aggregate": "2026-04-15"}
 
 _BY_OPERATION = {endpoint.operation: endpoint for endpoint in ENDPOINTS}
 
@@ -417,54 +321,4 @@ def known_path(segments: list[str]) -> bool:
 @cache
 def contract(operation: str, revision: str) -> Contract | None:
     """What the operation takes under a living revision; None where the revision doesn't have it."""
-    endpoint = _BY_OPERATION[operation]
-    if LIVING.index(revision) < LIVING.index(endpoint.since):
-        return None
-    includes = _names(_at(endpoint.includes, revision, ""))
-    return Contract(
-        operation=operation,
-        method=endpoint.method,
-        path=tuple(endpoint.path.split("/")),
-        scopes=tuple(endpoint.scopes.split()),
-        limit=_at(endpoint.limit, revision, S),
-        lowered=endpoint.lowered,
-        filters=_filters(_at(endpoint.filters, revision, "")),
-        sorts=_names(_at(endpoint.sorts, revision, "")),
-        page=_at(endpoint.page, revision, None),
-        includes=includes,
-        additional=_additional(_at(endpoint.additional, revision, "")),
-        types=_types(endpoint.resource, includes, revision),
-    )
-
-
-def _at(versions: Mapping[str, T], revision: str, default: T) -> T:
-    value = default
-    for since in LIVING[: LIVING.index(revision) + 1]:
-        value = versions.get(since, value)
-    return value
-
-
-def _types(resource: str, includes: tuple[str, ...], revision: str) -> tuple[str, ...]:
-    """The types that `fields[…]` takes."""
-    types = (resource, *(_INCLUDED_TYPES.get(name, name) for name in includes))
-    return tuple(name for name in types if revision >= _FIELDS_SINCE.get(name, OLDEST))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split(",")) if text else ()
-
-
-def _filters(text: str) -> dict[str, Filterable]:
-    filters = {}
-    for part in filter(None, text.split("; ")):
-        name, _, rest = part.partition(":")
-        kind, _, operators = rest.partition(" ")
-        filters[name] = Filterable(kind, tuple(OPERATORS[operator] for operator in operators.split("/")))
-    return filters
-
-
-def _additional(text: str) -> dict[str, tuple[str, ...]]:
-    if not text:
-        return {}
-    resource, _, names = text.partition("=")
-    return {resource: tuple(names.split(","))}
+    return in_force(_BY_OPERATION[operation], revision)

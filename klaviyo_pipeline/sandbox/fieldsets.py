@@ -7,7 +7,7 @@ within a structured attribute (`location.city`) are taken by their root.
 from collections.abc import Mapping
 from typing import Any
 
-from klaviyo_pipeline.sandbox.catalogue import Contract
+from klaviyo_pipeline.sandbox.contracts import Contract
 from klaviyo_pipeline.sandbox.errors import invalid
 
 _PROFILE = (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from klaviyo_pipeline.sandbox.catalogue import Filterable
+from klaviyo_pipeline.sandbox.contracts import Filterable
 from klaviyo_pipeline.sandbox.errors import ApiError, invalid
 from klaviyo_pipeline.sandbox.times import parse_time
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from klaviyo_pipeline.sandbox.catalogue import Limit
+from klaviyo_pipeline.sandbox.contracts import Limit
 from klaviyo_pipeline.sandbox.errors import throttled
 
 Headers = tuple[tuple[bytes, bytes], ...]

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from klaviyo_pipeline.sandbox.catalogue import Contract, Limit
+from klaviyo_pipeline.sandbox.contracts import Contract, Limit
 from klaviyo_pipeline.sandbox.errors import ApiError, invalid
 from klaviyo_pipeline.sandbox.fieldsets import check_fields
 from klaviyo_pipeline.sandbox.filters import Condition, parse_filter

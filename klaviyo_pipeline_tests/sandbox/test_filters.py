@@ -2,7 +2,8 @@
 
 import pytest
 
-from klaviyo_pipeline.sandbox.catalogue import Filterable, contract
+from klaviyo_pipeline.sandbox.catalogue import contract
+from klaviyo_pipeline.sandbox.contracts import Filterable
 from klaviyo_pipeline.sandbox.errors import ApiError
 from klaviyo_pipeline.sandbox.filters import Condition, parse_filter
 from klaviyo_pipeline.sandbox.store import Store

@@ -107,6 +107,13 @@ def test_mails_name_their_campaign_or_flow(store: Store) -> None:
     assert any("$flow" in properties for properties in said)
 
 
+def test_every_attribution_names_an_event_that_exists(store: Store) -> None:
+    owed = [event.attribution for event in store.events if event.attribution]
+    assert owed
+    assert all(store.events.get(found.attributed_event_id) for found in owed)
+    assert len({found.id for found in owed}) == len(owed)
+
+
 def test_one_list_is_empty_and_one_is_large(store: Store) -> None:
     sizes = [len(members) for members in store.members.values()]
     assert min(sizes) == 0

@@ -1,6 +1,7 @@
 """What happened: visits, orders and refunds, campaign mails with opens and clicks in bursts, flows' mails."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -203,9 +204,4 @@ def _dated(document: bytes, timestamp: int) -> bytes:
 
 
 def _first(events: Iterable[Event], count: int) -> list[Event]:
-    found: list[Event] = []
-    for event in events:
-        if len(found) >= count:
-            break
-        found.append(event)
-    return found
+    return list(islice(events, count))

@@ -70,6 +70,14 @@ def mail(chance: Chance, sending: Sending, profile: Profile, what: str) -> Prope
         **sending.properties(profile),
         "Inbox Provider": client,
         "$ESP": 10,
+        "Preview Text": f"{sending.subject}. Only at Nordhavn Supply, while stocks last.",
+        "From Address": "hello@shop.example.com",
+        "Sending Domain": "send.shop.example.com",
+        "Transmission ID": f"{chance.getrandbits(192):048x}",
+        "Web View": f"https://web.shop.example.com/web-view?c={sending.message_id}&m={chance.getrandbits(256):064x}",
+        "List-Unsubscribe": f"<https://manage.shop.example.com/u?p={profile.id}&a=NrdHvn&m={sending.message_id}>",
+        "Experiences": [{"name": "A/B", "variation": None, "sent": True}],
+        "Estimated Reach": {"delivered": True, "gateway": "mta-3", "pool": "shared-eu", "attempt": 1},
     }
     if what in ("Opened", "Clicked"):
         said |= {
@@ -102,6 +110,11 @@ def text_or_push(chance: Chance, sending: Sending, profile: Profile, what: str) 
         "Message Body": sending.subject,
         "Message Format": "SMS" if sending.channel == "sms" else "Push",
         "Message Type": "campaign",
+        "Transmission ID": f"{chance.getrandbits(192):048x}",
+        "Gateway Response": {"code": 0, "text": "accepted for delivery", "route": "eu-direct", "segments": 1},
+        "Consent": {"method": "FORM", "source": "checkout", "recorded": True, "double_opt_in": False},
+        "Link Tracking": f"https://nrdhvn.example/t/{chance.getrandbits(256):064x}",
+        "Quiet Hours": {"applied": False, "from": "20:00", "to": "11:00", "timezone": "recipient"},
     }
     if sending.channel == "sms":
         said |= {"To Number": profile.phone_number, "From Number": "+15555550100", "$usage_amount": 0.012}
@@ -166,7 +179,12 @@ def ordered_product(bought: Properties, item: Properties) -> Properties:
         "$value_currency": "EUR",
         "OrderId": bought["OrderId"],
         **item,
+        "Vendor": "Nordhavn Supply",
+        "Collections": [f"{category} / all seasons" for category in item["Categories"]],
+        "Description": f"{item['ProductName']}, made in small batches from certified materials. " * 3,
+        "Source Name": "web",
         "ShippingAddress": bought["ShippingAddress"],
+        "BillingAddress": bought["BillingAddress"],
     }
 
 
@@ -188,6 +206,11 @@ def browsing(chance: Chance, name: str) -> Properties:
         "user_agent": chance.one_of(USER_AGENTS),
         "$session_id": f"{chance.getrandbits(64):016x}",
         "$is_session_activity": name == "Active on Site",
+        "title": f"{product.name} | Nordhavn Supply, clothes for weather",
+        "referrer": f"https://www.example.com/search?q={product.slug}&source=web&session={chance.getrandbits(128):032x}",
+        "utm": {"source": "klaviyo", "medium": "email", "campaign": "weekly", "content": product.slug, "term": None},
+        "screen": {"width": 1440, "height": 900, "pixel_ratio": 2, "orientation": "landscape-primary"},
+        "consent": {"analytics": True, "marketing": chance.random() < 0.7, "preferences": True},
     }
     if name != "Active on Site":
         said |= {
