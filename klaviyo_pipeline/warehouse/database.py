@@ -38,7 +38,7 @@ ROW_GROUP_ROWS = 20_480
 _RETRY_FIRST_S = 0.02
 _RETRY_LONGEST_S = 0.5
 _LOCK_POLL_S = 0.02
-_PRIVATE_NAMES = {"memory", "temp", "system"}
+_RESERVED_NAMES = {"memory", "temp", "system", "main"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Database:
     def catalog(self) -> str:
         """The name under which DuckDB's SQL knows this file: up to the file name's first dot, as DuckDB has it."""
         stem = self.file.name.split(".")[0] or self.file.name
-        return f"{stem}_db" if fold(stem) in _PRIVATE_NAMES else stem
+        return f"{stem}_db" if fold(stem) in _RESERVED_NAMES else stem
 
     @contextmanager
     def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -59,4 +59,7 @@ def read_table(
             condition, parameters = Range(partition_key, tuple(ranges)).condition() if ranges else ("false", [])
         selected = "*" if columns is None else quoted_list(columns)
         query = f"SELECT {selected} FROM {full_name(con, schema, table)} WHERE {condition}"
-        return con.execute(query, parameters).df()
+        frame: pd.DataFrame = (
+            con.sql(query, params=parameters).to_arrow_table().to_pandas(split_blocks=True, self_destruct=True)
+        )
+    return frame

@@ -95,10 +95,8 @@ class Incoming:
         if len(schema):
             # As a reader: registering a table, or letting DuckDB find a variable by name, imports pandas (0.9 s).
             con.register("_klaviyo_pipeline_shape", pa.RecordBatchReader.from_batches(schema, []))
-            try:
-                described = con.execute("DESCRIBE SELECT * FROM _klaviyo_pipeline_shape").fetchall()
-            finally:
-                con.unregister("_klaviyo_pipeline_shape")
+            described = con.execute("DESCRIBE SELECT * FROM _klaviyo_pipeline_shape").fetchall()
+            con.unregister("_klaviyo_pipeline_shape")
             types.update((row[0], row[1]) for row in described)
         return types
 
@@ -114,19 +112,16 @@ class Incoming:
 
         schemas = [_file_schema(part) if isinstance(part, StagedFile) else part.schema for part in self._parts]
         for schema in schemas:
-            if len({fold(name) for name in schema.names}) < len(schema.names):
-                twice = sorted(schema.names, key=lambda name: (fold(name), name))
-                raise TableShapeError(
-                    f"The rows have columns that differ at most in case, which DuckDB does not distinguish: {twice}. "
-                    "Rename one of them, or keep both inside a JSON column."
-                )
+            _refuse_twins(schema)
         try:
-            return pa.unify_schemas([schema.remove_metadata() for schema in schemas], promote_options="permissive")
+            schema = pa.unify_schemas([schema.remove_metadata() for schema in schemas], promote_options="permissive")
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise RowsError(
                 f"The staged files disagree on a column's type, so they can't be landed together: {error}. "
                 "Delete the staged files of this extract and fetch again."
             ) from error
+        _refuse_twins(schema)
+        return schema
 
     def _open(self, rows: object) -> list[Any]:
         import pyarrow as pa
@@ -151,6 +146,15 @@ class Incoming:
             for batch in reader:
                 writer.write_batch(batch)
         return StagedFile(path)
+
+
+def _refuse_twins(schema: pa.Schema) -> None:
+    if len({fold(name) for name in schema.names}) < len(schema.names):
+        names = sorted(schema.names, key=lambda name: (fold(name), name))
+        raise TableShapeError(
+            f"The rows have columns that differ at most in case, which DuckDB does not distinguish: {names}. "
+            "Rename one of them, or keep both inside a JSON column."
+        )
 
 
 def _kept(batch: pa.RecordBatch, keep: pa.BooleanArray, first: int) -> pa.RecordBatch:

@@ -212,7 +212,7 @@ def sweep(job: Job, column: str | None, values: Sequence[str]) -> int:
     keys = ", ".join(f"t.{quote(key)} AS k{i}" for i, key in enumerate(job.key))
     return int(
         job.scalar(
-            f"MERGE INTO {job.target} AS t USING (SELECT {keys} FROM {job.target} AS t ANTI JOIN {_BATCH} AS b "
+            f"MERGE INTO {job.target} AS t USING (SELECT DISTINCT {keys} FROM {job.target} AS t ANTI JOIN {_BATCH} AS b "
             f"ON {_same_key(job)} WHERE t.{DELETED_AT} IS NULL AND {scope}) AS b ON {_same_key(job)} "
             f"WHEN MATCHED AND t.{DELETED_AT} IS NULL THEN UPDATE SET {DELETED_AT} = ?",
             [*parameters, job.now],
@@ -311,7 +311,6 @@ def _mask(job: Job, chosen: str) -> pa.BooleanArray:
 @contextmanager
 def _stream(job: Job, columns: Sequence[str], keep: pa.BooleanArray | None = None) -> Iterator[None]:
     job.con.register(_STREAM, job.incoming.reader(columns, keep))
-    try:
-        yield
-    finally:
-        job.con.unregister(_STREAM)
+    yield
+    # Not after an error: the transaction is aborted then, and its rollback removes the view.
+    job.con.unregister(_STREAM)

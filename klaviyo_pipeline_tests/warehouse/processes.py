@@ -1,0 +1,71 @@
+"""Other processes that use the same file, told what to do and heard through pipes: no sleeps, no polling."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def start(code: str, *arguments: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+@contextmanager
+def holding(code: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """Runs code that prints ``ready`` and then reads a line; killed at the end, as kill -9 does."""
+    process = start(code, *arguments)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+# A notebook or BI tool: knows nothing of our lock file.
+OUTSIDER = """
+import sys, duckdb
+con = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "read")
+print("ready", flush=True)
+sys.stdin.readline()
+con.close()
+print("closed", flush=True)
+"""
+
+# A run of ours that stops just before its commit, with everything written.
+INTERRUPTED_LANDING = """
+import sys
+from klaviyo_pipeline.warehouse import ledger
+from klaviyo_pipeline.warehouse.database import Database
+from klaviyo_pipeline_tests.warehouse.helpers import event, put
+record = ledger.record
+def record_and_wait(con, entry):
+    record(con, entry)
+    print("ready", flush=True)
+    sys.stdin.readline()
+ledger.record = record_and_wait
+rows = [event(f"new-{n}", props='{"text": "' + "x" * 500 + '"}') for n in range(30_000)]
+put(Database(sys.argv[1]), rows, sys.argv[2], extract_id="interrupted")
+"""
+
+LANDING = """
+import sys
+from klaviyo_pipeline.warehouse.database import Database
+from klaviyo_pipeline_tests.warehouse.helpers import event, put
+print("ready", flush=True)
+sys.stdin.readline()
+who = sys.argv[2]
+for turn in range(5):
+    rows = [event(f"{who}-{turn}-{n}") for n in range(50)] + [event("shared", value=turn)]
+    put(Database(sys.argv[1]), rows, extract_id=f"{who}-{turn}", source=who)
+"""

@@ -1,0 +1,111 @@
+"""Where the last run ended, rewinding, history and coverage."""
+
+from __future__ import annotations
+
+from klaviyo_pipeline.warehouse import ledger
+from klaviyo_pipeline.warehouse.landing import Sweep
+from klaviyo_pipeline_tests.warehouse.helpers import day, event, put, query
+
+EVENTS = "klaviyo.events"
+
+
+def test_last_window_end_when_nothing_was_landed_then_is_none(database):
+    assert ledger.last_window_end(database, "events", EVENTS) is None
+    assert ledger.history(database) == []
+    assert ledger.coverage(database, "events") == []
+    assert not database.file.exists()
+
+
+def test_last_window_end_when_windows_were_landed_then_is_the_latest(database):
+    for window in ((None, day(5)), (day(5), day(9)), (day(2), day(3))):
+        put(database, [], window=window)
+    assert ledger.last_window_end(database, "events", EVENTS) == day(9)
+
+
+def test_last_window_end_when_loads_had_no_window_then_is_none(database):
+    put(database, [event("a")])
+    assert ledger.last_window_end(database, "events", EVENTS) is None
+
+
+def test_last_window_end_when_other_sources_and_tables_landed_then_ignores_them(database):
+    put(database, [], window=(None, day(5)))
+    assert ledger.last_window_end(database, "profiles", EVENTS) is None
+    assert ledger.last_window_end(database, "events", "other.events") is None
+
+
+def test_rewind_when_ordered_then_the_next_run_starts_there_until_a_load_moves_on(database):
+    put(database, [], window=(None, day(9)))
+    ledger.rewind(database, "events", day(3))
+    assert ledger.last_window_end(database, "events", EVENTS) == day(3)
+    put(database, [], window=(day(3), day(4)))
+    assert ledger.last_window_end(database, "events", EVENTS) == day(4)
+
+
+def test_rewind_when_for_one_table_then_leaves_the_others(database):
+    put(database, [], window=(None, day(9)))
+    ledger.rewind(database, "events", day(3), table="klaviyo.other")
+    assert ledger.last_window_end(database, "events", EVENTS) == day(9)
+    assert ledger.last_window_end(database, "events", "klaviyo.other") == day(3)
+
+
+def test_rewind_when_the_database_is_missing_then_is_remembered(database):
+    ledger.rewind(database, "events", day(3))
+    assert ledger.last_window_end(database, "events", EVENTS) == day(3)
+
+
+def test_coverage_when_windows_touch_or_overlap_then_are_merged(database):
+    for window in ((day(1), day(2)), (day(8), day(9)), (day(2), day(4)), (day(3), day(5)), (day(8), day(8, 3))):
+        put(database, [], window=window)
+    assert ledger.coverage(database, "events") == [(day(1), day(5)), (day(8), day(9))]
+
+
+def test_coverage_when_a_window_began_with_the_source_then_has_no_start(database):
+    put(database, [], window=(day(1), day(2)))
+    put(database, [], window=(None, day(1)))
+    assert ledger.coverage(database, "events") == [(None, day(2))]
+
+
+def test_history_when_a_load_was_rich_then_everything_is_remembered(database):
+    put(database, [event("a"), event("b")], sweep=Sweep())
+    put(
+        database,
+        [event("a", value=1), event("c")],
+        sweep=Sweep(),
+        run_id="run-2",
+        extract_id="extract-2",
+        window=(day(1), day(2)),
+        filter_field="datetime",
+        revision="2026-07-15",
+        rows_fetched=17,
+        requests=3,
+        duration_s=1.5,
+        details={"lookback_days": 7},
+        partitions=(),
+    )
+    entry = ledger.history(database, "events", limit=1)[0]
+    assert (entry.kind, entry.source, entry.table_name, entry.write_mode) == ("load", "events", EVENTS, "merge")
+    assert (entry.inserted, entry.updated, entry.unchanged, entry.deleted, entry.total_rows) == (1, 1, 0, 1, 3)
+    assert (entry.rows_fetched, entry.requests, entry.duration_s) == (17, 3, 1.5)
+    assert (entry.run_id, entry.extract_id, entry.revision) == ("run-2", "extract-2", "2026-07-15")
+    assert (entry.window_start, entry.window_end, entry.filter_field) == (day(1), day(2), "datetime")
+    assert entry.details == {"lookback_days": 7}
+    assert entry.landed_at is not None
+    assert entry.landed_at.tzinfo is not None
+
+
+def test_history_when_partitions_were_replaced_then_tells_them(database):
+    spans = ((day(1), day(2)), (day(4), day(5)))
+    put(database, [], "replace", partition_key="at", partitions=spans)
+    assert ledger.history(database)[0].partitions == spans
+    assert query(database, "SELECT partitions->>'$[0][0]' FROM klaviyo_pipeline.ledger") == [
+        ("2024-01-01T00:00:00+00:00",)
+    ]
+
+
+def test_history_when_an_older_ledger_lacks_a_column_then_still_reads_and_writes(database):
+    put(database, [event("a")])
+    with database.writing() as con:
+        con.execute("ALTER TABLE klaviyo_pipeline.ledger DROP COLUMN revived")
+    assert ledger.history(database)[0].inserted == 1
+    put(database, [event("a")])
+    assert [entry.revived for entry in ledger.history(database)] == [0, None]
