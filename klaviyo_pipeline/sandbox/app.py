@@ -10,7 +10,8 @@ from random import Random
 from klaviyo_pipeline.sandbox import admin, errors
 from klaviyo_pipeline.sandbox.catalogue import contract, known_path, route
 from klaviyo_pipeline.sandbox.contracts import Endpoint
-from klaviyo_pipeline.sandbox.endpoints import HANDLERS, Call
+from klaviyo_pipeline.sandbox.documents import Call
+from klaviyo_pipeline.sandbox.endpoints import HANDLERS
 from klaviyo_pipeline.sandbox.errors import ApiError
 from klaviyo_pipeline.sandbox.faults import Faults, NoFaults
 from klaviyo_pipeline.sandbox.limits import Headers, RateLimits

@@ -21,7 +21,7 @@ import click
     "keys",
     multiple=True,
     metavar="NAME[=SCOPE,...]",
-    help="Accept this key, with these scopes only (none named: all). Repeatable.  [default: pk_sandbox]",
+    help="Accept this key beside pk_sandbox, with these scopes only (none named: all). Repeatable.",
 )
 @click.option(
     "--missing-revision",
@@ -50,8 +50,8 @@ def sandbox(
     from klaviyo_pipeline.sandbox.options import DEFAULT_KEY, SandboxOptions, ServerOptions
     from klaviyo_pipeline.sandbox.server import run
 
-    accepted = {}
-    for key in keys or (DEFAULT_KEY,):
+    accepted: dict[str, frozenset[str]] = {DEFAULT_KEY: frozenset()}
+    for key in keys:
         name, _, scopes = key.partition("=")
         accepted[name] = frozenset(filter(None, scopes.split(",")))
     run(

@@ -1,19 +1,16 @@
-"""Each operation's answer: rows read, shaped, and put into a JSON:API document."""
+"""Each operation: rows read, shaped, and put into a JSON:API document."""
 
 import re
 from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 
 from klaviyo_pipeline.sandbox import aggregates, reading
+from klaviyo_pipeline.sandbox.documents import Call, collection, single, whole
 from klaviyo_pipeline.sandbox.errors import invalid, not_found
-from klaviyo_pipeline.sandbox.messages import Request
-from klaviyo_pipeline.sandbox.query import Query, encode_cursor
 from klaviyo_pipeline.sandbox.rows import Campaign, Event, MailingList, Message, Metric, Profile
-from klaviyo_pipeline.sandbox.shapes import Shapes, View, identifier
-from klaviyo_pipeline.sandbox.store import Store
+from klaviyo_pipeline.sandbox.shapes import identifier
 from klaviyo_pipeline.sandbox.tables import Page
 
 _NULL_RELATED_SINCE = "2026-07-15"
@@ -23,77 +20,33 @@ _EVENT_ID = re.compile(r"[0-9A-Za-z]{8,11}")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of an operation."""
-
-    store: Store
-    request: Request
-    query: Query
-    revision: str
-    id: str
-    shapes: Shapes
-
-    @classmethod
-    def of(cls, store: Store, request: Request, query: Query, revision: str, found_id: str) -> "Call":
-        """A call with its own view."""
-        view = View(request.base, revision, query.fields, query.includes, query.additional)
-        return cls(store, request, query, revision, found_id, Shapes(store, view))
-
-
 Handler = Callable[[Call], bytes]
-
-
-def _collection(call: Call, data: Iterable[bytes], page: Page[T], included: Iterable[bytes] = ()) -> bytes:
-    request = call.request
-    following = None
-    if page.next_after is not None:
-        following = request.url(**{"page[cursor]": encode_cursor(page.next_after)})
-    links = {"self": request.url(), "next": following, "prev": None}
-    return _document(b"[" + b",".join(data) + b"]", links, call, included)
-
-
-def _all(call: Call, data: Iterable[bytes], included: Iterable[bytes] = ()) -> bytes:
-    """A collection that takes no cursor."""
-    return _document(b"[" + b",".join(data) + b"]", {"self": call.request.url()}, call, included)
-
-
-def _single(call: Call, data: bytes, included: Iterable[bytes] = ()) -> bytes:
-    return _document(data, {"self": call.request.url()}, call, included)
-
-
-def _document(data: bytes, links: dict[str, str | None], call: Call, included: Iterable[bytes]) -> bytes:
-    parts = [b'{"data":', data]
-    if call.query.includes:
-        parts += [b',"included":[', b",".join(included), b"]"]
-    parts += [b',"links":', msgspec.json.encode(links), b"}"]
-    return b"".join(parts)
 
 
 # ---- accounts and metrics
 
 
 def get_accounts(call: Call) -> bytes:
-    return _collection(call, [call.shapes.account()], Page([None]))
+    return collection(call, [call.shapes.account()], Page([None]))
 
 
 def get_account(call: Call) -> bytes:
     if call.id != call.store.account["id"]:
         raise not_found(f"Account with id {call.id} not found.")
-    return _single(call, call.shapes.account())
+    return single(call, call.shapes.account())
 
 
 def get_metrics(call: Call) -> bytes:
     page = reading.metrics(call.store, call.query)
     data = [call.shapes.metric(row) for row in page.rows]
-    return _collection(call, data, page, _flows(call, metric_ids={row.id for row in page.rows}))
+    return collection(call, data, page, _flows(call, metric_ids={row.id for row in page.rows}))
 
 
 def get_metric(call: Call) -> bytes:
     row = call.store.metrics.get(call.id)
     if row is None:
         raise not_found(f"Metric with id {call.id} does not exist.")
-    return _single(call, call.shapes.metric(row), _flows(call, metric_ids={row.id}))
+    return single(call, call.shapes.metric(row), _flows(call, metric_ids={row.id}))
 
 
 def _flows(call: Call, metric_ids: Container[str | None] = (), list_ids: Container[str | None] = ()) -> list[bytes]:
@@ -109,12 +62,12 @@ def _flows(call: Call, metric_ids: Container[str | None] = (), list_ids: Contain
 
 def get_events(call: Call) -> bytes:
     page = reading.events(call.store, call.query, call.revision)
-    return _collection(call, call.shapes.events(page.rows), page, _of_events(call, page.rows))
+    return collection(call, call.shapes.events(page.rows), page, _of_events(call, page.rows))
 
 
 def get_event(call: Call) -> bytes:
     event = _event(call)
-    return _single(call, call.shapes.events([event])[0], _of_events(call, [event]))
+    return single(call, call.shapes.events([event])[0], _of_events(call, [event]))
 
 
 def _event(call: Call) -> Event:
@@ -142,12 +95,12 @@ def _of_events(call: Call, events: list[Event]) -> list[bytes]:
 
 def get_metric_for_event(call: Call) -> bytes:
     row = _metric_of_event(call)
-    return _single(call, call.shapes.metric(row) if row else b"null")
+    return single(call, call.shapes.metric(row) if row else b"null")
 
 
 def get_metric_id_for_event(call: Call) -> bytes:
     row = _metric_of_event(call)
-    return _single(call, msgspec.json.encode(identifier("metric", row.id) if row else None))
+    return single(call, msgspec.json.encode(identifier("metric", row.id) if row else None))
 
 
 def _metric_of_event(call: Call) -> Metric | None:
@@ -160,12 +113,12 @@ def _metric_of_event(call: Call) -> Metric | None:
 
 def get_profile_for_event(call: Call) -> bytes:
     row = _profile_of_event(call)
-    return _single(call, call.shapes.profile(row, primary=False) if row else b"null")
+    return single(call, call.shapes.profile(row, primary=False) if row else b"null")
 
 
 def get_profile_id_for_event(call: Call) -> bytes:
     row = _profile_of_event(call)
-    return _single(call, msgspec.json.encode(identifier("profile", row.id) if row else None))
+    return single(call, msgspec.json.encode(identifier("profile", row.id) if row else None))
 
 
 def _profile_of_event(call: Call) -> Profile | None:
@@ -181,14 +134,14 @@ def _profile_of_event(call: Call) -> Profile | None:
 
 def get_profiles(call: Call) -> bytes:
     page = reading.profiles(call.store, call.query)
-    return _collection(call, [call.shapes.profile(row) for row in page.rows], page, _of_profiles(call, page.rows))
+    return collection(call, [call.shapes.profile(row) for row in page.rows], page, _of_profiles(call, page.rows))
 
 
 def get_profile(call: Call) -> bytes:
     row = call.store.profiles.get(call.id)
     if row is None:
         raise not_found(f"A profile with id {call.id} does not exist.")
-    return _single(call, call.shapes.profile(row), _of_profiles(call, [row]))
+    return single(call, call.shapes.profile(row), _of_profiles(call, [row]))
 
 
 def _of_profiles(call: Call, profiles: list[Profile]) -> list[bytes]:
@@ -202,12 +155,12 @@ def _of_profiles(call: Call, profiles: list[Profile]) -> list[bytes]:
 
 def get_lists(call: Call) -> bytes:
     page = reading.lists(call.store, call.query)
-    return _collection(call, [call.shapes.mailing_list(row) for row in page.rows], page, _of_lists(call, page.rows))
+    return collection(call, [call.shapes.mailing_list(row) for row in page.rows], page, _of_lists(call, page.rows))
 
 
 def get_list(call: Call) -> bytes:
     row = _list(call)
-    return _single(call, call.shapes.mailing_list(row), _of_lists(call, [row]))
+    return single(call, call.shapes.mailing_list(row), _of_lists(call, [row]))
 
 
 def _list(call: Call) -> MailingList:
@@ -235,13 +188,13 @@ def get_profiles_for_list(call: Call) -> bytes:
     data = [
         call.shapes.profile(known[member.profile_id], primary=False, joined_at=member.joined_at) for member in page.rows
     ]
-    return _collection(call, data, page)
+    return collection(call, data, page)
 
 
 def get_profile_ids_for_list(call: Call) -> bytes:
     page = reading.members(call.store, _list(call).id, call.query)
     data = [msgspec.json.encode(identifier("profile", member.profile_id)) for member in page.rows]
-    return _collection(call, data, page)
+    return collection(call, data, page)
 
 
 # ---- templates and campaigns
@@ -249,24 +202,24 @@ def get_profile_ids_for_list(call: Call) -> bytes:
 
 def get_templates(call: Call) -> bytes:
     page = reading.templates(call.store, call.query)
-    return _collection(call, [call.shapes.template(row) for row in page.rows], page)
+    return collection(call, [call.shapes.template(row) for row in page.rows], page)
 
 
 def get_template(call: Call) -> bytes:
     row = call.store.templates.get(call.id)
     if row is None:
         raise not_found(f"Template with id '{call.id}' does not exist")
-    return _single(call, call.shapes.template(row))
+    return single(call, call.shapes.template(row))
 
 
 def get_campaigns(call: Call) -> bytes:
     page = reading.campaigns(call.store, call.query, call.revision)
-    return _collection(call, [call.shapes.campaign(row) for row in page.rows], page, _of_campaigns(call, page.rows))
+    return collection(call, [call.shapes.campaign(row) for row in page.rows], page, _of_campaigns(call, page.rows))
 
 
 def get_campaign(call: Call) -> bytes:
     row = _campaign(call)
-    return _single(call, call.shapes.campaign(row), _of_campaigns(call, [row]))
+    return single(call, call.shapes.campaign(row), _of_campaigns(call, [row]))
 
 
 def _campaign(call: Call) -> Campaign:
@@ -291,16 +244,16 @@ def get_messages_for_campaign(call: Call) -> bytes:
     data = [call.shapes.message(campaign, message) for message in campaign.messages]
     included = [part for message in campaign.messages for part in _of_message(call, campaign, message)]
     if call.revision >= "2026-10-15":
-        return _collection(call, data, Page(list(campaign.messages)), dict.fromkeys(included))
-    return _all(call, data, dict.fromkeys(included))
+        return collection(call, data, Page(list(campaign.messages)), dict.fromkeys(included))
+    return whole(call, data, dict.fromkeys(included))
 
 
 def get_message_ids_for_campaign(call: Call) -> bytes:
     campaign = _campaign(call)
     data = [msgspec.json.encode(identifier("campaign-message", found.id)) for found in campaign.messages]
     if call.revision >= "2026-10-15":
-        return _collection(call, data, Page(list(campaign.messages)))
-    return _all(call, data)
+        return collection(call, data, Page(list(campaign.messages)))
+    return whole(call, data)
 
 
 def _of_message(call: Call, campaign: Campaign, message: Message) -> list[bytes]:
@@ -317,7 +270,7 @@ def _of_message(call: Call, campaign: Campaign, message: Message) -> list[bytes]
 
 def get_campaign_audiences_for_campaign(call: Call) -> bytes:
     campaign = _campaign(call)
-    return _all(call, [call.shapes.audience(campaign, message) for message in campaign.messages])
+    return whole(call, [call.shapes.audience(campaign, message) for message in campaign.messages])
 
 
 def get_campaign_messages(call: Call) -> bytes:
@@ -325,16 +278,16 @@ def get_campaign_messages(call: Call) -> bytes:
     campaigns = call.store.campaigns.rows
     data = [call.shapes.message(campaigns[row.campaign_id], row) for row in page.rows]
     included = [part for row in page.rows for part in _of_message(call, campaigns[row.campaign_id], row)]
-    return _collection(call, data, page, dict.fromkeys(included))
+    return collection(call, data, page, dict.fromkeys(included))
 
 
 def get_campaign_message(call: Call) -> bytes:
     campaign, message = _message(call)
-    return _single(call, call.shapes.message(campaign, message), _of_message(call, campaign, message))
+    return single(call, call.shapes.message(campaign, message), _of_message(call, campaign, message))
 
 
 def get_variations_for_campaign_message(call: Call) -> bytes:
-    return _all(call, [call.shapes.variation(*_message(call))])
+    return whole(call, [call.shapes.variation(*_message(call))])
 
 
 def _message(call: Call) -> tuple[Campaign, Message]:

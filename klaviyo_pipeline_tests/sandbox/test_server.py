@@ -49,7 +49,8 @@ def test_sandboxes_run_side_by_side() -> None:
 def test_process_serves_and_tells_its_counts() -> None:
     arguments = ("--events", "50", "--profiles", "20", "--until", "2026-11-01", "--key", "narrow=lists:read")
     with sandbox_process(*arguments) as process:
-        assert process.api_key == "narrow"
+        assert requests.get(f"{process.url}/api/metrics", headers=_headers(process.api_key), timeout=10).ok
+        process.reset_counts()
         answer = requests.get(f"{process.url}/api/lists", headers=_headers("narrow"), timeout=10)
         assert answer.status_code == 200
         answer = requests.get(f"{process.url}/api/metrics", headers=_headers("narrow"), timeout=10)
