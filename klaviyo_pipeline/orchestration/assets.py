@@ -147,7 +147,8 @@ def _fetched(
 
 
 def _partition(context: dg.AssetExecutionContext) -> Range | None:
-    if not context.has_partition_key and not context.has_partition_key_range:
+    # An unpartitioned asset that runs along with partitioned ones sees their partitions too.
+    if context.assets_def.partitions_def is None or not (context.has_partition_key or context.has_partition_key_range):
         return None
     window = context.partition_time_window
     return window.start, window.end

@@ -107,7 +107,8 @@ def window_of(
     now = (now or datetime.now(UTC)).replace(microsecond=0)
     source = asked.source
     if not source.time_fields:
-        return Window(None, None, now)
+        days = (partition[0].astimezone(UTC), partition[1].astimezone(UTC)) if partition else (None, None)
+        return Window(*days, now)
     source.time_field(asked.filter_by)
     start = parse_time(asked.start_time, zone, "start_time") if asked.start_time else None
     end = parse_time(asked.end_time, zone, "end_time") if asked.end_time else None

@@ -1,0 +1,33 @@
+# Every target sets up what it needs: a virtual environment in .venv, at the versions of constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+export DAGSTER_HOME ?= $(CURDIR)/.dagster
+
+.PHONY: help demo dev test lint format clean
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev]' && touch $@
+
+.dagster/dagster.yaml: dagster.yaml
+	mkdir -p $(@D) && cp $< $@
+
+demo: .venv/.installed .dagster/dagster.yaml ## Load all nine data sources into data/klaviyo.duckdb (a sandbox, unless KLAVIYO_API_KEY is set)
+	$(BIN)/klaviyo-pipeline demo
+
+dev: .venv/.installed .dagster/dagster.yaml ## Open Dagster's UI on the assets (a sandbox, unless KLAVIYO_API_KEY is set)
+	$(BIN)/klaviyo-pipeline with-sandbox $(BIN)/dagster dev
+
+test: .venv/.installed ## Run the tests
+	$(BIN)/pytest -n auto
+
+lint: .venv/.installed ## Check style, types and which room imports which
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+format: .venv/.installed ## Format the code
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+clean: ## Remove what the targets above made
+	rm -rf .venv .dagster data build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
