@@ -23,6 +23,7 @@ from klaviyo_pipeline.sandbox.tables import Page, R, Table, cut, take
 from klaviyo_pipeline.sandbox.times import SECOND
 
 _CHANNELS = ("email", "sms", "mobile_push")
+_TIME_SORTS = ("created", "updated", "_at", "timestamp")
 _CANDIDATES = ("id", "email", "phone_number", "external_id")
 
 
@@ -56,12 +57,15 @@ def _keeping(query: Query, value_of: Callable[[Any, str], Any]) -> Callable[[Any
 
 
 def _page(table: Table[R], query: Query, order: str, **options: Value) -> Page[R]:
-    try:
-        return table.select(
-            query.sort or order, descending=query.descending, after=query.after, size=query.size, **options
-        )
-    except TypeError:  # a cursor of another sort: its value compares to none here
-        raise bad_cursor() from None
+    sort = query.sort or order
+    _check_cursor(query, is_time=sort.endswith(_TIME_SORTS))
+    return table.select(sort, descending=query.descending, after=query.after, size=query.size, **options)
+
+
+def _check_cursor(query: Query, *, is_time: bool) -> None:
+    """Refuse a cursor of another sort, whose value compares to none here."""
+    if query.after is not None and isinstance(query.after[0], int) != is_time:
+        raise bad_cursor()
 
 
 def metrics(store: Store, query: Query) -> Page[Metric]:
@@ -90,8 +94,7 @@ def events(store: Store, query: Query, revision: str) -> Page[Event]:
         rows = store.events.of_profile(profile_id)
     bounds = [_event_bound(found) for found in query.conditions if found.field in ("datetime", "timestamp")]
     descending = query.descending if query.sort else True
-    if query.after is not None and not isinstance(query.after[0], int):
-        raise bad_cursor()
+    _check_cursor(query, is_time=True)
     span = cut(rows, bounds, query.after, descending)
     found, more = take(rows, span, descending, query.size, _event_predicate(store, query, revision))
     return Page(found, (found[-1].timestamp, found[-1].id) if more else None)
@@ -182,8 +185,7 @@ def members(store: Store, list_id: str, query: Query) -> Page[Member]:
     descending = query.descending if query.sort else True
     bounds = [_member_bound(found) for found in query.conditions if found.field == "joined_group_at"]
     others = [found for found in query.conditions if found.field != "joined_group_at"]
-    if query.after is not None and not isinstance(query.after[0], int):
-        raise bad_cursor()
+    _check_cursor(query, is_time=True)
     known = store.profiles.rows
 
     def keep(member: Member) -> bool:

@@ -114,6 +114,9 @@ def test_cursor_of_another_sort_is_refused(client: Client) -> None:
     by_name = encode_cursor(("a name", "an id"))
     assert client.get(f"/api/profiles?sort=created&page[cursor]={by_name}").status == 400
     assert client.get(f"/api/events?page[cursor]={by_name}").status == 400
+    by_time = encode_cursor((17, "an id"))
+    assert client.get(f"/api/templates?sort=name&page[cursor]={by_time}").status == 400
+    assert client.get(f"/api/templates?sort=-updated&page[cursor]={by_time}").status == 200
 
 
 def test_cursor_round_trip() -> None:
