@@ -154,7 +154,8 @@ def shape(
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {name.rpartition('.' + quote(table.name))[0]}")
         con.execute(f"CREATE TABLE {name} ({', '.join(_definition(column) for column in wanted)})")
     _comment(con, table, name, known, wanted)
-    return existing_columns(con, table.schema, table.name), added
+    changed = added or not existing
+    return existing_columns(con, table.schema, table.name) if changed else existing, added
 
 
 def _definition(column: Column) -> str:
@@ -172,11 +173,11 @@ def _check_compatible(
                 f"The table {table.plain_name} exists without the key column {key!r}, so rows can't be told apart. "
                 f"Rename or drop the existing table, or land under another name."
             )
-    for column in wanted:
+    expected_types = _normal_types(con, [column.type for column in wanted])
+    for column, expected in zip(wanted, expected_types, strict=True):
         there = known.get(fold(column.name))
         if there is None:
             continue
-        expected = normal_type(con, column.type)
         if expected != there.type and (expected, there.type) not in _WIDENS:
             raise TableShapeError(
                 f"The table {table.plain_name} exists with column {there.name!r} of type {there.type}, but these rows "
@@ -185,9 +186,12 @@ def _check_compatible(
             )
 
 
-def normal_type(con: duckdb.DuckDBPyConnection, type_name: str) -> str:
-    """DuckDB's own spelling of a type: ``TIMESTAMPTZ`` -> ``TIMESTAMP WITH TIME ZONE``."""
-    return str(con.execute(f"SELECT typeof(CAST(NULL AS {type_name}))").fetchall()[0][0])
+def _normal_types(con: duckdb.DuckDBPyConnection, types: Sequence[str]) -> tuple[str, ...]:
+    """DuckDB's own spelling of types: ``TIMESTAMPTZ`` -> ``TIMESTAMP WITH TIME ZONE``."""
+    row: tuple[str, ...] = con.execute(
+        f"SELECT {', '.join(f'typeof(CAST(NULL AS {name}))' for name in types)}"
+    ).fetchall()[0]
+    return row
 
 
 def _comment(

@@ -210,10 +210,13 @@ def sweep(job: Job, column: str | None, values: Sequence[str]) -> int:
     if column is not None:
         scope, parameters = f"list_contains(?, CAST(t.{quote(column)} AS VARCHAR))", [list(values)]
     keys = ", ".join(f"t.{quote(key)} AS k{i}" for i, key in enumerate(job.key))
+    gone = (
+        f"SELECT DISTINCT {keys} FROM {job.target} AS t ANTI JOIN {_BATCH} AS b ON {_same_key(job)} "
+        f"WHERE t.{DELETED_AT} IS NULL AND {scope}"
+    )
     return int(
         job.scalar(
-            f"MERGE INTO {job.target} AS t USING (SELECT DISTINCT {keys} FROM {job.target} AS t ANTI JOIN {_BATCH} AS b "
-            f"ON {_same_key(job)} WHERE t.{DELETED_AT} IS NULL AND {scope}) AS b ON {_same_key(job)} "
+            f"MERGE INTO {job.target} AS t USING ({gone}) AS b ON {_same_key(job)} "
             f"WHEN MATCHED AND t.{DELETED_AT} IS NULL THEN UPDATE SET {DELETED_AT} = ?",
             [*parameters, job.now],
         )

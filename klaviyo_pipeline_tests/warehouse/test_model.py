@@ -14,7 +14,7 @@ from klaviyo_pipeline.warehouse.landing import Sweep, TimeRange
 from klaviyo_pipeline_tests.warehouse.helpers import arrow, contents, day, event, put
 
 DAYS = range(1, 6)
-FEW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 rows_strategy = st.lists(
     st.builds(
