@@ -39,8 +39,8 @@ class Column:
     ``path`` leads to the value inside a JSON:API resource, for example ``("attributes", "email")``; None marks a
     column that is set from outside the resource (a list's id for its members). ``via`` names a relationship:
     the value then stands in the first resource of ``included`` that this relationship points at (in all of them,
-    as a JSON array, if ``every``). ``option`` names the option of the data source that a column depends on. ``named`` says that
-    Klaviyo gives a text or an object with a name, and that the name is meant.
+    as a JSON array, if ``every``). ``option`` names the option of the data source that a column depends on.
+    ``named`` says that Klaviyo gives a text or an object with a name, and that the name is meant.
     """
 
     name: str

@@ -77,13 +77,14 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
         staged, request = fetched.staged, fetched.staged.request
         source, window, time_field = request.source, request.window, request.time_field
         place = self._place(context.asset_key, context.definition_metadata, fetched.destination)
+        mode = place.write_mode or WriteMode(self.write_mode)
         sweep = None
-        if source.shows_deletions and request.is_whole:
+        if source.shows_deletions and request.is_whole and mode is WriteMode.MERGE:
             sweep = Sweep("list_id", request.ids) if request.ids is not None else Sweep()
         load = Load(
             table=table_of(source, place.schema or "", place.table, request.options),
             rows=tuple(StagedFile(file.path, file.valid_bytes) for file in staged.files),
-            mode=place.write_mode or WriteMode(self.write_mode),
+            mode=mode,
             source=source.name,
             run_id=context.run_id,
             extract_id=staged.extract_id,

@@ -1,0 +1,117 @@
+"""A small shop in a sandbox, an empty database, and runs of assets against both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from klaviyo_pipeline.orchestration.assets import build_assets
+from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
+from klaviyo_pipeline.orchestration.partitions import daily_partitions
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
+from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
+
+UNTIL = "2026-11-20T12:00:00+00:00"
+SHOP = SandboxOptions(seed=7, profiles=120, events=900, days=6, until=UNTIL, lists=4, templates=12, campaigns=14)
+FIRST_DAY, LAST_DAY = "2026-11-13", "2026-11-20"
+PARTITIONED = ("events", "event_metrics", "event_profiles", "campaigns", "profiles")
+
+
+@dataclass
+class World:
+    """A sandbox and a database, and how to run assets between them."""
+
+    sandbox: RunningSandbox
+    path: Path
+    timezone: str = "UTC"
+
+    def run(
+        self,
+        *sources: str,
+        days: tuple[str, str] | str | None = None,
+        config: dict[str, Any] | None = None,
+        klaviyo: dict[str, Any] | None = None,
+        extra_assets: tuple[Any, ...] = (),
+        io_manager: dict[str, Any] | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        """Materialize assets; ``config`` is that of each. Does not raise: look at ``success``."""
+        database = KlaviyoDuckDBResource(database=str(self.path), timezone=self.timezone, lock_timeout_s=20)
+        assets = [*build_assets(daily_partitions("2024-01-01", self.timezone)), *extra_assets]
+        names = [dg.AssetKey(["klaviyo", source]) for source in sources]
+        tags = {}
+        if isinstance(days, tuple):
+            tags = {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[1]}
+        account = {"base_url": self.sandbox.url, "api_key": "pk_sandbox", **(klaviyo or {})}
+        return dg.materialize(
+            assets,
+            selection=dg.AssetSelection.assets(*names, *(key for each in extra_assets for key in each.keys)),
+            resources={
+                "klaviyo": KlaviyoResource(**account),
+                "duckdb": database,
+                "io_manager": KlaviyoDuckDBIOManager(duckdb=database, **(io_manager or {})),
+            },
+            partition_key=days if isinstance(days, str) else None,
+            tags=tags,
+            run_config={
+                "ops": {f"klaviyo__{source}": {"config": config} for source in sources} if config else {},
+                "loggers": {"console": {"config": {"log_level": "ERROR"}}},
+            },
+            raise_on_error=False,
+        )
+
+    def sql(self, query: str) -> list[tuple[Any, ...]]:
+        """Rows of a query on the database."""
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            return connection.execute(query).fetchall()
+
+    def column(self, query: str) -> list[Any]:
+        """The first column of a query's rows."""
+        return [row[0] for row in self.sql(query)]
+
+    def state(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All tables' rows, sorted: equal before and after means that nothing was touched."""
+        if not self.path.exists():
+            return {}
+        tables = self.sql(
+            "SELECT table_schema, table_name FROM information_schema.tables WHERE table_name <> 'ledger' ORDER BY ALL"
+        )
+        return {f"{schema}.{name}": self.sql(f'FROM "{schema}"."{name}" ORDER BY ALL') for schema, name in tables}
+
+    def truth(self, collection: str, since: str | None = None, until: str | None = None) -> list[dict[str, Any]]:
+        """What the sandbox has of a collection."""
+        from klaviyo_pipeline.sandbox.admin import truth
+
+        return truth(self.sandbox.store, collection, since, until)
+
+    def ids(self, collection: str, since: str | None = None, until: str | None = None) -> list[str]:
+        """Sorted ids of what the sandbox has."""
+        return sorted(row["id"] for row in self.truth(collection, since, until))
+
+
+def failure_text(result: dg.ExecuteInProcessResult) -> str:
+    """What a failed run says."""
+    failed = [event for event in result.all_events if event.is_step_failure]
+    assert failed, "the run did not fail"
+    data = failed[0].step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error.cause is not None:
+        error = error.cause
+    return error.message
+
+
+@pytest.fixture()
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    for name in ("KLAVIYO_API_KEY", "KLAVIYO_BASE_URL", "KLAVIYO_REVISION", "KLAVIYO_TIMEZONE", "KLAVIYO_SCHEMA"):
+        monkeypatch.delenv(name, raising=False)
+    keys = {"pk_sandbox": frozenset[str](), "pk_events_only": frozenset({"events:read"})}
+    with running_sandbox(SHOP, ServerOptions(rate_limits=False, keys=keys)) as sandbox:
+        yield World(sandbox, tmp_path / "warehouse.duckdb")
