@@ -114,7 +114,7 @@ def _truth(sandbox: SandboxProcess, source: Source, window: tuple[datetime, date
     if source.partitioned_by_day:
         since, until = (each.astimezone(UTC).isoformat() for each in window)
         query = "?" + urlencode({"since": since, "until": until})
-    rows: list[Any] = sandbox.admin("GET", f"truth/{collection}{query}")  # type: ignore[assignment]
+    rows: list[Any] = sandbox.admin("GET", f"truth/{collection}{query}")
     return [row for row in rows if wanted is None or row[wanted]]
 
 

@@ -106,9 +106,9 @@ def window_of(
     """
     now = (now or datetime.now(UTC)).replace(microsecond=0)
     source = asked.source
+    whole = Window(None, None, now)
     if not source.time_fields:
-        days = (partition[0].astimezone(UTC), partition[1].astimezone(UTC)) if partition else (None, None)
-        return Window(*days, now)
+        return Window(partition[0].astimezone(UTC), partition[1].astimezone(UTC), now) if partition else whole
     source.time_field(asked.filter_by)
     start = parse_time(asked.start_time, zone, "start_time") if asked.start_time else None
     end = parse_time(asked.end_time, zone, "end_time") if asked.end_time else None
@@ -117,7 +117,7 @@ def window_of(
     if not asked.incremental:
         if start or end:
             raise ConfigurationError("incremental is off, so start_time and end_time must be left blank.")
-        return Window(None, None, now)
+        return whole
     if start is None and last_end is not None:
         # Only a merge may read rows again: the other modes would repeat or lose them.
         lookback_days = asked.lookback_days if asked.lookback_days is not None else source.lookback_days

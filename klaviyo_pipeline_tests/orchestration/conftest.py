@@ -108,7 +108,7 @@ def failure_text(result: dg.ExecuteInProcessResult) -> str:
     return error.message
 
 
-@pytest.fixture()
+@pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for name in ("KLAVIYO_API_KEY", "KLAVIYO_BASE_URL", "KLAVIYO_REVISION", "KLAVIYO_TIMEZONE", "KLAVIYO_SCHEMA"):
         monkeypatch.delenv(name, raising=False)

@@ -15,7 +15,7 @@ from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
 DAY = "2026-11-18"
 
 
-@pytest.fixture()
+@pytest.fixture
 def loaded(world: World) -> World:
     assert world.run("events", days=DAY).success
     assert world.run("lists", "list_profiles").success
