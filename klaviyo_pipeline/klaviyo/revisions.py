@@ -31,7 +31,10 @@ class Revision:
 
 def _two_years_after(name: str) -> date:
     released = date.fromisoformat(name)
-    return released.replace(year=released.year + 2)
+    try:
+        return released.replace(year=released.year + 2)
+    except ValueError:  # released on a 29 February
+        return date(released.year + 2, 3, 1)
 
 
 # The retirement dates that Klaviyo has named differ from "two years after" only for revisions already gone.

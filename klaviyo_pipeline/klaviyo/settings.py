@@ -42,7 +42,7 @@ def check_setting(name: str, value: float) -> None:
     """
     setting = SETTINGS[name]
     whole = name in INTEGER_SETTINGS
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and value != int(value)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and not float(value).is_integer()):
         kind = "a whole number" if whole else "a number"
         raise ConfigurationError(f"{name} is {value!r}, but must be {kind}.")
     if not setting.minimum <= value <= setting.maximum:
@@ -68,3 +68,5 @@ class ClientSettings:
     def __post_init__(self) -> None:
         for field in fields(self):
             check_setting(field.name, getattr(self, field.name))
+            if field.name in INTEGER_SETTINGS:
+                object.__setattr__(self, field.name, int(getattr(self, field.name)))

@@ -53,10 +53,11 @@ class Window:
     @property
     def request_end(self) -> datetime | None:
         """The end for the request, in whole seconds; None where the window is open towards the future."""
-        if self.end is None or self.end > self.now:
+        if self.end is None:
             return None
         whole = self.end.replace(microsecond=0)
-        return whole if whole == self.end else whole + SECOND
+        whole = whole if whole == self.end else whole + SECOND
+        return whole if whole <= self.now else None
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,12 @@ def parse_time(text: str, zone: tzinfo, name: str) -> datetime:
     """
     try:
         parsed = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return (parsed.replace(tzinfo=zone) if parsed.tzinfo is None else parsed).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ConfigurationError(
             f"{name} is {text!r}, but must be an ISO 8601 time such as 2026-09-01T00:00:00 or "
             "2026-09-01T00:00:00+02:00."
         ) from None
-    if parsed.tzinfo is None:
-        parsed = parsed.replace(tzinfo=zone)
-    return parsed.astimezone(UTC)
 
 
 def parse_zone(name: str, setting: str) -> ZoneInfo:
