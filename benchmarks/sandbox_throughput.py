@@ -13,7 +13,7 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from klaviyo_pipeline.sandbox.options import SandboxOptions
 from klaviyo_pipeline.sandbox.server import SandboxProcess, sandbox_process
@@ -76,6 +76,11 @@ def main() -> None:
             ("events, 200 a page", "/api/events?page%5Bsize%5D=200&sort=datetime"),
             ("events, metric and profile", "/api/events?page%5Bsize%5D=1000&include=metric%2Cprofile"),
             ("profiles, 100 a page", "/api/profiles?page%5Bsize%5D=100"),
+            (
+                "profiles, of some years",
+                "/api/profiles?page%5Bsize%5D=100&sort=created"
+                "&filter=greater-than(created,2012-01-01T00:00:00Z),less-than(created,2030-01-01T00:00:00Z)",
+            ),
             (
                 "profiles, subscriptions",
                 "/api/profiles?page%5Bsize%5D=100&additional-fields%5Bprofile%5D=subscriptions",

@@ -24,6 +24,8 @@ from klaviyo_pipeline.sandbox.times import SECOND
 
 _CHANNELS = ("email", "sms", "mobile_push")
 _TIME_SORTS = ("created", "updated", "_at", "timestamp")
+_BISECTED = ("created", "updated", "created_at", "updated_at")
+"""Times that every row has; a missing one would stand at the start of its order, and meet an upper bound."""
 _CANDIDATES = ("id", "email", "phone_number", "external_id")
 
 
@@ -50,16 +52,25 @@ def holds(condition: Condition, value: Value) -> bool:
 
 
 def _keeping(query: Query, value_of: Callable[[Any, str], Any]) -> Callable[[Any], bool] | None:
-    conditions = query.conditions
+    bounds = _bounds(query)
+    conditions = [found for found in query.conditions if found not in bounds]
     if not conditions:
         return None
     return lambda row: all(holds(condition, value_of(row, condition.field)) for condition in conditions)
 
 
+def _bounds(query: Query) -> list[Condition]:
+    """The conditions that a bisection of the order answers: bounds on the time that is sorted by."""
+    if query.sort not in _BISECTED:
+        return []
+    return [found for found in query.conditions if found.field == query.sort and found.operator != "equals"]
+
+
 def _page(table: Table[R], query: Query, order: str, **options: Value) -> Page[R]:
     sort = query.sort or order
     _check_cursor(query, is_time=sort.endswith(_TIME_SORTS))
-    return table.select(sort, descending=query.descending, after=query.after, size=query.size, **options)
+    bounds = [_time_bound(found) for found in _bounds(query)]
+    return table.select(sort, descending=query.descending, after=query.after, size=query.size, bounds=bounds, **options)
 
 
 def _check_cursor(query: Query, *, is_time: bool) -> None:
@@ -137,10 +148,13 @@ def profiles(store: Store, query: Query) -> Page[Profile]:
 
 
 def _keeping_profiles(query: Query) -> Callable[[Profile], bool] | None:
-    plain = [found for found in query.conditions if not found.field.startswith("subscriptions.")]
+    bounds = _bounds(query)
+    plain = [
+        found for found in query.conditions if found not in bounds and not found.field.startswith("subscriptions.")
+    ]
     by_list = any(".list_suppressions." in found.field for found in query.conditions)
     suppressed = [found for found in query.conditions if found.field.startswith("subscriptions.")]
-    if not query.conditions:
+    if not plain and not suppressed:
         return None
 
     def keep(row: Profile) -> bool:
@@ -183,7 +197,7 @@ def members(store: Store, list_id: str, query: Query) -> Page[Member]:
     """Members in order of joining. A `push_token` or `_kx` finds none: the sandbox keeps neither."""
     rows = store.members[list_id].sorted
     descending = query.descending if query.sort else True
-    bounds = [_member_bound(found) for found in query.conditions if found.field == "joined_group_at"]
+    bounds = [_time_bound(found) for found in query.conditions if found.field == "joined_group_at"]
     others = [found for found in query.conditions if found.field != "joined_group_at"]
     _check_cursor(query, is_time=True)
     known = store.profiles.rows
@@ -196,7 +210,7 @@ def members(store: Store, list_id: str, query: Query) -> Page[Member]:
     return Page(found, (found[-1].joined_at, found[-1].profile_id) if more else None)
 
 
-def _member_bound(condition: Condition) -> tuple[str, int]:
+def _time_bound(condition: Condition) -> tuple[str, int]:
     if not isinstance(condition.value, int):
         raise TypeError(condition)
     return condition.operator, condition.value
@@ -216,9 +230,10 @@ def campaigns(store: Store, query: Query, revision: str) -> Page[Campaign]:
                 f"Include one of the following in the filter: {choices}",
                 parameter="filter",
             )
-    conditions = query.conditions
+    bounds = _bounds(query)
+    conditions = [found for found in query.conditions if found not in bounds]
     if query.value("archived") is None:
-        conditions = (*conditions, Condition("archived", "equals", False))
+        conditions.append(Condition("archived", "equals", False))
 
     def keep(row: Campaign) -> bool:
         return all(

@@ -98,20 +98,19 @@ class Table(Generic[R]):
         descending: bool = False,
         after: Place | None = None,
         size: int,
+        bounds: Iterable[tuple[str, int]] = (),
         keep: Callable[[R], bool] | None = None,
         among: list[R] | None = None,
     ) -> Page[R]:
-        """A page of rows in an order, after a place, of those kept (and only among these, if given)."""
+        """A page of rows in an order, after a place, of those kept (and only among these, if given).
+
+        `bounds` (operator, value) hold for the order's own value and are found by bisection.
+        """
         places = self._order(order) if among is None else self._sorted(order, among)
-        rows: list[R] = []
-        for place in _walk(places, descending, after):
-            row = self.rows[place[1]]
-            if keep is None or keep(row):
-                if len(rows) == size:
-                    last = rows[-1]
-                    return Page(rows, (self._keys[order](last), last.id))
-                rows.append(row)
-        return Page(rows)
+        known = self.rows
+        kept = None if keep is None else lambda place: keep(known[place[1]])
+        found, more = take(places, cut(places, bounds, after, descending), descending, size, kept)
+        return Page([known[row_id] for _, row_id in found], found[-1] if more else None)
 
     def _order(self, order: str) -> list[Place]:
         places = self._orders.get(order)
@@ -133,16 +132,6 @@ class Table(Generic[R]):
         self._lookups.clear()
         if len(changed) > SMALL_BATCH:
             self._orders.clear()
-
-
-def _walk(places: list[Place], descending: bool, after: Place | None) -> Iterator[Place]:
-    if descending:
-        start = len(places) if after is None else bisect_left(places, after)
-        indexes = range(start - 1, -1, -1)
-    else:
-        start = 0 if after is None else bisect_left(places, (after[0], after[1] + "\0"))
-        indexes = range(start, len(places))
-    return (places[index] for index in indexes)
 
 
 class Events:
@@ -229,7 +218,7 @@ class Span:
     high: int
 
 
-def cut(rows: list[Any], bounds: Iterable[tuple[str, int]], after: tuple[int, str] | None, descending: bool) -> Span:
+def cut(rows: list[Any], bounds: Iterable[tuple[str, int]], after: Place | None, descending: bool) -> Span:
     """The stretch whose first field lies within all bounds (operator, value) and beyond the cursor."""
     low, high = 0, len(rows)
     for operator, value in bounds:
