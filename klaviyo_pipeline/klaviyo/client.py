@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import hashlib
 import json
+import math
 import random
 import threading
 import time
@@ -126,8 +127,13 @@ class KlaviyoClient:
             raise ConfigurationError(
                 "The Klaviyo API key holds characters that no key has; copy it again from Klaviyo."
             )
-        parts = urlsplit(base_url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.username:
+        try:
+            parts = urlsplit(base_url)
+            usable = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc
+            usable = usable and parts.port != 0  # asking for the port checks it
+        except ValueError:
+            usable = False
+        if not usable:
             raise ConfigurationError(
                 f"base_url must be an address like {KLAVIYO_URL}, with http or https and without credentials."
             )
@@ -197,7 +203,8 @@ class KlaviyoClient:
                 problem = f"an unreadable answer ({error})"
             if throttled:
                 self.traffic.add(throttled=1)
-                limit.throttled(retry_after_s or 1.0)
+                # Not longer than anybody is willing to wait: later requests ask again and hear the same.
+                limit.throttled(min(retry_after_s or 1.0, self.settings.max_retry_wait_s))
             wait_s = self._wait_before(attempt, retry_after_s)
             if attempt == self.settings.retry_limit:
                 self._give_up(request, problem, throttled)
@@ -277,9 +284,11 @@ def target_of_link(link: str) -> str:
     Only these are taken from a link: requests always go to the configured address, so that a key is never sent
     anywhere else.
     """
+    if link.startswith("/"):
+        return link
     _scheme, found, rest = link.partition("://")
     if not found:
-        return link
+        return f"/{link}"  # what stands right behind a host's name could become part of it
     slash = rest.find("/")
     return rest[slash:] if slash >= 0 else "/"
 
@@ -315,7 +324,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     if text is None:
         return None
     try:
-        return max(0.0, float(text))
+        seconds = float(text)
+        return None if math.isnan(seconds) else max(0.0, seconds)
     except ValueError:
         pass
     try:

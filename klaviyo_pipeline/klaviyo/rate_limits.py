@@ -9,6 +9,7 @@ Source: Klaviyo's guide "Rate limits, status codes, and errors"; headers as reco
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -177,7 +178,7 @@ def _policies(header: str) -> tuple[int, dict[float, int]] | None:
             quota, *parameters = part.strip().split(";")
             for parameter in parameters:
                 name, _, value = parameter.strip().partition("=")
-                if name == "w" and float(value) > 0 and int(quota) > 0:
+                if name == "w" and 0 < float(value) < math.inf and int(quota) > 0:
                     policies[float(value)] = int(quota)
             if not parameters and in_force is None:
                 in_force = int(quota)

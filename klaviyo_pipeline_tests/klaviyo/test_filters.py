@@ -66,22 +66,34 @@ def test_any_of_texts_when_read_by_the_sandbox_then_is_the_same_list(values: lis
         assert list(condition.value) == values
 
 
+BOTH, AFTER_AND_BEFORE, AFTER_ONLY = ("greater-or-equal", "less-than"), ("greater-than", "less-than"), ("greater-than",)
+
+
 @pytest.mark.parametrize(
-    ("source", "filter_by", "expected"),
+    ("source", "filter_by", "field", "operators"),
     [
-        ("events", None, ["greater-or-equal(datetime,2026-09-01T00:00:00Z)", "less-than(datetime,2026-09-02T00:00:00Z)"]),
-        ("profiles", None, ["greater-than(updated,2026-08-31T23:59:59Z)", "less-than(updated,2026-09-02T00:00:00Z)"]),
-        ("profiles", FilterBy.CREATED, ["greater-than(created,2026-08-31T23:59:59Z)", "less-than(created,2026-09-02T00:00:00Z)"]),
-        ("lists", None, ["greater-than(updated,2026-08-31T23:59:59Z)"]),
-        ("campaigns", None, ["greater-or-equal(updated_at,2026-09-01T00:00:00Z)", "less-than(updated_at,2026-09-02T00:00:00Z)"]),
-        ("list_profiles", None, ["greater-or-equal(joined_group_at,2026-09-01T00:00:00Z)", "less-than(joined_group_at,2026-09-02T00:00:00Z)"]),
+        ("events", None, "datetime", BOTH),
+        ("templates", None, "updated", BOTH),
+        ("templates", FilterBy.CREATED, "created", BOTH),
+        ("campaigns", None, "updated_at", BOTH),
+        ("campaigns", FilterBy.CREATED, "created_at", BOTH),
+        ("list_profiles", None, "joined_group_at", BOTH),
+        ("profiles", None, "updated", AFTER_AND_BEFORE),
+        ("profiles", FilterBy.CREATED, "created", AFTER_AND_BEFORE),
+        ("lists", None, "updated", AFTER_ONLY),
+        ("lists", FilterBy.CREATED, "created", AFTER_ONLY),
     ],
-)  # fmt: skip
+)
 def test_time_conditions_when_a_field_lacks_an_operator_then_ask_for_more_never_for_less(
-    source: str, filter_by: FilterBy | None, expected: list[str]
+    source: str, filter_by: FilterBy | None, field: str, operators: tuple[str, ...]
 ) -> None:
     time_field = SOURCES[source].time_field(filter_by)
     assert time_field is not None
     day = TimeSlice(datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 9, 2, tzinfo=UTC))
-    assert time_field.conditions(day) == expected
+    times = {
+        "greater-or-equal": "2026-09-01T00:00:00Z",
+        "greater-than": "2026-08-31T23:59:59Z",
+        "less-than": "2026-09-02T00:00:00Z",
+    }
+    assert time_field.conditions(day) == [f"{operator}({field},{times[operator]})" for operator in operators]
     assert time_field.conditions(TimeSlice(None, None)) == []

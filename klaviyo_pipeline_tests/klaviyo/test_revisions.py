@@ -42,12 +42,12 @@ def test_revision_when_malformed_then_message_shows_it_and_the_form(text: str) -
 
 def test_revision_when_in_the_future_then_message_names_the_newest() -> None:
     assert check_revision("2026-10-15", TODAY) == "2026-10-15"
-    with pytest.raises(ConfigurationError, match="2026-11-24.*future.*2026-10-15"):
+    with pytest.raises(ConfigurationError, match=r"2026-11-24.*future.*2026-10-15"):
         check_revision("2026-11-24", TODAY)
 
 
 def test_revision_when_older_than_all_then_message_names_the_oldest() -> None:
-    with pytest.raises(ConfigurationError, match="2022-10-16.*2022-10-17"):
+    with pytest.raises(ConfigurationError, match=r"2022-10-16.*2022-10-17"):
         check_revision("2022-10-16", TODAY)
 
 

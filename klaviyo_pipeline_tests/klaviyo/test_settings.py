@@ -60,7 +60,7 @@ def test_setting_when_it_is_no_number_in_bounds_then_is_refused_by_name(name: st
 
 @pytest.mark.parametrize("name", sorted(INTEGER_SETTINGS))
 def test_whole_setting_when_it_has_a_fraction_then_is_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"{name}.*whole number"):
+    with pytest.raises(ConfigurationError, match=rf"{name}.*whole number"):
         check_setting(name, 2.5)
 
 

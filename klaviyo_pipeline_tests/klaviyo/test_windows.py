@@ -42,14 +42,14 @@ def test_parse_time_when_it_names_no_offset_then_is_read_in_the_zone(text: str, 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "01.09.2026", "2026-13-01", "2026-09-01T25:00", "1756684800"])
 def test_parse_time_when_malformed_then_message_names_the_setting_the_text_and_the_form(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="end_time.*ISO 8601.*2026-09-01T00:00:00") as refused:
+    with pytest.raises(ConfigurationError, match=r"end_time.*ISO 8601.*2026-09-01T00:00:00") as refused:
         parse_time(text, UTC, "end_time")
     assert repr(text) in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+02:00", "9999-12-31T23:59:59-02:00"])
 def test_parse_time_when_outside_the_calendar_then_is_refused_by_name(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="start_time"):
+    with pytest.raises(ConfigurationError, match=r"start_time"):
         parse_time(text, UTC, "start_time")
 
 
@@ -65,19 +65,19 @@ def test_zone_when_an_abbreviation_then_the_message_suggests_a_name() -> None:
 
 @pytest.mark.parametrize("name", ["", "Europe/Atlantis", "Europe/", "../UTC", "/etc/localtime", "UTC+2", "nonsense"])
 def test_zone_when_there_is_none_of_that_name_then_message_names_the_setting(name: str) -> None:
-    with pytest.raises(ConfigurationError, match="zone_of_storage.*IANA"):
+    with pytest.raises(ConfigurationError, match=r"zone_of_storage.*IANA"):
         parse_zone(name, "zone_of_storage")
 
 
 def test_window_when_it_starts_in_the_future_then_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="start_time.*future"):
+    with pytest.raises(ConfigurationError, match=r"start_time.*future"):
         Window(NOW, None, NOW)
 
 
 @pytest.mark.parametrize("length", [timedelta(0), timedelta(seconds=-1)])
 def test_window_when_empty_or_upside_down_then_is_refused(length: timedelta) -> None:
     start = NOW - timedelta(days=1)
-    with pytest.raises(ConfigurationError, match="must be before end_time"):
+    with pytest.raises(ConfigurationError, match=r"must be before end_time"):
         Window(start, start + length, NOW)
 
 

@@ -1,0 +1,280 @@
+"""Just under the rate limit: never above it in any stretch of time, hardly below it, and alone when told off."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit, RateLimits, limits_of_account
+from klaviyo_pipeline.klaviyo.sources import EXTRA_LARGE, LARGE, MEDIUM, SMALL, Tier
+from klaviyo_pipeline.sandbox.errors import ApiError
+from klaviyo_pipeline.sandbox.limits import RateLimits as KlaviyosLimits
+
+TIERS = st.sampled_from([SMALL, MEDIUM, LARGE, EXTRA_LARGE, Tier(1, 15)])
+SHARES = st.sampled_from([0.05, 0.25, 0.5, 0.9, 1.0])
+
+
+@dataclass
+class Clock:
+    now: float = 5_000.3
+    sent: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.now += seconds
+
+    def send(self, limit: EndpointLimit) -> float:
+        """Wait for the right to send a request, and send it."""
+        limit.acquire(self.sleep)
+        self.sent.append(self.now)
+        return self.now
+
+
+def most_in_any_stretch(times: list[float], length_s: float) -> int:
+    most, first = 0, 0
+    for last, time in enumerate(times):
+        while times[first] <= time - length_s:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def allowed(quota: int, share: float) -> int:
+    return max(1, int(quota * share))
+
+
+@settings(max_examples=40, deadline=None)
+@given(tier=TIERS, share=SHARES, gaps=st.lists(st.floats(0, 3), max_size=60))
+def test_requests_when_sent_at_any_moments_then_neither_window_ever_holds_more_than_its_share(
+    tier: Tier, share: float, gaps: list[float]
+) -> None:
+    clock = Clock()
+    limit = EndpointLimit(tier, share, clock)
+    for gap in [*gaps, *[0.0] * 150, 61.0, *[0.0] * 100]:
+        clock.now += gap
+        clock.send(limit)
+    assert most_in_any_stretch(clock.sent, 1.0) <= allowed(tier.burst, share)
+    assert most_in_any_stretch(clock.sent, 60.0) <= allowed(tier.steady, share)
+
+
+@pytest.mark.parametrize("tier", [SMALL, MEDIUM, LARGE, EXTRA_LARGE])
+@pytest.mark.parametrize("share", [0.5, 0.9, 1.0])
+def test_requests_when_always_wanted_then_at_least_95_percent_of_the_share_is_used(tier: Tier, share: float) -> None:
+    clock = Clock()
+    limit, begin, minutes = EndpointLimit(tier, share, clock), clock.now, 5
+    while clock.now < begin + minutes * 60:
+        clock.send(limit)
+    assert len(clock.sent) >= 0.95 * minutes * share * tier.steady
+
+
+@dataclass
+class Klaviyo:
+    """Klaviyo's own two fixed windows, as the sandbox keeps them, on the same clock."""
+
+    clock: Clock
+    tier: Tier
+
+    def __post_init__(self) -> None:
+        self.limits = KlaviyosLimits(self.clock)
+
+    def answer(self) -> Mapping[str, str] | float:
+        """Headers of an answer, or the seconds of a 429's Retry-After."""
+        try:
+            headers = self.limits.spend("get_events", (self.tier.burst, self.tier.steady))
+        except ApiError as error:
+            return float(dict(error.headers)[b"retry-after"])
+        names = {b"ratelimit-" + name.encode(): f"RateLimit-{name.title()}" for name in ("limit", "remaining", "reset")}
+        return {names[name]: value.decode() for name, value in headers}
+
+
+def run_against(klaviyo: Klaviyo, limit: EndpointLimit, minutes: float, others_a_minute: float = 0) -> tuple[int, int]:
+    """Send for some minutes, beside other integrations; says how many were answered and how many refused."""
+    clock, answered, refused = klaviyo.clock, 0, 0
+    begin, others_at = clock.now, clock.now
+    while clock.now < begin + minutes * 60:
+        clock.send(limit)
+        while others_a_minute and others_at < clock.now:
+            klaviyo.answer()
+            others_at += 60 / others_a_minute
+        answer = klaviyo.answer()
+        clock.now += 0.001
+        if isinstance(answer, float):
+            refused += 1
+            limit.throttled(answer)
+        else:
+            answered += 1
+            limit.observe(answer)
+    return answered, refused
+
+
+@pytest.mark.parametrize("tier", [SMALL, MEDIUM, LARGE, EXTRA_LARGE])
+def test_requests_when_klaviyo_counts_in_fixed_windows_then_none_is_refused_and_the_share_is_used(tier: Tier) -> None:
+    clock = Clock()
+    answered, refused = run_against(Klaviyo(clock, tier), EndpointLimit(tier, 0.9, clock), 4)
+    assert refused == 0
+    assert answered >= 0.95 * 4 * 0.9 * tier.steady
+
+
+def test_requests_when_the_catalogue_promises_too_much_then_the_first_header_corrects_it() -> None:
+    clock = Clock()
+    limit = EndpointLimit(LARGE, 1.0, clock)
+    _answered, refused = run_against(Klaviyo(clock, MEDIUM), limit, 3)
+    assert refused == 0
+    assert most_in_any_stretch(clock.sent[1:], 1.0) <= MEDIUM.burst
+    assert most_in_any_stretch(clock.sent, 60.0) <= MEDIUM.steady
+
+
+def test_requests_when_the_catalogue_promises_too_little_then_headers_raise_the_limit() -> None:
+    clock = Clock()
+    limit = EndpointLimit(MEDIUM, 0.9, clock)
+    answered, _refused = run_against(Klaviyo(clock, LARGE), limit, 3)
+    assert answered >= 0.95 * 3 * 0.9 * LARGE.steady
+
+
+def test_requests_when_others_use_a_third_of_the_quota_then_few_are_refused() -> None:
+    clock = Clock()
+    limit = EndpointLimit(LARGE, 0.9, clock)
+    answered, refused = run_against(Klaviyo(clock, LARGE), limit, 5, others_a_minute=LARGE.steady / 3)
+    assert answered >= 0.8 * 5 * LARGE.steady * 2 / 3
+    assert refused <= 0.02 * answered
+
+
+@pytest.mark.parametrize("asked", [0.5, 1.0, 37.0])
+def test_requests_when_one_is_answered_429_then_all_wait_for_retry_after(asked: float) -> None:
+    clock = Clock()
+    limit = EndpointLimit(EXTRA_LARGE, 0.9, clock)
+    clock.send(limit)
+    told = clock.now
+    limit.throttled(asked)
+    assert limit.reserve() == pytest.approx(asked)
+    assert clock.send(limit) >= told + asked
+
+
+def test_requests_when_a_shorter_retry_after_follows_a_longer_then_the_longer_holds() -> None:
+    clock = Clock()
+    limit = EndpointLimit(EXTRA_LARGE, 0.9, clock)
+    limit.throttled(30.0)
+    limit.throttled(1.0)
+    assert limit.reserve() == pytest.approx(30.0)
+
+
+def test_quota_when_told_off_many_times_at_once_then_is_lowered_once_and_recovers() -> None:
+    clock = Clock()
+    limit = EndpointLimit(LARGE, 1.0, clock)
+    before = limit.requests_per_minute
+    for _ in range(16):
+        limit.throttled(1.0)
+    assert limit.requests_per_minute == pytest.approx(before * 0.8)
+    for _ in range(16):
+        clock.now += 2.0
+        clock.send(limit)
+    assert limit.requests_per_minute == pytest.approx(before)
+
+
+def test_remaining_when_others_used_most_of_the_burst_then_only_the_rest_is_sent() -> None:
+    clock = Clock()
+    limit = EndpointLimit(LARGE, 1.0, clock)
+    clock.send(limit)
+    limit.observe({"RateLimit-Limit": "75, 75;w=1, 750;w=60", "RateLimit-Remaining": "4", "RateLimit-Reset": "1"})
+    at_once = 1
+    while limit.reserve() == 0.0:
+        at_once += 1
+    assert at_once == 1 + 4
+    clock.now += 1.1  # the window that was reported on is over
+    at_once = 0
+    while limit.reserve() == 0.0:
+        at_once += 1
+    assert at_once >= 70
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"RateLimit-Limit": ""},
+        {"RateLimit-Limit": "many", "RateLimit-Remaining": "3"},
+        {"RateLimit-Limit": "75, 75;w=one", "RateLimit-Remaining": "3"},
+        {"RateLimit-Limit": "75, 75;w=0, 0;w=60", "RateLimit-Remaining": "3"},
+        {"RateLimit-Limit": "75, 75;w=-1, -5;w=60"},
+        {"RateLimit-Limit": ";;,,;w=", "RateLimit-Remaining": "x"},
+        {"RateLimit-Limit": "0, 0;w=1"},
+        {"RateLimit-Limit": "nan;w=nan", "RateLimit-Remaining": "nan"},
+        {"RateLimit-Limit": "75, 75;w=inf", "RateLimit-Remaining": "3"},
+        {"RateLimit-Remaining": "0", "RateLimit-Reset": "60"},
+    ],
+)
+def test_headers_when_malformed_then_the_limits_stay_as_they_were(headers: dict[str, str]) -> None:
+    clock = Clock()
+    limit = EndpointLimit(MEDIUM, 1.0, clock)
+    limit.observe(headers)
+    assert limit.requests_per_minute == MEDIUM.steady
+    while clock.now < 5_000.3 + 120:
+        clock.send(limit)
+    assert most_in_any_stretch(clock.sent, 1.0) == MEDIUM.burst
+    assert most_in_any_stretch(clock.sent, 60.0) == MEDIUM.steady
+
+
+@given(st.lists(st.fixed_dictionaries({}, optional={
+    "RateLimit-Limit": st.text(max_size=20) | st.text("0123456789,;w= .-", max_size=25),
+    "RateLimit-Remaining": st.text(max_size=5) | st.integers(-10, 10**6).map(str),
+    "RateLimit-Reset": st.text(max_size=5) | st.floats().map(str),
+}), max_size=5))  # fmt: skip
+@settings(deadline=None)
+def test_headers_when_anything_at_all_then_requests_go_on_within_a_few_windows(headers: list[dict[str, str]]) -> None:
+    clock = Clock()
+    limit = EndpointLimit(MEDIUM, 1.0, clock)
+    for each in headers:
+        limit.observe(each)
+    for _ in range(3):
+        assert limit.reserve() < 10**6
+        limit.reserve()
+
+
+def test_remaining_when_unreadable_then_the_stated_quotas_still_count() -> None:
+    limit = EndpointLimit(MEDIUM, 1.0, Clock())
+    limit.observe({"RateLimit-Limit": "75, 75;w=1, 750;w=60", "RateLimit-Remaining": "lots"})
+    assert limit.requests_per_minute == 750
+
+
+def test_a_daily_window_when_stated_then_is_kept_too() -> None:
+    clock = Clock()
+    limit = EndpointLimit(Tier(1, 2), 1.0, clock)
+    limit.observe({"RateLimit-Limit": "1, 1;w=1, 2;w=60, 5;w=86400"})
+    for _ in range(5):
+        clock.send(limit)
+    assert clock.now < 5_000.3 + 300
+    assert clock.send(limit) >= 5_000.3 + 86_400
+
+
+def sent_by_turns(limits: Iterable[EndpointLimit]) -> int:
+    return sum(1 for limit in limits for _ in range(1000) if limit.reserve() == 0.0)
+
+
+def test_endpoints_when_different_then_have_limits_of_their_own() -> None:
+    limits = RateLimits(1.0, Clock())
+    assert limits.of("events", MEDIUM) is limits.of("events", MEDIUM)
+    assert sent_by_turns([limits.of("events", MEDIUM), limits.of("lists", LARGE)]) == MEDIUM.burst + LARGE.burst
+
+
+def test_account_when_two_clients_have_it_then_they_share_its_limits() -> None:
+    assert limits_of_account("same", 0.5) is limits_of_account("same", 0.5)
+    assert limits_of_account("same", 0.5) is not limits_of_account("another", 0.5)
+
+
+def test_waiting_when_it_is_given_up_then_the_error_passes_and_nothing_is_used_up() -> None:
+    clock = Clock()
+    limit = EndpointLimit(Tier(1, 15), 1.0, clock)
+    clock.send(limit)
+
+    def give_up(_seconds: float) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        limit.acquire(give_up)
+    clock.now += 1.1
+    assert limit.reserve() == 0.0
