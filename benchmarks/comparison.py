@@ -1,0 +1,175 @@
+"""The loaders side by side: as libraries, as whole processes, against the floor; and start-up alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from benchmarks import measure
+from benchmarks.bench import HEADER, Outcome, Section, Settings, Shop, best, shop
+
+LOADERS = {"ours": "this project", "plain": "requests + pandas + duckdb", "dlt_rest": "dlt rest_api"}
+AT_LEAST = {"events": {"plain": 15.0, "dlt_rest": 8.0}, "profiles": {"plain": 12.0, "dlt_rest": 12.0}}
+AT_LEAST_WHOLE = {"events": 3.0, "profiles": 5.0}
+DLT_SETTINGS: tuple[dict[str, object], ...] = (
+    {},
+    {"strategy": "upsert"},
+    {"load_workers": 1},
+    {"normalize_workers": 2, "file_max_items": 25_000},
+    {"nesting": 0},
+)
+
+
+def compare(source: str) -> Callable[[Settings], Section]:
+    """A scenario: all loaders, each into an empty table, and this project through `dagster asset materialize`."""
+
+    def scenario(settings: Settings) -> Section:
+        rows = getattr(settings, source)
+        section = Section(
+            f"{source.capitalize()}: {rows:,} rows, {settings.latency_ms:g} ms latency, limits off",
+            "Fetch and land into an empty table (this project and dlt in merge mode). `seconds` leaves imports out.",
+            ("loader", *HEADER, "× this project", "× as processes"),
+        )
+        with shop(settings, f"--{source}", str(rows)) as found:
+            runs: dict[str, list[Outcome]] = {name: [] for name in (*LOADERS, "dagster")}
+            for repeat in range(settings.repeats):
+                for name in LOADERS:
+                    runs[name].append(found.load(name, found.job(source, found.new_database())))
+                    _say(settings, f"{source} {repeat + 1} {name}", runs[name][-1])
+                runs["dagster"].append(materialize(found, source))
+                _say(settings, f"{source} {repeat + 1} dagster", runs["dagster"][-1])
+        fastest = {name: best(outcomes) for name, outcomes in runs.items()}
+        quickest = {name: best(outcomes, whole=True).run.wall_s for name, outcomes in runs.items()}
+        for name, label in LOADERS.items():
+            ratio = fastest[name].run.seconds / fastest["ours"].run.seconds
+            whole = quickest[name] / quickest["dagster"]
+            section.rows.append((label, *fastest[name].cells(), f"{ratio:.1f}", f"{whole:.1f}"))
+            if name in AT_LEAST[source]:
+                wanted = AT_LEAST[source][name]
+                section.claim(f"{source}: at least {wanted:g} times {label}", f"{ratio:.1f}", ratio >= wanted)
+        section.rows.append(("this project, dagster asset materialize", *fastest["dagster"].cells(), "", "1.0"))
+        whole = quickest["dlt_rest"] / quickest["dagster"]
+        wanted = AT_LEAST_WHOLE[source]
+        section.claim(f"{source}: as whole processes at least {wanted:g} times dlt", f"{whole:.1f}", whole >= wanted)
+        right = all(outcome.right for outcomes in runs.values() for outcome in outcomes)
+        section.claim(f"{source}: every loader landed the same ids", "yes" if right else "no", right)
+        return section
+
+    return scenario
+
+
+def materialize(found: Shop, source: str) -> Outcome:
+    """A load of all partitions through Dagster's command line."""
+    database = found.new_database()
+    first, last = found.days(source)
+    job = found.job(source, database)
+    command = measure.python(
+        "-m", "dagster", "asset", "materialize", "-m", "klaviyo_pipeline.definitions",
+        "--select", f"klaviyo/{source}", "--partition-range", f"{first}...{last}",
+    )  # fmt: skip
+    return found.watch(job, command, environment(found, database, str(first)), table=f"klaviyo.{source}")
+
+
+def environment(found: Shop, database: Path, first_day: str) -> dict[str, str]:
+    """What a Dagster process is told; its home is kept, as a user's is."""
+    home = found.folder / "dagster_home"
+    home.mkdir(exist_ok=True)
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    return {
+        "DAGSTER_HOME": str(home),
+        "KLAVIYO_API_KEY": found.sandbox.api_key,
+        "KLAVIYO_BASE_URL": found.sandbox.url,
+        "KLAVIYO_DUCKDB_PATH": str(database),
+        "KLAVIYO_PARTITION_START": first_day,
+        # The client keeps to Klaviyo's limits of its own accord; here the server has none.
+        "KLAVIYO_RATE_LIMITS": "off",
+    }
+
+
+def floor(settings: Settings) -> Section:
+    """A scenario: what the same work costs at the least, download alone and load alone."""
+    section = Section(
+        "The floor",
+        "Download only: the same pages over 16 plain sockets, slices cut so that all are equally full, nothing "
+        "decoded. Load only: the staged rows through DuckDB's own `CREATE TABLE AS`, in one transaction.",
+        ("collection", "download only s", "our fetch s", "load only s", "our landing s", "floor / ours"),
+    )
+    with shop(settings, "--events", str(settings.events), "--profiles", str(settings.profiles)) as found:
+        for source in ("events", "profiles"):
+            floors, ours = [], []
+            for _repeat in range(settings.repeats):
+                job = found.job(source, found.new_database())
+                staged = found.load("ours", found.job(source, found.new_database(), stop_after="fetch"))
+                download = found.load("floor", found.job(source, found.new_database(), step="download"))
+                files = staged.run.report["staged"]
+                loaded = found.load("floor", found.job(source, found.new_database(), step="load", files=files))
+                floors.append((download.run.seconds, loaded.run.seconds))
+                ours.append(found.load("ours", job))
+                settings.say(f"  floor {source}: {floors[-1]}, ours {ours[-1].run.report['parts']}")
+            parts = best(ours).run.report["parts"]
+            download_s, load_s = (min(each) for each in zip(*floors, strict=True))
+            share = (download_s + load_s) / best(ours).run.seconds
+            seconds = (download_s, parts["fetch"], load_s, parts["land"])
+            section.rows.append((source, *(f"{each:.2f}" for each in seconds), f"{share:.0%}"))
+    return section
+
+
+def startup(settings: Settings) -> Section:
+    """A scenario: processes that have almost nothing to do."""
+    section = Section(
+        "Start-up",
+        "Best of the repeats. `dagster asset materialize` reads the metrics, one request and a few rows; the peers "
+        "load a window that is empty.",
+        ("process", "wall s", "CPU s", "peak MB"),
+    )
+    with shop(settings, "--events", "100", "--profiles", "10") as found:
+        given = environment(found, found.new_database(), str(found.days("events")[0]))
+        commands = {
+            "python -c pass": measure.python("-c", "pass"),
+            "import klaviyo_pipeline.definitions": measure.python("-c", "import klaviyo_pipeline.definitions"),
+            "dagster asset materialize (klaviyo/metrics)": measure.python(
+                "-m", "dagster", "asset", "materialize", "-m", "klaviyo_pipeline.definitions", "--select",
+                "klaviyo/metrics",
+            ),
+        }  # fmt: skip
+        for name, label in LOADERS.items():
+            job = found.job("events", found.new_database())
+            later = found.days("events")[1] + timedelta(days=2)
+            empty = type(job)(**{**vars(job), "since": f"{later}T00:00:00Z"})
+            commands[f"{label}, nothing to load"] = measure.python(
+                "-m", f"benchmarks.loaders.{name}", empty.command_line
+            )
+        for label, command in commands.items():
+            runs = [measure.run(command, given) for _ in range(settings.repeats + 1)]
+            quickest = min(runs, key=lambda run: run.wall_s)
+            settings.say(f"  {label}: {quickest.wall_s:.2f} s")
+            section.rows.append((label, f"{quickest.wall_s:.2f}", f"{quickest.cpu_s:.2f}", f"{quickest.peak_mb:.0f}"))
+    return section
+
+
+def dlt_settings(settings: Settings) -> Section:
+    """A scenario: dlt with other settings, to be sure that the comparison uses a good one."""
+    section = Section(
+        f"dlt's settings, tried on {settings.events:,} events",
+        "The first line is what the comparison uses. `nesting: 0` does less: all attributes stay one JSON column.",
+        ("settings", *HEADER, "steps"),
+    )
+    with shop(settings, "--events", str(settings.events)) as found:
+        for options in DLT_SETTINGS:
+            runs = [
+                found.load("dlt_rest", found.job("events", found.new_database(), **options))
+                for _ in range(settings.repeats)
+            ]
+            quickest = best(runs)
+            label = ", ".join(f"{name}: {value}" for name, value in options.items()) or "as compared"
+            _say(settings, label, quickest)
+            steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in quickest.run.report["parts"].items())
+            section.rows.append((label, *quickest.cells(), steps))
+    return section
+
+
+def _say(settings: Settings, label: str, outcome: Outcome) -> None:
+    settings.say(
+        f"  {label}: {outcome.run.seconds:.2f} s, whole {outcome.run.wall_s:.2f} s, {outcome.requests} requests"
+    )

@@ -1,0 +1,1 @@
+"""The loaders that are compared. Each is a program: `python -m benchmarks.loaders.<name> '<job as JSON>'`."""
