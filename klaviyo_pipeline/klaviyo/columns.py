@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
 
@@ -40,7 +40,8 @@ class Column:
     column that is set from outside the resource (a list's id for its members). ``via`` names a relationship:
     the value then stands in the first resource of ``included`` that this relationship points at (in all of them,
     as a JSON array, if ``every``). ``option`` names the option of the data source that a column depends on.
-    ``named`` says that Klaviyo gives a text or an object with a name, and that the name is meant.
+    ``named`` says that Klaviyo gives a text or an object with a name, and that the name is meant. ``moved`` and
+    ``moved_via`` say where the value stands from a later revision on.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Column:
     description: str
     moved: Since[tuple[str, ...] | None] = ()
     via: str | None = None
+    moved_via: Since[str | None] = ()
     every: bool = False
     option: str | None = None
     named: bool = False
@@ -56,3 +58,8 @@ class Column:
     def path_in(self, revision: str) -> tuple[str, ...] | None:
         """Where the value stands in answers of this revision; None where it is not in them."""
         return since((("", self.path), *self.moved), revision)
+
+    def in_revision(self, revision: str) -> Column:
+        """The column as answers of this revision have it."""
+        via = since((("", self.via), *self.moved_via), revision)
+        return replace(self, path=self.path_in(revision), moved=(), via=via, moved_via=())

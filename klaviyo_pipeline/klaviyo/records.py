@@ -90,7 +90,8 @@ class PageDecoder:
     """
 
     def __init__(self, columns: Sequence[Column], revision: str, time_column: str | None = None) -> None:
-        self._columns = [(column, column.path_in(revision)) for column in columns]
+        columns = [column.in_revision(revision) for column in columns]
+        self._columns = [(column, column.path) for column in columns]
         self._time_column = time_column
         self._schema = arrow_schema(columns)
         self._own = [(path, column.type) for column, path in self._columns if path and not column.via]

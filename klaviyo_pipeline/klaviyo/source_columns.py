@@ -84,7 +84,10 @@ EVENT_COLUMNS = (
     _attribution("flow_message_variation_id", "flow-message-variation", "The variation of the flow message."),
     _event_detail("metric", "name"),
     _event_detail("metric", "integration_name", "integration", "name"),
-    _event_detail("metric", "integration_category", "integration", "category"),
+    replace(
+        _event_detail("metric", "integration_category", "integration", "category"),
+        named=True,  # text, or an object with a name
+    ),
     _event_detail("profile", "email"),
     _event_detail("profile", "phone_number"),
     _event_detail("profile", "external_id"),
@@ -169,7 +172,12 @@ LIST_COLUMNS = (
 )
 
 _OMNI = "2026-10-15"
-"""From this revision on a campaign's attributes stand under `definition`, and its messages are rebuilt."""
+"""From this revision on a campaign's attributes stand under `definition`, what is sent and when with its messages,
+and to whom with its audiences. What a message says (channel, subject, sender, template) then stands with the
+message's variations, which Klaviyo gives one message at a time only: those columns are empty, since a request a
+campaign is not made. Revisions up to 2026-07-15, which Klaviyo serves until 2028-07-15, have them."""
+
+_DEFINITION = ("attributes", "definition")
 
 
 def _campaign(name: str, kind: ColumnType, description: str, *, omni: tuple[str, ...] | None = None) -> Column:
@@ -177,54 +185,69 @@ def _campaign(name: str, kind: ColumnType, description: str, *, omni: tuple[str,
 
 
 def _omni_only(name: str, kind: ColumnType, description: str, *path: str) -> Column:
-    return Column(name, kind, None, description, moved=((_OMNI, ("attributes", "definition", *path)),))
+    return Column(name, kind, None, f"{description} From revision 2026-10-15 on.", moved=((_OMNI, path),))
+
+
+def _moved(name: str, kind: ColumnType, description: str, via: str, *path: str) -> Column:
+    """An attribute of the campaign that stands with a related resource from 2026-10-15 on."""
+    omni = (*_DEFINITION, *path)
+    return Column(name, kind, ("attributes", name), description, moved=((_OMNI, omni),), moved_via=((_OMNI, via),))
 
 
 def _message(name: str, kind: ColumnType, description: str, *path: str, omni: tuple[str, ...] | None = None) -> Column:
     return Column(name, kind, path, description, moved=((_OMNI, omni),), via="campaign-messages")
 
 
-_CONTENT = ("attributes", "definition", "content")
+def _said(name: str, description: str, *path: str) -> Column:
+    return _message(name, _STRING, f"{description} Empty from revision 2026-10-15 on.", *path)
+
+
+_CONTENT = (*_DEFINITION, "content")
 CAMPAIGN_COLUMNS = (
     _id("The campaign's id."),
-    _campaign("name", _STRING, "The campaign's name.", omni=("attributes", "definition", "name")),
-    _campaign("status", _STRING, "Draft, Scheduled, Sending, Sent, Cancelled and others."),
-    _campaign("archived", _BOOLEAN, "Whether it is archived.", omni=("attributes", "definition", "archived")),
-    _message("channel", _STRING, "email, sms or mobile_push.", "attributes", "definition", "channel"),
-    Column("created_at", _TIMESTAMP, ("attributes", "created_at"), "When the campaign was created."),
-    _campaign("scheduled_at", _TIMESTAMP, "When it was scheduled."),
-    Column("updated_at", _TIMESTAMP, ("attributes", "updated_at"), "When the campaign last changed."),
-    _campaign("send_time", _TIMESTAMP, "When it is or was sent."),
-    _campaign("audiences", _JSON, "Lists and segments included and excluded."),
-    _campaign("send_options", _JSON, "Smart sending and similar options."),
-    _campaign("tracking_options", _JSON, "What is tracked and which UTM parameters are added."),
-    _campaign(
-        "send_strategy",
-        _JSON,
-        "How and when it is sent.",
-        omni=("attributes", "definition", "send_settings"),
-    ),
-    _omni_only("builder", _STRING, "canvas or wizard (from revision 2026-10-15 on).", "builder"),
-    _omni_only("color", _STRING, "Colour in the calendar (from revision 2026-10-15 on).", "color"),
-    _omni_only("description", _STRING, "Description (from revision 2026-10-15 on).", "description"),
-    _message("message_id", _STRING, "The first message's id.", "id", omni=("id",)),
-    _message("subject", _STRING, "The first message's subject.", *_CONTENT, "subject"),
-    _message("preview_text", _STRING, "The first message's preview text.", *_CONTENT, "preview_text"),
-    _message("from_email", _STRING, "The first message's sender address.", *_CONTENT, "from_email"),
-    _message("from_label", _STRING, "The first message's sender name.", *_CONTENT, "from_label"),
-    _message("reply_to_email", _STRING, "Where answers go.", *_CONTENT, "reply_to_email"),
-    _message(
-        "template_id",
+    _campaign("name", _STRING, "The campaign's name.", omni=(*_DEFINITION, "name")),
+    _moved(
+        "status",
         _STRING,
-        "The first message's template; joins templates.id.",
-        *("relationships", "template", "data", "id"),
+        "Draft, Scheduled, Sending, Sent, Cancelled and others; from revision 2026-10-15 on the first message's, "
+        "in its words: draft, scheduled, sending, sent, cancelled.",
+        "campaign-messages",
+        "status",
+    ),
+    _campaign("archived", _BOOLEAN, "Whether it is archived.", omni=(*_DEFINITION, "archived")),
+    _said("channel", "email, sms or mobile_push.", *_DEFINITION, "channel"),
+    Column("created_at", _TIMESTAMP, ("attributes", "created_at"), "When the campaign was created."),
+    _campaign("scheduled_at", _TIMESTAMP, "When it was scheduled. Empty from revision 2026-10-15 on."),
+    Column("updated_at", _TIMESTAMP, ("attributes", "updated_at"), "When the campaign last changed."),
+    _moved("send_time", _TIMESTAMP, "When it is or was sent.", "campaign-messages", "send_options", "send_time"),
+    _moved("audiences", _JSON, "Lists and segments included and excluded.", "campaign-audiences"),
+    _moved("send_options", _JSON, "Smart sending and similar options.", "campaign-messages", "send_options"),
+    _moved(
+        "tracking_options",
+        _JSON,
+        "What is tracked and which UTM parameters are added.",
+        "campaign-messages",
+        "tracking_options",
+    ),
+    _campaign("send_strategy", _JSON, "How and when it is sent.", omni=(*_DEFINITION, "send_settings")),
+    _omni_only("builder", _STRING, "canvas or wizard.", *_DEFINITION, "builder"),
+    _omni_only("color", _STRING, "Colour in the calendar.", *_DEFINITION, "color"),
+    _omni_only("description", _STRING, "Description.", *_DEFINITION, "description"),
+    _message("message_id", _STRING, "The first message's id.", "id", omni=("id",)),
+    _said("subject", "The first message's subject.", *_CONTENT, "subject"),
+    _said("preview_text", "The first message's preview text.", *_CONTENT, "preview_text"),
+    _said("from_email", "The first message's sender address.", *_CONTENT, "from_email"),
+    _said("from_label", "The first message's sender name.", *_CONTENT, "from_label"),
+    _said("reply_to_email", "Where answers go.", *_CONTENT, "reply_to_email"),
+    _said(
+        "template_id", "The first message's template; joins templates.id.", *("relationships", "template", "data", "id")
     ),
     _message(
         "message_send_times",
         _JSON,
         "When the first message is or was sent.",
         *("attributes", "send_times"),
-        omni=("attributes", "definition", "send_options", "send_times"),
+        omni=(*_DEFINITION, "send_options", "send_times"),
     ),
     Column(
         "messages",
@@ -232,6 +255,15 @@ CAMPAIGN_COLUMNS = (
         (),
         "All messages of the campaign, whole.",
         via="campaign-messages",
+        every=True,
+    ),
+    Column(
+        "campaign_audiences",
+        _JSON,
+        None,
+        "All audiences of the campaign, whole. From revision 2026-10-15 on.",
+        moved=((_OMNI, ()),),
+        via="campaign-audiences",
         every=True,
     ),
 )

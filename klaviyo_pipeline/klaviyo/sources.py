@@ -323,7 +323,10 @@ SOURCES: dict[str, Source] = {
                     ((condition(EQUALS, "archived", False),), (condition(EQUALS, "archived", True),)),
                 ),
             ),
-            includes=(Include("campaign-messages", since="2023-07-15"),),
+            includes=(
+                Include("campaign-messages", since="2023-07-15"),
+                Include("campaign-audiences", since="2026-10-15"),
+            ),
             version_column="updated_at",
             partitioned_by_day=True,
             sorted_by_time=False,
