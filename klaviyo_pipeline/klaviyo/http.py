@@ -147,5 +147,7 @@ def _describe(error: Exception) -> str:
         if not isinstance(inner, BaseException):
             break
         cause = inner
+    if isinstance(cause, TimeoutError) and cause.errno is None:  # the socket's own, while sending
+        return "the request could not be sent within write_timeout_s"
     text = str(cause).strip() or type(cause).__name__
     return f"{type(cause).__name__}: {text}"

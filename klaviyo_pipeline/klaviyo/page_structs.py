@@ -7,6 +7,7 @@ noticed; once noticed it is part of the struct, and later pages decode in one pa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
@@ -108,6 +109,20 @@ def attribute_names(body: bytes) -> set[str]:
     data = _LOOSE_DECODER.decode(body).data
     items = data if isinstance(data, list) else [data]
     return {name for item in items if item is not None for name in item.attributes or ()}
+
+
+def mend_surrogates(body: bytes) -> bytes:
+    """A page in which the escape of half a character stands as U+FFFD.
+
+    A text cut off in the middle of an emoji ends in such a half; no UTF-8 can hold it, and msgspec refuses the page.
+    """
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if len(found[0]) == _HALF else found[0], body)
+
+
+_HALF = len(rb"\ud83d")
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL
+)
 
 
 def _read(items: list[Any], parent: str, field: str) -> list[Any]:

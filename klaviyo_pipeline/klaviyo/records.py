@@ -118,6 +118,9 @@ class PageDecoder:
                 document = structs.decoder.decode(body)
             return self._page(structs, document, constants or {})
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            mended = page_structs.mend_surrogates(body)
+            if mended != body:
+                return self.decode(mended, constants)
             raise UnreadablePageError(f"not the JSON:API document it should be: {error}") from None
 
     def _learn(self, body: bytes) -> Structs:
@@ -203,7 +206,7 @@ class _Related:
         self._structs = structs
         self._items = items
         resources = msgspec.json.decode(included, type=list[dict[str, Any]] | None)
-        self._by_id = {(each.get("type"), each.get("id")): each for each in resources or ()}
+        self._by_id = {_identifier(each): each for each in resources or ()}
 
     def values(self, column: Column, path: Path) -> list[Any]:
         """The column's value for each row."""
@@ -215,7 +218,7 @@ class _Related:
 
     def _value(self, linkage: Any, column: Column, path: Path) -> Any:  # noqa: ANN401
         identifiers = linkage if isinstance(linkage, list) else [linkage]
-        found = [self._by_id.get((_step(each, "type"), _step(each, "id"))) for each in identifiers]
+        found = [self._by_id.get(_identifier(each)) for each in identifiers]
         resources = [resource for resource in found if resource is not None]
         if not resources:
             return None
@@ -233,6 +236,10 @@ def _summary(resource: dict[str, Any]) -> dict[str, Any]:
     }
     summary = {"id": resource.get("id"), **(resource.get("attributes") or {})}
     return summary | ({"relationships": relationships} if relationships else {})
+
+
+def _identifier(resource: Any) -> tuple[str, str]:  # noqa: ANN401 - a resource, or what points at one
+    return str(_step(resource, "type")), str(_step(resource, "id"))
 
 
 def _step(value: Any, key: str) -> Any:  # noqa: ANN401 - whatever JSON holds

@@ -66,12 +66,9 @@ def store(sandbox: RunningSandbox, shop: Shop, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries at once, no rate limit, page sizes as on the first day."""
-    tiny = Setting(0.001, 0.0, 10.0, "tiny")
-    for name in ("initial_retry_wait_s", "max_retry_wait_s"):
-        monkeypatch.setitem(settings.SETTINGS, name, tiny)
-    for name in ("connect_timeout_s", "read_timeout_s", "write_timeout_s"):
+    for name in ("initial_retry_wait_s", "max_retry_wait_s", "connect_timeout_s", "read_timeout_s", "write_timeout_s"):
         bounds = SETTINGS[name]
-        monkeypatch.setitem(settings.SETTINGS, name, Setting(bounds.default, 0.01, bounds.maximum, ""))
+        monkeypatch.setitem(settings.SETTINGS, name, Setting(bounds.default, 0.001, bounds.maximum, ""))
     monkeypatch.setattr(EndpointLimit, "reserve", lambda _self: 0.0)
     monkeypatch.setattr(fetching, "PAGE_SIZES", PageSizes())
 

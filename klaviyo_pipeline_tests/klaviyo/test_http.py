@@ -111,8 +111,7 @@ def test_answer_when_chunked_then_is_joined(server: WireServer) -> None:
 
 CUT_OFF = {
     "body": answer(BODY[:4], length=len(BODY)),
-    "headers": b"HTTP/1.1 200 OK\r\nContent-Le",
-    "gzip": answer(gzip.compress(os.urandom(5000))[:3000], "Content-Encoding: gzip"),
+    "gzip": answer(gzip.compress(os.urandom(5000))[:3000], "Content-Encoding: gzip", length=5023),
     "not gzip at all": answer(BODY, "Content-Encoding: gzip"),
     "chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"b\r\n" + BODY[:3],
     "no last chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"b\r\n" + BODY + b"\r\n",
@@ -197,6 +196,19 @@ def test_client_when_cut_off_reset_and_hung_up_on_then_retries_until_answered(
     client = KlaviyoClient("pk_wire", ClientSettings(initial_retry_wait_s=0.001), base_url=server.url)
     assert client.get_json(Request("/api/metrics", "/api/metrics", MEDIUM, "Metrics")) == {"data": []}
     assert (server.accepted, client.traffic.retries) == (4, 3)
+
+
+@pytest.mark.parametrize(
+    "looks_whole",
+    [b"HTTP/1.1 200 OK\r\nContent-Le", answer(gzip.compress(BODY)[:15], "Content-Encoding: gzip"), answer(BODY[:-1])],
+)
+def test_client_when_only_the_page_shows_that_it_was_cut_off_then_retries(
+    looks_whole: bytes, server: WireServer, no_waiting: None
+) -> None:
+    server.then(says(looks_whole), says(answer(BODY)))
+    client = KlaviyoClient("pk_wire", ClientSettings(initial_retry_wait_s=0.001), base_url=server.url)
+    assert client.get_json(Request("/api/metrics", "/api/metrics", MEDIUM, "Metrics")) == {"data": []}
+    assert client.traffic.retries == 1
 
 
 def test_client_when_always_cut_off_then_message_names_the_page(server: WireServer, impatient: ClientSettings) -> None:
