@@ -85,10 +85,7 @@ EVENT_COLUMNS = (
     _event_detail("metric", "name"),
     _event_detail("metric", "integration_name", "integration", "name"),
     replace(
-        replace(
         _event_detail("metric", "integration_category", "integration", "category"),
-        named=True,  # text, or an object with a name
-    ),
         named=True,  # text, or an object with a name
     ),
     _event_detail("profile", "email"),

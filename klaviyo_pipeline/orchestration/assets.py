@@ -1,4 +1,4 @@
-"""The nine assets, each built from its declaration in the catalogue: fetch, then hand over to be landed."""
+"""Assets, each built from a configured load: fetch, then hand over to be landed. The nine have default settings."""
 # No `from __future__ import annotations` here: Dagster reads an asset's config class off its signature.
 
 import warnings
@@ -11,8 +11,10 @@ import dagster as dg
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
 from klaviyo_pipeline.orchestration.load_config import config_class
+from klaviyo_pipeline.orchestration.load_spec import GROUP, KEY_PREFIX, LoadSpec, default_spec
 from klaviyo_pipeline.orchestration.loads import Asked, Fetched, Range, asked_of, window_of
 from klaviyo_pipeline.orchestration.metadata import column_schema
+from klaviyo_pipeline.orchestration.one_at_a_time import Turn
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.extract import ExtractRequest, StagedExtract
     from klaviyo_pipeline.klaviyo.fetching import Progress
 
-KEY_PREFIX = "klaviyo"
-GROUP = "klaviyo"
+__all__ = ["GROUP", "KEY_PREFIX", "OWNERS", "asset_key", "build_asset", "build_assets", "partition_key_of"]
+
 OWNERS = ["team:data-platform"]
 REPORT_EVERY_S = 10.0
 
@@ -40,37 +42,42 @@ def partition_key_of(source: Source) -> str | None:
 
 
 def build_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
-    """All assets; events, profiles, campaigns and what follows from events have these partitions."""
+    """The nine assets; events, profiles, campaigns and what follows from events have these partitions."""
+    return [build_asset(default_spec(source, partitions)) for source in SOURCES.values()]
+
+
+def build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
+    """The asset of a configured load."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill_policy
-        return [_build_asset(source, partitions) for source in SOURCES.values()]
+        return _build_asset(spec)
 
 
-def _build_asset(source: Source, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
-    day = source.partitioned_by_day
-    follows = source.fan_out if source.fan_out is not None and source.fan_out.batch is not None else None
-    needed = [] if follows is None else ["id", "datetime", follows.key]
-    partition_key = partition_key_of(source)
+def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
+    source, lands = spec.source, spec.destination
+    partition_key = lands.partition_key or (partition_key_of(source) if spec.partitions is not None else None)
+    place = {"schema": lands.schema, "database": lands.database, "partition_expr": partition_key}
     settings: dict[str, Any] = {
-        "key": asset_key(source),
-        "group_name": GROUP,
+        "key": spec.key,
+        "group_name": spec.group,
         "kinds": {"python", "klaviyo", "duckdb"},
         "owners": OWNERS,
-        "description": f"{source.description}\n\n[Klaviyo's documentation]({source.doc})",
-        "partitions_def": partitions if day else None,
+        "description": spec.description or f"{source.description}\n\n[Klaviyo's documentation]({source.doc})",
+        "partitions_def": spec.partitions,
         "backfill_policy": dg.BackfillPolicy.single_run(),
         "io_manager_key": "io_manager",
         "metadata": {
             "dagster/column_schema": column_schema(source),
-            "table": source.name,
-            "write_mode": WriteMode.MERGE.value,
-            **({"partition_expr": partition_key} if partition_key else {}),
+            "table": lands.table or spec.key.path[-1],
+            "write_mode": (lands.write_mode or WriteMode.MERGE).value,
+            **{name: value for name, value in place.items() if value},
+            **spec.metadata,
         },
-        "tags": {"klaviyo/source": source.name},
+        "tags": {"klaviyo/source": source.name, **spec.tags},
     }
-    config_type: Any = config_class(source.name)
-    asset: Callable[..., Callable[[Callable[..., Fetched]], dg.AssetsDefinition]] = dg.asset
-    if follows is None:
+    config_type: Any = config_class(source.name, spec.options)
+    asset: Callable[..., Callable[[Callable[..., Fetched | None]], dg.AssetsDefinition]] = dg.asset
+    if not spec.needs_events or spec.events_table:
 
         @asset(**settings)
         def fetch_collection(
@@ -79,14 +86,13 @@ def _build_asset(source: Source, partitions: dg.PartitionsDefinition[str]) -> dg
             klaviyo: KlaviyoResource,
             duckdb: KlaviyoDuckDBResource,
         ) -> Any:  # noqa: ANN401 - a type that Dagster does not check
-            return _fetch(context, asked_of(source, config), klaviyo, duckdb)
+            return _fetch(context, spec, asked_of(spec, config), klaviyo, duckdb)
 
         return fetch_collection
 
-    @asset(
-        **settings,
-        ins={"events": dg.AssetIn(asset_key(SOURCES[follows.parent]), metadata={"columns": needed})},
-    )
+    events_in = dg.AssetIn(asset_key(SOURCES["events"]), metadata={"columns": spec.events_columns})
+
+    @asset(**settings, ins={"events": events_in})
     def fetch_for_events(
         context: dg.AssetExecutionContext,
         config: config_type,
@@ -94,56 +100,65 @@ def _build_asset(source: Source, partitions: dg.PartitionsDefinition[str]) -> dg
         duckdb: KlaviyoDuckDBResource,
         events: Any,  # noqa: ANN401 - a DataFrame; naming the type would import pandas at start-up
     ) -> Any:  # noqa: ANN401
-        return _fetch(context, asked_of(source, config), klaviyo, duckdb, events)
+        return _fetch(context, spec, asked_of(spec, config), klaviyo, duckdb, events)
 
     return fetch_for_events
 
 
 def _fetch(
     context: dg.AssetExecutionContext,
+    spec: LoadSpec,
     asked: Asked,
     klaviyo: KlaviyoResource,
     duckdb: KlaviyoDuckDBResource,
     events: Any = None,  # noqa: ANN401 - a DataFrame
-) -> Fetched:
-    """Fetch what a run asks for.
+) -> Fetched | None:
+    """Fetch what a run asks for; None if it has landed before.
 
     Raises:
         dagster.Failure: with one sentence that says what went wrong and what to do; nothing was landed.
     """
     try:
-        return _fetched(context, asked, klaviyo, duckdb, events)
+        duckdb = duckdb.at(spec.destination.database, spec.destination.timezone)
+        turn = Turn.of(spec, duckdb.staging_area(), context.log.info)
+        try:
+            fetched = _fetched(context, spec, asked, spec.account(klaviyo), duckdb, events, turn)
+        except BaseException:
+            turn.end()
+            raise
+        if fetched is None:
+            turn.end()
     except (KlaviyoError, WarehouseError) as error:
         # Passing faults have been retried already; running the same again at once would not help.
         raise dg.Failure(str(error), allow_retries=False) from None
+    return fetched
 
 
 def _fetched(
     context: dg.AssetExecutionContext,
+    spec: LoadSpec,
     asked: Asked,
     klaviyo: KlaviyoResource,
     duckdb: KlaviyoDuckDBResource,
     events: Any,  # noqa: ANN401 - a DataFrame
-) -> Fetched:
+    turn: Turn,
+) -> Fetched | None:
     from klaviyo_pipeline.klaviyo.extract import ExtractRequest, extract
 
     source = asked.source
     partition = _partition(context)
-    last_end = None
-    if partition is None and asked.incremental and not asked.start_time:
-        last_end = _last_end(asked, duckdb)
+    last_end = _last_end(spec, asked, duckdb) if partition is None and asked.goes_on else None
     window = window_of(asked, partition=partition, last_end=last_end, zone=duckdb.zone)
-    parents = None
-    if events is not None and asked.ids is None:
-        import pyarrow as pa
-
-        parents = pa.Table.from_pandas(events, preserve_index=False)
+    if window is None:
+        context.log.info("Nothing to read: all up to %s has landed.", last_end.isoformat() if last_end else "the end")
+        return None
+    parents = _events(spec, asked, duckdb, events)
     request = ExtractRequest(source, window, asked.filter_by, asked.options, asked.ids, parents)
     client = klaviyo.client()
     context.log.info("Reading %s %s, revision %s.", source.name, _describe(request), client.revision)
     staged = extract(client, request, duckdb.staging_area(), _reporter(context, source), REPORT_EVERY_S)
     _say_what_was_odd(context, client.revision, staged)
-    return Fetched(staged, asked.destination)
+    return Fetched(staged, asked.destination, spec.ledger_name, turn.end)
 
 
 def _partition(context: dg.AssetExecutionContext) -> Range | None:
@@ -160,8 +175,10 @@ def _last_end(asked: Asked, duckdb: KlaviyoDuckDBResource) -> datetime | None:
 
     schema = asked.destination.schema or duckdb.schema_or_default
     table = asked.destination.table or asked.source.name
+    time_field = asked.source.time_field(asked.filter_by)
+    name = time_field.name if time_field else None
     try:
-        return last_window_end(duckdb.warehouse(), asked.source.name, f"{schema}.{table}")
+        return last_window_end(duckdb.warehouse(), asked.source.name, f"{schema}.{table}", filter_field=name)
     except DatabaseMissingError:
         return None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from klaviyo_pipeline.orchestration import metadata as load_metadata
 from klaviyo_pipeline.orchestration.loads import Destination, Fetched, Range
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.orchestration.tables import table_of
+from klaviyo_pipeline.warehouse.errors import WarehouseError
 from klaviyo_pipeline.warehouse.tables import Table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -20,13 +23,15 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from klaviyo_pipeline.klaviyo.extract import ExtractRequest
+
 
 class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
     """Writes assets to DuckDB tables.
 
     Takes a staged extract, a pandas DataFrame or a pyarrow Table; an asset that returns None is left alone. A
     table's place comes from the run's config, else from the asset's metadata (``schema``, ``table``,
-    ``write_mode``, ``partition_expr`` or ``partition_key``, ``primary_key``), else from the asset key and the
+    ``write_mode``, ``partition_expr`` or ``partition_key``, ``primary_key``, ``database``), else from the asset key and the
     configuration here. Each output is one transaction: rows by their write mode, and a line in the ledger.
     """
 
@@ -39,14 +44,16 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
         """Land an asset's rows.
 
         Raises:
-            WarehouseError: if they could not be landed; the table, its rows and the ledger are as they were.
+            dagster.Failure: with one sentence that says why they could not be landed; the table, its rows and the
+                ledger are as they were.
         """
         if obj is None:
             return
-        if isinstance(obj, Fetched):
-            self._land_extract(context, obj)
-        else:
-            self._land_rows(context, obj)
+        with _said_plainly():
+            if isinstance(obj, Fetched):
+                self._land_extract(context, obj)
+            else:
+                self._land_rows(context, obj)
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         """A table's rows, those of the run's partitions for a partitioned asset; only the columns asked for.
@@ -61,14 +68,15 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
         if context.has_asset_partitions and place.partition_key:
             window = context.asset_partitions_time_window
             ranges = [(_utc(window.start), _utc(window.end))]
-        return read_table(
-            self.duckdb.warehouse(),
-            place.schema or "",
-            place.table or "",
-            columns=(context.definition_metadata or {}).get("columns"),
-            partition_key=place.partition_key if ranges else None,
-            ranges=ranges,
-        )
+        with _said_plainly():
+            return read_table(
+                self.duckdb.warehouse(),
+                place.schema or "",
+                place.table or "",
+                columns=(context.definition_metadata or {}).get("columns"),
+                partition_key=place.partition_key if ranges else None,
+                ranges=ranges,
+            )
 
     def _land_extract(self, context: dg.OutputContext, fetched: Fetched) -> None:
         from klaviyo_pipeline.warehouse.landing import Load, Sweep, TimeRange, land
@@ -77,6 +85,7 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
         staged, request = fetched.staged, fetched.staged.request
         source, window, time_field = request.source, request.window, request.time_field
         place = self._place(context.asset_key, context.definition_metadata, fetched.destination)
+        duckdb = self.duckdb.at(place.database, place.timezone)
         mode = place.write_mode or WriteMode(self.write_mode)
         sweep = None
         if source.shows_deletions and request.is_whole and mode is WriteMode.MERGE:
@@ -85,15 +94,16 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             table=table_of(source, place.schema or "", place.table, request.options),
             rows=tuple(StagedFile(file.path, file.valid_bytes) for file in staged.files),
             mode=mode,
-            source=source.name,
+            source=fetched.ledger_name,
             run_id=context.run_id,
             extract_id=staged.extract_id,
             trim=TimeRange(time_field.name, window.start, window.end) if time_field and not request.is_whole else None,
             partition_key=place.partition_key,
-            partitions=_partitions(context) if place.partition_key else (),
+            partitions=_partitions(context) if place.partition_key and not request.is_whole else (),
             version_column=source.version_column,
             sweep=sweep,
-            window=(window.start, window.watermark),
+            # Rows of some parents only say nothing about how far the source has been read.
+            window=(window.start, window.watermark) if request.ids is None else None,
             filter_field=time_field.name if time_field and not request.is_whole else None,
             revision=staged.revision,
             requests=staged.traffic.requests,
@@ -111,8 +121,8 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             ),
         )
         try:
-            landed = land(self.duckdb.warehouse(), load)
-            shown = load_metadata.load_metadata(staged, landed, str(self.duckdb.zone))
+            landed = land(duckdb.warehouse(), load)
+            shown = load_metadata.load_metadata(staged, landed, str(duckdb.zone))
             rows = load_metadata.preview(staged.batches())
         except BaseException:
             staged.keep()
@@ -143,7 +153,7 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             partition_key=place.partition_key,
             partitions=_partitions(context) if place.partition_key else (),
         )
-        landed = land(self.duckdb.warehouse(), load)
+        landed = land(self.duckdb.at(place.database).warehouse(), load)
         context.add_output_metadata(
             {
                 "dagster/row_count": landed.total_rows,
@@ -164,6 +174,8 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             table=wanted.table or given.get("table") or key.path[-1],
             write_mode=WriteMode(mode) if mode else None,
             partition_key=wanted.partition_key or given.get("partition_key") or given.get("partition_expr"),
+            database=wanted.database or given.get("database"),
+            timezone=wanted.timezone,
         )
 
 
@@ -175,5 +187,23 @@ def _partitions(context: dg.OutputContext) -> tuple[Range, ...]:
     return ((_utc(window.start), _utc(window.end)),)
 
 
+def _cleared_window(request: ExtractRequest, place: Destination) -> tuple[Range, ...]:
+    """What a replace clears in an unpartitioned run: the window, if it is over the partition key; else the table."""
+    time_field, window = request.time_field, request.window
+    if window.start is None or time_field is None or time_field.name != place.partition_key:
+        return ()
+    return ((window.start, window.watermark),)
+
+
 def _utc(time: datetime) -> datetime:
     return time.astimezone(UTC)
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    """What went wrong as Dagster shows it best: one sentence, without the traceback of a bug."""
+    try:
+        yield
+    except WarehouseError as error:
+        # The database has been waited for already; running the same again at once would not help.
+        raise dg.Failure(str(error), allow_retries=False) from None

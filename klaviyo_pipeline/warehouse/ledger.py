@@ -111,13 +111,14 @@ def was_landed(con: duckdb.DuckDBPyConnection, table: Table, extract_id: str) ->
     return bool(found[0][0])
 
 
-def last_window_end(database: Database, source: str, table: str) -> datetime | None:
+def last_window_end(database: Database, source: str, table: str, *, filter_field: str | None = None) -> datetime | None:
     """Where the next incremental run starts: the latest window end landed since the last rewind.
 
     Args:
         database: The database; it may not exist yet.
         source: The source's name.
         table: The table as ``schema.name``.
+        filter_field: Count only windows over this field: a window over another says nothing about it.
 
     Returns:
         The latest window end of the loads after the last rewind; without such a load the rewind's target; without
@@ -126,7 +127,11 @@ def last_window_end(database: Database, source: str, table: str) -> datetime | N
     loads = [entry for entry in _entries(database, source) if entry.table_name in (table, None)]
     rewinds = [index for index, entry in enumerate(loads) if entry.kind == "rewind"]
     since = loads[rewinds[-1] :] if rewinds else loads
-    ends = [entry.window_end for entry in since if entry.kind == "load" and entry.window_end is not None]
+    ends = [
+        entry.window_end
+        for entry in since
+        if entry.kind == "load" and entry.window_end is not None and _is_about(entry, filter_field)
+    ]
     if ends:
         return max(ends)
     return since[0].window_end if rewinds else None
@@ -152,13 +157,21 @@ def history(database: Database, source: str | None = None, *, limit: int = 100) 
     return _entries(database, source, newest_first=True, limit=limit)
 
 
-def coverage(database: Database, source: str, table: str | None = None) -> list[tuple[datetime | None, datetime]]:
-    """The windows that were landed, merged where they touch or overlap, in order; a start of None: from ever."""
+def coverage(
+    database: Database, source: str, table: str | None = None, *, filter_field: str | None = None
+) -> list[tuple[datetime | None, datetime]]:
+    """The windows that were landed, merged where they touch or overlap, in order; a start of None: from ever.
+
+    With a ``filter_field`` only windows over that field count, and reads of everything.
+    """
     windows = sorted(
         (
             (entry.window_start, entry.window_end)
             for entry in _entries(database, source)
-            if entry.kind == "load" and entry.window_end and table in (None, entry.table_name)
+            if entry.kind == "load"
+            and entry.window_end
+            and table in (None, entry.table_name)
+            and _is_about(entry, filter_field)
         ),
         key=lambda window: (window[0] or datetime.min.replace(tzinfo=UTC), window[1]),
     )
@@ -169,6 +182,10 @@ def coverage(database: Database, source: str, table: str | None = None) -> list[
         else:
             merged.append((start, end))
     return merged
+
+
+def _is_about(entry: Entry, filter_field: str | None) -> bool:
+    return filter_field is None or entry.filter_field in (None, filter_field)
 
 
 def _entries(
