@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.columns import Column
@@ -32,6 +31,7 @@ from klaviyo_pipeline.klaviyo.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.sources import Source
 from klaviyo_pipeline.klaviyo.staging import SliceWriter, Stage, StagedSlice
 from klaviyo_pipeline.klaviyo.streams import PageSizes, Stream, first_request, request_for
+from klaviyo_pipeline.klaviyo.values import times_within
 from klaviyo_pipeline.klaviyo.windows import SECOND, TimeSlice, divide
 
 PAGE_SIZES = PageSizes()
@@ -362,7 +362,7 @@ class Fetch:
             passed_end = bool(task.in_order and bounds.end and page.last_time and page.last_time >= bounds.end)
             # What lies before a page's last time is complete, if pages come in order.
             through = page.last_time if task.in_order and self._source.sorted_by_time else None
-        batch = _within(page.batch, self._time_column, bounds) if self._time_column else page.batch
+        batch = _within(page, self._time_column, bounds) if self._time_column else page.batch
         writer.write(batch, through)
         with self._changed:
             task.rows += batch.num_rows
@@ -377,16 +377,9 @@ def _is_about_page_size(error: RequestRefusedError) -> bool:
     return any(name in text for name in ("page_size", "page[size]", "page size", "pagesize"))
 
 
-def _within(batch: pa.RecordBatch, time_column: str, bounds: TimeSlice) -> pa.RecordBatch:
-    """Rows that belong to a slice. Rows without a time stay: losing them would be worse."""
-    times = batch.column(time_column)
-    keep = None
-    if bounds.start is not None:
-        keep = pc.greater_equal(times, pa.scalar(bounds.start, times.type))
-    if bounds.end is not None:
-        below = pc.less(times, pa.scalar(bounds.end, times.type))
-        keep = below if keep is None else pc.and_(keep, below)
-    if keep is None:
-        return batch
-    keep = pc.fill_null(keep, True)
-    return batch if pc.all(keep).as_py() else batch.filter(keep)
+def _within(page: Page, time_column: str, bounds: TimeSlice) -> pa.RecordBatch:
+    """A page's rows that belong to a slice. Rows without a time stay: losing them would be worse."""
+    start, end, first, last = bounds.start, bounds.end, page.first_time, page.last_time
+    if page.in_order and first and last and (start is None or start <= first) and (end is None or last < end):
+        return page.batch
+    return page.batch.filter(times_within(page.batch.column(time_column), start, end))

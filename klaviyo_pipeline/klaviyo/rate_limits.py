@@ -2,8 +2,9 @@
 
 The limits are seeded from the catalogue and corrected by what Klaviyo says: ``RateLimit-Limit`` (for example
 ``75, 75;w=1, 750;w=60``) states the windows, ``RateLimit-Remaining`` shows what other integrations of the
-account used up, ``Retry-After`` on a 429 says how long to stay away. Klaviyo's windows are fixed, and nobody
-outside knows when they begin; so never more than the quota is sent in *any* stretch of a window's length.
+account used up, ``Retry-After`` on a 429 says how long to stay away. A server whose answers state no limit (a
+sandbox with limits off) is taken at its word until it answers 429. Klaviyo's windows are fixed, and nobody outside
+knows when they begin; so never more than the quota is sent in *any* stretch of a window's length.
 Source: Klaviyo's guide "Rate limits, status codes, and errors"; headers as recorded from the live API.
 """
 
@@ -53,6 +54,9 @@ class EndpointLimit:
     _blocked_until: float = 0.0
     _caution: float = 1.0
     _caution_since: float = 0.0
+    _limited: bool = True
+    _proven: bool = False
+    """Whether the server has ever stated or enforced a limit."""
 
     def __post_init__(self) -> None:
         self._windows = [_Window(1.0, self.tier.burst), _Window(60.0, self.tier.steady)]
@@ -74,7 +78,7 @@ class EndpointLimit:
             now = self.clock()
             self._recover(now)
             wait_s = self._blocked_until - now
-            for window in self._windows:
+            for window in self._windows if self._limited else ():
                 allowed = window.allowed(self.share * self._caution, now)
                 if len(self._sent) >= allowed:
                     wait_s = max(wait_s, self._sent[-allowed] + window.length_s + EDGE_S - now)
@@ -88,6 +92,7 @@ class EndpointLimit:
         """Klaviyo answered 429: nobody sends before its time is up, and the quota is trusted less for a while."""
         with self._lock:
             now = self.clock()
+            self._limited = self._proven = True
             # Requests under way together are refused together: that is one event, not many.
             if now >= self._blocked_until:
                 self._caution = max(0.2, self._caution * SLOWER)
@@ -96,11 +101,14 @@ class EndpointLimit:
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Correct the windows by an answer's ``RateLimit-*`` headers; unreadable headers are ignored."""
-        stated = _policies(headers.get("RateLimit-Limit", ""))
-        if stated is None:
-            return
-        quota_in_force, policies = stated
+        header = headers.get("RateLimit-Limit")
+        stated = _policies(header or "")
         with self._lock:
+            if stated is None:
+                self._limited = self._proven or header is not None
+                return
+            self._limited = self._proven = True
+            quota_in_force, policies = stated
             now = self.clock()
             for length_s, quota in policies.items():
                 self._window(length_s).quota = quota

@@ -18,16 +18,24 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from klaviyo_pipeline.klaviyo import page_structs
 from klaviyo_pipeline.klaviyo.client import target_of_link
 from klaviyo_pipeline.klaviyo.columns import Column, ColumnType
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
 from klaviyo_pipeline.klaviyo.page_structs import Path, Structs
-from klaviyo_pipeline.klaviyo.values import ARROW_TYPES, convert
+from klaviyo_pipeline.klaviyo.values import (
+    ARROW_TYPES,
+    constant_array,
+    convert,
+    from_microseconds,
+    stored_times,
+    string_array,
+)
 
 EXTRA = "_extra"
+_DECODING = threading.Lock()
+"""Decoding holds the interpreter lock for most of its time; threads that fight over it page by page lose a third."""
 
 
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
@@ -77,7 +85,7 @@ class _Extras:
         if not self._rows:
             return pa.nulls(rows, pa.string())
         texts = {row: msgspec.json.encode(tree).decode() for row, tree in self._rows.items()}
-        return pa.array([texts.get(row) for row in range(rows)], pa.string())
+        return string_array([texts.get(row) for row in range(rows)])
 
 
 class PageDecoder:
@@ -100,7 +108,6 @@ class PageDecoder:
         for path, _kind in self._own:
             if path[0] == "attributes" and len(path) > 2:
                 self._nested.setdefault(path[1], set()).add(path[2])
-        self._lock = threading.Lock()
         self._structs = page_structs.build(self._own, self._via)
 
     def decode(self, body: bytes, constants: Mapping[str, Any] | None = None) -> Page:
@@ -110,13 +117,14 @@ class PageDecoder:
             UnreadablePageError: if the body is not a JSON:API document whose rows have ids.
         """
         try:
-            structs = self._structs
-            try:
-                document = structs.decoder.decode(body)
-            except msgspec.ValidationError:
-                structs = self._learn(body)
-                document = structs.decoder.decode(body)
-            return self._page(structs, document, constants or {})
+            with _DECODING:
+                structs = self._structs
+                try:
+                    document = structs.decoder.decode(body)
+                except msgspec.ValidationError:
+                    structs = self._learn(body)
+                    document = structs.decoder.decode(body)
+                return self._page(structs, document, constants or {})
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             mended = page_structs.mend_surrogates(body)
             if mended != body:
@@ -126,12 +134,11 @@ class PageDecoder:
     def _learn(self, body: bytes) -> Structs:
         """Structs that also take the attributes of a page that the catalogue does not know."""
         names = page_structs.attribute_names(body)
-        with self._lock:
-            new = names.difference(self._structs.attributes)
-            if new:
-                extra = (*self._structs.extra, *sorted(new))
-                self._structs = page_structs.build(self._own, self._via, extra)
-            return self._structs
+        new = names.difference(self._structs.attributes)
+        if new:
+            extra = (*self._structs.extra, *sorted(new))
+            self._structs = page_structs.build(self._own, self._via, extra)
+        return self._structs
 
     def _page(
         self,
@@ -151,7 +158,7 @@ class PageDecoder:
         arrays: dict[str, pa.Array] = {}
         for column, path in self._columns:
             if column.name in constants:
-                arrays[column.name] = pa.array([constants[column.name]] * len(items), ARROW_TYPES[column.type])
+                arrays[column.name] = constant_array(constants[column.name], column.type, len(items))
                 continue
             if path is None:
                 arrays[column.name] = pa.nulls(len(items), ARROW_TYPES[column.type])
@@ -259,8 +266,8 @@ def _walk(value: Any, path: Path, column: Column) -> Any:  # noqa: ANN401
 def _compose_id(arrays: dict[str, pa.Array]) -> None:
     """Rows that stand for a pair, or for an event's other side, get an id of their own."""
     if "list_id" in arrays:
-        # Klaviyo's ids hold no colon.
-        arrays["id"] = pc.binary_join_element_wise(arrays["list_id"], arrays["profile_id"], ":")
+        pairs = zip(arrays["list_id"].to_pylist(), arrays["profile_id"].to_pylist(), strict=True)
+        arrays["id"] = string_array([f"{list_id}:{profile_id}" if profile_id else None for list_id, profile_id in pairs])
     elif "event_id" in arrays:
         arrays["id"] = arrays["event_id"]
 
@@ -271,5 +278,6 @@ def _times(batch: pa.RecordBatch, name: str | None) -> tuple[datetime | None, da
     times = batch.column(name)
     if times.null_count:
         return None, None, False
-    in_order = batch.num_rows < 2 or bool(pc.all(pc.less_equal(times[:-1], times[1:])).as_py())
-    return times[0].as_py(), times[-1].as_py(), in_order
+    stored = stored_times(times)
+    in_order = bool((stored[:-1] <= stored[1:]).all())
+    return from_microseconds(stored[0]), from_microseconds(stored[-1]), in_order

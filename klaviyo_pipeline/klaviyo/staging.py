@@ -160,7 +160,9 @@ class SliceWriter:
             if batch.num_rows:
                 if self._stream is None:
                     self._sink = pa.OSFile(str(self._stage.folder / self._staged.file), "wb")
-                    self._stream = pa.ipc.new_stream(self._sink, self._schema)
+                    # lz4 costs next to nothing and takes half the disk.
+                    options = pa.ipc.IpcWriteOptions(compression="lz4")
+                    self._stream = pa.ipc.new_stream(self._sink, self._schema, options=options)
                 self._stream.write_batch(batch)
             valid_bytes = self._sink.tell() if self._sink is not None else 0
         self._stage.add_page(self._staged, valid_bytes, batch.num_rows, through)
