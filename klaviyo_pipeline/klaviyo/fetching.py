@@ -360,8 +360,8 @@ class Fetch:
             task.last_time = page.last_time or before
             bounds = task.bounds
             passed_end = bool(task.in_order and bounds.end and page.last_time and page.last_time >= bounds.end)
-            # What lies before a page's last time is complete, if pages come in order.
-            through = page.last_time if task.in_order and self._source.sorted_by_time else None
+            # What lies before the last time read is complete, if pages come in order.
+            through = task.last_time if task.in_order and self._source.sorted_by_time else None
         batch = _within(page, self._time_column, bounds) if self._time_column else page.batch
         writer.write(batch, through)
         with self._changed:

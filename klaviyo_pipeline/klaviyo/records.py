@@ -267,7 +267,9 @@ def _compose_id(arrays: dict[str, pa.Array]) -> None:
     """Rows that stand for a pair, or for an event's other side, get an id of their own."""
     if "list_id" in arrays:
         pairs = zip(arrays["list_id"].to_pylist(), arrays["profile_id"].to_pylist(), strict=True)
-        arrays["id"] = string_array([f"{list_id}:{profile_id}" if profile_id else None for list_id, profile_id in pairs])
+        arrays["id"] = string_array(
+            [f"{list_id}:{profile_id}" if profile_id else None for list_id, profile_id in pairs]
+        )
     elif "event_id" in arrays:
         arrays["id"] = arrays["event_id"]
 

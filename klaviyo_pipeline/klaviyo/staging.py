@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import shutil
 import threading
 import uuid
@@ -66,6 +67,8 @@ class Stage:
         self.folder = folder
         self.began = began
         self.slices: dict[int, StagedSlice] = {}
+        self.numbers = 0
+        """Slice numbers given so far. None is given twice: a dropped slice may still have a writer."""
         self._lock = lock
         self._mutex = threading.Lock()
         self._manifest = (folder / _MANIFEST).open("ab", buffering=0)
@@ -73,7 +76,7 @@ class Stage:
     def add_slice(self, stream: str, bounds: TimeSlice) -> StagedSlice:
         """Begin a slice."""
         with self._mutex:
-            number = max(self.slices, default=-1) + 1
+            number, self.numbers = self.numbers, self.numbers + 1
             staged = StagedSlice(number, stream, bounds, f"slice-{number:05d}.arrows")
             self.slices[number] = staged
             self._record(
@@ -88,10 +91,10 @@ class Stage:
             self._record(cut=staged.number, end=_text(end))
 
     def add_page(self, staged: StagedSlice, valid_bytes: int, rows: int, through: datetime | None) -> None:
-        """A page of a slice is in its file. All rows before ``through`` have been read, if it is given."""
+        """A page of a slice is in its file. All rows before ``through`` have been read; None if nobody knows."""
         with self._mutex:
             staged.valid_bytes, staged.rows = valid_bytes, staged.rows + rows
-            staged.through = through or staged.through
+            staged.through = through
             self._record(page=staged.number, bytes=valid_bytes, rows=rows, through=_text(through))
 
     def finish_slice(self, staged: StagedSlice) -> None:
@@ -128,7 +131,9 @@ class Stage:
 
     def _record(self, **entry: Any) -> None:  # noqa: ANN401 - JSON
         with disk_errors(self.folder):
-            self._manifest.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+            line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+            if self._manifest.write(line) != len(line):
+                raise OSError(errno.ENOSPC, "No space left on device")
 
 
 class SliceWriter:
@@ -198,6 +203,7 @@ class StagingArea:
                 lock.acquire(timeout=0)
             entries = _read_manifest(folder)
             if entries and entries[0].get("begin") == text:
+                _cut_torn_line(folder)
                 began = datetime.fromisoformat(entries[0]["at"])
                 if now - began < RESUMABLE_FOR:
                     stage = Stage(folder, lock, began)
@@ -247,21 +253,29 @@ def _read_manifest(folder: Path) -> list[dict[str, Any]]:
     """The whole lines of a manifest; a torn last one is what a kill leaves."""
     try:
         lines = (folder / _MANIFEST).read_bytes().split(b"\n")[:-1]
-        return [json.loads(line) for line in lines]
+        entries = [json.loads(line) for line in lines]
     except (OSError, ValueError):
         return []
+    return entries if all(isinstance(entry, dict) for entry in entries) else []
+
+
+def _cut_torn_line(folder: Path) -> None:
+    """What is written next must not stand behind half a line."""
+    manifest = folder / _MANIFEST
+    os.truncate(manifest, manifest.read_bytes().rfind(b"\n") + 1)
 
 
 def _replay(stage: Stage, entries: list[dict[str, Any]]) -> None:
     for entry in entries:
         if "slice" in entry:
             bounds = TimeSlice(_time(entry["start"]), _time(entry["end"]))
+            stage.numbers = entry["slice"] + 1
             stage.slices[entry["slice"]] = StagedSlice(entry["slice"], entry["stream"], bounds, entry["file"])
         elif "cut" in entry and (staged := stage.slices.get(entry["cut"])):
             staged.bounds = TimeSlice(staged.bounds.start, _time(entry["end"]))
         elif "page" in entry and (staged := stage.slices.get(entry["page"])):
             staged.valid_bytes, staged.rows = entry["bytes"], staged.rows + entry["rows"]
-            staged.through = _time(entry["through"]) or staged.through
+            staged.through = _time(entry["through"])
         elif "done" in entry and (staged := stage.slices.get(entry["done"])):
             staged.done = True
         elif "drop" in entry:
