@@ -169,18 +169,32 @@ def _partition(context: dg.AssetExecutionContext) -> Range | None:
     return window.start, window.end
 
 
-def _last_end(asked: Asked, duckdb: KlaviyoDuckDBResource) -> datetime | None:
+def _last_end(spec: LoadSpec, asked: Asked, duckdb: KlaviyoDuckDBResource) -> datetime | None:
     from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
     from klaviyo_pipeline.warehouse.ledger import last_window_end
 
     schema = asked.destination.schema or duckdb.schema_or_default
-    table = asked.destination.table or asked.source.name
+    table = asked.destination.table or spec.key.path[-1]
     time_field = asked.source.time_field(asked.filter_by)
     name = time_field.name if time_field else None
     try:
-        return last_window_end(duckdb.warehouse(), asked.source.name, f"{schema}.{table}", filter_field=name)
+        return last_window_end(duckdb.warehouse(), spec.ledger_name, f"{schema}.{table}", filter_field=name)
     except DatabaseMissingError:
         return None
+
+
+def _events(spec: LoadSpec, asked: Asked, duckdb: KlaviyoDuckDBResource, frame: Any) -> Any:  # noqa: ANN401
+    """The events that a load follows from, as an Arrow table; None where it follows from none."""
+    if not spec.needs_events or asked.ids is not None:
+        return None
+    if spec.events_table:
+        from klaviyo_pipeline.warehouse.reading import read_table
+
+        schema = asked.destination.schema or duckdb.schema_or_default
+        frame = read_table(duckdb.warehouse(), schema, spec.events_table, columns=spec.events_columns)
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(frame, preserve_index=False)
 
 
 def _describe(request: "ExtractRequest") -> str:

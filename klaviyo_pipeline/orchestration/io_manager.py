@@ -31,8 +31,8 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
 
     Takes a staged extract, a pandas DataFrame or a pyarrow Table; an asset that returns None is left alone. A
     table's place comes from the run's config, else from the asset's metadata (``schema``, ``table``,
-    ``write_mode``, ``partition_expr`` or ``partition_key``, ``primary_key``, ``database``), else from the asset key and the
-    configuration here. Each output is one transaction: rows by their write mode, and a line in the ledger.
+    ``write_mode``, ``partition_expr`` or ``partition_key``, ``primary_key``, ``database``), else from the asset key and
+    the configuration here. Each output is one transaction: rows by their write mode, and a line in the ledger.
     """
 
     duckdb: KlaviyoDuckDBResource

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -45,9 +45,13 @@ class WindowConfig(LoadConfig):
         return _one_of("filter_by", value, [each.value for each in FilterBy])
 
 
-@cache
-def config_class(source_name: str) -> type[LoadConfig]:
-    """The run config of a data source's asset: what every asset takes, and what this source supports."""
+def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) -> type[LoadConfig]:
+    """The run config of a data source's asset: what every asset takes, and what this source supports.
+
+    Args:
+        source_name: The data source.
+        defaults: Defaults other than the data source's own.
+    """
     source: Source = SOURCES[source_name]
     fields: dict[str, Any] = {}
     if source.time_fields:
@@ -93,6 +97,9 @@ def config_class(source_name: str) -> type[LoadConfig]:
         parent = source.fan_out.parent.removesuffix("s")
         what = f"Read only these {parent}s." if source.fan_out.batch is None else "Ask for these events one by one."
         fields[f"{parent}_ids"] = (list[str] | None, Field(default=None, description=what))
+    for option, value in (defaults or {}).items():
+        kind, described = fields.get(option) or (str | None, WindowConfig.model_fields[option])
+        fields[option] = (kind, Field(default=value, description=described.description))
     name = "".join(part.capitalize() for part in source.name.split("_"))
     return create_model(
         f"{name}Config", __base__=WindowConfig if source.time_fields else LoadConfig, __module__=__name__, **fields

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.extract import StagedExtract
 from klaviyo_pipeline.klaviyo.sources import FilterBy, Source
-from klaviyo_pipeline.klaviyo.windows import Window, parse_time
+from klaviyo_pipeline.klaviyo.windows import SECOND, Window, parse_time
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
+    from klaviyo_pipeline.klaviyo.extract import StagedExtract
     from klaviyo_pipeline.orchestration.load_config import LoadConfig
+    from klaviyo_pipeline.orchestration.load_spec import LoadSpec
 
 Range = tuple[datetime, datetime]
 
@@ -26,24 +28,42 @@ class Destination:
     table: str | None = None
     write_mode: WriteMode | None = None
     partition_key: str | None = None
+    database: str | None = None
+    timezone: str | None = None
+
+    def or_else(self, other: Destination) -> Destination:
+        """This destination, with what it leaves open taken from another one."""
+        return Destination(*(getattr(self, name) or getattr(other, name) for name in self.__dataclass_fields__))
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What an asset hands to the IO manager: staged rows, and where a run wants them."""
+    """What an asset hands to the IO manager: staged rows, and where a run wants them.
+
+    ``ledger_name`` is the name of the load in the ledger. ``release`` is called once the rows have landed, or could
+    not: it lets another run of the same load begin.
+    """
 
     staged: StagedExtract
     destination: Destination
+    ledger_name: str
+    release: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run asks of a data source. Times as text: ISO 8601, without an offset in the storage time zone."""
+    """What a run asks of a data source. Times as text: ISO 8601, without an offset in the storage time zone.
+
+    ``begin`` and ``until`` are the load's own bounds: the first run begins at ``begin``, later ones where the last
+    one ended; with both given, every run reads that window. ``start_time`` and ``end_time`` are a run's, and win.
+    """
 
     source: Source
     options: frozenset[str]
     start_time: str | None = None
     end_time: str | None = None
+    begin: str | None = None
+    until: str | None = None
     filter_by: FilterBy | None = None
     incremental: bool = True
     lookback_days: float | None = None
@@ -55,30 +75,40 @@ class Asked:
         """Whether the rows will be merged, as they are by default."""
         return self.destination.write_mode in {None, WriteMode.MERGE}
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run begins where the last one ended, if there was one."""
+        fixed = self.begin and self.until and not self.end_time
+        return bool(self.source.time_fields) and self.incremental and not self.start_time and not fixed
 
-def asked_of(source: Source, config: LoadConfig) -> Asked:
-    """What a run's config asks for; what it does not name has its default."""
+
+def asked_of(spec: LoadSpec, config: LoadConfig) -> Asked:
+    """What a run's config asks for; what it does not name has the load's own value."""
+    source = spec.source
     given: dict[str, Any] = dict(config)
     parent = f"{source.fan_out.parent.removesuffix('s')}_ids" if source.fan_out else ""
     ids, filter_by = given.get(parent), given.get("filter_by")
     options = {name: given.get(name) for name in source.options if name != "related"}
     if "related" in source.options:
         options["related"] = not given["skip_related"]
+    wanted = Destination(
+        schema=config.schema_name,
+        table=config.table,
+        write_mode=WriteMode(config.write_mode) if config.write_mode else None,
+        partition_key=given.get("partition_key"),
+    )
     return Asked(
         source=source,
         options=source.choose(**options),
         start_time=given.get("start_time"),
         end_time=given.get("end_time"),
+        begin=spec.begin,
+        until=spec.until,
         filter_by=FilterBy(filter_by) if filter_by else None,
         incremental=given.get("incremental", False),
         lookback_days=given.get("lookback_days"),
         ids=tuple(ids) if ids is not None else None,
-        destination=Destination(
-            schema=config.schema_name,
-            table=config.table,
-            write_mode=WriteMode(config.write_mode) if config.write_mode else None,
-            partition_key=given.get("partition_key"),
-        ),
+        destination=wanted.or_else(spec.destination),
     )
 
 
@@ -89,10 +119,10 @@ def window_of(
     last_end: datetime | None,
     zone: tzinfo,
     now: datetime | None = None,
-) -> Window:
+) -> Window | None:
     """The window of a run: what it asks for, else its partition, else from where the last run ended until now.
 
-    Without any of these (a first run, or ``incremental`` off) the window is open on both sides: everything.
+    With ``incremental`` off, or without any of these (a first run), the window is open on both sides: everything.
 
     Args:
         asked: What the run asks for.
@@ -100,6 +130,9 @@ def window_of(
         last_end: The end of the last window that landed, from the ledger.
         zone: The storage time zone, for times without an offset.
         now: When the run began.
+
+    Returns:
+        The window; None if all up to the end that is asked for has landed before.
 
     Raises:
         ConfigurationError: for times that can not be read, that are the wrong way round, or lie in the future.
@@ -112,17 +145,36 @@ def window_of(
     source.time_field(asked.filter_by)
     start = parse_time(asked.start_time, zone, "start_time") if asked.start_time else None
     end = parse_time(asked.end_time, zone, "end_time") if asked.end_time else None
-    if partition is not None:
-        return Window(start or partition[0].astimezone(UTC), end or partition[1].astimezone(UTC), now)
     if not asked.incremental:
         if start or end:
             raise ConfigurationError("incremental is off, so start_time and end_time must be left blank.")
         return whole
+    if partition is not None:
+        return Window(start or partition[0].astimezone(UTC), end or partition[1].astimezone(UTC), now)
+    if end is None and asked.until:
+        end = parse_time(asked.until, zone, "end_time")
+    if end is None and asked.destination.write_mode is WriteMode.APPEND:
+        # What is dated after now is left to the run whose window it lies in: appended twice, it would stay twice.
+        end = now
     if start is None and last_end is not None:
-        # Only a merge may read rows again: the other modes would repeat or lose them.
-        lookback_days = asked.lookback_days if asked.lookback_days is not None else source.lookback_days
-        if lookback_days < 0:
-            raise ConfigurationError(f"lookback_days is {lookback_days:g}, but must be 0 or more.")
-        lookback = timedelta(days=lookback_days if asked.merges else 0)
-        start = min(last_end, now - timedelta(seconds=1)) - lookback
+        start = _going_on(asked, last_end, end or now)
+        if start >= (end or now):
+            return None
+    elif start is None and asked.begin:
+        start = parse_time(asked.begin, zone, "start_time")
     return Window(start, end, now)
+
+
+def _going_on(asked: Asked, last_end: datetime, end: datetime) -> datetime:
+    """Where a run goes on that names no start: where the last one ended, and earlier by the lookback.
+
+    Only a merge may read rows again: the other modes would repeat or lose them.
+    """
+    lookback_days = asked.lookback_days if asked.lookback_days is not None else asked.source.lookback_days
+    if lookback_days < 0:
+        raise ConfigurationError(f"lookback_days is {lookback_days:g}, but must be 0 or more.")
+    if not asked.merges:
+        return last_end
+    # A run that follows within the second reads that second again: it may have had more rows to come.
+    last_end = min(last_end, end - SECOND) if last_end >= end else last_end
+    return last_end - timedelta(days=lookback_days)

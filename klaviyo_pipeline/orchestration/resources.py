@@ -82,6 +82,14 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def __repr__(self) -> str:
         return f"KlaviyoResource(base_url={self.base_url!r}, revision={self.revision!r})"
 
+    def with_settings(self, **settings: Any) -> KlaviyoResource:  # noqa: ANN401 - of any field
+        """The same account with some settings changed.
+
+        Raises:
+            ConfigurationError: (as pydantic's ValidationError) for a setting out of bounds.
+        """
+        return KlaviyoResource(**{name: getattr(self, name) for name in type(self).model_fields} | settings)
+
     def client(self) -> KlaviyoClient:
         """A client for the account.
 
@@ -126,6 +134,13 @@ class KlaviyoDuckDBResource(DuckDBResource):
             except ConfigurationError as error:
                 raise ValueError(str(error)) from None
         return value
+
+    def at(self, database: str | None, timezone: str | None = None) -> KlaviyoDuckDBResource:
+        """The same settings for another file or storage time zone; blank ones stay."""
+        given = {name: value for name, value in (("database", database), ("timezone", timezone)) if value}
+        if not given:
+            return self
+        return KlaviyoDuckDBResource(**{name: getattr(self, name) for name in type(self).model_fields} | given)
 
     @property
     def zone(self) -> ZoneInfo:
