@@ -14,7 +14,7 @@ from pydantic import Field
 from klaviyo_pipeline.orchestration import metadata as load_metadata
 from klaviyo_pipeline.orchestration.loads import Destination, Fetched, Range
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
-from klaviyo_pipeline.orchestration.tables import table_of
+from klaviyo_pipeline.orchestration.tables import not_answered, table_of
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 from klaviyo_pipeline.warehouse.tables import Table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
@@ -102,6 +102,7 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             partitions=_partitions(context) if place.partition_key and not request.is_whole else (),
             version_column=source.version_column,
             sweep=sweep,
+            unknown=not_answered(request.columns, staged.revision),
             # Rows of some parents only say nothing about how far the source has been read.
             window=(window.start, window.watermark) if request.ids is None else None,
             filter_field=time_field.name if time_field and not request.is_whole else None,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from klaviyo_pipeline.klaviyo.columns import Column as SourceColumn
 from klaviyo_pipeline.klaviyo.columns import ColumnType
 from klaviyo_pipeline.klaviyo.records import EXTRA
 from klaviyo_pipeline.klaviyo.sources import Source
@@ -30,3 +33,8 @@ def table_of(source: Source, schema: str, name: str | None = None, options: froz
         primary_key=source.primary_key,
         comment=f"{source.description} Klaviyo: {source.doc}",
     )
+
+
+def not_answered(columns: Sequence[SourceColumn], revision: str) -> tuple[str, ...]:
+    """The columns that answers of this revision do not have: rows read under another one keep what they have."""
+    return tuple(column.name for column in columns if column.moved and column.path_in(revision) is None)

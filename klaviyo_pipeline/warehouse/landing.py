@@ -75,6 +75,7 @@ class Load:
         partitions: The half-open ranges that a replace clears and refills; none: the whole table.
         version_column: A row never goes back to a lower value in it; an equal one with other content does update.
         sweep: What the extract is the full truth of.
+        unknown: Columns that the rows have, but that their source could not fill: a rewritten row keeps its values.
         window: What was read, as ``[start, end)``; its end is where the next incremental run starts.
         filter_field: The field that the window filters by.
         revision: The API revision that answered.
@@ -95,6 +96,7 @@ class Load:
     partitions: tuple[tuple[datetime, datetime], ...] = ()
     version_column: str | None = None
     sweep: Sweep | None = None
+    unknown: tuple[str, ...] = ()
     window: tuple[datetime | None, datetime | None] | None = None
     filter_field: str | None = None
     revision: str | None = None
@@ -216,7 +218,7 @@ def _land(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) -> _Ou
     if load.mode is WriteMode.APPEND and ledger.was_landed(con, table, load.extract_id):
         return _Outcome(Counts(), load.rows_fetched or 0, _count(con, target), skipped=True, added_columns=())
 
-    types = incoming.types(con)
+    types = incoming.types(con) | dict.fromkeys(load.unknown, '"NULL"')
     wanted = _wanted(load, types)
     check_names(table, wanted)
     columns, added = shape(con, table, wanted)
