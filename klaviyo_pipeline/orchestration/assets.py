@@ -158,7 +158,8 @@ def _fetched(
     context.log.info("Reading %s %s, revision %s.", source.name, _describe(request), client.revision)
     staged = extract(client, request, duckdb.staging_area(), _reporter(context, source), REPORT_EVERY_S)
     _say_what_was_odd(context, client.revision, staged)
-    return Fetched(staged, asked.destination, spec.ledger_name, turn.end)
+    moves_watermark = asked.ids == spec.ids
+    return Fetched(staged, asked.destination, spec.ledger_name, moves_watermark, turn.end)
 
 
 def _partition(context: dg.AssetExecutionContext) -> Range | None:

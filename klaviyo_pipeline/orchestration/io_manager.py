@@ -70,7 +70,7 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             ranges = [(_utc(window.start), _utc(window.end))]
         with _said_plainly():
             return read_table(
-                self.duckdb.warehouse(),
+                self.duckdb.at(place.database).warehouse(),
                 place.schema or "",
                 place.table or "",
                 columns=(context.definition_metadata or {}).get("columns"),
@@ -99,12 +99,12 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             extract_id=staged.extract_id,
             trim=TimeRange(time_field.name, window.start, window.end) if time_field and not request.is_whole else None,
             partition_key=place.partition_key,
-            partitions=_partitions(context) if place.partition_key and not request.is_whole else (),
+            partitions=_cleared(context, request, place),
             version_column=source.version_column,
             sweep=sweep,
             unknown=not_answered(request.columns, staged.revision),
             # Rows of some parents only say nothing about how far the source has been read.
-            window=(window.start, window.watermark) if request.ids is None else None,
+            window=(window.start, window.watermark) if fetched.moves_watermark else None,
             filter_field=time_field.name if time_field and not request.is_whole else None,
             revision=staged.revision,
             requests=staged.traffic.requests,
@@ -188,12 +188,14 @@ def _partitions(context: dg.OutputContext) -> tuple[Range, ...]:
     return ((_utc(window.start), _utc(window.end)),)
 
 
-def _cleared_window(request: ExtractRequest, place: Destination) -> tuple[Range, ...]:
-    """What a replace clears in an unpartitioned run: the window, if it is over the partition key; else the table."""
-    time_field, window = request.time_field, request.window
-    if window.start is None or time_field is None or time_field.name != place.partition_key:
+def _cleared(context: dg.OutputContext, request: ExtractRequest, place: Destination) -> tuple[Range, ...]:
+    """What a replace clears: the run's partitions, or its window if that is over the partition key; else the table."""
+    if request.is_whole or not place.partition_key:
         return ()
-    return ((window.start, window.watermark),)
+    time_field, window = request.time_field, request.window
+    if context.has_asset_partitions or window.start is None:
+        return _partitions(context)
+    return ((window.start, window.watermark),) if time_field and time_field.name == place.partition_key else ()
 
 
 def _utc(time: datetime) -> datetime:

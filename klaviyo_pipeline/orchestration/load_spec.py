@@ -60,6 +60,13 @@ class LoadSpec:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def ids(self) -> tuple[str, ...] | None:
+        """The parents' ids that the load is limited to; None for all of them."""
+        parent = self.source.fan_out.parent.removesuffix("s") if self.source.fan_out else ""
+        ids = self.options.get(f"{parent}_ids")
+        return tuple(ids) if ids is not None else None
+
+    @property
     def needs_events(self) -> bool:
         """Whether the rows follow from those of events."""
         return self.source.fan_out is not None and self.source.fan_out.batch is not None

@@ -40,13 +40,15 @@ class Destination:
 class Fetched:
     """What an asset hands to the IO manager: staged rows, and where a run wants them.
 
-    ``ledger_name`` is the name of the load in the ledger. ``release`` is called once the rows have landed, or could
-    not: it lets another run of the same load begin.
+    ``ledger_name`` is the name of the load in the ledger. ``moves_watermark`` tells whether the next run may go on
+    where this one ended. ``release`` is called once the rows have landed, or could not: it lets another run of the
+    same load begin.
     """
 
     staged: StagedExtract
     destination: Destination
     ledger_name: str
+    moves_watermark: bool = True
     release: Callable[[], None] = lambda: None
 
 
