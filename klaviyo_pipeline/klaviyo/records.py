@@ -174,6 +174,8 @@ class PageDecoder:
                 kept_at = (column.name,)
             elif len(path) == 2:
                 values, kept_at = structs.attribute(items, path[1]), path[1:]
+            elif len(path) == 3 and column.type is not ColumnType.JSON and not column.named:
+                values, kept_at = [each.get(path[2]) for each in objects[path[1]]], path[1:]
             else:
                 values, kept_at = [_walk(each, path[2:], column) for each in objects[path[1]]], path[1:]
             arrays[column.name], refused = convert(values, column.type)
@@ -214,24 +216,28 @@ class _Related:
         self._items = items
         resources = msgspec.json.decode(included, type=list[dict[str, Any]] | None)
         self._by_id = {_identifier(each): each for each in resources or ()}
+        self._by_row: dict[str, list[list[dict[str, Any]]]] = {}
 
     def values(self, column: Column, path: Path) -> list[Any]:
         """The column's value for each row."""
         assert column.via is not None
         if not self._by_id:
             return [None] * len(self._items)
-        linkages = self._structs.linkage(self._items, column.via)
-        return [self._value(linkage, column, path) if linkage else None for linkage in linkages]
+        if column.via not in self._by_row:
+            linkages = self._structs.linkage(self._items, column.via)
+            self._by_row[column.via] = [self._resources(linkage) if linkage else [] for linkage in linkages]
+        return [_of_related(found, column, path) if found else None for found in self._by_row[column.via]]
 
-    def _value(self, linkage: Any, column: Column, path: Path) -> Any:  # noqa: ANN401
+    def _resources(self, linkage: Any) -> list[dict[str, Any]]:  # noqa: ANN401
         identifiers = linkage if isinstance(linkage, list) else [linkage]
         found = [self._by_id.get(_identifier(each)) for each in identifiers]
-        resources = [resource for resource in found if resource is not None]
-        if not resources:
-            return None
-        if column.every:
-            return msgspec.Raw(msgspec.json.encode([_summary(each) for each in resources]))
-        return _walk(resources[0], path, column)
+        return [resource for resource in found if resource is not None]
+
+
+def _of_related(resources: list[dict[str, Any]], column: Column, path: Path) -> Any:  # noqa: ANN401
+    if column.every:
+        return msgspec.Raw(msgspec.json.encode([_summary(each) for each in resources]))
+    return _walk(resources[0], path, column)
 
 
 def _summary(resource: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,29 @@
+"""How many members Klaviyo itself counts in a list; it allows fifteen such requests a minute."""
+
+from __future__ import annotations
+
+from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Request, target
+from klaviyo_pipeline.klaviyo.errors import NotFoundError, UnreadablePageError
+from klaviyo_pipeline.klaviyo.filters import path_segment
+from klaviyo_pipeline.klaviyo.sources import Tier
+
+TIER = Tier(1, 15)
+
+
+def profile_count(client: KlaviyoClient, list_id: str) -> int | None:
+    """Klaviyo's count of a list's members; None for a list that Klaviyo does not have (any more)."""
+    request = Request(
+        target=target(f"/api/lists/{path_segment(list_id)}", {"additional-fields[list]": "profile_count"}),
+        endpoint="/api/lists/{id}+profile_count",
+        tier=TIER,
+        subject=f"Klaviyo's count of members of list {list_id!r}",
+        scopes=("lists:read",),
+    )
+    try:
+        document = client.get_json(request)
+    except NotFoundError:
+        return None
+    try:
+        return int(document["data"]["attributes"]["profile_count"])
+    except (KeyError, TypeError, ValueError):
+        raise UnreadablePageError(f"{request.subject}: the answer has no profile_count.") from None
