@@ -8,6 +8,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+EXTRA = "_extra"
+"""The column for what no other column takes, as JSON."""
+
 Since = tuple[tuple[str, T], ...]
 """A value that changed over Klaviyo's revisions: pairs of (first revision with it, value), oldest first."""
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from klaviyo_pipeline.klaviyo import page_structs
 from klaviyo_pipeline.klaviyo.client import target_of_link
-from klaviyo_pipeline.klaviyo.columns import Column, ColumnType
+from klaviyo_pipeline.klaviyo.columns import EXTRA, Column, ColumnType
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
 from klaviyo_pipeline.klaviyo.page_structs import Path, Structs
 from klaviyo_pipeline.klaviyo.values import (
@@ -33,7 +33,6 @@ from klaviyo_pipeline.klaviyo.values import (
     string_array,
 )
 
-EXTRA = "_extra"
 _DECODING = threading.Lock()
 """Decoding holds the interpreter lock for most of its time; threads that fight over it page by page lose a third."""
 

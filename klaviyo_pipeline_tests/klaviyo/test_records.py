@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo.columns import Column, ColumnType
+from klaviyo_pipeline.klaviyo.columns import EXTRA, Column, ColumnType
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
-from klaviyo_pipeline.klaviyo.records import EXTRA, Page, PageDecoder, arrow_schema
+from klaviyo_pipeline.klaviyo.records import Page, PageDecoder, arrow_schema
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.klaviyo.streams import first_request, streams_of, streams_of_parents
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
