@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from klaviyo_pipeline.klaviyo.columns import Column as SourceColumn
 from klaviyo_pipeline.klaviyo.columns import EXTRA, ColumnType
+from klaviyo_pipeline.klaviyo.columns import Column as SourceColumn
 from klaviyo_pipeline.klaviyo.sources import Source
 from klaviyo_pipeline.warehouse.tables import Column, Table
 
