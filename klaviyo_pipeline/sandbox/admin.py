@@ -4,6 +4,8 @@ GET    /sandbox/requests                          counts      POST resets them a
 GET    /sandbox/truth/<collection>                ids and main fields (?since=&until=, by the main time)
 POST   /sandbox/<collection>                      a row or a list of rows, merged by id
 DELETE /sandbox/<collection>/<id>
+GET    /sandbox/faults                            the plan, and what was injected
+POST   /sandbox/faults                            another plan: {"seed": 1, "rules": ["429:get_events=0.1", {...}]}
 POST   /sandbox/lists/<id>/members                {"<profile id>": "<joined at>"}
 DELETE /sandbox/lists/<id>/members/<profile id>
 """
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from klaviyo_pipeline.sandbox.faults import FaultPlan
 from klaviyo_pipeline.sandbox.messages import Request, Response
 from klaviyo_pipeline.sandbox.rows import Value
 from klaviyo_pipeline.sandbox.store import Store
@@ -33,6 +36,11 @@ def answer(sandbox: "Sandbox", request: Request) -> Response:
                 sandbox.counts.reset()
                 sandbox.limits.reset()
                 return Response.json({})
+            case "GET", ["faults"]:
+                return Response.json(sandbox.faults.report())
+            case "POST", ["faults"]:
+                sandbox.plan_faults(FaultPlan.of(msgspec.json.decode(request.body, type=dict[str, Any])))
+                return Response.json(sandbox.faults.report())
             case "GET", ["truth", collection]:
                 return Response.json(truth(store, collection, **request.parameters))
             case "POST", ["lists", list_id, "members"]:

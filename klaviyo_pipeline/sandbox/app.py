@@ -87,14 +87,21 @@ class Sandbox:
             if self.options.latency_ms:
                 await asyncio.sleep(self.options.latency_ms / 1000)
             operation, found = self._route(request)
-            response = await self.faults.instead(operation, request)
+            faults = self.faults
+            faults.before(operation, request, self.store)
+            response = await faults.instead(operation, request)
             if response is None:
                 response = self.respond(request, operation, found)
             counts.by_operation[operation, response.status] += 1
             counts.bytes += len(response.body)
-            await self.faults.deliver(operation, request, response, send)
+            await faults.deliver(operation, request, response, send)
         finally:
             counts.open -= 1
+
+    def plan_faults(self, faults: Faults) -> None:
+        """From now on these go wrong; whatever hangs is let go."""
+        self.faults, before = faults, self.faults
+        before.release()
 
     def respond(self, request: Request, operation: str, found: "tuple[Endpoint, str] | None") -> Response:
         """Klaviyo's answer."""
@@ -133,6 +140,7 @@ class Sandbox:
             rates: Headers = self.limits.spend(endpoint.operation, limit_of(taken, request))
             headers.extend(rates)
         query = parse_query(request, taken, answer.revision)
+        query = self.faults.ask(endpoint.operation, request, query)
         with self.store.lock:
             call = Call.of(self.store, request, query, answer.revision, found_id)
             body = HANDLERS[endpoint.operation](call)

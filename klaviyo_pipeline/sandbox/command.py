@@ -24,6 +24,16 @@ import click
     help="Accept this key beside pk_sandbox, with these scopes only (none named: all). Repeatable.",
 )
 @click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="KIND[:OPERATION][=PROBABILITY]",
+    help="Misbehave: 429, 500, 502..504, 520..524, reset, hang, truncated, invalid-json, html-200, html-403, "
+    "content-type, duplicates, row-changes, list-deleted, bad-cursor, clock-skew, unknown-attributes, wrong-types, "
+    "case-twins, huge-pages, short-pages, empty-pages, or drop-day:YYYY-MM-DD. Repeatable.",
+)
+@click.option("--fault-seed", default=1, show_default=True, help="Same seed, same requests: same faults.")
+@click.option(
     "--missing-revision",
     type=click.Choice(["fall-forward", "refuse"]),
     default="fall-forward",
@@ -44,9 +54,12 @@ def sandbox(
     no_rate_limits: bool,
     latency_ms: float,
     keys: tuple[str, ...],
+    faults: tuple[str, ...],
+    fault_seed: int,
     missing_revision: str,
 ) -> None:
     """Run a local Klaviyo over generated data."""
+    from klaviyo_pipeline.sandbox.faults import Fault, FaultPlan
     from klaviyo_pipeline.sandbox.options import DEFAULT_KEY, SandboxOptions, ServerOptions
     from klaviyo_pipeline.sandbox.server import run
 
@@ -54,10 +67,15 @@ def sandbox(
     for key in keys:
         name, _, scopes = key.partition("=")
         accepted[name] = frozenset(filter(None, scopes.split(",")))
+    try:
+        plan = FaultPlan(fault_seed, [Fault.parse(each) for each in faults])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--fault") from None
     run(
         SandboxOptions(seed, profiles, events, days, until, lists, templates, campaigns),
         ServerOptions(not no_rate_limits, latency_ms, accepted, missing_revision),
         host=host,
         port=port,
+        faults=plan,
         say=lambda line: click.echo(line),
     )

@@ -1,7 +1,10 @@
 """A request and an answer, as the handlers and the fault hooks see them."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -76,12 +79,24 @@ async def read_body(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
-async def deliver(response: Response, send: Send) -> None:
-    """Send an answer whole."""
+def start(response: Response) -> dict[str, Any]:
+    """The message that begins an answer: its status and headers, with the length of its whole body."""
     headers = [
         (b"content-type", response.content_type),
         (b"content-length", str(len(response.body)).encode()),
         *response.headers,
     ]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if not any(name == b"date" for name, _ in response.headers):
+        headers.append((b"date", _date(int(time.time()))))
+    return {"type": "http.response.start", "status": response.status, "headers": headers}
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
+
+
+async def deliver(response: Response, send: Send) -> None:
+    """Send an answer whole."""
+    await send(start(response))
     await send({"type": "http.response.body", "body": response.body})

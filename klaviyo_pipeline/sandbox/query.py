@@ -7,7 +7,7 @@ unknown parameters are inferred.
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from klaviyo_pipeline.sandbox.filters import Condition, parse_filter
 from klaviyo_pipeline.sandbox.messages import Request
 from klaviyo_pipeline.sandbox.rows import Value
 
+_AGAIN = "again"
 _BRACKETS = re.compile(r"(fields|additional-fields)\[([a-z-]+)\]")
 
 
@@ -35,6 +36,15 @@ class Query:
     includes: frozenset[str] = frozenset()
     additional: frozenset[str] = frozenset()
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    overlap: int = 0
+    """So many of a page's last rows come again on the next (a fault)."""
+    without: tuple[tuple[int, int], ...] = ()
+    """Stretches of time, in seconds, whose events are left out (a fault)."""
+
+    def place_after(self, places: Sequence[tuple[Any, str]]) -> tuple[Any, str]:
+        """Where the next page begins, after a page of rows that stand in these places."""
+        repeated = self.overlap if len(places) > self.overlap else 0
+        return places[-1 - repeated]
 
     def value(self, field_name: str) -> Value:
         """The literal of the condition on a field, None without one."""
@@ -89,17 +99,34 @@ def encode_cursor(place: tuple[Any, str]) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode([*place, True])).decode().rstrip("=")
 
 
-def decode_cursor(text: str) -> tuple[Any, str]:
-    """The place that a cursor continues after.
+def follow_up_cursor(text: str | None) -> str:
+    """Another cursor to the same place, for a page without rows; None is the start."""
+    place = decode_cursor(text) if text is not None else None
+    return base64.urlsafe_b64encode(msgspec.json.encode([*(place or (None, "")), True, _AGAIN])).decode().rstrip("=")
+
+
+def is_follow_up(text: str) -> bool:
+    """Whether the cursor is one that an empty page gave."""
+    try:
+        decoded = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_")
+    except (ValueError, binascii.Error):
+        return False
+    return decoded.endswith(f'"{_AGAIN}"]'.encode())
+
+
+def decode_cursor(text: str) -> tuple[Any, str] | None:
+    """The place that a cursor continues after; None is the start.
 
     Raises:
         ApiError: 400, as recorded, for anything that isn't one.
     """
     try:
         padded = text + "=" * (-len(text) % 4)
-        key, row_id, mark = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True))
+        key, row_id, mark, *more = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, TypeError, binascii.Error, msgspec.DecodeError):
         raise bad_cursor() from None
+    if more == [_AGAIN] and key is None:
+        return None
     if mark is not True or not isinstance(row_id, str) or not isinstance(key, int | str):
         raise bad_cursor()
     return key, row_id

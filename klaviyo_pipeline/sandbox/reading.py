@@ -70,7 +70,15 @@ def _page(table: Table[R], query: Query, order: str, **options: Value) -> Page[R
     sort = query.sort or order
     _check_cursor(query, is_time=sort.endswith(_TIME_SORTS))
     bounds = [_time_bound(found) for found in _bounds(query)]
-    return table.select(sort, descending=query.descending, after=query.after, size=query.size, bounds=bounds, **options)
+    return table.select(
+        sort,
+        descending=query.descending,
+        after=query.after,
+        size=query.size,
+        bounds=bounds,
+        next_after=query.place_after,
+        **options,
+    )
 
 
 def _check_cursor(query: Query, *, is_time: bool) -> None:
@@ -108,10 +116,19 @@ def events(store: Store, query: Query, revision: str) -> Page[Event]:
     _check_cursor(query, is_time=True)
     span = cut(rows, bounds, query.after, descending)
     found, more = take(rows, span, descending, query.size, _event_predicate(store, query, revision))
-    return Page(found, (found[-1].timestamp, found[-1].id) if more else None)
+    return Page(found, query.place_after([event[:2] for event in found]) if more else None)
 
 
 def _event_predicate(store: Store, query: Query, revision: str) -> Callable[[Event], bool] | None:
+    known = _resolvable_events(store, query, revision)
+    if not query.without:
+        return known
+    return lambda event: (
+        not any(since <= event.timestamp < until for since, until in query.without) and (known is None or known(event))
+    )
+
+
+def _resolvable_events(store: Store, query: Query, revision: str) -> Callable[[Event], bool] | None:
     fields = {condition.field for condition in query.conditions}
     metrics_known, profiles_known = store.metrics.rows, store.profiles.rows
     resolvable = "metric" in fields or (revision < "2026-07-15" and "metric_id" not in fields)
@@ -207,7 +224,7 @@ def members(store: Store, list_id: str, query: Query) -> Page[Member]:
         return row is not None and all(holds(found, getattr(row, found.field, None)) for found in others)
 
     found, more = take(rows, cut(rows, bounds, query.after, descending), descending, query.size, keep)
-    return Page(found, (found[-1].joined_at, found[-1].profile_id) if more else None)
+    return Page(found, query.place_after(found) if more else None)
 
 
 def _time_bound(condition: Condition) -> tuple[str, int]:

@@ -103,6 +103,7 @@ def running_sandbox(
     try:
         yield RunningSandbox(_url(listening), next(iter(app.options.keys)), app.store, app)
     finally:
+        app.faults.release()
         runner.should_exit = True
         runner.force_exit = True
         thread.join(timeout=10)
@@ -142,11 +143,12 @@ def run(
     *,
     host: str = "127.0.0.1",
     port: int = 8765,
+    faults: Faults | None = None,
     say: Callable[[str], object] = print,
 ) -> None:
     """Serve until interrupted. Says its address and key first, for people and (one line) for programs."""
     listening = _listen(host, port)
-    app = build_sandbox(options, server)
+    app = build_sandbox(options, server, faults=faults)
     gc.collect()
     gc.freeze()
     url = _url(listening)
@@ -177,6 +179,7 @@ def _uvicorn(app: Sandbox) -> uvicorn.Server:
             access_log=False,
             log_level="warning",
             server_header=False,
+            date_header=False,
             timeout_keep_alive=60,
             backlog=1024,
         )

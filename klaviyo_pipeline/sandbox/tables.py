@@ -101,6 +101,7 @@ class Table(Generic[R]):
         bounds: Iterable[tuple[str, int]] = (),
         keep: Callable[[R], bool] | None = None,
         among: list[R] | None = None,
+        next_after: Callable[[list[Place]], Place] = lambda places: places[-1],
     ) -> Page[R]:
         """A page of rows in an order, after a place, of those kept (and only among these, if given).
 
@@ -110,7 +111,7 @@ class Table(Generic[R]):
         known = self.rows
         kept = None if keep is None else lambda place: keep(known[place[1]])
         found, more = take(places, cut(places, bounds, after, descending), descending, size, kept)
-        return Page([known[row_id] for _, row_id in found], found[-1] if more else None)
+        return Page([known[row_id] for _, row_id in found], next_after(found) if more else None)
 
     def _order(self, order: str) -> list[Place]:
         places = self._orders.get(order)

@@ -1,0 +1,485 @@
+"""Each kind of fault, and the plan that decides whom it hits."""
+
+import itertools
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from http.client import HTTPConnection, IncompleteRead
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from click.testing import CliRunner
+
+from klaviyo_pipeline.sandbox.admin import truth
+from klaviyo_pipeline.sandbox.app import Sandbox
+from klaviyo_pipeline.sandbox.command import sandbox as sandbox_command
+from klaviyo_pipeline.sandbox.faults import Fault, FaultPlan
+from klaviyo_pipeline.sandbox.mishaps import KINDS
+from klaviyo_pipeline.sandbox.options import SandboxOptions
+from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox, sandbox_process
+from klaviyo_pipeline_tests.sandbox.client import Answer, Client
+from klaviyo_pipeline_tests.sandbox.conftest import NO_LIMITS
+
+TINY = SandboxOptions(profiles=20, events=50, until="2026-11-01", templates=3, campaigns=3)
+STATUSES = ("429", "500", "502", "503", "504", "520", "521", "522", "523", "524")
+PROFILES = "/api/profiles?page[size]=20"
+
+Fresh = Callable[..., Sandbox]
+
+
+def faulty(fresh: Fresh, *rules: Fault | str, seed: int = 1) -> Client:
+    plan = FaultPlan(seed, [Fault.parse(rule) if isinstance(rule, str) else rule for rule in rules])
+    return Client(fresh(faults=plan))
+
+
+def injected(client: Client) -> Any:
+    return client.get("/sandbox/faults").json["injected"]
+
+
+def headers(key: str) -> dict[str, str]:
+    return {"Authorization": f"Klaviyo-API-Key {key}", "revision": "2026-07-15"}
+
+
+# ---- the plan
+
+
+def hits(client: Client, path: str, requests_: int = 60) -> list[int]:
+    return [client.get(path).status for _ in range(requests_)]
+
+
+def test_plan_hits_the_same_requests_of_an_operation_whatever_comes_between(fresh: Fresh) -> None:
+    rule = Fault("503", probability=0.3)
+    alone = hits(faulty(fresh, rule, seed=5), "/api/metrics")
+    among = faulty(fresh, rule, seed=5)
+    mixed = []
+    for _ in range(60):
+        among.get("/api/lists")
+        mixed.append(among.get("/api/metrics").status)
+        among.get("/api/templates")
+    assert alone == mixed
+    assert 5 < alone.count(503) < 40
+    assert alone != hits(faulty(fresh, rule, seed=6), "/api/metrics")
+
+
+def test_every_limit_and_burst_say_exactly_which_requests_are_hit(fresh: Fresh) -> None:
+    assert hits(faulty(fresh, Fault("500", every=3)), "/api/lists", 7) == [200, 200, 500, 200, 200, 500, 200]
+    assert hits(faulty(fresh, Fault("500", limit=2)), "/api/lists", 4) == [500, 500, 200, 200]
+    storm = Fault("429", every=4, burst=3)
+    assert hits(faulty(fresh, storm), "/api/lists", 9) == [200, 200, 200, 429, 429, 429, 200, 429, 429]
+
+
+def test_rule_hits_its_operation_only_and_the_first_answer_wins(fresh: Fresh) -> None:
+    client = faulty(fresh, "500:get_lists", "503")
+    assert client.get("/api/lists").status == 500
+    assert client.get("/api/metrics").status == 503
+    assert injected(client) == {"500": {"get_lists": 1}, "503": {"get_metrics": 1}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("429", Fault("429")),
+        ("reset=0.25", Fault("reset", probability=0.25)),
+        ("503:get_events", Fault("503", "get_events")),
+        ("503:get_events=0.5", Fault("503", "get_events", 0.5)),
+        ("drop-day:2026-11-18", Fault("drop-day", argument="2026-11-18")),
+    ],
+)
+def test_rule_is_read_from_a_text(text: str, expected: Fault) -> None:
+    assert Fault.parse(text) == expected
+
+
+@pytest.mark.parametrize("text", ["418", "503:get_nothing", "503=2", "503=often", "drop-day", "drop-day:monday", ""])
+def test_rule_that_makes_no_sense_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        Fault.parse(text)
+
+
+def test_rule_with_a_probability_and_a_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="give one"):
+        Fault("503", probability=0.5, every=2)
+    with pytest.raises(ValueError, match="1 or more"):
+        Fault("503", every=0)
+
+
+def test_admin_changes_the_plan_and_counts_what_was_injected(fresh: Fresh) -> None:
+    client = Client(fresh())
+    assert client.get("/sandbox/faults").json == {"seed": None, "rules": [], "injected": {}, "total": 0}
+    answer = client.send(
+        "POST", "/sandbox/faults", {"seed": 9, "rules": ["503:get_lists", {"kind": "500", "every": 2}]}
+    )
+    assert answer.status == 200
+    assert [client.get("/api/lists").status, client.get("/api/metrics").status] == [503, 200]
+    assert client.get("/api/metrics").status == 500
+    report = client.get("/sandbox/faults").json
+    assert (report["seed"], report["total"]) == (9, 2)
+    assert report["injected"] == {"500": {"get_metrics": 1}, "503": {"get_lists": 1}}
+    assert client.send("POST", "/sandbox/faults", {"rules": []}).status == 200
+    assert client.get("/api/lists").status == 200
+    assert client.send("POST", "/sandbox/faults", {"rules": ["nonsense"]}).status == 400
+    assert client.send("POST", "/sandbox/faults", {"rules": [{"colour": 1}]}).status == 400
+
+
+def test_command_takes_faults_and_refuses_nonsense() -> None:
+    arguments = ("--events", "50", "--profiles", "20", "--until", "2026-11-01", "--fault", "503:get_lists=1")
+    with sandbox_process(*arguments, "--fault-seed", "4") as process:
+        answer = requests.get(f"{process.url}/api/lists", headers=headers(process.api_key), timeout=10)
+        assert answer.status_code == 503
+        assert process.admin("GET", "faults")["injected"] == {"503": {"get_lists": 1}}
+    refused = CliRunner().invoke(sandbox_command, ["--fault", "418"])
+    assert refused.exit_code == 2
+    assert "there is no fault '418'" in refused.output
+
+
+def test_command_names_every_kind() -> None:
+    shown = next(each.help for each in sandbox_command.params if each.name == "faults")  # type: ignore[attr-defined]
+    for kind in KINDS:
+        covered = kind in shown or kind in {"503", "521", "522", "523", "echo-key"}
+        assert covered, f"--help does not name {kind}"
+
+
+# ---- other answers
+
+
+@pytest.mark.parametrize("kind", STATUSES)
+def test_status_is_answered_with_an_error_or_a_gateway_page(fresh: Fresh, kind: str) -> None:
+    answers = [faulty(fresh, kind, seed=seed).get("/api/metrics") for seed in range(6)]
+    assert {answer.status for answer in answers} == {int(kind)}
+    kinds = {"json" if answer.content.startswith(b"{") else "html" for answer in answers}
+    assert kinds == ({"json"} if kind == "429" else {"json", "html"} if kind in ("500", "503") else {"html"})
+    if kind == "429":
+        assert answers[0].headers["retry-after"] == "1"
+
+
+def test_skewed_clock_refuses_until_a_date_of_its_own(fresh: Fresh) -> None:
+    answer = faulty(fresh, Fault("clock-skew", argument="3600")).get("/api/metrics")
+    told, until = (parsedate_to_datetime(answer.headers[name]) for name in ("date", "retry-after"))
+    assert answer.status == 429
+    assert (until - told).total_seconds() == 1
+    honest = parsedate_to_datetime(Client(fresh()).get("/api/metrics").headers["date"])
+    assert 3500 < (told - honest).total_seconds() < 3700
+
+
+@pytest.mark.parametrize(("kind", "status"), [("html-200", 200), ("html-403", 403)])
+def test_web_page_comes_instead_of_json(fresh: Fresh, kind: str, status: int) -> None:
+    answer = faulty(fresh, kind).get("/api/metrics")
+    assert (answer.status, answer.headers["content-type"]) == (status, "text/html; charset=UTF-8")
+    assert answer.content.startswith(b"<!DOCTYPE html>")
+
+
+def test_cursor_is_refused_but_no_first_page(fresh: Fresh) -> None:
+    client = faulty(fresh, Fault("bad-cursor", limit=1))
+    first = client.get(PROFILES)
+    refused = client.get(first.json["links"]["next"])
+    assert (first.status, refused.status) == (200, 400)
+    assert "cursor" in refused.error["detail"].lower()
+    assert client.get(first.json["links"]["next"]).status == 200
+
+
+def test_key_is_repeated_in_a_refusal(fresh: Fresh) -> None:
+    answer = faulty(fresh, "echo-key").get("/api/metrics")
+    assert answer.status == 400
+    assert "pk_sandbox" in answer.error["detail"]
+
+
+# ---- pages
+
+
+@pytest.mark.parametrize(
+    ("path", "collection"),
+    [
+        (PROFILES, "profiles"),
+        (PROFILES + "&sort=-updated", "profiles"),
+        ("/api/events?page[size]=300&sort=datetime", "events"),
+        ("/api/events?page[size]=300", "events"),
+        ("/api/templates", "templates"),
+    ],
+)
+def test_empty_pages_lead_on_and_lose_nothing(fresh: Fresh, path: str, collection: str) -> None:
+    client = faulty(fresh, "empty-pages")
+    pages = list(client.pages(path))
+    ids = [row for page in pages for row in page.ids]
+    assert [bool(page.ids) for page in pages[:4]] == [False, True, False, True]
+    assert sorted(ids) == sorted(row["id"] for row in truth(client.app.store, collection))
+    urls = [page.json["links"]["self"] for page in pages]
+    assert len(set(urls)) == len(urls), "an empty page links to another address than its own"
+
+
+def test_short_and_huge_pages_have_other_sizes_than_asked_for(fresh: Fresh) -> None:
+    everybody = sorted(fresh().store.profiles.rows)
+    short = list(faulty(fresh, Fault("short-pages", argument="7")).pages(PROFILES))
+    assert {len(page.ids) for page in short[:-1]} == {7}
+    assert [row for page in short for row in page.ids] == everybody
+    assert faulty(fresh, "huge-pages").get(PROFILES).ids == everybody
+    assert len(faulty(fresh, Fault("huge-pages", argument="150")).get(PROFILES).ids) == 150
+    assert len(faulty(fresh, "short-pages").get("/api/metrics").ids) == 2, "where no page size can be asked for too"
+
+
+@pytest.mark.parametrize("path", [PROFILES, "/api/events?page[size]=300&sort=-datetime", "/api/lists"])
+def test_duplicates_begin_a_page_with_the_last_row_of_the_one_before(fresh: Fresh, path: str) -> None:
+    pages = list(faulty(fresh, "duplicates").pages(path))
+    assert len(pages) > 1
+    for page, following in itertools.pairwise(pages):
+        assert page.json["data"][-1] == following.json["data"][0]
+    ids = [row for page in pages for row in page.ids]
+    assert list(dict.fromkeys(ids)) == Client(fresh()).all_ids(path)
+
+
+def test_duplicates_come_to_an_end_on_pages_of_one_row(fresh: Fresh) -> None:
+    client = faulty(fresh, "duplicates")
+    assert len(client.all_ids("/api/lists?page[size]=1")) == len(client.app.store.lists)
+
+
+def test_dropped_day_is_missing_from_events_but_not_from_aggregates_and_truth(fresh: Fresh) -> None:
+    client, honest = faulty(fresh, "drop-day:2026-11-18"), Client(fresh())
+    day = truth(client.app.store, "events", "2026-11-18", "2026-11-19")
+    gone = {row["id"] for row in day}
+    all_events = "/api/events?page[size]=1000"
+    assert gone
+    assert set(honest.all_ids(all_events)) - set(client.all_ids(all_events)) == gone
+    metric_id = Counter(row["metric_id"] for row in day).most_common(1)[0][0]
+    of_metric = f"{all_events}&filter=equals(metric_id,'{metric_id}')"
+    assert gone.isdisjoint(client.all_ids(of_metric))
+    body = {
+        "data": {
+            "type": "metric-aggregate",
+            "attributes": {
+                "metric_id": metric_id,
+                "measurements": ["count"],
+                "filter": ["greater-or-equal(datetime,2026-11-18)", "less-than(datetime,2026-11-19)"],
+            },
+        }
+    }
+    counted = client.send("POST", "/api/metric-aggregates", body).json["data"]["attributes"]["data"][0]
+    assert counted["measurements"]["count"] == [sum(row["metric_id"] == metric_id for row in day)]
+
+
+# ---- changes between pages
+
+
+@pytest.mark.parametrize(
+    ("path", "collection"),
+    [
+        (PROFILES, "profiles"),
+        ("/api/events?page[size]=300", "events"),
+        ("/api/lists?page[size]=5", "lists"),
+        ("/api/templates?page[size]=5", "templates"),
+        ("/api/campaigns?page[size]=3&filter=equals(messages.channel,'email')", "campaigns"),
+    ],
+)
+def test_row_changes_between_two_pages(fresh: Fresh, path: str, collection: str) -> None:
+    client = faulty(fresh, Fault("row-changes", limit=1))
+    before = dict(getattr(client.app.store, collection).rows)
+    list(client.pages(path))
+    after = getattr(client.app.store, collection).rows
+    assert len([row_id for row_id in before if before[row_id] != after[row_id]]) == 1
+    assert before.keys() == after.keys()
+
+
+def test_member_joins_anew_between_two_pages(fresh: Fresh) -> None:
+    client = faulty(fresh, Fault("row-changes", limit=1))
+    list_id = max(client.app.store.members, key=lambda each: len(client.app.store.members[each]))
+    before = dict(client.app.store.members[list_id].joined)
+    list(client.pages(f"/api/lists/{list_id}/profiles?page[size]=10"))
+    after = client.app.store.members[list_id].joined
+    assert len([profile for profile in before if before[profile] != after[profile]]) == 1
+
+
+def test_list_is_deleted_between_two_pages_of_its_members(fresh: Fresh) -> None:
+    client = faulty(fresh, "list-deleted")
+    list_id = max(client.app.store.members, key=lambda each: len(client.app.store.members[each]))
+    first = client.get(f"/api/lists/{list_id}/profiles?page[size]=10")
+    assert first.status == 200
+    assert client.get(first.json["links"]["next"]).status == 404
+    assert list_id not in [row["id"] for row in truth(client.app.store, "lists")]
+
+
+# ---- altered rows
+
+
+def attributes(answer: Answer) -> list[dict[str, Any]]:
+    return [row["attributes"] for row in answer.json["data"]]
+
+
+def test_unknown_attributes_come_beside_the_known_ones(fresh: Fresh) -> None:
+    client = faulty(fresh, "unknown-attributes")
+    honest = attributes(Client(fresh()).get(PROFILES))
+    found = attributes(client.get(PROFILES))
+    known = [{name: row[name] for name in row if not name.startswith("brand_new")} for row in found]
+    assert known == honest
+    assert sum("brand_new" in row for row in found) == len(client.app.faults.alterations)  # type: ignore[attr-defined]
+
+
+def test_wrong_types_are_known_beside_the_truth(fresh: Fresh) -> None:
+    plan = FaultPlan(3, [Fault("wrong-types")])
+    client, honest = Client(fresh(faults=plan)), Client(fresh())
+    for path in (
+        "/api/profiles?page[size]=100",
+        "/api/events?page[size]=200",
+        "/api/metrics",
+        "/api/lists",
+        "/api/templates",
+    ):
+        sent = {row["id"]: row["attributes"] for row in json.loads(client.get(path).content)["data"]}
+        true = {row["id"]: row["attributes"] for row in honest.get(path).json["data"]}
+        for change in [each for each in plan.alterations if each.id in sent]:
+            of_sent, of_true = sent[change.id], true[change.id]
+            for name in change.path:
+                of_sent, of_true = of_sent[name], of_true[name]
+            assert (of_true, of_sent) == (change.true, change.sent)
+            assert change.true != change.sent or type(change.true) is not type(change.sent)
+    kinds = {type(change.sent) for change in plan.alterations}
+    assert kinds >= {str, int, float, bool}
+    assert any(isinstance(change.sent, int) and change.sent > 2**64 for change in plan.alterations)
+    assert any(str(change.sent).endswith(".0") and isinstance(change.true, int) for change in plan.alterations)
+    assert any(change.path == ("location", "region") for change in plan.alterations)
+    assert truth(client.app.store, "profiles") == truth(honest.app.store, "profiles")
+
+
+def test_keys_differ_only_in_case(fresh: Fresh) -> None:
+    found = attributes(faulty(fresh, "case-twins").get(PROFILES))
+    twins = [row for row in found if "Email" in row]
+    assert twins
+    assert all("email" in row and {"Size", "size", "SIZE"} <= row["properties"].keys() for row in twins)
+
+
+def test_alterations_are_the_same_for_the_same_seed(fresh: Fresh) -> None:
+    one, two, other = (faulty(fresh, "wrong-types", seed=seed).get(PROFILES).content for seed in (1, 1, 2))
+    assert one == two != other
+
+
+# ---- deliveries
+
+
+@pytest.fixture
+def serving() -> Any:
+    with running_sandbox(TINY, NO_LIMITS) as sandbox:
+        yield sandbox
+
+
+def ask(sandbox: RunningSandbox, path: str = "/api/metrics") -> requests.Response:
+    return requests.get(sandbox.url + path, headers=headers(sandbox.api_key), timeout=30)
+
+
+def plan(sandbox: RunningSandbox, *rules: Fault) -> FaultPlan:
+    made = FaultPlan(1, rules)
+    sandbox.app.plan_faults(made)
+    return made
+
+
+def test_reset_drops_the_connection_and_the_next_request_goes_well(
+    serving: RunningSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan(serving, Fault("reset", limit=1))
+    with pytest.raises(requests.ConnectionError, match="reset"):
+        ask(serving)
+    assert ask(serving).status_code == 200
+    assert not caplog.records, "the server complains of nothing"
+
+
+def test_truncated_body_is_shorter_than_promised(serving: RunningSandbox, caplog: pytest.LogCaptureFixture) -> None:
+    plan(serving, Fault("truncated", limit=1))
+    connection = HTTPConnection(urlsplit(serving.url).netloc)
+    connection.request("GET", "/api/metrics", headers=headers(serving.api_key))
+    with pytest.raises(IncompleteRead) as cut:
+        connection.getresponse().read()
+    assert cut.value.partial.startswith(b'{"data":')
+    assert ask(serving).json()["data"]
+    assert not caplog.records
+
+
+def test_hang_lasts_until_the_client_gives_up(serving: RunningSandbox) -> None:
+    hanging = plan(serving, Fault("hang", limit=1))
+    with pytest.raises(requests.ReadTimeout):
+        requests.get(f"{serving.url}/api/metrics", headers=headers(serving.api_key), timeout=(30, 0.05))
+    assert ask(serving).status_code == 200
+    assert hanging.report()["total"] == 1
+
+
+def test_hang_ends_when_it_is_released(serving: RunningSandbox) -> None:
+    hanging = plan(serving, Fault("hang"))
+    failed = []
+
+    def wait() -> None:
+        try:
+            ask(serving)
+        except requests.ConnectionError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=wait) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while hanging._releasing.waiting < 3:
+        assert any(thread.is_alive() for thread in threads)
+    serving.app.plan_faults(FaultPlan())
+    for thread in threads:
+        thread.join()
+    assert len(failed) == 3
+    assert hanging._releasing.waiting == 0
+    assert serving.app.counts.open == 0
+
+
+def test_hanging_requests_do_not_outlive_the_sandbox() -> None:
+    hanging = FaultPlan(1, [Fault("hang")])
+    errors = []
+    with running_sandbox(TINY, NO_LIMITS, faults=hanging) as sandbox:
+
+        def wait() -> None:
+            with pytest.raises(requests.ConnectionError) as caught:
+                ask(sandbox)
+            errors.append(caught)
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        while not hanging._releasing.waiting:
+            assert thread.is_alive()
+    thread.join()
+    assert errors
+    assert hanging._releasing.waiting == 0
+    assert "klaviyo-sandbox" not in {each.name for each in threading.enumerate()}
+
+
+def test_hang_with_an_argument_ends_by_itself(serving: RunningSandbox) -> None:
+    plan(serving, Fault("hang", argument="0.01", limit=1))
+    with pytest.raises(requests.ConnectionError):
+        ask(serving)
+    assert ask(serving).status_code == 200
+
+
+def test_invalid_json_has_the_right_length(serving: RunningSandbox) -> None:
+    plan(serving, Fault("invalid-json", limit=1))
+    answer = ask(serving)
+    assert len(answer.content) == int(answer.headers["content-length"])
+    with pytest.raises(requests.JSONDecodeError):
+        answer.json()
+
+
+def test_content_type_is_wrong_while_the_body_is_right(serving: RunningSandbox) -> None:
+    right = ask(serving).json()
+    plan(serving, Fault("content-type"))
+    answer = ask(serving)
+    assert answer.headers["content-type"] == "text/html"
+    assert answer.json() == right
+
+
+def test_every_kind_is_one_that_something_happens_by(fresh: Fresh) -> None:
+    """No kind is declared that no group carries out."""
+    for kind in KINDS:
+        argument = "2026-11-18" if kind == "drop-day" else "0.01" if kind == "hang" else None
+        client = faulty(fresh, Fault(kind, argument=argument))
+        cursor = parse_qs(urlsplit(Client(fresh()).get(PROFILES).json["links"]["next"]).query)["page[cursor]"][0]
+        longest = max(client.app.store.members, key=lambda each: len(client.app.store.members[each]))
+        for path in (
+            f"{PROFILES}&page[cursor]={cursor}",
+            "/api/events",
+            f"/api/lists/{longest}/profiles?page[size]=1&page[cursor]=WzEsIkEiLHRydWVd",
+        ):
+            try:
+                client.get(path)
+            except ConnectionResetError:
+                assert kind in {"reset", "hang", "truncated"}
+        assert kind in injected(client)
