@@ -47,6 +47,7 @@ def main() -> int:
         parser.error(f"there is no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
     settings = Settings(given.events, given.profiles, given.large, given.limited, given.latency_ms, given.repeats, _say)
     facts = measure.machine() | {"Date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "Command": " ".join(sys.argv[1:])}
+    measure.warm_up()
     sections = []
     for name in given.scenarios or SCENARIOS:
         began = time.perf_counter()

@@ -20,7 +20,7 @@ _OPERATORS = {"events": "greater-or-equal", "profiles": "greater-than"}
 class Job:
     """One load: where from, what, since when (ISO 8601, Z), and into which DuckDB file.
 
-    ``options`` are the loader's own settings.
+    ``options`` are the loader's own settings; ``page_size`` is the peers' other than the largest.
     """
 
     url: str
@@ -42,7 +42,7 @@ class Job:
         return {
             "filter": f"{_OPERATORS[self.source]}({name},{self.since})",
             "sort": name,
-            "page[size]": PAGE_SIZES[self.source],
+            "page[size]": self.options.get("page_size", PAGE_SIZES[self.source]),
         }
 
 

@@ -8,8 +8,8 @@ Options:
         otherwise never be asked faster than Klaviyo allows.
     share: of Klaviyo's rate limits.
     resume: go on where the ledger says that the last load ended (less ``lookback_days``), instead of at ``since``.
-    stop_after: `download`, `fetch`; nothing is landed then.
-    profile: a file for pyinstrument's report of the main thread; see also `make profile`.
+    stop_after: `fetch`; nothing is landed then.
+    staging: the folder for staged pages, to be found again by a run after a kill.
 """
 
 from __future__ import annotations
