@@ -171,8 +171,12 @@ class Fetch:
     def _plan(self, streams: Sequence[Stream], slices: Sequence[TimeSlice]) -> None:
         """Queue what is left to read: all slices, or what a killed run has not finished."""
         by_key = {stream.key: stream for stream in streams}
+        joins_events = self._source.fan_out is not None and self._source.fan_out.key is not None
         begun = dict.fromkeys(staged.stream for staged in self._stage.slices.values())
         for staged in list(self._stage.slices.values()):
+            if staged.stream not in by_key and not (staged.done and joins_events):
+                self._stage.drop_slice(staged)  # of a list that was deleted since
+                continue
             self.progress.resumed_rows += staged.rows
             if staged.done:
                 self.progress.slices_done += 1
@@ -293,7 +297,8 @@ class Fetch:
                 self._stage.drop_slice(staged)
 
     def _follow(self, task: Task, writer: SliceWriter) -> None:
-        page_target = self._first_target(task)
+        page_target, page_size = self._first_target(task)
+        seen = {page_target}
         while True:
             try:
                 page = self._fetch_page(task, page_target)
@@ -301,30 +306,32 @@ class Fetch:
                 if task.restarts >= CURSOR_RESTARTS or not task.pages:
                     raise
                 task.restarts += 1
-                page_target = self._first_target(task)
+                page_target, page_size = self._first_target(task)
+                seen = {page_target}
                 continue
             except RequestRefusedError as error:
-                asked = PAGE_SIZES.get(self._client.account, self._source, self._revision)
-                if task.pages or asked is None or not _is_about_page_size(error):
+                if task.pages or page_size is None or not _is_about_page_size(error):
                     raise
-                PAGE_SIZES.refused(self._client.account, self._source, self._revision, asked)
-                page_target = self._first_target(task)
+                PAGE_SIZES.refused(self._client.account, self._source, self._revision, page_size)
+                page_target, page_size = self._first_target(task)
                 continue
-            if page.next_target == page_target:
-                raise UnreadablePageError(f"{task.stream.subject}: a page names itself as the next one.")
+            if page.next_target in seen:
+                raise UnreadablePageError(f"{task.stream.subject}: a next link leads back to a page already read.")
             passed_end = self._keep(task, writer, page)
             if page.next_target is None or passed_end:
                 return
             page_target = page.next_target
+            seen.add(page_target)
 
-    def _first_target(self, task: Task) -> str:
-        """Where a slice begins, or begins again after a refused cursor."""
+    def _first_target(self, task: Task) -> tuple[str, int | None]:
+        """Where a slice begins, or begins again after a refused cursor; and the page size asked for there."""
         start = task.bounds.start
         if task.restarts and task.in_order and task.last_time is not None:
             start = task.last_time.replace(microsecond=0)
         page_size = PAGE_SIZES.get(self._client.account, self._source, self._revision)
         bounds = TimeSlice(start, task.bounds.end)
-        return first_request(self._source, task.stream, bounds, self._options, self._revision, page_size).target
+        request = first_request(self._source, task.stream, bounds, self._options, self._revision, page_size)
+        return request.target, page_size
 
     def _fetch_page(self, task: Task, page_target: str) -> Page:
         def read(body: bytes, revision: str) -> Page:

@@ -92,6 +92,8 @@ class PageSizes:
 
     def refused(self, account: str, source: Source, revision: str, asked: int) -> None:
         """Klaviyo refused this page size: ask for the next smaller one from now on."""
+        if self.get(account, source, revision) != asked:
+            return  # another slice was refused the same size, and was quicker
         smaller = LARGEST_PAGE_BEFORE if asked > LARGEST_PAGE_BEFORE else None
         self._refused[(account, source.name, revision)] = smaller
 

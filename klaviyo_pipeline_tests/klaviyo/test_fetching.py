@@ -1,0 +1,528 @@
+"""Many requests: whatever the window, the page size and the connections, what is fetched is what is there."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from klaviyo_pipeline.klaviyo import fetching
+from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.errors import (
+    ConfigurationError,
+    CursorRefusedError,
+    NotFoundError,
+    RequestRefusedError,
+    ScopeError,
+    UnavailableError,
+    UnreadablePageError,
+)
+from klaviyo_pipeline.klaviyo.revisions import expected_answer
+from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy
+from klaviyo_pipeline.klaviyo.staging import StagingArea
+from klaviyo_pipeline.sandbox.messages import Request, Response
+from klaviyo_pipeline.sandbox.server import RunningSandbox
+from klaviyo_pipeline.sandbox.store import Store
+from klaviyo_pipeline_tests.klaviyo.support import (
+    NOW,
+    REVISION_SHAPES,
+    SHOP_ENDS,
+    Watched,
+    busiest_minutes,
+    events_in_ten_minutes,
+    load,
+    refusal,
+    truth,
+)
+
+Make = Callable[..., KlaviyoClient]
+COLLECTIONS = tuple(name for name, source in SOURCES.items() if source.fan_out is None or source.fan_out.key is None)
+WINDOWS = [
+    (name, each.filter_by)
+    for name in COLLECTIONS
+    for each in SOURCES[name].time_fields
+]  # fmt: skip
+QUICK = settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+def page_size(client: KlaviyoClient, name: str, size: int) -> None:
+    """Have pages of another size asked for."""
+    fetching.PAGE_SIZES._refused[client.account, name, expected_answer(client.revision)] = size
+
+
+# What there is
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_collection_when_read_whole_then_every_row_comes_once(
+    name: str, client: KlaviyoClient, area: StagingArea, sandbox: RunningSandbox
+) -> None:
+    loaded = load(client, area, name)
+    assert sorted(loaded.ids) == truth(sandbox.store, name)
+    assert loaded.staged.rows == len(loaded.ids)
+    assert loaded.staged.traffic.throttled == 0
+    assert loaded.staged.revision == "2026-07-15"
+    assert not loaded.staged.findings.misfits
+
+
+@pytest.mark.parametrize(("name", "filter_by"), WINDOWS)
+def test_collection_when_read_by_each_of_its_times_then_is_what_lies_in_the_window(
+    name: str, filter_by: FilterBy, client: KlaviyoClient, area: StagingArea, sandbox: RunningSandbox
+) -> None:
+    everything = len(truth(sandbox.store, name))
+    seen = 0
+    for start, end in [
+        (None, SHOP_ENDS - timedelta(days=5)),
+        (SHOP_ENDS - timedelta(days=5), SHOP_ENDS),
+        (SHOP_ENDS, None),
+    ]:
+        loaded = load(client, area, name, start, end, filter_by=filter_by)
+        assert sorted(loaded.ids) == truth(sandbox.store, name, start, end, filter_by)
+        seen += len(loaded.ids)
+    assert seen == everything
+
+
+TIMES = st.datetimes(
+    datetime(2026, 11, 1),  # noqa: DTZ001
+    datetime(2026, 11, 21),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
+
+
+@QUICK
+@given(
+    name=st.sampled_from(["events", "profiles", "list_profiles"]),
+    bounds=st.tuples(st.none() | TIMES, st.none() | TIMES),
+    connections=st.integers(1, 9),
+    size=st.integers(20, 100),
+)
+def test_window_when_any_with_any_page_size_and_connections_then_is_exactly_the_truth(
+    name: str,
+    bounds: tuple[datetime | None, datetime | None],
+    connections: int,
+    size: int,
+    make_client: Make,
+    area: StagingArea,
+    sandbox: RunningSandbox,
+) -> None:
+    start, end = bounds
+    if start and end:
+        start, end = min(start, end), max(start, end) + timedelta(seconds=1)
+    client = make_client(max_connections=connections)
+    page_size(client, name, size * 4 if name == "events" else size)
+    loaded = load(client, area, name, start, end)
+    assert sorted(loaded.ids) == truth(sandbox.store, name, start, end)
+
+
+@QUICK
+@given(
+    cuts=st.lists(TIMES, min_size=1, max_size=4, unique=True).map(sorted),
+    name=st.sampled_from(["events", "profiles", "templates", "campaigns", "lists"]),
+)
+def test_windows_when_they_meet_then_together_have_every_row_exactly_once(
+    cuts: list[datetime], name: str, client: KlaviyoClient, area: StagingArea, sandbox: RunningSandbox
+) -> None:
+    bounds: list[datetime | None] = [None, *cuts, None]
+    ids = [each for start, end in pairwise(bounds) for each in load(client, area, name, start, end).ids]
+    assert sorted(ids) == truth(sandbox.store, name)
+
+
+@pytest.mark.parametrize("revision", ["2023-02-22", *REVISION_SHAPES])
+def test_campaigns_when_read_in_any_revision_then_all_channels_and_archived_ones_come(
+    revision: str, make_client: Make, area: StagingArea, sandbox: RunningSandbox
+) -> None:
+    loaded = load(make_client(revision), area, "campaigns")
+    assert sorted(loaded.ids) == truth(sandbox.store, "campaigns")
+    assert {row["archived"] for row in loaded.rows} == {True, False}
+    if revision < "2026-10-15":
+        assert {row["channel"] for row in loaded.rows} == {"email", "sms", "mobile_push"}
+    assert loaded.staged.revision == expected_answer(revision)
+
+
+@pytest.mark.parametrize("revision", ["2025-01-15", "2025-10-15", "2026-04-15", "2026-10-15"])
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_collection_when_read_in_another_revision_then_is_the_same(
+    name: str, revision: str, make_client: Make, area: StagingArea, sandbox: RunningSandbox, watched: Watched
+) -> None:
+    if name == "events":
+        start = SHOP_ENDS - timedelta(days=1)
+        # Revisions before 2026-07-15 leave out events whose metric is gone.
+        events, metrics = sandbox.store.events, sandbox.store.metrics
+        left_out = {event.id for event in events if event.metric_id not in metrics and revision < "2026-07-15"}
+        expected = [each for each in truth(sandbox.store, name, start) if each not in left_out]
+        assert sorted(load(make_client(revision), area, name, start).ids) == expected
+    else:
+        assert sorted(load(make_client(revision), area, name).ids) == truth(sandbox.store, name)
+    assert {request.headers["revision"] for request in watched.requests} == {revision}
+
+
+def test_events_when_dated_in_the_future_then_come_if_and_only_if_the_window_is_open(
+    client: KlaviyoClient, area: StagingArea, store: Store
+) -> None:
+    store.put("events", [{"id": "ahead", "datetime": (NOW + timedelta(days=200)).isoformat()}])
+    assert "ahead" in load(client, area, "events", SHOP_ENDS).ids
+    assert "ahead" in load(client, area, "events").ids
+    assert "ahead" not in load(client, area, "events", SHOP_ENDS, NOW - timedelta(hours=1)).ids
+    assert "ahead" not in load(client, area, "events", SHOP_ENDS, NOW + timedelta(days=1)).ids
+    assert "ahead" in load(client, area, "events", SHOP_ENDS, NOW + timedelta(days=300)).ids
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_requests_when_the_window_ends_in_the_future_then_none_is_bounded_by_a_time_after_now(
+    name: str, client: KlaviyoClient, area: StagingArea, watched: Watched
+) -> None:
+    load(client, area, name, SHOP_ENDS - timedelta(days=1), NOW + timedelta(days=30))
+    assert watched.requests
+    for expression in watched.asked("filter"):
+        assert "2026-12" not in (expression or "")
+        assert (
+            "less" not in (expression or "") or "2026-11-2" in (expression or "") or "2026-11-19" in (expression or "")
+        )
+
+
+def test_lists_when_only_greater_than_is_taken_then_the_second_of_the_start_is_not_lost(
+    client: KlaviyoClient, area: StagingArea, store: Store, watched: Watched
+) -> None:
+    at = datetime(2026, 11, 18, 9, tzinfo=UTC)
+    store.put(
+        "lists", [{"id": f"LST{i:03d}", "updated": (at + timedelta(seconds=i - 1)).isoformat()} for i in range(3)]
+    )
+    assert sorted(load(client, area, "lists", at, at + timedelta(seconds=1)).ids) == ["LST001"]
+    assert all("greater-than(updated,2026-11-18T08:59:59Z)" in (each or "") for each in watched.asked("filter"))
+
+
+def test_collection_when_it_has_no_time_then_filter_by_is_refused(client: KlaviyoClient, area: StagingArea) -> None:
+    with pytest.raises(ConfigurationError, match=r"filter_by is 'updated', but metrics takes"):
+        load(client, area, "metrics", filter_by=FilterBy.UPDATED)
+
+
+def test_collection_when_given_ids_it_does_not_take_then_is_refused(client: KlaviyoClient, area: StagingArea) -> None:
+    with pytest.raises(ConfigurationError, match=r"profiles does not take ids"):
+        load(client, area, "profiles", ids=["x"])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("events", {"related": True, "attributions": True}),
+        ("profiles", {"subscriptions": True, "predictive_analytics": True}),
+        ("list_profiles", {"subscriptions": True}),
+    ],
+)
+def test_options_when_chosen_then_their_columns_are_filled(
+    name: str, options: dict[str, bool], client: KlaviyoClient, area: StagingArea
+) -> None:
+    start = SHOP_ENDS - timedelta(days=2)
+    loaded = load(client, area, name, start, **options)
+    for column in SOURCES[name].columns:
+        if column.option in options and column.name != "flow_message_variation_id":
+            assert any(row[column.name] is not None for row in loaded.rows), column.name
+    assert not loaded.staged.findings.misfits
+
+
+def test_list_members_when_of_some_lists_only_then_are_theirs(
+    client: KlaviyoClient, area: StagingArea, sandbox: RunningSandbox
+) -> None:
+    chosen = sorted(sandbox.store.lists.rows)[:2]
+    loaded = load(client, area, "list_profiles", ids=chosen)
+    assert sorted(loaded.ids) == [each for each in truth(sandbox.store, "list_profiles") if each[:6] in chosen]
+    assert {row["list_id"] for row in loaded.rows} <= set(chosen)
+
+
+def test_list_when_asked_for_by_hand_and_unknown_then_error_names_it(client: KlaviyoClient, area: StagingArea) -> None:
+    with pytest.raises(NotFoundError, match=r"list 'NOPE01'.*NOPE01.*does not exist"):
+        load(client, area, "list_profiles", ids=["NOPE01"])
+
+
+def test_key_when_its_scope_is_missing_then_error_names_the_scope(make_client: Make, area: StagingArea) -> None:
+    with pytest.raises(ScopeError, match=r"events:read"):
+        load(make_client(key="pk_narrow"), area, "events")
+
+
+# Dense time
+
+
+def test_events_when_all_in_ten_minutes_then_the_ten_minutes_are_read_by_more_than_one_slice(
+    make_client: Make, area: StagingArea, store: Store, watched: Watched
+) -> None:
+    store.put("events", events_in_ten_minutes(None, None, 6_000))
+    client = make_client(max_connections=6)
+    page_size(client, "events", 100)
+    start = datetime(2026, 11, 10, tzinfo=UTC)
+    loaded = load(client, area, "events", start, start + timedelta(days=1))
+    assert sorted(loaded.ids) == truth(store, "events", start, start + timedelta(days=1))
+    assert loaded.staged.rows == len(loaded.ids), "no row is read twice"
+    begun = {request.parameters["filter"] for request in watched.requests if "page[cursor]" not in request.parameters}
+    inside = [each for each in begun if "greater-or-equal(datetime,2026-11-10T09:0" in each]
+    assert len(inside) > 1
+
+
+def test_events_when_thousands_share_one_second_then_all_come_once(
+    make_client: Make, area: StagingArea, store: Store
+) -> None:
+    at = datetime(2026, 11, 12, 10, 0, 7, tzinfo=UTC)
+    store.put("events", [{"id": f"same{number:05d}", "datetime": at.isoformat()} for number in range(1_500)])
+    client = make_client(max_connections=5)
+    page_size(client, "events", 100)
+    for start, end in [(at, at + timedelta(seconds=1)), (at - timedelta(hours=1), at + timedelta(hours=1))]:
+        loaded = load(client, area, "events", start, end)
+        assert sorted(loaded.ids) == truth(store, "events", start, end)
+        assert len(loaded.ids) >= 1_500
+
+
+def test_shop_when_it_has_a_busy_ten_minutes_then_they_are_complete(
+    client: KlaviyoClient, area: StagingArea, sandbox: RunningSandbox
+) -> None:
+    start, end, count = busiest_minutes(sandbox.store)
+    assert len(load(client, area, "events", start, end).ids) == count > 10
+
+
+# Misbehaviour
+
+
+def test_list_when_deleted_while_its_members_are_read_then_none_of_them_counts_and_the_rest_come(
+    client: KlaviyoClient, area: StagingArea, store: Store, watched: Watched
+) -> None:
+    doomed = max(store.members, key=lambda each: len(store.members[each]))
+    page_size(client, "list_profiles", 20)
+    path = f"/api/lists/{doomed}/profiles"
+
+    def delete_after_the_first_page(_operation: str, request: Request) -> None:
+        if request.path == path and "page[cursor]" in request.parameters:
+            store.delete("lists", doomed)
+
+    watched.script = delete_after_the_first_page
+    loaded = load(client, area, "list_profiles")
+    assert [request.path for request in watched.requests].count(path) >= 2
+    assert sorted(loaded.ids) == truth(store, "list_profiles")
+    assert not any(row["list_id"] == doomed for row in loaded.rows)
+    assert loaded.staged.findings.vanished == {doomed}
+
+
+def refusing_cursors(times: int, after: int = 2) -> Callable[[str, Request], Response | None]:
+    left, seen = [times], [0]
+
+    def script(_operation: str, request: Request) -> Response | None:
+        if "page[cursor]" not in request.parameters:
+            return None
+        seen[0] += 1
+        if left[0] > 0 and seen[0] > after:
+            left[0] -= 1
+            return refusal(400, "Invalid cursor provided.", pointer="/data/")
+        return None
+
+    return script
+
+
+@pytest.mark.parametrize(("name", "times"), [("events", 1), ("events", 3), ("profiles", 1), ("templates", 1)])
+def test_cursor_when_refused_for_a_while_then_the_slice_starts_over_and_nothing_is_lost(
+    name: str, times: int, make_client: Make, area: StagingArea, sandbox: RunningSandbox, watched: Watched
+) -> None:
+    client = make_client(max_connections=1)
+    page_size(client, name, {"events": 200, "profiles": 40, "templates": 5}[name])
+    watched.script = refusing_cursors(times)
+    assert sorted(set(load(client, area, name).ids)) == truth(sandbox.store, name)
+
+
+def test_cursor_when_always_refused_then_the_extract_fails_saying_so(
+    client: KlaviyoClient, area: StagingArea, watched: Watched
+) -> None:
+    page_size(client, "profiles", 20)
+    watched.script = refusing_cursors(10_000, after=0)
+    with pytest.raises(CursorRefusedError, match=r"Profiles: Invalid cursor provided"):
+        load(client, area, "profiles")
+    assert len(watched.requests) < 60
+
+
+@pytest.mark.parametrize("connections", [1, 8])
+def test_page_size_when_refused_then_is_lowered_once_and_remembered(
+    connections: int, make_client: Make, area: StagingArea, sandbox: RunningSandbox, watched: Watched
+) -> None:
+    def only_200(_operation: str, request: Request) -> Response | None:
+        if int(request.parameters.get("page[size]", "200")) > 200:
+            return refusal(400, "Page size must be an integer between 1 and 200.", parameter="page[size]")
+        return None
+
+    watched.script = only_200
+    client = make_client(max_connections=connections)
+    assert sorted(load(client, area, "events").ids) == truth(sandbox.store, "events")
+    assert set(watched.asked("page[size]")) == {"1000", "200"}
+    watched.requests.clear()
+    load(client, area, "events")
+    assert set(watched.asked("page[size]")) == {"200"}
+
+
+@pytest.mark.parametrize("connections", [1, 8])
+def test_page_size_when_the_parameter_itself_is_refused_then_is_left_out(
+    connections: int, make_client: Make, area: StagingArea, sandbox: RunningSandbox, watched: Watched
+) -> None:
+    def none_at_all(_operation: str, request: Request) -> Response | None:
+        if "page[size]" in request.parameters:
+            return refusal(400, "'page_size' is not a valid query parameter.", parameter="page_size")
+        return None
+
+    watched.script = none_at_all
+    client = make_client(max_connections=connections)
+    start = SHOP_ENDS - timedelta(days=3)
+    assert sorted(load(client, area, "events", start).ids) == truth(sandbox.store, "events", start)
+
+
+def linking(change: Callable[[str, str | None], str | None]) -> Callable[[str, Request, Response], Response]:
+    """Alters the next link of every page."""
+
+    def alter(_operation: str, request: Request, response: Response) -> Response:
+        if response.status != 200 or b'"links"' not in response.body:
+            return response
+        document = msgspec.json.decode(response.body)
+        document["links"]["next"] = change(request.url(), document["links"]["next"])
+        return Response(200, msgspec.json.encode(document), response.headers)
+
+    return alter
+
+
+def test_next_link_when_it_names_its_own_page_then_the_extract_fails(
+    client: KlaviyoClient, area: StagingArea, watched: Watched
+) -> None:
+    watched.alter = linking(lambda own, _following: own)
+    with pytest.raises(UnreadablePageError, match=r"Email templates: .*next link"):
+        load(client, area, "templates")
+    assert len(watched.requests) < 10
+
+
+def test_next_links_when_they_lead_round_in_a_circle_then_the_extract_fails(
+    client: KlaviyoClient, area: StagingArea, watched: Watched
+) -> None:
+    first: list[str] = []
+
+    def back_to_the_second(own: str, following: str | None) -> str | None:
+        first.append(following or "")
+        return following or first[0]
+
+    watched.alter = linking(back_to_the_second)
+
+    def enough(_operation: str, _request: Request) -> Response | None:
+        return refusal(418, "asked in circles") if len(watched.requests) > 50 else None
+
+    watched.script = enough
+    with pytest.raises(UnreadablePageError, match=r"Email templates: .*next link"):
+        load(client, area, "templates")
+
+
+def test_page_when_empty_but_with_a_next_link_then_the_next_one_is_read(
+    client: KlaviyoClient, area: StagingArea, sandbox: RunningSandbox, watched: Watched
+) -> None:
+    def empty_first(_operation: str, request: Request) -> Response | None:
+        if "page[cursor]" in request.parameters:
+            return None
+        answer = sandbox.app.respond(request, "", sandbox.app._route(request)[1])
+        document = msgspec.json.decode(answer.body)
+        # The same page again, behind a cursor before its first row.
+        cursor = "WyIiLCIiLHRydWVd" if request.path == "/api/metrics" else "Wy0xLCIiLHRydWVd"
+        document |= {"data": [], "links": {"self": request.url(), "next": request.url(**{"page[cursor]": cursor})}}
+        return Response(200, msgspec.json.encode(document), answer.headers)
+
+    watched.script = empty_first
+    assert sorted(load(client, area, "events").ids) == truth(sandbox.store, "events")
+    assert any(asked is None for asked in watched.asked("page[cursor]"))
+
+
+def test_page_when_it_keeps_failing_then_the_extract_fails_and_the_next_run_goes_on(
+    make_client: Make, area: StagingArea, sandbox: RunningSandbox, watched: Watched
+) -> None:
+    client = make_client(max_connections=1, retry_limit=1)
+    page_size(client, "profiles", 20)
+
+    def fails_late(_operation: str, _request: Request) -> Response | None:
+        return Response(503, b"<html></html>") if len(watched.requests) > 8 else None
+
+    watched.script = fails_late
+    with pytest.raises(UnavailableError, match=r"Profiles.*after 2 attempts.*/api/profiles\?"):
+        load(client, area, "profiles")
+    watched.script = lambda _operation, _request: None
+    watched.requests.clear()
+    loaded = load(client, area, "profiles")
+    assert sorted(set(loaded.ids)) == truth(sandbox.store, "profiles")
+    assert loaded.staged.progress.resumed_rows >= 100
+    assert len(watched.requests) < 10
+
+
+def test_page_when_refused_then_all_workers_stop_and_the_first_error_is_the_one_raised(
+    make_client: Make, area: StagingArea, watched: Watched
+) -> None:
+    watched.script = lambda _operation, _request: refusal(400, "Metric IDs ['X'] do not exist.", parameter="filter")
+    with pytest.raises(RequestRefusedError, match=r"Events: .*Metric IDs"):
+        load(make_client(max_connections=8), area, "events", NOW - timedelta(days=2))
+    assert len(watched.requests) <= 8
+
+
+def test_faults_when_every_third_answer_is_one_then_nothing_is_lost_or_doubled(
+    make_client: Make, area: StagingArea, sandbox: RunningSandbox, watched: Watched
+) -> None:
+    kinds = [
+        Response(503, b"<html>no</html>", content_type=b"text/html"),
+        Response(429, b"{}", ((b"retry-after", b"0"),)),
+        Response(200, b"<html>maintenance</html>", content_type=b"text/html"),
+        Response(403, b"<html>challenge</html>", content_type=b"text/html"),
+        Response(200, b'{"data":[{"type":"event","id":"cut o'),
+    ]
+
+    def every_third(_operation: str, _request: Request) -> Response | None:
+        number = len(watched.requests)
+        return kinds[number // 3 % len(kinds)] if number % 3 == 0 else None
+
+    watched.script = every_third
+    client = make_client(max_connections=4, retry_limit=7)
+    page_size(client, "events", 100)
+    loaded = load(client, area, "events", SHOP_ENDS - timedelta(days=6))
+    assert sorted(loaded.ids) == truth(sandbox.store, "events", SHOP_ENDS - timedelta(days=6))
+    assert loaded.staged.traffic.retries > 5
+    assert loaded.staged.traffic.throttled > 0
+
+
+def test_attributes_when_klaviyo_adds_one_then_it_is_kept_and_reported(
+    client: KlaviyoClient, area: StagingArea, watched: Watched
+) -> None:
+    def with_news(_operation: str, _request: Request, response: Response) -> Response:
+        return Response(
+            200, response.body.replace(b'"attributes":{', b'"attributes":{"novelty":[1],'), response.headers
+        )
+
+    watched.alter = with_news
+    loaded = load(client, area, "templates")
+    assert {row["_extra"] for row in loaded.rows} == {'{"novelty":[1]}'}
+    assert set(loaded.staged.findings.unknown) == {"novelty"}
+    assert loaded.staged.findings.unknown["novelty"] >= len(loaded.rows)
+
+
+def test_report_when_an_extract_is_done_then_was_told_of_all_rows(
+    client: KlaviyoClient, area: StagingArea, sandbox: RunningSandbox
+) -> None:
+    told: list[tuple[int, int, int]] = []
+    loaded = load(
+        client,
+        area,
+        "profiles",
+        report=lambda progress: told.append((progress.pages, progress.rows, progress.slices_running)),
+    )
+    assert told[-1][1] == len(loaded.rows)
+    assert told == sorted(told, key=lambda each: each[:2])
+    assert told[-1][2] == 0
+
+
+def test_links_when_they_name_another_host_then_it_is_not_asked(
+    client: KlaviyoClient, area: StagingArea, sandbox: RunningSandbox, watched: Watched
+) -> None:
+    def elsewhere(_own: str, following: str | None) -> str | None:
+        parts = urlsplit(following) if following else None
+        return f"https://klaviyo.invalid{parts.path}?{parts.query}" if parts else None
+
+    watched.alter = linking(elsewhere)
+    page_size(client, "profiles", 50)
+    assert sorted(load(client, area, "profiles").ids) == truth(sandbox.store, "profiles")
+    assert any(watched.asked("page[cursor]"))
