@@ -1,0 +1,154 @@
+"""The commands that users and CI type, as processes: exit codes, and what landed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline_tests.orchestration.conftest import World
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+DAY, NEXT, AFTER = "2026-11-17", "2026-11-18", "2026-11-19"
+
+
+class Shell:
+    """Runs commands in the project's folder, against a world."""
+
+    def __init__(self, world: World, home: Path | None) -> None:
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("KLAVIYO_", "DAGSTER_"))},
+            "KLAVIYO_API_KEY": "pk_sandbox",
+            "KLAVIYO_BASE_URL": world.sandbox.url,
+            "KLAVIYO_DUCKDB_PATH": str(world.path),
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        }
+        if home is not None:
+            home.mkdir()
+            (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+            self.environment["DAGSTER_HOME"] = str(home)
+
+    def __call__(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
+
+    def materialize(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self("dagster", "asset", "materialize", "-m", "klaviyo_pipeline.definitions", *arguments)
+
+
+@pytest.fixture
+def shell(world: World) -> Shell:
+    """Without DAGSTER_HOME, as in CI."""
+    return Shell(world, None)
+
+
+def test_materialize_when_a_day_is_given_then_lands_it_and_a_second_time_changes_nothing(
+    world: World, shell: Shell
+) -> None:
+    assert shell.materialize("--select", "klaviyo/events", "--partition", DAY).returncode == 0
+    assert sorted(world.column("SELECT id FROM klaviyo.events")) == world.ids("events", DAY, NEXT)
+    before = world.state()
+
+    assert shell.materialize("--select", "klaviyo/events", "--partition", DAY).returncode == 0
+
+    assert world.state() == before
+
+
+@pytest.mark.parametrize("with_home", [False, True])
+def test_materialize_when_a_range_is_given_then_lands_it_as_one_run(
+    world: World, tmp_path: Path, with_home: bool
+) -> None:
+    shell = Shell(world, tmp_path / "home" if with_home else None)
+
+    done = shell.materialize("--select", "klaviyo/events", "--partition-range", f"{DAY}...{NEXT}")
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(world.column("SELECT id FROM klaviyo.events")) == world.ids("events", DAY, AFTER)
+    assert world.sql("SELECT count(*), count(DISTINCT run_id) FROM klaviyo_pipeline.ledger") == [(1, 1)]
+
+
+def test_materialize_when_the_key_is_wrong_then_fails_with_the_reason_and_without_the_key(
+    world: World, shell: Shell
+) -> None:
+    shell.environment["KLAVIYO_API_KEY"] = "pk_planted_wrong_key"
+
+    done = shell.materialize("--select", "klaviyo/lists")
+
+    assert done.returncode == 1
+    assert "does not accept the API key" in done.stdout + done.stderr
+    assert "pk_planted_wrong_key" not in done.stdout + done.stderr
+    assert not world.path.exists()
+
+
+def test_dg_launch_when_a_range_is_given_then_lands_it(world: World, shell: Shell) -> None:
+    done = shell("dg", "launch", "--assets", "klaviyo/events", "--partition-range", f"{DAY}...{NEXT}")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(world.column("SELECT id FROM klaviyo.events")) == world.ids("events", DAY, AFTER)
+
+
+def test_definitions_validate_is_clean(shell: Shell) -> None:
+    done = shell("dagster", "definitions", "validate")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    warnings = set(re.findall(r"\w+Warning", done.stdout + done.stderr))
+    assert warnings <= {"SupersessionWarning"}  # Dagster's own, about the command itself
+
+
+def test_demo_lands_what_the_sandbox_has(tmp_path: Path, world: World, shell: Shell) -> None:
+    del shell.environment["KLAVIYO_API_KEY"]
+
+    done = shell("klaviyo-pipeline", "demo")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in SOURCES:
+        assert name in done.stdout
+        rows, ids = world.sql(f"SELECT count(*), count(DISTINCT id) FROM klaviyo.{name}")[0]
+        assert rows == ids > 0
+
+
+def test_dagster_dev_comes_up_and_lists_the_assets(world: World, tmp_path: Path) -> None:
+    shell = Shell(world, tmp_path / "home")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        ["dagster", "dev", "-w", "workspace.yaml", "-p", str(port)],
+        cwd=ROOT,
+        env=shell.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        listed = _assets(port, server)
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+    assert {f"klaviyo/{name}" for name in SOURCES} <= listed
+
+
+def _assets(port: int, server: subprocess.Popen[bytes]) -> set[str]:
+    """The assets that the web server knows, asked until it has loaded them."""
+    query = json.dumps({"query": "{ assetNodes { assetKey { path } } }"}).encode()
+    request = Request(f"http://127.0.0.1:{port}/graphql", data=query, headers={"Content-Type": "application/json"})
+    while server.poll() is None:
+        try:
+            with urlopen(request, timeout=30) as answer:
+                nodes = json.load(answer)["data"]["assetNodes"]
+            if nodes:
+                return {"/".join(node["assetKey"]["path"]) for node in nodes}
+        except OSError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"dagster dev ended with {server.returncode}")
