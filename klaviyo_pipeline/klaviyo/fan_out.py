@@ -153,7 +153,9 @@ def _read_one_by_one(
             for stream in streams_of_parents(source, asked, None, single=True, may_vanish=True)
         ]
         fetch.run(streams, _WHOLE, report, report_every_s)
-        answered = set(asked) - fetch.findings.vanished
+        # An event whose metric or profile is gone is answered by a 404 or by nothing.
+        with_rows = {staged.stream for staged in stage.slices.values() if staged.rows}
+        answered = [event_id for event_id in asked if event_id in with_rows]
         fetch.findings.vanished.clear()  # an event without a metric or profile is not a deleted one
         _merge(findings, fetch.findings)
         asked = [each for event_id in answered for each in others.pop(event_id, [])]

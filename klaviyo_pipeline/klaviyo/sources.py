@@ -290,8 +290,8 @@ SOURCES: dict[str, Source] = {
             resource="template",
             scopes=("templates:read",),
             columns=TEMPLATE_COLUMNS,
-            tier=(("", MEDIUM), ("2025-10-15", LARGE)),
-            page_size=(("", 10),),
+            tier=(("", MEDIUM), ("2025-10-15", LARGE_UNTIL_2025), ("2026-01-15", LARGE)),
+            page_size=(("", None), ("2026-04-15", 10)),
             time_fields=(
                 TimeField("updated", FilterBy.UPDATED, _GE_GT_LE_LT),
                 TimeField("created", FilterBy.CREATED, _GE_GT_LE_LT),

@@ -1,0 +1,141 @@
+"""The catalogue: complete, of one piece, and agreed with by a Klaviyo that was written from the documents."""
+
+import pytest
+
+from klaviyo_pipeline.klaviyo.columns import Column, ColumnType, since
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.revisions import REVISIONS
+from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, source_named
+from klaviyo_pipeline.klaviyo.streams import PageSizes, first_request, streams_of, streams_of_parents
+from klaviyo_pipeline.klaviyo.windows import TimeSlice
+from klaviyo_pipeline.sandbox.catalogue import contract, route
+from klaviyo_pipeline.sandbox.revisions import LIVING
+from klaviyo_pipeline_tests.klaviyo.support import EVERY_SOURCE
+
+NINE = {
+    "metrics", "events", "event_metrics", "event_profiles", "templates", "campaigns", "lists", "list_profiles",
+    "profiles",
+}  # fmt: skip
+
+
+def test_catalogue_when_read_then_has_the_nine_data_sources() -> None:
+    assert set(SOURCES) == NINE
+    assert all(source.name == name for name, source in SOURCES.items())
+
+
+@pytest.mark.parametrize("name", EVERY_SOURCE)
+def test_columns_when_declared_then_names_are_unique_and_described_and_the_key_is_first(name: str) -> None:
+    source = SOURCES[name]
+    names = [column.name for column in source.columns]
+    assert len({each.lower() for each in names}) == len(names)
+    assert names[0] == "id"
+    assert set(source.primary_key) <= set(names)
+    assert all(column.description.endswith(".") for column in source.columns)
+    assert all(column.name.isidentifier() and not column.name.startswith("_") for column in source.columns)
+    assert source.version_column is None or source.version_column in names
+    types = {column.name: column.type for column in source.columns}
+    assert all(types[each.name] is ColumnType.TIMESTAMP for each in source.time_fields)
+    assert {column.option for column in source.columns} - {None} <= set(source.options)
+
+
+@pytest.mark.parametrize("revision", LIVING)
+@pytest.mark.parametrize("name", EVERY_SOURCE)
+def test_endpoint_when_compared_with_the_sandboxs_contract_then_path_limit_scopes_and_pages_agree(
+    name: str, revision: str
+) -> None:
+    source = SOURCES[name]
+    found = route("GET", source.path.format(id="x").removeprefix("/api/").split("/"))
+    assert found is not None
+    agreed = contract(found[0].operation, revision)
+    assert agreed is not None
+    tier = source.tier_for(revision, frozenset())
+    assert (tier.burst, tier.steady) == agreed.limit
+    assert set(source.scopes) == set(agreed.scopes)
+    size = since(source.page_size, revision)
+    if agreed.page is None or not agreed.page.settable:
+        assert size is None or source.fan_out is not None
+    else:
+        assert size == agreed.page.maximum
+    for time_field in source.time_fields:
+        assert time_field.operators <= set(agreed.filters[time_field.name].operators)
+        assert time_field.name in agreed.sorts
+    includes = {include.name for include in source.includes if include.since <= revision}
+    assert includes <= set(agreed.includes)
+
+
+@pytest.mark.parametrize("name", EVERY_SOURCE)
+def test_options_when_left_open_then_are_the_defaults_and_a_choice_overrides_them(name: str) -> None:
+    source = SOURCES[name]
+    assert source.choose() == {option for option, on in source.option_defaults.items() if on}
+    for option in source.options:
+        assert option in source.choose(**{option: True})
+        assert option not in source.choose(**{option: False})
+        assert source.choose(**{option: None}) == source.choose()
+    with pytest.raises(ConfigurationError, match=rf"{name} does not take the option nonsense; it takes"):
+        source.choose(nonsense=True)
+    assert source.choose(nonsense=None) == source.choose()
+
+
+def test_source_when_unknown_then_message_names_those_that_exist() -> None:
+    assert source_named("events") is SOURCES["events"]
+    with pytest.raises(ConfigurationError, match=r"'event'.*metrics, events"):
+        source_named("event")
+
+
+def test_filter_by_when_a_source_lacks_it_then_message_names_what_it_takes() -> None:
+    with pytest.raises(ConfigurationError, match=r"filter_by is 'updated', but events takes created\."):
+        SOURCES["events"].time_field(FilterBy.UPDATED)
+
+
+@pytest.mark.parametrize(
+    ("revision", "value"), [("2022-10-17", 1), ("2024-01-01", 1), ("2025-01-01", 2), ("2026-12-31", 3)]
+)
+def test_since_when_a_value_changed_then_is_the_one_in_force(revision: str, value: int) -> None:
+    assert since((("", 1), ("2025-01-01", 2), ("2026-01-01", 3)), revision) == value
+
+
+def test_column_when_it_moved_then_has_another_path_from_that_revision_on() -> None:
+    column = Column("a", ColumnType.STRING, ("attributes", "a"), "A.", moved=(("2026-10-15", None),))
+    assert column.path_in("2026-07-15") == ("attributes", "a")
+    assert column.path_in("2026-10-15") is None
+
+
+@pytest.mark.parametrize("revision", [revision.name for revision in REVISIONS])
+def test_page_size_of_events_when_revision_does_not_have_the_parameter_then_is_not_sent(revision: str) -> None:
+    source = SOURCES["events"]
+    size = PageSizes().get("account", source, revision)
+    (stream,) = streams_of(source, revision, None)
+    target = first_request(source, stream, TimeSlice(None, None), frozenset(), revision, size).target
+    assert ("page%5Bsize%5D=1000" in target) == (revision >= "2026-01-15")
+
+
+def test_page_sizes_when_refused_then_fall_to_200_then_to_none_for_that_account_and_revision_only() -> None:
+    sizes, events = PageSizes(), SOURCES["events"]
+    sizes.refused("a", events, "2026-07-15", 1000)
+    assert sizes.get("a", events, "2026-07-15") == 200
+    sizes.refused("a", events, "2026-07-15", 1000)
+    assert sizes.get("a", events, "2026-07-15") == 200, "the same refusal, heard by another slice"
+    sizes.refused("a", events, "2026-07-15", 200)
+    assert sizes.get("a", events, "2026-07-15") is None
+    assert sizes.get("b", events, "2026-07-15") == 1000
+    assert sizes.get("a", events, "2026-10-15") == 1000
+    assert sizes.get("a", SOURCES["profiles"], "2026-07-15") == 100
+
+
+def test_limit_when_predictive_analytics_is_asked_for_then_is_another_and_lower_one() -> None:
+    source = SOURCES["profiles"]
+    (stream,) = streams_of(source, "2026-07-15", None)
+    plain, slow = (
+        first_request(source, stream, TimeSlice(None, None), options, "2026-07-15", 100)
+        for options in (frozenset[str](), frozenset({"predictive_analytics"}))
+    )
+    assert plain.endpoint != slow.endpoint
+    assert (slow.tier.burst, slow.tier.steady) == (10, 150)
+    assert "additional-fields%5Bprofile%5D=predictive_analytics" in slow.target
+    assert "additional-fields" not in plain.target
+
+
+def test_stream_of_a_parent_when_its_id_is_odd_then_stays_one_path_segment() -> None:
+    (stream,) = streams_of_parents(SOURCES["list_profiles"], ["a/b?c"], None, single=False, may_vanish=True)
+    assert stream.path == "/api/lists/a%2Fb%3Fc/profiles"
+    assert stream.constants == {"list_id": "a/b?c"}
