@@ -6,14 +6,18 @@ import dagster as dg
 
 from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.assets import build_assets
+from klaviyo_pipeline.orchestration.checks import build_checks, build_reconciliation_job
 from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 
 _duckdb = KlaviyoDuckDBResource()
+_days = daily_partitions(environment.PARTITION_START.value, environment.TIMEZONE.value)
 
 defs = dg.Definitions(
-    assets=build_assets(daily_partitions(environment.PARTITION_START.value, environment.TIMEZONE.value)),
+    assets=build_assets(_days),
+    asset_checks=build_checks(_days),
+    jobs=[build_reconciliation_job()],
     resources={
         "klaviyo": KlaviyoResource(),
         "duckdb": _duckdb,

@@ -82,8 +82,8 @@ def _build_upkeep(partitions: dg.TimeWindowPartitionsDefinition) -> dg.AssetChec
         dg.AssetCheckSpec(
             DAYS_HAVE_LANDED,
             asset=_key(name),
-            description="No day is missing, by the ledger, between the first and the last that have landed, and none that "
-            "Dagster shows as materialized.",
+            description="No day is missing, by the ledger, between the first and the last that have landed, and none "
+            "that Dagster shows as materialized.",
         )
         for name, source in SOURCES.items()
         if source.partitioned_by_day
