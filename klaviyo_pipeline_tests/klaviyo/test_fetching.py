@@ -47,7 +47,7 @@ WINDOWS = [
     for each in SOURCES[name].time_fields
 ]  # fmt: skip
 QUICK = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

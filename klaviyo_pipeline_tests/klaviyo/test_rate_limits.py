@@ -195,7 +195,6 @@ def test_remaining_when_others_used_most_of_the_burst_then_only_the_rest_is_sent
 @pytest.mark.parametrize(
     "headers",
     [
-        {},
         {"RateLimit-Limit": ""},
         {"RateLimit-Limit": "many", "RateLimit-Remaining": "3"},
         {"RateLimit-Limit": "75, 75;w=one", "RateLimit-Remaining": "3"},
@@ -205,7 +204,6 @@ def test_remaining_when_others_used_most_of_the_burst_then_only_the_rest_is_sent
         {"RateLimit-Limit": "0, 0;w=1"},
         {"RateLimit-Limit": "nan;w=nan", "RateLimit-Remaining": "nan"},
         {"RateLimit-Limit": "75, 75;w=inf", "RateLimit-Remaining": "3"},
-        {"RateLimit-Remaining": "0", "RateLimit-Reset": "60"},
     ],
 )
 def test_headers_when_malformed_then_the_limits_stay_as_they_were(headers: dict[str, str]) -> None:
@@ -278,3 +276,25 @@ def test_waiting_when_it_is_given_up_then_the_error_passes_and_nothing_is_used_u
         limit.acquire(give_up)
     clock.now += 1.1
     assert limit.reserve() == 0.0
+
+
+def test_limit_when_no_answer_states_one_then_nothing_is_waited_for_until_a_429() -> None:
+    clock = Clock()
+    limit = EndpointLimit(SMALL, 1.0, clock)
+    limit.observe({"RateLimit-Remaining": "0"})
+    assert sent_by_turns([limit]) == 1000
+    limit.throttled(1.0)
+    clock.now += 61
+    limit.observe({})
+    assert sent_by_turns([limit]) <= SMALL.burst, "who has enforced a limit once has one"
+
+
+def test_limit_when_stated_once_then_an_answer_without_headers_does_not_lift_it() -> None:
+    limit = EndpointLimit(SMALL, 1.0, Clock())
+    limit.observe({"RateLimit-Limit": "3, 3;w=1, 60;w=60", "RateLimit-Remaining": "3"})
+    limit.observe({})
+    assert sent_by_turns([limit]) == SMALL.burst
+
+
+def test_limit_when_nothing_has_been_answered_yet_then_the_catalogues_holds() -> None:
+    assert sent_by_turns([EndpointLimit(SMALL, 1.0, Clock())]) == SMALL.burst

@@ -409,7 +409,7 @@ def same(one: Any, other: Any) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(ATTRIBUTES, max_size=4))
 def test_page_when_attributes_are_anything_then_it_never_fails_and_loses_nothing(page: list[dict[str, Any]]) -> None:
     columns = SOURCES["profiles"].columns_for(frozenset({"subscriptions", "predictive_analytics"}))
@@ -421,7 +421,7 @@ def test_page_when_attributes_are_anything_then_it_never_fails_and_loses_nothing
             assert value is None or kept_somewhere(row, name, value), (name, value, row)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(VALUES, VALUES, VALUES)
 def test_event_when_anything_stands_in_it_then_it_is_read_or_unreadable(one: Any, two: Any, three: Any) -> None:
     item = {"id": "e", "attributes": {"timestamp": one}, "relationships": {"metric": two, "attributions": three}}
