@@ -14,6 +14,7 @@ from klaviyo_pipeline.orchestration.load_config import config_class
 from klaviyo_pipeline.orchestration.load_spec import GROUP, KEY_PREFIX, LoadSpec, default_spec
 from klaviyo_pipeline.orchestration.loads import Asked, Fetched, Range, asked_of, window_of
 from klaviyo_pipeline.orchestration.metadata import column_schema
+from klaviyo_pipeline.orchestration.notices import first_time
 from klaviyo_pipeline.orchestration.one_at_a_time import Turn
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.warehouse.errors import WarehouseError
@@ -222,7 +223,7 @@ def _reporter(context: dg.AssetExecutionContext, source: Source) -> "Callable[[P
 
 
 def _say_what_was_odd(context: dg.AssetExecutionContext, revision: str, staged: "StagedExtract") -> None:
-    if staged.revision != revision:
+    if staged.revision != revision and first_time(context.run_id, f"{revision} answered as {staged.revision}"):
         context.log.warning(
             "Klaviyo answered as revision %s, not %s: that one has been retired. Rows have the shape of %s.",
             staged.revision,
