@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -32,7 +32,7 @@ from klaviyo_pipeline.klaviyo.sources import Source
 from klaviyo_pipeline.klaviyo.staging import SliceWriter, Stage, StagedSlice
 from klaviyo_pipeline.klaviyo.streams import PageSizes, Stream, first_request, request_for
 from klaviyo_pipeline.klaviyo.values import times_within
-from klaviyo_pipeline.klaviyo.windows import SECOND, TimeSlice, divide
+from klaviyo_pipeline.klaviyo.windows import HISTORY_START, SECOND, TimeSlice, divide
 
 PAGE_SIZES = PageSizes()
 CURSOR_RESTARTS = 3
@@ -61,7 +61,11 @@ class Task:
 
 @dataclass
 class Progress:
-    """Where a fetch is. Counts since it began."""
+    """Where a fetch is. Counts since it began.
+
+    ``fraction`` is how much of the time (or, without a time, of the streams) has been read, from 0 to 1.
+    ``limit_per_minute`` is how many requests are allowed at present; the waits are summed over all workers.
+    """
 
     pages: int = 0
     rows: int = 0
@@ -70,6 +74,17 @@ class Progress:
     slices_running: int = 0
     slices_waiting: int = 0
     resumed_rows: int = 0
+    elapsed_s: float = 0.0
+    fraction: float = 0.0
+    limit_per_minute: float = 0.0
+    limit_wait_s: float = 0.0
+    retry_wait_s: float = 0.0
+    retries: int = 0
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows read a second, on average."""
+        return self.rows / self.elapsed_s if self.elapsed_s else 0.0
 
 
 @dataclass
@@ -121,6 +136,9 @@ class Fetch:
         self._changed = threading.Condition()
         self._cancelled = threading.Event()
         self._failure: BaseException | None = None
+        self._a_stream = Stream("", source.path, source.title)
+        self._began = time.monotonic()
+        self._before = client.traffic.copy()
 
     def run(
         self,
@@ -147,10 +165,8 @@ class Fetch:
         for worker in workers:
             worker.start()
         try:
-            with self._changed:
-                while not self._finished():
-                    if not self._changed.wait_for(self._finished, report_every_s):
-                        report(self.snapshot())
+            while not self._wait(report_every_s):
+                report(self.snapshot())
         finally:
             self._cancelled.set()
             with self._changed:
@@ -163,10 +179,37 @@ class Fetch:
         report(self.snapshot())
 
     def snapshot(self) -> Progress:
-        """The progress, with the slices as they are now."""
-        self.progress.slices_running = len(self._running)
-        self.progress.slices_waiting = len(self._queue)
-        return self.progress
+        """The progress as it is now."""
+        with self._changed:
+            progress, traffic = self.progress, self._client.traffic.since(self._before)
+            progress.slices_running, progress.slices_waiting = len(self._running), len(self._queue)
+            progress.elapsed_s = time.monotonic() - self._began
+            progress.fraction = self._fraction()
+            progress.limit_wait_s, progress.retry_wait_s = traffic.limit_wait_s, traffic.retry_wait_s
+            progress.retries = int(traffic.retries)
+            progress.limit_per_minute = self._client.limit(
+                request_for(self._source, self._a_stream, self._options, self._revision, "")
+            ).requests_per_minute
+            return replace(progress)
+
+    def _wait(self, seconds: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(self._finished, seconds)
+
+    def _fraction(self) -> float:
+        """How much of the slices has been read; one that is open counts from its first row, or until now."""
+        read_s = all_s = 0.0
+        running = {task.staged.number: task for task in self._running}
+        for staged in list(self._stage.slices.values()):
+            task = running.get(staged.number)
+            low = staged.bounds.start or (task.first_time if task else None) or HISTORY_START
+            length_s = max(1.0, (staged.bounds.upper(self._now) - low).total_seconds())
+            all_s += length_s
+            if staged.done:
+                read_s += length_s
+            elif task is not None and task.last_time is not None and task.in_order:
+                read_s += min(length_s, max(0.0, (task.last_time - low).total_seconds()))
+        return read_s / all_s if all_s else 1.0
 
     def _plan(self, streams: Sequence[Stream], slices: Sequence[TimeSlice]) -> None:
         """Queue what is left to read: all slices, or what a killed run has not finished."""

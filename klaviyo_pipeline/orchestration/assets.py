@@ -16,18 +16,17 @@ from klaviyo_pipeline.orchestration.loads import Asked, Fetched, Range, asked_of
 from klaviyo_pipeline.orchestration.metadata import column_schema
 from klaviyo_pipeline.orchestration.notices import first_time
 from klaviyo_pipeline.orchestration.one_at_a_time import Turn
+from klaviyo_pipeline.orchestration.progress import LOOK_EVERY_S, reporting
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.extract import ExtractRequest, StagedExtract
-    from klaviyo_pipeline.klaviyo.fetching import Progress
 
 __all__ = ["GROUP", "KEY_PREFIX", "OWNERS", "asset_key", "build_asset", "build_assets", "partition_key_of"]
 
 OWNERS = ["team:data-platform"]
-REPORT_EVERY_S = 10.0
 
 
 def asset_key(source: Source) -> dg.AssetKey:
@@ -157,7 +156,8 @@ def _fetched(
     request = ExtractRequest(source, window, asked.filter_by, asked.options, asked.ids, parents)
     client = klaviyo.client()
     context.log.info("Reading %s %s, revision %s.", source.name, _describe(request), client.revision)
-    staged = extract(client, request, duckdb.staging_area(), _reporter(context, source), REPORT_EVERY_S)
+    with reporting(source.name, context.log.info) as report:
+        staged = extract(client, request, duckdb.staging_area(), report, LOOK_EVERY_S)
     _say_what_was_odd(context, client.revision, staged)
     moves_watermark = asked.ids == spec.ids
     return Fetched(staged, asked.destination, spec.ledger_name, moves_watermark, turn.end)
@@ -205,21 +205,6 @@ def _describe(request: "ExtractRequest") -> str:
     window = request.window
     start = window.start.isoformat() if window.start else "the beginning"
     return f"from {start} to {window.end.isoformat() if window.end else 'now'}"
-
-
-def _reporter(context: dg.AssetExecutionContext, source: Source) -> "Callable[[Progress], None]":
-    def report(progress: "Progress") -> None:
-        context.log.info(
-            "%s: %s rows on %s pages; %s slices done, %s running, %s waiting.",
-            source.name,
-            f"{progress.rows:,}",
-            f"{progress.pages:,}",
-            progress.slices_done,
-            progress.slices_running,
-            progress.slices_waiting,
-        )
-
-    return report
 
 
 def _say_what_was_odd(context: dg.AssetExecutionContext, revision: str, staged: "StagedExtract") -> None:

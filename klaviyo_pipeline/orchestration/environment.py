@@ -30,5 +30,6 @@ PARTITION_START = Variable("KLAVIYO_PARTITION_START", "2024-01-01", "First day p
 STAGING_DIR = Variable(
     "KLAVIYO_STAGING_DIR", "", "Folder for fetched pages before they land; blank for one beside the database."
 )
+PROGRESS = Variable("KLAVIYO_PROGRESS", "", "Set to bar for a progress bar on a terminal, beside the log.")
 
-VARIABLES = (API_KEY, BASE_URL, REVISION, DATABASE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR)
+VARIABLES = (API_KEY, BASE_URL, REVISION, DATABASE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR, PROGRESS)
