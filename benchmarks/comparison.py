@@ -92,7 +92,7 @@ def floor(settings: Settings) -> Section:
     section = Section(
         "The floor",
         "Download only: the same pages over 16 plain sockets, slices cut so that all are equally full, nothing "
-        "decoded. Load only: the staged rows through DuckDB's own `CREATE TABLE AS`, in one transaction.",
+        "decoded. Load only: the staged rows through one `INSERT … SELECT` into an empty table; nothing is checked.",
         ("collection", "download only s", "our fetch s", "load only s", "our landing s", "floor / ours"),
     )
     with shop(settings, "--events", str(settings.events), "--profiles", str(settings.profiles)) as found:

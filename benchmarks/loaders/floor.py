@@ -1,4 +1,4 @@
-"""The least that a load can cost: bytes over plain sockets, and rows through DuckDB's own `CREATE TABLE AS`.
+"""The least that a load can cost: bytes over plain sockets, and rows through one `INSERT … SELECT`.
 
 Options: ``step`` is `download` or `load`; ``connections``; ``files``, the staged files to load.
 """
@@ -79,25 +79,38 @@ def _read_slices(job: Job, waiting: queue.SimpleQueue[str], sizes: list[int]) ->
 
 
 def load(job: Job) -> int:
-    """Load staged Arrow files into a table."""
+    """Load staged Arrow files into a table, in the quickest way found.
+
+    JSON columns come as Arrow's JSON type, so that DuckDB does not parse them, and are stored as the landing does
+    (zstd, small row groups). One thread: the stream has one reader, and two compress into a larger file at 1.6
+    times the CPU.
+    """
     import duckdb
     import pyarrow as pa
 
     paths = [Path(each) for each in job.options["files"]]
+    with pa.OSFile(str(paths[0])) as file:
+        found = pa.ipc.open_stream(file).schema
+    is_json = {"event_properties", "properties", "_extra"}
+    marked = {"ARROW:extension:name": "arrow.json", "ARROW:extension:metadata": ""}
+    schema = pa.schema([field.with_metadata(marked) if field.name in is_json else field for field in found])
 
     def batches() -> Iterator[pa.RecordBatch]:
         for path in paths:
             with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
-                yield from stream
+                for batch in stream:
+                    yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
 
-    with pa.OSFile(str(paths[0])) as file:
-        schema = pa.ipc.open_stream(file).schema
-    with duckdb.connect(job.database) as con:
+    with duckdb.connect(config={"threads": 1, "preserve_insertion_order": False}) as con:
+        con.execute(f"ATTACH '{job.database}' AS warehouse (ROW_GROUP_SIZE 20480, STORAGE_VERSION 'v1.5.0')")
+        con.execute("USE warehouse")
         con.register("staged", pa.RecordBatchReader.from_batches(schema, batches()))
-        con.execute(f"CREATE TABLE {job.source} AS SELECT * FROM staged")
+        described = con.execute("DESCRIBE SELECT * FROM staged").fetchall()
+        columns = [f'"{row[0]}" {row[1]}' + " USING COMPRESSION zstd" * (row[1] == "JSON") for row in described]
+        con.execute(f"CREATE TABLE {job.source} ({', '.join(columns)})")
+        con.execute(f"INSERT INTO {job.source} SELECT * FROM staged")
         con.unregister("staged")
-        found = con.execute(f"SELECT count(*) FROM {job.source}").fetchall()
-    return int(found[0][0])
+        return int(con.execute(f"SELECT count(*) FROM {job.source}").fetchall()[0][0])
 
 
 def main() -> None:

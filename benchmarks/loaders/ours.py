@@ -113,7 +113,6 @@ def main() -> None:
         "resumed_rows": staged.progress.resumed_rows,
         "limit_wait_s": round(staged.waited_for_limit_s, 3),
         "fetch_peak_mb": peak_mb(),
-        "table": f"{SCHEMA}.{job.source}",
     }
     if job.options.get("stop_after") == "fetch":
         report(seconds=fetched - began, staged=[str(file.path) for file in staged.files], **numbers)
@@ -124,7 +123,7 @@ def main() -> None:
     ended = time.perf_counter()
     numbers |= {"inserted": landed.inserted, "updated": landed.updated, "unchanged": landed.unchanged}
     parts = {"fetch": round(fetched - began, 3), "land": round(ended - fetched, 3)}
-    report(seconds=ended - began, parts=parts, **numbers)
+    report(seconds=ended - began, parts=parts, table=f"{SCHEMA}.{job.source}", **numbers)
 
 
 def peak_mb() -> float:
