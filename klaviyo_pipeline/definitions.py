@@ -10,19 +10,25 @@ from klaviyo_pipeline.orchestration.checks import build_checks, build_reconcilia
 from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.transfers.definitions import transfer_definitions
+from klaviyo_pipeline.transfers.folder import Folder
+from klaviyo_pipeline.transfers.preview_job import preview_job
 
 _duckdb = KlaviyoDuckDBResource()
 _days = daily_partitions(environment.PARTITION_START.value, environment.TIMEZONE.value)
 
-defs = dg.Definitions(
-    assets=build_assets(_days),
-    asset_checks=build_checks(_days),
-    jobs=[build_reconciliation_job()],
-    resources={
-        "klaviyo": KlaviyoResource(),
-        "duckdb": _duckdb,
-        "io_manager": KlaviyoDuckDBIOManager(duckdb=_duckdb),
-    },
-    # One process: eight assets take 4 s of overhead so, 26 to 36 s with a process each.
-    executor=dg.in_process_executor,
+defs = dg.Definitions.merge(
+    dg.Definitions(
+        assets=build_assets(_days),
+        asset_checks=build_checks(_days),
+        jobs=[build_reconciliation_job(), preview_job],
+        resources={
+            "klaviyo": KlaviyoResource(),
+            "duckdb": _duckdb,
+            "io_manager": KlaviyoDuckDBIOManager(duckdb=_duckdb),
+        },
+        # One process: eight assets take 4 s of overhead so, 26 to 36 s with a process each.
+        executor=dg.in_process_executor,
+    ),
+    transfer_definitions(Folder()),
 )

@@ -31,5 +31,6 @@ STAGING_DIR = Variable(
     "KLAVIYO_STAGING_DIR", "", "Folder for fetched pages before they land; blank for one beside the database."
 )
 PROGRESS = Variable("KLAVIYO_PROGRESS", "", "Set to bar for a progress bar on a terminal, beside the log.")
+TRANSFERS = Variable("KLAVIYO_TRANSFERS_DIR", "transfers", "Folder with a YAML file for each transfer.")
 
-VARIABLES = (API_KEY, BASE_URL, REVISION, DATABASE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR, PROGRESS)
+VARIABLES = (API_KEY, BASE_URL, REVISION, DATABASE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR, PROGRESS, TRANSFERS)

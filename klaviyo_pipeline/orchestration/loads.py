@@ -57,7 +57,8 @@ class Asked:
     """What a run asks of a data source. Times as text: ISO 8601, without an offset in the storage time zone.
 
     ``begin`` and ``until`` are the load's own bounds: the first run begins at ``begin``, later ones where the last
-    one ended; with both given, every run reads that window. ``start_time`` and ``end_time`` are a run's, and win.
+    one ended; with both given, or ``incremental`` off, every run reads that window. ``start_time`` and ``end_time``
+    are a run's, and win.
     """
 
     source: Source
@@ -150,7 +151,9 @@ def window_of(
     if not asked.incremental:
         if start or end:
             raise ConfigurationError("incremental is off, so start_time and end_time must be left blank.")
-        return whole
+        start = parse_time(asked.begin, zone, "start_time") if asked.begin else None
+        end = parse_time(asked.until, zone, "end_time") if asked.until else None
+        return Window(start, end, now)
     if partition is not None:
         return Window(start or partition[0].astimezone(UTC), end or partition[1].astimezone(UTC), now)
     if end is None and asked.until:

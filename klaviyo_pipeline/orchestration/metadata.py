@@ -96,6 +96,13 @@ def preview(batches: Iterable[pa.RecordBatch], rows: int = PREVIEW_ROWS) -> dg.M
     return dg.MetadataValue.table(records) if records else None
 
 
+def preview_table(columns: Iterable[tuple[str, str]], rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue[Any]:
+    """Rows as a table with its columns' types, masked as above."""
+    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns])
+    records = [dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows]
+    return dg.MetadataValue.table(records, schema)
+
+
 def _cell(value: Any) -> str | int | float | bool | None:  # noqa: ANN401
     if value is None or isinstance(value, bool | int | float):
         return value

@@ -1,0 +1,1 @@
+"""Transfers: imports configured in a file, previewed, scheduled and watched."""

@@ -1,0 +1,71 @@
+"""A sensor that starts a run when a file appears or changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+CHECK_EVERY_S = 30
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A file as it is now: what it is about, a digest of its content, and the job to run for it."""
+
+    name: str
+    digest: str
+    job: str
+    tags: Mapping[str, str]
+
+
+def changed_files_sensor(
+    *,
+    name: str,
+    jobs: Sequence[Any],
+    job_names: Sequence[str],
+    watched: Callable[[], Sequence[Watched]],
+    running: bool,
+    description: str,
+) -> dg.SensorDefinition:
+    """A sensor that asks for a run of each file's job when the file is new or its content differs from the last run's.
+
+    Args:
+        name: The sensor's name.
+        jobs: The jobs that it may ask for.
+        job_names: Their names.
+        watched: The files to watch, read afresh each time.
+        running: Whether it is on unless a person says otherwise in Dagster.
+        description: For people.
+    """
+
+    @dg.sensor(
+        name=name,
+        jobs=list(jobs),
+        minimum_interval_seconds=CHECK_EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
+        description=description,
+    )
+    def changed_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        seen: dict[str, str] = json.loads(context.cursor or "{}")
+        files = watched()
+        known = [file for file in files if file.job in job_names]
+        changed = [file for file in known if seen.get(file.name) != file.digest]
+        unknown = sorted(file.name for file in files if file.job not in job_names)
+        cursor = json.dumps({file.name: file.digest for file in known}, sort_keys=True)
+        if not changed:
+            context.update_cursor(cursor)
+            later = f" New, and run once this code location is reloaded: {', '.join(unknown)}." if unknown else ""
+            return dg.SkipReason(f"No watched file has changed.{later}")
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(run_key=f"{file.name}:{file.digest}", job_name=file.job, tags=dict(file.tags))
+                for file in changed
+            ],
+            cursor=cursor,
+        )
+
+    return changed_files

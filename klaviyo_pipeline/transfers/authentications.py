@@ -1,0 +1,115 @@
+"""Klaviyo accounts by name. A file names the environment variable with each key, never the key."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.revisions import check_revision
+from klaviyo_pipeline.orchestration import environment
+from klaviyo_pipeline.transfers.problems import FileError, Problem, Wrong, did_you_mean, spell
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.transfers.documents import Document
+
+DEFAULT = "default"
+FILE = environment.Variable(
+    "KLAVIYO_AUTHENTICATIONS",
+    "authentications.yml",
+    "File that names further Klaviyo accounts and their keys' variables.",
+)
+REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_KEYS = ("api_key", "base_url", "revision")
+
+
+@dataclass(frozen=True)
+class Authentication:
+    """An account: the environment variable with its key, and where and how it is asked if that is special."""
+
+    name: str
+    variable: str
+    base_url: str = ""
+    revision: str = ""
+
+    @property
+    def api_key(self) -> str:
+        """The key.
+
+        Raises:
+            ConfigurationError: if the variable is not set.
+        """
+        return resolve(f"${{{self.variable}}}", f"the account {self.name!r}")
+
+
+def resolve(text: str, what: str) -> str:
+    """A secret that is written as ``${NAME}``, or as it is.
+
+    Raises:
+        ConfigurationError: if the environment variable is not set.
+    """
+    found = REFERENCE.fullmatch(text.strip())
+    if found is None:
+        return text
+    value = os.environ.get(found[1], "").strip()
+    if not value:
+        raise ConfigurationError(f"The environment variable {found[1]} is not set; {what} takes its API key from it.")
+    return value
+
+
+def read_authentications(file: str | None = None) -> dict[str, Authentication]:
+    """All accounts by name; ``default`` is there in any case, with KLAVIYO_API_KEY.
+
+    Raises:
+        FileError: with everything that is wrong in the file.
+    """
+    known = {DEFAULT: Authentication(DEFAULT, environment.API_KEY.name)}
+    path = Path(file or FILE.value)
+    if not path.exists():
+        return known
+    from klaviyo_pipeline.transfers.documents import parse
+
+    try:
+        document = parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(str(path), [Problem(0, 0, f"can't be read: {error}")]) from None
+    problems = list(document.problems)
+    say = partial(_say, document, problems)
+    for name, given in document.data.items():
+        if not isinstance(given, dict):
+            say(Wrong((name,), "must be a mapping with api_key: ${NAME OF AN ENVIRONMENT VARIABLE}."))
+            continue
+        for key in given:
+            if key not in _KEYS:
+                say(
+                    Wrong(
+                        (name, key),
+                        f"is not known; an account takes {', '.join(_KEYS)}{did_you_mean(key, _KEYS)}",
+                        True,
+                    )
+                )
+        texts = {key: str(given.get(key) or "") for key in _KEYS}
+        found = REFERENCE.fullmatch(texts["api_key"].strip())
+        if found is None:
+            say(
+                Wrong((name, "api_key"), "must name an environment variable, as ${NAME}: keys do not belong in a file.")
+            )
+            continue
+        try:
+            if texts["revision"]:
+                check_revision(texts["revision"])
+        except ConfigurationError as error:
+            say(Wrong((name, "revision"), str(error).removeprefix("revision ")))
+        known[name] = Authentication(name, found[1], texts["base_url"], texts["revision"])
+    if problems:
+        raise FileError(str(path), problems)
+    return known
+
+
+def _say(document: Document, problems: list[Problem], wrong: Wrong) -> None:
+    located = document.locate(wrong)
+    problems.append(Problem(located.line, located.column, f"{spell(wrong.path)} {wrong.text}"))

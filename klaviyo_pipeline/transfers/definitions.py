@@ -1,0 +1,102 @@
+"""What Dagster sees of the transfers: for each an asset, a job and, if it repeats, a schedule."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.orchestration.assets import build_asset
+from klaviyo_pipeline.orchestration.schedules import check_cron, parse_delay, tick_schedule
+from klaviyo_pipeline.orchestration.sensors import Watched, changed_files_sensor
+from klaviyo_pipeline.transfers.folder import Broken, Folder
+from klaviyo_pipeline.transfers.loading import TAG, op_name, spec_of
+from klaviyo_pipeline.transfers.reading import TransferFile
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+_log = logging.getLogger(__name__)
+SENSOR = "transfer_files"
+
+
+def transfer_definitions(folder: Folder) -> dg.Definitions:
+    """Definitions of all transfers of a folder. A broken file is logged, and absent."""
+    assets, jobs, schedules, good = [], [], [], []
+    for file in folder.all():
+        if isinstance(file, Broken):
+            _log.error("Transfer %s is left out:\n%s", file.name, file.error)
+            continue
+        job = job_of(file)
+        good.append(file)
+        assets.append(build_asset(spec_of(file)))
+        jobs.append(job)
+        if file.transfer.repeats:
+            schedules.append(schedule_of(file, job, folder))
+    sensors = [_sensor(folder, good, jobs)] if good else []
+    return dg.Definitions(assets=assets, jobs=jobs, schedules=schedules, sensors=sensors)
+
+
+def job_of(file: TransferFile) -> UnresolvedAssetJobDefinition:
+    """The job that runs a transfer."""
+    described = file.transfer.description or f"The transfer {file.name}: {file.transfer.catalogued.title}."
+    return dg.define_asset_job(file.name, selection=[spec_of(file).key], tags={TAG: file.name}, description=described)
+
+
+def schedule_name(name: str) -> str:
+    """What Dagster calls a transfer's schedule."""
+    return f"{name}_schedule"
+
+
+def schedule_of(file: TransferFile, job: UnresolvedAssetJobDefinition, folder: Folder) -> dg.ScheduleDefinition:
+    """The schedule of a transfer that repeats. Its file is read again at each tick: a pause holds at once."""
+    schedule, name = file.transfer.schedule, file.name
+    assert schedule is not None
+
+    def run_config(tick: datetime) -> Mapping[str, Any] | str:
+        try:
+            now = folder.get(name).transfer
+        except ConfigurationError as error:
+            return str(error)
+        if not now.repeats or now.schedule is None or now.schedule.paused:
+            return f"{name} is paused; go on with: klaviyo-pipeline transfer resume {name}"
+        if not now.incremental or now.options.get("end_time"):
+            return {}
+        return window_config(name, end=tick.isoformat())
+
+    return tick_schedule(
+        name=schedule_name(name),
+        job=job,
+        cron=check_cron(schedule.cron),
+        timezone=schedule.timezone,
+        delay=parse_delay(schedule.delay),
+        running=not schedule.paused,
+        run_config=run_config,
+        tags={TAG: name},
+        description=f"Runs {name} by {schedule.cron!r} {schedule.timezone}, {schedule.delay or 'without'} delay.",
+    )
+
+
+def window_config(name: str, *, start: str | None = None, end: str | None = None) -> dict[str, Any]:
+    """A run's config with the bounds of its window."""
+    given: dict[str, Any] = {key: value for key, value in (("start_time", start), ("end_time", end)) if value}
+    return {"ops": {op_name(name): {"config": given}}} if given else {}
+
+
+def _sensor(folder: Folder, files: list[TransferFile], jobs: list[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
+    def watched() -> list[Watched]:
+        asked = [file for file in folder.good() if file.transfer.run_on_change]
+        return [Watched(file.name, file.digest, file.name, {TAG: file.name}) for file in asked]
+
+    return changed_files_sensor(
+        name=SENSOR,
+        jobs=jobs,
+        job_names=[file.name for file in files],
+        watched=watched,
+        running=any(file.transfer.run_on_change for file in files),
+        description="Runs a transfer whose file has run_on_change when the file appears or changes.",
+    )

@@ -1,0 +1,129 @@
+"""A YAML file as plain values, and where in the file each of them stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from klaviyo_pipeline.transfers.problems import FileError, Path, Problem, Wrong, spell
+
+LARGEST_BYTES = 1_000_000
+MOST_VALUES = 100_000
+"""YAML's aliases can stand for each other; a small file must not unfold into a large one."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Times stay text: they are read in the storage time zone later, and an error quotes what was written."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+@dataclass
+class Document:
+    """A mapping read from a file.
+
+    ``keys`` and ``values`` say where a path's key and value stand, as line and column counted from 1.
+    """
+
+    file: str
+    text: str
+    root: yaml.MappingNode
+    data: dict[str, Any] = field(default_factory=dict)
+    keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    values: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    count: int = 0
+
+    def locate(self, wrong: Wrong) -> Problem:
+        """Where something wrong stands: its value or key, or what is nearest to it that is in the file."""
+        path = wrong.path
+        places = self.keys if wrong.key else self.values
+        while path and path not in places:
+            path, places = path[:-1], self.keys
+        line, column = places.get(path, (1, 1))
+        return Problem(line, column, wrong.text)
+
+
+def parse(text: str, file: str) -> Document:
+    """Read a YAML mapping.
+
+    Raises:
+        FileError: for what is not YAML, not a mapping, or far too large.
+    """
+    if len(text) > LARGEST_BYTES:
+        raise FileError(file, [Problem(0, 0, f"the file is larger than {LARGEST_BYTES:,} characters.")])
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        raise FileError(file, [Problem(line, column, _no_yaml(error))]) from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise FileError(file, [Problem(0, 0, f"is not YAML: {' '.join(str(error).split())}")]) from None
+    if node is None:
+        raise FileError(file, [Problem(0, 0, "the file is empty.")])
+    if not isinstance(node, yaml.MappingNode):
+        raise FileError(file, [Problem(*_place(node), "must be a mapping of keys to values.")])
+    document = Document(file, text, node)
+    document.values[()] = _place(node)
+    try:
+        document.data = _value(document, node, (), frozenset())
+    except RecursionError:
+        raise FileError(file, [Problem(0, 0, "is nested too deeply.")]) from None
+    return document
+
+
+def _value(document: Document, node: yaml.Node, path: Path, above: frozenset[int]) -> Any:  # noqa: ANN401
+    if id(node) in above:
+        document.problems.append(Problem(*_place(node), f"{spell(path)} contains itself."))
+        return None
+    above |= {id(node)}
+    document.count += 1
+    if document.count > MOST_VALUES:
+        raise FileError(document.file, [Problem(0, 0, f"unfolds into more than {MOST_VALUES:,} values.")])
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(document, node, path, above)
+    if isinstance(node, yaml.SequenceNode):
+        items = []
+        for position, item in enumerate(node.value):
+            document.values[(*path, position)] = document.keys[(*path, position)] = _place(item)
+            items.append(_value(document, item, (*path, position), above))
+        return items
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except (yaml.YAMLError, ValueError):
+        document.problems.append(Problem(*_place(node), f"{spell(path)} has a value that YAML can't read."))
+        return None
+
+
+def _mapping(document: Document, node: yaml.MappingNode, path: Path, above: frozenset[int]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            document.problems.append(Problem(*_place(key_node), "a key must be a plain text."))
+            continue
+        key: str = key_node.value
+        where = (*path, key)
+        if key in found:
+            document.problems.append(Problem(*_place(key_node), f"{spell(where)} is there twice."))
+            continue
+        document.keys[where], document.values[where] = _place(key_node), _place(value_node)
+        found[key] = _value(document, value_node, where, above)
+    return found
+
+
+def _place(node: yaml.Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _no_yaml(error: yaml.MarkedYAMLError) -> str:
+    text = f"is not YAML: {error.problem or error.context or error}"
+    if "'@'" in text or "'`'" in text or "'%'" in text:
+        text += " (put the value in quotes)"
+    return text + "."

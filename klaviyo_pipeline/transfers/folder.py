@@ -1,0 +1,148 @@
+"""The folder of transfers: one YAML file each, in git. A broken file is no reason for another not to work."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.orchestration import environment
+from klaviyo_pipeline.transfers.authentications import read_authentications
+from klaviyo_pipeline.transfers.editing import Change, with_values
+from klaviyo_pipeline.transfers.problems import FileError, Problem, did_you_mean
+from klaviyo_pipeline.transfers.reading import TransferFile, check_name, read_file, read_text
+
+SUFFIXES = (".yml", ".yaml")
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file that is no transfer, and why."""
+
+    name: str
+    path: Path
+    error: FileError
+
+
+class _Any(Collection[str]):
+    """Holds any name: what is known of the accounts while their file is broken."""
+
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+class Folder:
+    """A folder of transfers; it need not exist.
+
+    Args:
+        path: The folder; by default KLAVIYO_TRANSFERS_DIR.
+    """
+
+    def __init__(self, path: Path | str | None = None) -> None:
+        self.path = Path(path or environment.TRANSFERS.value)
+
+    def all(self) -> list[TransferFile | Broken]:
+        """Every transfer by name, broken ones too."""
+        paths = self._paths()
+        if not paths:
+            return []
+        accounts = self._accounts()
+        found: dict[str, TransferFile | Broken] = {}
+        for path in paths:
+            try:
+                if path.stem in found:
+                    raise FileError(str(path), [Problem(0, 0, f"has the name of {found[path.stem].path}.")])
+                check_name(path.stem)
+                found[path.stem] = read_file(path, accounts)
+            except FileError as error:
+                found[path.stem if path.stem not in found else path.name] = Broken(path.stem, path, error)
+        return list(found.values())
+
+    def good(self) -> list[TransferFile]:
+        """Every transfer that can be used."""
+        return [each for each in self.all() if isinstance(each, TransferFile)]
+
+    def get(self, name: str) -> TransferFile:
+        """One transfer.
+
+        Raises:
+            FileError: if its file is broken.
+            ConfigurationError: if there is none of this name.
+        """
+        path = self.path_of(name)
+        if path is None:
+            names = tuple(path.stem for path in self._paths())
+            there = f"there is {', '.join(names)}{did_you_mean(name, names)}" if names else "there is none yet."
+            raise ConfigurationError(f"There is no transfer {name!r} in {self.path}; {there}")
+        check_name(name)
+        return read_file(path, self._accounts())
+
+    def path_of(self, name: str) -> Path | None:
+        """The file of a transfer; None where there is none."""
+        return next((path for path in self._paths() if path.stem == name), None)
+
+    def create(self, name: str, text: str, changes: Sequence[Change], origin: str) -> TransferFile:
+        """Write a new transfer's file: a given text, with some values set.
+
+        Raises:
+            FileError: if the name is taken, or anything is wrong with the text.
+        """
+        check_name(name)
+        there = self.path_of(name)
+        if there is not None:
+            raise FileError(str(there), [Problem(0, 0, f"is there already; change it with: transfer update {name}")])
+        read_text(text, Path(origin))
+        return self._write(self.path / f"{name}.yml", text, changes)
+
+    def update(self, name: str, changes: Sequence[Change], text: str | None = None) -> TransferFile:
+        """Change values in a transfer's file, or replace its text first.
+
+        Raises:
+            FileError: if anything is wrong with what it would be; the file is as it was.
+        """
+        path = self.path_of(name) or self.get(name).path
+        return self._write(path, path.read_text(encoding="utf-8-sig") if text is None else text, changes)
+
+    def delete(self, name: str) -> Path:
+        """Remove a transfer's file, and say which it was."""
+        path = self.path_of(name) or self.get(name).path
+        path.unlink()
+        return path
+
+    def _write(self, path: Path, text: str, changes: Sequence[Change]) -> TransferFile:
+        text = with_values(text, changes, str(path))
+        made = read_text(text, path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            # Whole or not at all: Dagster may read the folder at any moment.
+            handle, temporary = tempfile.mkstemp(dir=self.path, prefix=f".{path.stem}.", suffix=".tmp")
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            if not made.warnings:  # a key in plain text stays readable by its owner alone
+                Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except OSError as error:
+            raise FileError(str(path), [Problem(0, 0, f"can't be written: {error.strerror or error}")]) from None
+        return made
+
+    def _paths(self) -> list[Path]:
+        try:
+            found = [path for path in self.path.iterdir() if path.suffix in SUFFIXES and path.is_file()]
+        except OSError:
+            return []
+        return sorted(path for path in found if not path.name.startswith("."))
+
+    def _accounts(self) -> Collection[str]:
+        try:
+            return read_authentications().keys()
+        except FileError:
+            return _Any()

@@ -1,0 +1,71 @@
+"""A preview in Dagster's UI: a job that shows the first rows of a data source, or of a transfer, in its run."""
+# No `from __future__ import annotations` here: Dagster reads the op's config class off its signature.
+
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from klaviyo_pipeline.klaviyo.errors import KlaviyoError
+from klaviyo_pipeline.orchestration.metadata import preview_table
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+
+ROWS = 10
+
+
+class PreviewConfig(dg.Config):
+    """What to preview: a transfer by its name, or a data source with its options."""
+
+    transfer: str = Field(default="", description="A transfer's name; the rest is then taken from its file.")
+    source: str = Field(default="lists", description="A data source, for example lists or events.")
+    options: dict[str, Any] = Field(default={}, description="Its options, as in a transfer file.")
+    authentication: str = Field(default="", description="An account by its name; blank: the default one.")
+    revision: str = Field(default="", description="API revision, YYYY-MM-DD; blank: the account's.")
+    rows: int = Field(default=ROWS, ge=1, le=100, description="How many rows to show.")
+
+
+@dg.op(description="Reads the first rows, typed as they would land, and shows them in the run. Nothing is written.")
+def show_first_rows(
+    context: dg.OpExecutionContext, config: PreviewConfig, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
+) -> None:
+    """Show a preview as a table in the run's metadata.
+
+    Raises:
+        dagster.Failure: with one sentence that says what is wrong.
+    """
+    from pathlib import Path
+
+    import yaml
+
+    from klaviyo_pipeline.transfers.folder import Folder
+    from klaviyo_pipeline.transfers.loading import spec_of
+    from klaviyo_pipeline.transfers.preview import preview
+    from klaviyo_pipeline.transfers.reading import read_text
+
+    try:
+        if config.transfer:
+            file = Folder().get(config.transfer)
+        else:
+            given = {name: value for name, value in dict(config).items() if name not in {"transfer", "rows"} and value}
+            file = read_text(yaml.safe_dump(given, sort_keys=False), Path("run config"))
+        spec = spec_of(file)
+        client = spec.account(klaviyo).client()
+        found = preview(client, spec, duckdb.at(None, spec.destination.timezone).zone, config.rows)
+    except KlaviyoError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    context.add_output_metadata(
+        {
+            "rows": len(found.rows),
+            "columns": [f"{name}:{kind}" for name, kind in found.columns],
+            **({"preview": preview_table(found.columns, found.rows)} if found.rows else {}),
+        }
+    )
+
+
+@dg.job(
+    name="klaviyo_preview",
+    description="Shows the first rows of a data source or a transfer; say which in the Launchpad.",
+)
+def preview_job() -> None:
+    """One op: the preview."""
+    show_first_rows()
