@@ -158,6 +158,17 @@ def test_extract_when_kept_because_landing_failed_then_the_next_run_asks_for_not
     assert sorted(again.ids) == truth(sandbox.store, "events", START, SHOP_ENDS)
 
 
+def test_open_window_when_kept_whole_then_the_next_run_asks_only_for_what_came_since(
+    client: KlaviyoClient, area: StagingArea, store: Store, watched: Watched
+) -> None:
+    load(client, area, "events", START, keep=True)
+    store.put("events", [{"id": "meanwhile", "datetime": (NOW + timedelta(minutes=1)).isoformat()}])
+    watched.requests.clear()
+    again = load(client, area, "events", START, now=NOW + timedelta(minutes=5))
+    assert sorted(set(again.ids)) == truth(store, "events", START)
+    assert len(watched.requests) == 1
+
+
 def test_extract_when_landed_then_leaves_nothing_behind_and_the_next_run_reads_anew(
     client: KlaviyoClient, area: StagingArea, watched: Watched
 ) -> None:

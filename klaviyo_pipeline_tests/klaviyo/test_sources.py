@@ -117,6 +117,8 @@ def test_page_sizes_when_refused_then_fall_to_200_then_to_none_for_that_account_
     assert sizes.get("a", events, "2026-07-15") == 200, "the same refusal, heard by another slice"
     sizes.refused("a", events, "2026-07-15", 200)
     assert sizes.get("a", events, "2026-07-15") is None
+    sizes.refused("a", events, "2026-07-15", 1000)
+    assert sizes.get("a", events, "2026-07-15") is None, "a late refusal of the first size raises nothing again"
     assert sizes.get("b", events, "2026-07-15") == 1000
     assert sizes.get("a", events, "2026-10-15") == 1000
     assert sizes.get("a", SOURCES["profiles"], "2026-07-15") == 100
