@@ -111,7 +111,7 @@ def test_answer_when_chunked_then_is_joined(server: WireServer) -> None:
 
 CUT_OFF = {
     "body": answer(BODY[:4], length=len(BODY)),
-    "gzip": answer(gzip.compress(os.urandom(5000, mtime=0))[:3000], "Content-Encoding: gzip", length=5023),
+    "gzip": answer(gzip.compress(os.urandom(5000), mtime=0)[:3000], "Content-Encoding: gzip", length=5023),
     "not gzip at all": answer(BODY, "Content-Encoding: gzip"),
     "chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"b\r\n" + BODY[:3],
     "no last chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"b\r\n" + BODY + b"\r\n",
@@ -205,6 +205,7 @@ def test_client_when_cut_off_reset_and_hung_up_on_then_retries_until_answered(
         answer(gzip.compress(BODY, mtime=0)[:15], "Content-Encoding: gzip"),
         answer(BODY[:-1]),
     ],
+    ids=["headers", "gzip", "body"],
 )
 def test_client_when_only_the_page_shows_that_it_was_cut_off_then_retries(
     looks_whole: bytes, server: WireServer, no_waiting: None
