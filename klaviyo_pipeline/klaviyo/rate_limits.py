@@ -131,6 +131,12 @@ class EndpointLimit:
             steady = max(self._windows, key=lambda window: window.length_s)
             return steady.quota * self.share * self._caution * 60.0 / steady.length_s
 
+    @property
+    def stated(self) -> dict[float, int]:
+        """The quotas by their window's length in seconds, if the server has ever stated or enforced a limit."""
+        with self._lock:
+            return {window.length_s: window.quota for window in self._windows} if self._proven else {}
+
     def _recover(self, now: float) -> None:
         if self._caution < 1.0 and now - self._caution_since > 1.0:
             self._caution = min(1.0, self._caution * RECOVERY)
