@@ -35,7 +35,9 @@ to run a part of it.
   normalize process and two load threads; telemetry off. Other settings are tried in a section of their own.
 - **This project**: as a library (`loaders/ours.py`: extract and land as the IO manager does), 16 connections, its own
   rate limits lifted where the server has none; and whole, through `dagster asset materialize`, with the asset's
-  defaults, which read attributions as well (the peers do not).
+  defaults, which read attributions as well (the peers do not). Events run as their range of day partitions; profiles,
+  which lie in hundreds of days, as one partition with `start_time` in its config: Dagster itself stores two events a
+  partition, which for 330 partitions takes longer than the load.
 - Every process starts with compiled bytecode, as after an installation by pip (uv: `--compile-bytecode`), even where
   the environment says `PYTHONDONTWRITEBYTECODE`: else each start compiles all of Dagster, for two seconds more.
 - One cursor is serial: at 50 ms a page, 100 pages take five seconds whatever the loader does. That is the larger part
