@@ -30,12 +30,14 @@ from klaviyo_pipeline.klaviyo.errors import (
 )
 from klaviyo_pipeline.klaviyo.http import Answered, Http, TransportError
 from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit, limits_of_account
-from klaviyo_pipeline.klaviyo.revisions import check_revision
+from klaviyo_pipeline.klaviyo.revisions import check_revision, expected_answer
 from klaviyo_pipeline.klaviyo.settings import KLAVIYO_URL, ClientSettings
 from klaviyo_pipeline.klaviyo.sources import Tier
 
 T = TypeVar("T")
 
+CLOCK_TOLERANCE_S = 3.0
+"""Clocks this close are taken to agree: dates come in whole seconds, and answers take their time."""
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 
 
@@ -142,6 +144,7 @@ class KlaviyoClient:
         self.base_url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         self.traffic = Traffic()
         self._key = key
+        self._clock_ahead_s: float | None = None
         self._http = Http(self.base_url, key, self.revision, self.settings)
         self._limits = limits_of_account(self.account, self.settings.rate_limit_share)
 
@@ -152,6 +155,21 @@ class KlaviyoClient:
     def account(self) -> str:
         """A name for the account at this address that tells nothing of the key."""
         return hashlib.sha256(f"{self.base_url}\0{self._key}".encode()).hexdigest()[:16]
+
+    @property
+    def clock_ahead_s(self) -> float:
+        """By how many seconds this machine's clock is ahead of Klaviyo's, as far as answers showed; else 0."""
+        measured = self._clock_ahead_s or 0.0
+        return measured if measured > CLOCK_TOLERANCE_S else 0.0
+
+    def _observe_clock(self, date: str | None) -> None:
+        try:
+            ahead_s = time.time() - email.utils.parsedate_to_datetime(date or "").timestamp()
+        except (TypeError, ValueError):
+            return
+        # An answer is never younger than its date: the smallest difference is the nearest to the truth.
+        known = self._clock_ahead_s
+        self._clock_ahead_s = ahead_s if known is None else min(known, ahead_s)
 
     def limit(self, request: Request) -> EndpointLimit:
         """The rate limit that a request counts against."""
@@ -190,7 +208,8 @@ class KlaviyoClient:
                 self.traffic.add(body_bytes=len(answered.body))
                 if answered.status == 200:
                     limit.observe(answered.headers)
-                    revision = answered.headers.get("X-Klaviyo-API-Revision") or self.revision
+                    self._observe_clock(answered.headers.get("Date"))
+                    revision = answered.headers.get("X-Klaviyo-API-Revision") or expected_answer(self.revision)
                     return Answer(read(answered.body, revision), revision, attempt, len(answered.body))
                 throttled = answered.status == 429
                 if not (answered.status in RETRIED_STATUSES or _is_gateway_page(answered)):
@@ -294,8 +313,11 @@ def target_of_link(link: str) -> str:
 
 
 def _is_gateway_page(answered: Answered) -> bool:
-    """Whether a refusal comes from a gateway before Klaviyo (an HTML page), not from Klaviyo itself."""
-    return answered.status in {400, 401, 403, 404} and not answered.body.lstrip().startswith(b"{")
+    """Whether a refusal comes from a gateway before Klaviyo (an HTML page), not from Klaviyo itself.
+
+    Seen of Cloudflare: 403 with a challenge page (klaviyo-api-python, issue 84). Those pass.
+    """
+    return answered.status in {400, 403, 404} and answered.body.lstrip().startswith(b"<")
 
 
 def _document(body: bytes) -> dict[str, Any]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Traffic
@@ -88,8 +87,19 @@ class StagedExtract:
     progress: Progress
     duration_s: float
     waited_for_limit_s: float
+    clock_ahead_s: float
     stage: Stage = field(repr=False)
-    extract_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def extract_id(self) -> str:
+        """Names this extract, also when it was taken up from a killed run: it must not be appended twice."""
+        return self.stage.extract_id
+
+    @property
+    def watermark(self) -> datetime:
+        """Up to when the window is complete, on Klaviyo's clock: ours may be ahead."""
+        window = self.request.window
+        return min(window.watermark, window.now - timedelta(seconds=self.clock_ahead_s))
 
     @property
     def source(self) -> Source:
@@ -178,6 +188,7 @@ def extract(
         progress=fetch.snapshot(),
         duration_s=time.monotonic() - began,
         waited_for_limit_s=traffic.limit_wait_s,
+        clock_ahead_s=client.clock_ahead_s,
         stage=stage,
     )
 

@@ -84,6 +84,7 @@ def extract_by_parents(
         progress=progress,
         duration_s=time.monotonic() - began,
         waited_for_limit_s=traffic.limit_wait_s,
+        clock_ahead_s=client.clock_ahead_s,
         stage=stage,
     )
 

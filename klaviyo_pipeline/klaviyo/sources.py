@@ -138,6 +138,7 @@ class Source:
     """Whether pages sorted by time can be trusted to be in order (archived campaigns can not)."""
     fan_out: FanOut | None = None
     lookback_days: int = 0
+    """Events come late, some by weeks; other changes may take a while until the API shows them."""
     incremental: bool = True
     """Whether a run without a window goes on where the last one ended; otherwise it reads the whole collection."""
     shows_deletions: bool = False
@@ -296,6 +297,7 @@ SOURCES: dict[str, Source] = {
                 TimeField("updated", FilterBy.UPDATED, _GE_GT_LE_LT),
                 TimeField("created", FilterBy.CREATED, _GE_GT_LE_LT),
             ),
+            lookback_days=1,
             version_column="updated",
             shows_deletions=True,
         ),
@@ -327,6 +329,7 @@ SOURCES: dict[str, Source] = {
                 Include("campaign-messages", since="2023-07-15"),
                 Include("campaign-audiences", since="2026-10-15"),
             ),
+            lookback_days=1,
             version_column="updated_at",
             partitioned_by_day=True,
             sorted_by_time=False,
@@ -347,6 +350,7 @@ SOURCES: dict[str, Source] = {
                 TimeField("updated", FilterBy.UPDATED, _GT),
                 TimeField("created", FilterBy.CREATED, _GT),
             ),
+            lookback_days=1,
             version_column="updated",
             shows_deletions=True,
         ),
@@ -388,6 +392,7 @@ SOURCES: dict[str, Source] = {
             additional_fields=("subscriptions", "predictive_analytics"),
             option_defaults={"subscriptions": False, "predictive_analytics": False},
             slower_with={"predictive_analytics": MEDIUM},
+            lookback_days=1,
             version_column="updated",
             partitioned_by_day=True,
         ),

@@ -31,7 +31,7 @@ from klaviyo_pipeline.klaviyo.windows import TimeSlice
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = 1
+FORMAT = 2
 RESUMABLE_FOR = timedelta(hours=6)
 """Pages older than this are fetched anew: rows change meanwhile."""
 _MANIFEST = "manifest.jsonl"
@@ -63,9 +63,10 @@ class StagedSlice:
 class Stage:
     """One extract's folder. Safe to write to from several threads, each slice from one at a time."""
 
-    def __init__(self, folder: Path, lock: filelock.BaseFileLock, began: datetime) -> None:
+    def __init__(self, folder: Path, lock: filelock.BaseFileLock, began: datetime, extract_id: str) -> None:
         self.folder = folder
         self.began = began
+        self.extract_id = extract_id
         self.slices: dict[int, StagedSlice] = {}
         self.numbers = 0
         """Slice numbers given so far. None is given twice: a dropped slice may still have a writer."""
@@ -206,13 +207,13 @@ class StagingArea:
                 _cut_torn_line(folder)
                 began = datetime.fromisoformat(entries[0]["at"])
                 if now - began < RESUMABLE_FOR:
-                    stage = Stage(folder, lock, began)
+                    stage = Stage(folder, lock, began, entries[0]["extract"])
                     _replay(stage, entries[1:])
                     return stage
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            stage = Stage(folder, lock, now)
-            stage._record(begin=text, at=now.isoformat())
+            stage = Stage(folder, lock, now, uuid.uuid4().hex)
+            stage._record(begin=text, at=now.isoformat(), extract=stage.extract_id)
             return stage
 
     def _remove_stale(self, now: datetime) -> None:

@@ -104,7 +104,7 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             sweep=sweep,
             unknown=not_answered(request.columns, staged.revision),
             # Rows of some parents only say nothing about how far the source has been read.
-            window=(window.start, window.watermark) if fetched.moves_watermark else None,
+            window=(window.start, staged.watermark) if fetched.moves_watermark else None,
             filter_field=time_field.name if time_field and not request.is_whole else None,
             revision=staged.revision,
             requests=staged.traffic.requests,
