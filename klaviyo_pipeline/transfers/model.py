@@ -18,7 +18,7 @@ MODES = tuple(mode.value for mode in WriteMode)
 DATABASE_FOLDER = "data"
 EVENTS_TABLE = "events"
 _DESTINATION_OPTIONS = frozenset({*LoadConfig.model_fields, "partition_key"})
-_ALIASES = {
+ALIASES = {
     "metric": "metrics",
     "metric_data": "metrics",
     "event": "events",
@@ -165,7 +165,7 @@ def database_file(text: str) -> str:
 def source_name(text: str) -> str:
     """A data source's name in the catalogue for a name or label of it; another text as it is."""
     plain = re.sub(r"[\s-]+", "_", text.strip().lower())
-    return plain if plain in SOURCES else _ALIASES.get(plain, text)
+    return plain if plain in SOURCES else ALIASES.get(plain, text)
 
 
 def options_of(source: Source) -> dict[str, FieldInfo]:

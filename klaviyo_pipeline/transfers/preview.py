@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from klaviyo_pipeline.klaviyo.columns import since
 from klaviyo_pipeline.klaviyo.errors import NotFoundError
 from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
+from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window
 from klaviyo_pipeline.orchestration.load_config import config_class
 from klaviyo_pipeline.orchestration.load_spec import LoadSpec
 from klaviyo_pipeline.orchestration.loads import asked_of, window_of
@@ -44,11 +45,10 @@ def preview(client: KlaviyoClient, spec: LoadSpec, zone: tzinfo, rows: int = DEF
         KlaviyoError: if they can not be read.
     """
     from klaviyo_pipeline.klaviyo.extract import ExtractRequest
-    from klaviyo_pipeline.klaviyo.windows import Window
 
     asked = asked_of(spec, config_class(spec.source.name, spec.options)())
     window = window_of(asked, partition=None, last_end=None, zone=zone)
-    assert isinstance(window, Window)
+    assert window is not None
     request = ExtractRequest(spec.source, window, asked.filter_by, asked.options, asked.ids)
     found: list[dict[str, Any]] = []
     for number, batch in enumerate(_pages(client, request, rows), start=1):
@@ -70,7 +70,6 @@ def _inside(row: dict[str, Any], request: ExtractRequest) -> bool:
 
 def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterator[pa.RecordBatch]:
     from klaviyo_pipeline.klaviyo.streams import first_request, request_for
-    from klaviyo_pipeline.klaviyo.windows import TimeSlice
 
     source, revision = request.source, _answering(client)
     bounds = TimeSlice(request.window.request_start, request.window.request_end)
@@ -117,7 +116,6 @@ def _streams(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Itera
 
 def _first_of(client: KlaviyoClient, source: Source, rows: int) -> list[dict[str, Any]]:
     from klaviyo_pipeline.klaviyo.extract import ExtractRequest
-    from klaviyo_pipeline.klaviyo.windows import Window
 
     whole = ExtractRequest(source, Window(None, None, datetime.now(UTC)), options=frozenset())
     return next(iter(_pages(client, whole, rows))).slice(0, rows).to_pylist()  # type: ignore[no-any-return]

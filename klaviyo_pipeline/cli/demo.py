@@ -1,4 +1,4 @@
-"""The command line: thin calls of what the rooms can do. Imports are made where they are needed: start-up is felt."""
+"""`demo` and `with-sandbox`: the project without an account."""
 
 from __future__ import annotations
 
@@ -7,20 +7,8 @@ import time
 
 import click
 
-import klaviyo_pipeline
-from klaviyo_pipeline.sandbox.command import sandbox
 
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(klaviyo_pipeline.__version__, prog_name="klaviyo-pipeline")
-def main() -> None:
-    """Klaviyo into DuckDB as Dagster assets."""
-
-
-main.add_command(sandbox)
-
-
-@main.command()
+@click.command()
 @click.option("--days", default=365, show_default=True, help="How many days of events, profiles and campaigns to load.")
 def demo(days: int) -> None:
     """Load all nine data sources and show what landed: from Klaviyo if KLAVIYO_API_KEY is set, else a sandbox."""
@@ -51,7 +39,7 @@ def demo(days: int) -> None:
         sys.exit(1)
 
 
-@main.command()
+@click.command()
 @click.argument("command", nargs=-1, required=True)
 def with_sandbox(command: tuple[str, ...]) -> None:
     """Run a COMMAND with a sandbox to read from, unless KLAVIYO_API_KEY is set."""
@@ -63,7 +51,3 @@ def with_sandbox(command: tuple[str, ...]) -> None:
         if running is not None:
             click.echo(f"No KLAVIYO_API_KEY: reading from a sandbox at {running.url}.")
         sys.exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - the user's own command
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,39 @@
+"""The command line: thin calls of what the rooms can do. Imports are made where they are needed: start-up is felt.
+
+Exit codes: 0 it went well; 1 a run or a check failed; 2 what was given is wrong (an argument, a file, a setting).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import klaviyo_pipeline
+from klaviyo_pipeline.cli.auth import auth
+from klaviyo_pipeline.cli.check import check
+from klaviyo_pipeline.cli.demo import demo, with_sandbox
+from klaviyo_pipeline.cli.failing import Commands
+from klaviyo_pipeline.cli.landed import ledger, rewind
+from klaviyo_pipeline.cli.preview import preview
+from klaviyo_pipeline.cli.sources import sources
+from klaviyo_pipeline.cli.transfer import transfer
+from klaviyo_pipeline.sandbox.command import sandbox
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(klaviyo_pipeline.__version__, prog_name="klaviyo-pipeline")
+def main() -> None:
+    """Klaviyo into DuckDB as Dagster assets.
+
+    Settings come from the environment, and from a file .env in this folder. Exit codes: 0 it went well; 1 a run or a
+    check failed; 2 what was given is wrong.
+    """
+    if Path(".env").is_file():
+        from dotenv import load_dotenv
+
+        load_dotenv(".env")
+
+
+for _command in (auth, check, demo, ledger, preview, rewind, sandbox, sources, transfer, with_sandbox):
+    main.add_command(_command)

@@ -1,0 +1,77 @@
+"""`auth`: the Klaviyo accounts, and what their keys can do."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+
+import click
+
+from klaviyo_pipeline.cli.output import as_json, print_json, print_pairs, print_table
+
+
+@click.group()
+def auth() -> None:
+    """Klaviyo accounts: KLAVIYO_API_KEY is the default one, authentications.yml names others."""
+
+
+@auth.command("list")
+@as_json
+def list_(json_: bool) -> None:
+    """List the accounts that are configured. Keys are not shown."""
+    import os
+
+    from klaviyo_pipeline.transfers.authentications import read_authentications
+
+    found = [
+        {
+            "name": each.name,
+            "variable": each.variable,
+            "is_set": bool(os.environ.get(each.variable, "").strip()),
+            "base_url": each.base_url,
+            "revision": each.revision,
+        }
+        for each in read_authentications().values()
+    ]
+    if json_:
+        print_json(found)
+    else:
+        print_table(list(found[0]), [list(each.values()) for each in found], widest=60)
+
+
+@auth.command("check")
+@click.argument("name", default="default")
+@as_json
+def check_(name: str, json_: bool) -> None:
+    """Say whose account NAME's key is, which data sources it may read, and what revision and limits answer.
+
+    Exit code 1 if a data source can not be read.
+    """
+    from klaviyo_pipeline.transfers.account_check import check_account
+    from klaviyo_pipeline.transfers.checking import client_of
+
+    report = check_account(client_of(name))
+    if json_:
+        print_json({"name": name, "ok": report.ok, **asdict(report)})
+        sys.exit(0 if report.ok else 1)
+    another = report.answered != report.revision
+    print_pairs(
+        [
+            ("Authentication", name),
+            ("Account", f"{report.account or 'not shown: the key lacks accounts:read'} {report.account_id}".strip()),
+            ("Address", report.base_url),
+            ("Revision", f"{report.revision}, answered as {report.answered}" if another else report.revision),
+            ("Served until", report.sunset),
+        ]
+    )
+    rows = [
+        [
+            each.source,
+            ", ".join(each.scopes),
+            "readable" if each.ok else f"missing {', '.join(each.missing)}" if each.missing else each.problem,
+            f"{each.per_second}/s, {each.per_minute}/min" if each.per_minute else "",
+        ]
+        for each in report.sources
+    ]
+    print_table(["source", "scopes", "", "limits seen"], rows, widest=100)
+    sys.exit(0 if report.ok else 1)

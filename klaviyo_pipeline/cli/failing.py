@@ -1,0 +1,57 @@
+"""Failures as one clear message and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+DEBUG = "KLAVIYO_DEBUG"
+
+
+class Failed(click.ClickException):
+    """Ends a command with a message: it failed. Exit code 1."""
+
+    exit_code = 1
+
+
+class WrongInput(Failed):
+    """Ends a command with a message: what was given is wrong. Exit code 2."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """A group whose commands end every failure with a message. Set KLAVIYO_DEBUG to see tracebacks."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except Exception as error:
+            if os.environ.get(DEBUG):
+                raise
+            raise failure_of(error) from error
+
+
+def failure_of(error: Exception) -> Failed:
+    """What an error means for the person at the terminal."""
+    from pydantic import ValidationError
+
+    from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
+    from klaviyo_pipeline.warehouse.errors import DatabaseFileError, DatabasePathError, WarehouseError
+
+    if isinstance(error, ConfigurationError | DatabasePathError | DatabaseFileError):
+        return WrongInput(str(error))
+    if isinstance(error, KlaviyoError | WarehouseError):
+        return Failed(str(error))
+    if isinstance(error, ValidationError):
+        texts = (each["msg"].removeprefix("Value error, ") for each in error.errors(include_input=False))
+        return WrongInput("\n".join(texts))
+    if isinstance(error, OSError) and error.filename:
+        return WrongInput(f"{error.filename}: {error.strerror}")
+    text = " ".join(str(error).split())
+    return Failed(f"{type(error).__name__}: {text or 'unexpected'} (set {DEBUG}=1 to see where)")

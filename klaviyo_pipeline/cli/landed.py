@@ -1,0 +1,109 @@
+"""`ledger` and `rewind`: what has been landed, and from where to read again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from klaviyo_pipeline.cli.failing import WrongInput
+from klaviyo_pipeline.cli.output import as_json, cell, print_json, print_table
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.warehouse.database import Database
+
+_database = click.option("--database", default="", help="A DuckDB file or name; else the transfer's or project's.")
+
+
+@click.command()
+@click.argument("source", required=False)
+@click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="How many lines to show.")
+@_database
+@as_json
+def ledger(source: str | None, limit: int, database: str, json_: bool) -> None:
+    """List what has been landed, newest first; of one SOURCE (a data source or a transfer) if it is given."""
+    from dataclasses import asdict
+
+    from klaviyo_pipeline.warehouse import ledger as ledgers
+
+    name, file = _named(source, database) if source else (None, _project(database))
+    entries = ledgers.history(file, name, limit=limit)
+    if json_:
+        print_json([asdict(entry) for entry in entries])
+        return
+    rows = [
+        [
+            entry.landed_at,
+            entry.source if entry.kind == "load" else f"{entry.source} (rewind)",
+            entry.table_name or "all tables",
+            entry.write_mode,
+            window_text(entry.window_start, entry.window_end) if entry.kind == "load" else cell(entry.window_end),
+            entry.rows_fetched,
+            entry.inserted,
+            entry.updated,
+            entry.deleted,
+        ]
+        for entry in entries
+    ]
+    headers = ["landed at", "source", "table", "mode", "window", "fetched", "inserted", "updated", "deleted"]
+    print_table(headers, rows, widest=60)
+    if not rows:
+        click.echo(f"Nothing has been landed in {file.file} yet.", err=True)
+
+
+@click.command()
+@click.argument("source")
+@click.option("--to", required=True, help="Read again from this time on, ISO 8601.")
+@_database
+@as_json
+def rewind(source: str, to: str, database: str, json_: bool) -> None:
+    """Make the next incremental run of SOURCE (a data source or a transfer) begin at a time, whatever was landed."""
+    from datetime import UTC, datetime
+
+    from klaviyo_pipeline.klaviyo.windows import parse_time
+    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+    from klaviyo_pipeline.warehouse import ledger as ledgers
+
+    name, file = _named(source, database)
+    moment = parse_time(to, KlaviyoDuckDBResource().zone, "--to")
+    if moment >= datetime.now(UTC):
+        raise WrongInput(f"--to is {to!r}, which lies in the future.")
+    if not file.file.exists():
+        raise WrongInput(f"There is no database at {file.file} yet, so there is nothing to rewind.")
+    ledgers.rewind(file, name, moment)
+    if json_:
+        print_json({"source": name, "to": moment, "database": str(file.file)})
+    else:
+        click.echo(f"The next incremental run of {name} begins at {cell(moment)}.")
+
+
+def window_text(start: object, end: object) -> str:
+    """A window for people."""
+    if end is None:
+        return ""
+    return f"{cell(start) or 'beginning'} - {cell(end)}".replace(" UTC", "")
+
+
+def _named(source: str, database: str) -> tuple[str, Database]:
+    """A load's name in the ledger, and the database it lands in."""
+    from klaviyo_pipeline.klaviyo.sources import SOURCES
+    from klaviyo_pipeline.transfers.folder import Folder
+    from klaviyo_pipeline.transfers.loading import KEY_PREFIX, ledger_name
+    from klaviyo_pipeline.transfers.model import source_name
+    from klaviyo_pipeline.transfers.problems import one_of
+
+    folder = Folder()
+    if source_name(source) in SOURCES:
+        return source_name(source), _project(database)
+    plain = source.removeprefix(f"{KEY_PREFIX}/")
+    if folder.path_of(plain) is not None:
+        return ledger_name(plain), _project(database or folder.get(plain).transfer.database_file)
+    names = (*SOURCES, *(file.name for file in folder.all()))
+    raise WrongInput(f"SOURCE is {source!r}, but {one_of(source, names)}")
+
+
+def _project(database: str) -> Database:
+    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+    from klaviyo_pipeline.transfers.model import database_file
+
+    return KlaviyoDuckDBResource().at(database_file(database)).warehouse()

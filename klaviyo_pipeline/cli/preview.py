@@ -1,0 +1,43 @@
+"""`preview`: the first rows of a configuration, before anything is created."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from klaviyo_pipeline.cli.output import as_json, cell, print_json, print_table, warn
+
+
+@click.command()
+@click.argument("config")
+@click.option("--rows", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many rows to show.")
+@as_json
+def preview(config: str, rows: int, json_: bool) -> None:
+    """Show the first rows of CONFIG, a transfer's file or name, typed as they would land. Writes nothing."""
+    from klaviyo_pipeline.klaviyo.revisions import expected_answer
+    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+    from klaviyo_pipeline.transfers.folder import Folder
+    from klaviyo_pipeline.transfers.loading import spec_of
+    from klaviyo_pipeline.transfers.preview import preview as first_rows
+    from klaviyo_pipeline.transfers.reading import read_file
+
+    folder = Folder()
+    by_name = not Path(config).exists() and folder.path_of(config) is not None
+    file = folder.get(config) if by_name else read_file(Path(config))
+    for warning in file.warnings:
+        warn(warning)
+    spec = spec_of(file)
+    zone = KlaviyoDuckDBResource().at(None, spec.destination.timezone).zone
+    client = spec.account(KlaviyoResource()).client()
+    if expected_answer(client.revision) != client.revision:
+        warn(f"revision {client.revision} has been retired: Klaviyo answers as {expected_answer(client.revision)}.")
+    found = first_rows(client, spec, zone, rows)
+    if json_:
+        columns = [{"name": name, "type": kind} for name, kind in found.columns]
+        print_json({"columns": columns, "rows": list(found.rows)})
+        return
+    headers = [f"{name}:{kind}" for name, kind in found.columns]
+    print_table(headers, [[cell(row[name]) for name, _kind in found.columns] for row in found.rows])
+    if not found.rows:
+        click.echo("There are no rows in this window.", err=True)

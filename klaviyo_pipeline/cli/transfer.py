@@ -1,0 +1,216 @@
+"""`transfer`: configured imports, from creation to deletion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from klaviyo_pipeline.cli.failing import WrongInput
+from klaviyo_pipeline.cli.output import as_json, print_json, warn
+from klaviyo_pipeline.cli.transfer_views import history, list_, run, show
+
+RELOAD = "A Dagster that is running sees it once its code location is reloaded."
+
+_timezone = click.option("-t", "--timezone", default=None, help="Time zone of CRON, an IANA name.  [default: UTC]")
+_delay = click.option("-D", "--delay", default=None, help="Run ticks so much later: seconds, or 30m, 1h30m.")
+
+
+@click.group()
+def transfer() -> None:
+    """Imports configured in files of the folder transfers/ (KLAVIYO_TRANSFERS_DIR): one asset and job each."""
+
+
+for _command in (list_, show, history, run):
+    transfer.add_command(_command)
+
+
+@transfer.command()
+@click.argument("name")
+@click.argument("cron")
+@click.argument("database")
+@click.argument("table")
+@click.argument("config", type=click.Path(path_type=Path))
+@_timezone
+@_delay
+@click.option("--no-schedule", is_flag=True, help="Do not repeat; runs are started by hand.")
+@as_json
+def create(
+    name: str,
+    cron: str,
+    database: str,
+    table: str,
+    config: Path,
+    timezone: str | None,
+    delay: str | None,
+    no_schedule: bool,
+    json_: bool,
+) -> None:
+    """Create the transfer NAME from CONFIG, to run by CRON and load TABLE in DATABASE.
+
+    CRON has five fields, or is @hourly, @daily, @weekly or @monthly. DATABASE is a DuckDB file, or a name:
+    sample_db is data/sample_db.duckdb. CONFIG is in Treasure Data's form or in ours; it is copied with its comments.
+    """
+    from klaviyo_pipeline.transfers.folder import Folder
+    from klaviyo_pipeline.transfers.problems import FileError
+    from klaviyo_pipeline.transfers.reading import check_name, read_file
+
+    check_name(name)
+    given = read_file(config)
+    if not (database.strip() and table.strip()):
+        raise WrongInput("DATABASE and TABLE must not be blank.")
+    destination = "out" if given.theirs else "destination"
+    changes: list[tuple[tuple[str, ...], Any]] = [
+        ((destination, "database"), database),
+        ((destination, "table"), table),
+    ]
+    changes += _schedule_changes(cron or None, timezone, delay)
+    if no_schedule:
+        changes.append((("schedule", "repeat"), False))
+    try:
+        made = Folder().create(name, given.text, changes, str(config))
+    except FileError as error:
+        raise _about_arguments(error, {"cron": "CRON", "timezone": "--timezone", "delay": "--delay"}) from None
+    _say(made, "Created", json_)
+
+
+def _schedule_changes(cron: str | None, timezone: str | None, delay: str | None) -> list[tuple[tuple[str, ...], Any]]:
+    number = int(delay) if delay is not None and delay.isdigit() else delay
+    given = (("cron", cron), ("timezone", timezone), ("delay", number))
+    return [(("schedule", key), value) for key, value in given if value is not None]
+
+
+def _about_arguments(error: Exception, names: dict[str, str]) -> WrongInput:
+    """A problem with a value that came as an argument is told by the argument, not by a line that nobody wrote."""
+    from klaviyo_pipeline.transfers.problems import FileError
+
+    assert isinstance(error, FileError)
+    texts = []
+    for problem in error.problems:
+        first, _, rest = problem.text.partition(" ")
+        argument = names.get(first.removeprefix("schedule.")) if first.startswith("schedule.") else None
+        texts.append(f"{argument} {rest}" if argument else problem.at(error.file))
+    return WrongInput("\n".join(texts))
+
+
+@transfer.command()
+@click.argument("name")
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--cron", default=None, help="When to run.")
+@_timezone
+@_delay
+@click.option("--database", default=None, help="Another DuckDB file or name.")
+@click.option("--table", default=None, help="Another table.")
+@click.option("--mode", default=None, help="append, replace, replace_on_new_data or merge.")
+@click.option("--schedule/--no-schedule", "repeat", default=None, help="Whether it repeats.")
+@as_json
+def update(
+    name: str,
+    config: Path | None,
+    cron: str | None,
+    timezone: str | None,
+    delay: str | None,
+    database: str | None,
+    table: str | None,
+    mode: str | None,
+    repeat: bool | None,
+    json_: bool,
+) -> None:
+    """Change the transfer NAME: what is named, and with CONFIG what it imports. The rest of its file stays."""
+    from klaviyo_pipeline.transfers.folder import Folder
+    from klaviyo_pipeline.transfers.problems import FileError
+    from klaviyo_pipeline.transfers.reading import read_file
+
+    folder = Folder()
+    now = folder.get(name)
+    given = read_file(config) if config else now
+    changes: list[tuple[tuple[str, ...], Any]] = []
+    if config:
+        lands, when = now.transfer.destination, now.transfer.schedule
+        database, table = database or lands.database or None, table or lands.table or None
+        if when is not None and given.transfer.schedule is None:
+            cron, timezone = cron or when.cron or None, timezone or when.timezone
+            delay = delay if delay is not None else str(when.delay)
+            repeat = when.repeat if repeat is None else repeat
+    section = "out" if given.theirs else "destination"
+    places = (("database", database), ("table", table), ("mode", mode))
+    changes += [((section, key), value) for key, value in places if value is not None]
+    changes += _schedule_changes(cron, timezone, delay)
+    if repeat is not None:
+        changes.append((("schedule", "repeat"), repeat))
+    if not changes and config is None:
+        raise WrongInput("Nothing to change: name an option, or a CONFIG.")
+    try:
+        made = folder.update(name, changes, given.text if config else None)
+    except FileError as error:
+        raise _about_arguments(error, {"cron": "--cron", "timezone": "--timezone", "delay": "--delay"}) from None
+    _say(made, "Updated", json_)
+
+
+@transfer.command()
+@click.argument("name")
+@as_json
+def pause(name: str, json_: bool) -> None:
+    """Skip the ticks of NAME's schedule until it is resumed. Holds at once, also in a Dagster that is running."""
+    _set_paused(name, True, json_)
+
+
+@transfer.command()
+@click.argument("name")
+@as_json
+def resume(name: str, json_: bool) -> None:
+    """Let NAME's schedule tick again. The first run reads what was left out."""
+    _set_paused(name, False, json_)
+
+
+def _set_paused(name: str, paused: bool, json_: bool) -> None:
+    from klaviyo_pipeline.transfers.folder import Folder
+
+    folder = Folder()
+    if not folder.get(name).transfer.repeats:
+        raise WrongInput(f"{name} has no schedule; add one: transfer update {name} --cron … --schedule")
+    made = folder.update(name, [(("schedule", "paused"), paused)])
+    if json_:
+        print_json({"name": name, "paused": paused, "file": str(made.path)})
+    else:
+        click.echo(f"{'Paused' if paused else 'Resumed'} {name}.")
+
+
+@transfer.command()
+@click.argument("name")
+@as_json
+def delete(name: str, json_: bool) -> None:
+    """Delete the transfer NAME. Its table, its lines in the ledger and its runs in Dagster stay."""
+    from klaviyo_pipeline.transfers.folder import Folder
+
+    path = Folder().delete(name)
+    if json_:
+        print_json({"name": name, "deleted": str(path)})
+    else:
+        click.echo(f"Deleted {path}. The table and its history stay.")
+
+
+@transfer.command()
+def schema() -> None:
+    """Print the JSON Schema of transfer files, for editors."""
+    from klaviyo_pipeline.transfers.json_schema import json_schema
+
+    print_json(json_schema())
+
+
+def _say(made: Any, done: str, json_: bool) -> None:  # noqa: ANN401 - a TransferFile
+    from klaviyo_pipeline.cli.transfer_views import as_dict
+    from klaviyo_pipeline.transfers.definitions import schedule_name
+
+    for warning in made.warnings:
+        warn(warning)
+    if json_:
+        print_json(as_dict(made))
+        return
+    click.echo(
+        f"{done} {made.path}: asset transfers/{made.name}, job {made.name}"
+        + (f", schedule {schedule_name(made.name)}." if made.transfer.repeats else ", no schedule.")
+    )
+    click.echo(RELOAD)
+    click.echo(f"Run it now: klaviyo-pipeline transfer run {made.name}")

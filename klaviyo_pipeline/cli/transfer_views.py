@@ -1,0 +1,220 @@
+"""`transfer list`, `show`, `history` and `run`: what there is, what it did, and doing it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from klaviyo_pipeline.cli.failing import Failed, WrongInput
+from klaviyo_pipeline.cli.landed import window_text
+from klaviyo_pipeline.cli.output import as_json, cell, duration, print_json, print_pairs, print_table, warn
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from klaviyo_pipeline.transfers.reading import TransferFile
+    from klaviyo_pipeline.warehouse.database import Database
+
+
+@click.command("list")
+@as_json
+def list_(json_: bool) -> None:
+    """List the transfers. A file that can not be used is listed with the reason."""
+    from klaviyo_pipeline.transfers.folder import Broken, Folder
+
+    files = Folder().all()
+    if json_:
+        print_json([_broken(file) if isinstance(file, Broken) else as_dict(file) for file in files])
+        return
+    rows = []
+    for file in files:
+        if isinstance(file, Broken):
+            rows.append([file.name, "", "", "", "", "", "broken"])
+            continue
+        when, lands = file.transfer.schedule, file.transfer.destination
+        scheduled = [when.cron, when.timezone, when.delay] if when and file.transfer.repeats else ["", "", ""]
+        rows.append([file.name, *scheduled, lands.database, lands.table or file.name, _status(file)])
+    print_table(["Name", "Cron", "Timezone", "Delay", "Database", "Table", "Status"], rows)
+    for file in files:
+        if isinstance(file, Broken):
+            click.echo(str(file.error), err=True)
+
+
+@click.command()
+@click.argument("name")
+@as_json
+def show(name: str, json_: bool) -> None:
+    """Show the settings of the transfer NAME, and its next run."""
+    from klaviyo_pipeline.transfers.folder import Folder
+
+    file = Folder().get(name)
+    if json_:
+        print_json(as_dict(file))
+        return
+    for warning in file.warnings:
+        warn(warning)
+    made = file.transfer
+    when, lands = made.schedule if made.repeats else None, made.destination
+    options = ", ".join(f"{option}={cell(value)}" for option, value in made.options.items())
+    http = ", ".join(f"{setting}={value:g}" for setting, value in made.http_settings.items())
+    print_pairs(
+        [
+            ("Name", name),
+            ("Cron", when.cron if when else "none"),
+            ("Timezone", when.timezone if when else None),
+            ("Delay", when.delay if when else None),
+            ("Database", lands.database or str(_database(file).file)),
+            ("Schema", lands.schema_name),
+            ("Table", lands.table or name),
+            ("Mode", lands.mode),
+            ("Partition key", lands.partition_key),
+            ("Storage timezone", lands.timezone),
+            ("Source", made.source),
+            ("Options", options),
+            ("HTTP", http),
+            ("Account", "API key in the file" if made.api_token else made.authentication or "default"),
+            ("Revision", made.revision),
+            ("Run on change", made.run_on_change),
+            ("Status", _status(file)),
+            ("Next run", next_run(file)),
+            ("File", file.path),
+        ]
+    )
+
+
+@click.command()
+@click.argument("name")
+@click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="How many runs to show.")
+@as_json
+def history(name: str, limit: int, json_: bool) -> None:
+    """Show the runs of the transfer NAME, newest first: from Dagster's records and the ledger."""
+    import dagster as dg
+
+    from klaviyo_pipeline.transfers.folder import Folder
+    from klaviyo_pipeline.transfers.history import history as runs_of
+    from klaviyo_pipeline.transfers.running import dagster_home
+
+    file = Folder().get(name)
+    dagster_home()
+    with dg.DagsterInstance.get() as instance:
+        runs = runs_of(name, instance, _database(file), limit)
+    if json_:
+        print_json([{**asdict(run), "duration_s": run.duration_s} for run in runs])
+        return
+    rows = [
+        [
+            run.run_id,
+            run.status,
+            run.rows,
+            run.inserted,
+            run.started,
+            run.ended,
+            duration(run.duration_s),
+            window_text(run.window_start, run.window_end),
+        ]
+        for run in runs
+    ]
+    print_table(["Run", "Status", "Rows", "Inserted", "Start", "End", "Duration", "Window"], rows, widest=50)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--from", "start", default=None, help="Read from this time on, ISO 8601.  [default: the last run's end]")
+@click.option("--to", "end", default=None, help="Read up to this time, ISO 8601.  [default: now]")
+@click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
+@as_json
+def run(name: str, start: str | None, end: str | None, quiet: bool, json_: bool) -> None:
+    """Run the transfer NAME now and wait for it. Exit code 1 if it fails."""
+    import dagster as dg
+
+    from klaviyo_pipeline.transfers.folder import Folder
+    from klaviyo_pipeline.transfers.running import dagster_home
+    from klaviyo_pipeline.transfers.running import run as run_now
+
+    file = Folder().get(name)
+    _check_window(file, start, end)
+    for warning in file.warnings:
+        warn(warning)
+    dagster_home()
+    with dg.DagsterInstance.get() as instance:
+        outcome = run_now(file, instance, start=start, end=end, log_level="WARNING" if quiet or json_ else "INFO")
+    if json_:
+        shown = {key: value for key, value in outcome.metadata.items() if key != "first_rows"}
+        print_json({"run_id": outcome.run_id, "success": outcome.success, "error": outcome.message, **shown})
+    if not outcome.success:
+        raise Failed(f"Run {outcome.run_id} of {name} failed: {outcome.message}")
+    if not json_:
+        landed = outcome.metadata
+        if landed:
+            counts = ", ".join(f"{landed[f'rows_{what}']:,} {what}" for what in ("fetched", "inserted", "updated"))
+            click.echo(
+                f"Run {outcome.run_id}: {counts}; {landed['dagster/table_name']} has {landed['dagster/row_count']:,}."
+            )
+        else:
+            click.echo(f"Run {outcome.run_id}: nothing to read, all up to that time has landed before.")
+
+
+def _check_window(file: TransferFile, start: str | None, end: str | None) -> None:
+    from datetime import UTC, datetime
+
+    from klaviyo_pipeline.klaviyo.windows import parse_time
+    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+
+    zone = KlaviyoDuckDBResource().at(None, file.transfer.destination.timezone).zone
+    since = parse_time(start, zone, "--from") if start is not None else None
+    until = parse_time(end, zone, "--to") if end is not None else None
+    if (since or until) and not file.transfer.catalogued.time_fields:
+        raise WrongInput(f"{file.transfer.source} has no time to read by: neither --from nor --to.")
+    if since and since >= datetime.now(UTC):
+        raise WrongInput(f"--from is {start!r}, which lies in the future.")
+    if since and until and since >= until:
+        raise WrongInput(f"--from {start!r} is not before --to {end!r}.")
+
+
+def next_run(file: TransferFile) -> datetime | None:
+    """When the schedule ticks next; None without one, or while it is paused."""
+    from datetime import UTC, datetime
+
+    from dagster._utils.schedules import schedule_execution_time_iterator
+
+    from klaviyo_pipeline.orchestration.schedules import delayed, parse_delay
+
+    when = file.transfer.schedule
+    if when is None or not file.transfer.repeats or when.paused:
+        return None
+    crons = delayed(when.cron, parse_delay(when.delay))
+    return next(iter(schedule_execution_time_iterator(datetime.now(UTC).timestamp(), crons, when.timezone)))
+
+
+def as_dict(file: TransferFile) -> dict[str, Any]:
+    """A transfer for machines. A key in plain text is not in it."""
+    made = file.transfer.model_dump(by_alias=True, exclude={"api_token"})
+    return {
+        "name": file.name,
+        "status": _status(file),
+        "next_run": next_run(file),
+        **made,
+        "http": file.transfer.http_settings,
+        "file": str(file.path),
+        "warnings": list(file.warnings),
+    }
+
+
+def _broken(file: Any) -> dict[str, Any]:  # noqa: ANN401 - a Broken
+    problems = [asdict(problem) for problem in file.error.problems]
+    return {"name": file.name, "status": "broken", "file": str(file.path), "problems": problems}
+
+
+def _status(file: TransferFile) -> str:
+    when = file.transfer.schedule
+    if when is None or not file.transfer.repeats:
+        return "by hand"
+    return "paused" if when.paused else "scheduled"
+
+
+def _database(file: TransferFile) -> Database:
+    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+
+    return KlaviyoDuckDBResource().at(file.transfer.database_file).warehouse()

@@ -1,0 +1,109 @@
+"""A look at everything that runs need: settings, transfers, accounts, database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from klaviyo_pipeline.klaviyo.errors import KlaviyoError
+from klaviyo_pipeline.orchestration import environment
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.transfers.authentications import DEFAULT
+from klaviyo_pipeline.transfers.folder import Broken, Folder
+from klaviyo_pipeline.transfers.loading import named_account, spec_of
+from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, WarehouseError
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+    from klaviyo_pipeline.transfers.reading import TransferFile
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    text: str
+
+
+def client_of(name: str) -> KlaviyoClient:
+    """A client for an account by its name, which gives up soon.
+
+    Raises:
+        ConfigurationError: if there is no such account, or no key.
+    """
+    account = KlaviyoResource(retry_limit=1, connect_timeout_s=30, read_timeout_s=60)
+    return (account if name == DEFAULT else account.with_settings(**named_account(name))).client()
+
+
+def check_all() -> list[Finding]:
+    """Look at everything, and say what is right and what is wrong."""
+    findings = [*_settings(), *_transfers()]
+    good = Folder().good()
+    findings += _databases(good)
+    return [*findings, *_accounts(good)]
+
+
+def _settings() -> Iterator[Finding]:
+    from klaviyo_pipeline.klaviyo.revisions import check_revision
+    from klaviyo_pipeline.klaviyo.windows import parse_zone
+    from klaviyo_pipeline.orchestration.partitions import daily_partitions
+
+    zone, start, revision = environment.TIMEZONE, environment.PARTITION_START, environment.REVISION
+    yield _try(zone.name, lambda: str(parse_zone(zone.value, zone.name)))
+    yield _try(start.name, lambda: str(daily_partitions(start.value, "UTC").start.date()))
+    yield _try(revision.name, lambda: check_revision(revision.value))
+
+
+def _transfers() -> Iterator[Finding]:
+    for file in Folder().all():
+        if isinstance(file, Broken):
+            yield Finding(f"transfer {file.name}", False, str(file.error))
+        else:
+            yield Finding(f"transfer {file.name}", True, "; ".join(file.warnings) or str(file.path))
+
+
+def _databases(files: list[TransferFile]) -> Iterator[Finding]:
+    for database in sorted({"", *(file.transfer.database_file for file in files)}):
+        yield _try("database", lambda database=database: _open(database))  # type: ignore[misc]
+
+
+def _open(database: str) -> str:
+    warehouse = KlaviyoDuckDBResource(lock_timeout_s=10).at(database).warehouse()
+    try:
+        with warehouse.reading():
+            return str(warehouse.file)
+    except DatabaseMissingError:
+        return f"{warehouse.file} (will be made by the first run)"
+
+
+def _accounts(files: list[TransferFile]) -> Iterator[Finding]:
+    yield _account(DEFAULT, lambda: client_of(DEFAULT))
+    for name in sorted({file.transfer.authentication for file in files} - {"", DEFAULT}):
+        yield _account(name, lambda name=name: client_of(name))  # type: ignore[misc]
+    for file in files:
+        if file.transfer.api_token:
+            yield _account(f"of {file.name}", lambda file=file: spec_of(file).account(KlaviyoResource()).client())  # type: ignore[misc]
+
+
+def _account(name: str, client: Callable[[], KlaviyoClient]) -> Finding:
+    def look() -> str:
+        from klaviyo_pipeline.klaviyo.errors import ScopeError
+        from klaviyo_pipeline.transfers.account_check import check_account
+
+        report = check_account(client())
+        wrong = [f"{each.source}: {', '.join(each.missing) or each.problem}" for each in report.sources if not each.ok]
+        if wrong:
+            raise ScopeError(f"{report.account} may not read everything; missing for {'; '.join(wrong)}")
+        return f"{report.account} {report.account_id}, revision {report.answered} until {report.sunset}"
+
+    return _try(f"account {name}", look)
+
+
+def _try(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, look())
+    except (KlaviyoError, WarehouseError) as error:
+        return Finding(what, False, str(error))

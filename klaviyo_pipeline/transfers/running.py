@@ -1,0 +1,105 @@
+"""Running a transfer now, in this process, with a record of it in Dagster's storage."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from klaviyo_pipeline.transfers.definitions import job_of, window_config
+from klaviyo_pipeline.transfers.loading import op_name, spec_of
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from klaviyo_pipeline.transfers.reading import TransferFile
+
+HOME = ".dagster"
+_PLAIN_SETTINGS = "telemetry:\n  enabled: false\n"
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended."""
+
+    run_id: str
+    success: bool
+    message: str
+    metadata: dict[str, Any]
+
+
+def dagster_home() -> Path:
+    """Where Dagster keeps its records: DAGSTER_HOME, else a folder here that ``make`` uses too, made if missing."""
+    given = os.environ.get("DAGSTER_HOME", "").strip()
+    home = Path(given) if given else Path(HOME).absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    settings, ours = home / "dagster.yaml", Path("dagster.yaml")
+    if not settings.exists():
+        if ours.exists():
+            shutil.copy(ours, settings)
+        else:
+            settings.write_text(_PLAIN_SETTINGS)
+    os.environ["DAGSTER_HOME"] = str(home.absolute())
+    return home
+
+
+def run(
+    file: TransferFile,
+    instance: dg.DagsterInstance,
+    *,
+    start: str | None = None,
+    end: str | None = None,
+    log_level: str = "INFO",
+) -> RunOutcome:
+    """Run a transfer until its rows have landed.
+
+    Args:
+        file: The transfer.
+        instance: Where the run is recorded.
+        start: Read from here on, ISO 8601; by default where the last run ended.
+        end: Read up to here, ISO 8601; by default up to now.
+        log_level: Which of the run's messages are shown.
+    """
+    import dagster as dg
+
+    from klaviyo_pipeline.orchestration.assets import build_asset
+    from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
+    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+
+    duckdb = KlaviyoDuckDBResource()
+    definitions = dg.Definitions(
+        assets=[build_asset(spec_of(file))],
+        jobs=[job_of(file)],
+        resources={"klaviyo": KlaviyoResource(), "duckdb": duckdb, "io_manager": KlaviyoDuckDBIOManager(duckdb=duckdb)},
+        executor=dg.in_process_executor,
+    )
+    config = window_config(file.name, start=start, end=end)
+    if (start or end) and not file.transfer.incremental:
+        config["ops"][op_name(file.name)]["config"]["incremental"] = True
+    config["loggers"] = {"console": {"config": {"log_level": log_level}}}
+    result = definitions.resolve_job_def(file.name).execute_in_process(
+        run_config=config, instance=instance, raise_on_error=False
+    )
+    metadata: dict[str, Any] = {}
+    for event in result.get_asset_materialization_events():
+        metadata = {name: value.value for name, value in event.materialization.metadata.items()}
+    return RunOutcome(result.run_id, result.success, _why(result), metadata)
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str:
+    """What a failed run says, in one sentence; blank for one that succeeded."""
+    if result.success:
+        return ""
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data is not None and data.user_failure_data.description:
+                return data.user_failure_data.description
+            error = data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            if error is not None:
+                return error.message.strip()
+    return "the run failed"
