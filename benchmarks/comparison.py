@@ -15,9 +15,9 @@ AT_LEAST = {"events": {"plain": 15.0, "dlt_rest": 8.0}, "profiles": {"plain": 12
 AT_LEAST_WHOLE = {"events": 3.0, "profiles": 5.0}
 DLT_SETTINGS: tuple[dict[str, object], ...] = (
     {},
+    {"normalize_workers": 1, "file_max_items": 0},
     {"strategy": "upsert"},
     {"load_workers": 1},
-    {"normalize_workers": 2, "file_max_items": 25_000},
     {"nesting": 0},
 )
 

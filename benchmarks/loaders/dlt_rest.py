@@ -20,9 +20,9 @@ from benchmarks.loaders.job import REVISION, Job, given_job, report
 DEFAULTS: dict[str, Any] = {
     "nesting": 1,
     "strategy": "delete-insert",
-    "normalize_workers": 1,
+    "normalize_workers": 2,
     "load_workers": 2,
-    "file_max_items": 0,
+    "file_max_items": 25_000,
 }
 
 
