@@ -32,7 +32,8 @@ to run a part of it.
   20,000 rows a delete and insert by id into DuckDB. Its columns are as the JSON has them: times stay text.
 - **dlt** (`loaders/dlt_rest.py`): the `rest_api` source with `api_key` header authentication, `json_link` paginator,
   merge on `id` (delete-insert), Parquet files, `max_table_nesting` 1 (attributes as columns, properties JSON), two
-  normalize processes, files of 25,000 rows, two load threads; telemetry off. Other settings are tried in a section of their own.
+  normalize processes, files of 25,000 rows, two load threads; telemetry off. Other settings are tried in a
+  section of their own.
 - **This project**: as a library (`loaders/ours.py`: extract and land as the IO manager does), 16 connections, its own
   rate limits lifted where the server has none; and whole, through `dagster asset materialize`, with the asset's
   defaults, which read attributions as well (the peers do not). Events run as their range of day partitions; profiles,
