@@ -208,7 +208,7 @@ def _describe(request: "ExtractRequest") -> str:
 
 
 def _say_what_was_odd(context: dg.AssetExecutionContext, revision: str, staged: "StagedExtract") -> None:
-    if staged.revision != revision and first_time(context.run_id, f"{revision} answered as {staged.revision}"):
+    if staged.revision != revision and first_time(context.run.run_id, f"{revision} answered as {staged.revision}"):
         context.log.warning(
             "Klaviyo answered as revision %s, not %s: that one has been retired. Rows have the shape of %s.",
             staged.revision,
