@@ -230,7 +230,8 @@ class KlaviyoClient:
             if retry_after_s is not None and retry_after_s > self.settings.max_retry_wait_s:
                 raise RateLimitedError(
                     f"{request.subject}: Klaviyo asks to wait {retry_after_s:.0f} s, more than max_retry_wait_s "
-                    f"({self.settings.max_retry_wait_s:g} s). Run it again later, or raise that setting."
+                    f"({self.settings.max_retry_wait_s:g} s). Run it again later, or raise that setting. "
+                    f"Page: {_shorten(request.target)}"
                 )
             self.traffic.add(retries=1, retry_wait_s=wait_s)
             sleep(wait_s)
@@ -250,7 +251,8 @@ class KlaviyoClient:
         if throttled:
             raise RateLimitedError(
                 f"{request.subject}: Klaviyo answered 429 (too many requests) {attempts} times. Other "
-                "integrations use up the account's limit: lower rate_limit_share or run it later."
+                "integrations use up the account's limit: lower rate_limit_share or run it later. "
+                f"Page: {_shorten(request.target)}"
             )
         raise UnavailableError(
             f"{request.subject}: no usable answer from {self.base_url} after {attempts} attempts; the last "
@@ -280,7 +282,9 @@ class KlaviyoClient:
                 "revision, or leave it blank for the default."
             )
         if status == 400 and "cursor" in detail.lower():
-            raise CursorRefusedError(f"{subject}: {detail} (400)", parameter="page_cursor")
+            raise CursorRefusedError(
+                f"{subject}: {detail} (400). Page: {_shorten(request.target)}", parameter="page_cursor"
+            )
         raise RequestRefusedError(
             f"{subject}: Klaviyo refused the request ({status}: {detail}). Page: {_shorten(request.target)}",
             status=status,
@@ -317,7 +321,19 @@ def _is_gateway_page(answered: Answered) -> bool:
 
     Seen of Cloudflare: 403 with a challenge page (klaviyo-api-python, issue 84). Those pass.
     """
-    return answered.status in {400, 403, 404} and answered.body.lstrip().startswith(b"<")
+    if answered.status not in {400, 403, 404}:
+        return False
+    body = answered.body.lstrip()
+    return body.startswith(b"<") or (body.startswith(b"{") and not _is_json(body))
+
+
+def _is_json(body: bytes) -> bool:
+    """Whether an error document is whole; one that was cut on its way says nothing of the request."""
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
 
 
 def _document(body: bytes) -> dict[str, Any]:
@@ -341,7 +357,7 @@ def _first_error(body: bytes) -> tuple[str, str | None]:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """``Retry-After`` in seconds; it may be a number, whole or not, or an HTTP date."""
+    """``Retry-After`` in seconds; it may be a number, whole or not, or an HTTP date (of the server's own clock)."""
     text = headers.get("Retry-After")
     if text is None:
         return None
@@ -351,9 +367,14 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         pass
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+        until_s = email.utils.parsedate_to_datetime(text).timestamp()
     except (TypeError, ValueError):
         return None
+    try:
+        now_s = email.utils.parsedate_to_datetime(headers.get("Date") or "").timestamp()
+    except (TypeError, ValueError):
+        now_s = time.time()
+    return max(0.0, until_s - now_s)
 
 
 def _shorten(text: str, length: int = 300) -> str:

@@ -29,8 +29,9 @@ import click
     multiple=True,
     metavar="KIND[:OPERATION][=PROBABILITY]",
     help="Misbehave: 429, 500, 502..504, 520..524, reset, hang, truncated, invalid-json, html-200, html-403, "
-    "content-type, duplicates, row-changes, list-deleted, bad-cursor, clock-skew, unknown-attributes, wrong-types, "
-    "case-twins, huge-pages, short-pages, empty-pages, or drop-day:YYYY-MM-DD. Repeatable.",
+    "content-type, duplicates, row-changes, list-deleted, bad-cursor, clock-skew, skewed-date, "
+    "unknown-attributes, wrong-types, case-twins, huge-pages, short-pages, empty-pages, or drop-day:YYYY-MM-DD. "
+    "Repeatable.",
 )
 @click.option("--fault-seed", default=1, show_default=True, help="Same seed, same requests: same faults.")
 @click.option(

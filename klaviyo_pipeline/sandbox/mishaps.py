@@ -28,6 +28,7 @@ KINDS: dict[str, str] = {
     "429": "refused with Retry-After (argument: its seconds); use burst for a storm",
     **dict.fromkeys(_FAILURES, "the server, or the gateway before it, fails"),
     "clock-skew": "refused with Retry-After as a date, by a clock that is an hour ahead or behind (argument: seconds)",
+    "skewed-date": "the right answer, dated by a clock that is an hour ahead (argument: seconds)",
     "html-200": "a web page instead of JSON, as if all were well",
     "html-403": "a web page that refuses, as gateways do",
     "bad-cursor": "a cursor is refused",
@@ -62,6 +63,11 @@ _PAGING = {"empty-pages", "short-pages", "huge-pages", "duplicates"}
 _MEMBERS = "get_profiles_for_list"
 
 
+def now_s() -> float:
+    """The sandbox's clock, for what changes now; replaceable in tests."""
+    return time.time()
+
+
 def can_hit(kind: str, operation: str, request: Request) -> bool:
     """Whether a fault of this kind can happen to this request at all."""
     cursor = request.parameters.get("page[cursor]")
@@ -85,7 +91,7 @@ def can_hit(kind: str, operation: str, request: Request) -> bool:
 
 def _change_row(operation: str, request: Request, store: Store, chance: Random) -> None:
     """One row, chosen by chance, becomes another; its `updated` is now."""
-    now = in_seconds(int(time.time()) * SECOND)
+    now = in_seconds(int(now_s()) * SECOND)
     number = chance.getrandbits(32)
     if operation == _MEMBERS:
         list_id = request.path.split("/")[3]
@@ -148,11 +154,11 @@ def _too_many(_request: Request, chance: Random, argument: str | None) -> Respon
 
 def _skewed(_request: Request, chance: Random, argument: str | None) -> Response:
     skew_s = float(argument) if argument else chance.choice((-3600.0, 3600.0))
-    now_s = time.time() + skew_s
+    skewed_s = now_s() + skew_s
     refused = _error(throttled(1), chance)
     headers = (
-        (b"date", formatdate(now_s, usegmt=True).encode()),
-        (b"retry-after", formatdate(now_s + 1, usegmt=True).encode()),
+        (b"date", formatdate(skewed_s, usegmt=True).encode()),
+        (b"retry-after", formatdate(skewed_s + 1, usegmt=True).encode()),
     )
     return replace(refused, headers=headers)
 
@@ -316,6 +322,11 @@ async def _half(response: Response, send: Send, _releasing: Releasing, _argument
     await deliver(replace(response, body=response.body[: len(response.body) // 2]), send)
 
 
+async def _misdated(response: Response, send: Send, _releasing: Releasing, argument: str | None) -> None:
+    date = (b"date", formatdate(now_s() + float(argument or 3600), usegmt=True).encode())
+    await deliver(replace(response, headers=(*response.headers, date)), send)
+
+
 async def _mislabelled(response: Response, send: Send, _releasing: Releasing, _argument: str | None) -> None:
     await deliver(replace(response, content_type=b"text/html"), send)
 
@@ -326,4 +337,5 @@ DELIVERIES: dict[str, Delivery] = {
     "truncated": _cut_short,
     "invalid-json": _half,
     "content-type": _mislabelled,
+    "skewed-date": _misdated,
 }

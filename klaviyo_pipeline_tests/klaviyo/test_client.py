@@ -125,6 +125,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "html with 200": {"status": 200, "body": "<!DOCTYPE html><html>maintenance</html>"},
     "html with 403": {"status": 403, "body": "<html>challenge</html>", "headers": {"cf-mitigated": "challenge"}},
     "cut-off json": {"status": 200, "body": '{"data": [{"type": "metric", "id": "a", "attr'},
+    "cut-off refusal": {"status": 400, "body": '{"errors": [{"id": "5a9'},
     "empty": {"status": 200, "body": ""},
     "another document": {"status": 200, "json": {"rows": []}},
     "a list": {"status": 200, "json": []},
@@ -223,6 +224,11 @@ def test_retry_after_when_an_http_date_then_is_waited_until_then(
     klaviyo.get(URL, json=PAGE)
     fetch(client, clock)
     assert clock.waits == [pytest.approx(20.0), 0.0]
+
+
+def test_retry_after_when_a_date_of_a_clock_that_is_ahead_then_is_measured_by_that_clock() -> None:
+    told = {"Date": "Fri, 20 Nov 2099 10:00:00 GMT", "Retry-After": "Fri, 20 Nov 2099 10:00:02 GMT"}
+    assert client_module._retry_after(told) == 2
 
 
 @pytest.mark.parametrize("text", ["soon", "", "Wed, 99 Foo 2026", "1,5", "nan"])
@@ -375,7 +381,7 @@ def test_message_when_a_list_does_not_exist_then_names_it(
 def test_message_when_the_error_document_is_odd_then_still_names_status_and_subject(
     client: KlaviyoClient, clock: VirtualTime, klaviyo: Any
 ) -> None:
-    for body in ('{"errors": []}', '{"errors": {}}', '{"errors": [null]}', '{"errors": [{"source": []}]}', "{"):
+    for body in ('{"errors": []}', '{"errors": {}}', '{"errors": [null]}', '{"errors": [{"source": []}]}'):
         klaviyo.get(URL, status=400, body=body)
         with pytest.raises(RequestRefusedError, match=r"Metrics.*400"):
             fetch(client, clock)
