@@ -50,7 +50,7 @@ def sources(name: str | None, json_: bool) -> None:
     rows = [
         [
             each["source"],
-            each["options"].keys() and ", ".join(each["options"]),
+            ", ".join(each["options"]),
             ", ".join(text.split()[0] for text in each["filter_by"]),
             f"{each['requests_per_second']}/s, {each['requests_per_minute']}/min",
             ", ".join(each["scopes"]),

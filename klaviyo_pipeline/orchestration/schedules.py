@@ -104,14 +104,18 @@ def delayed(cron: str, delay: timedelta) -> list[str]:
 
 
 def tick_of(at: datetime, cron: str, timezone: str, delay: timedelta) -> datetime:
-    """The tick of ``cron`` that a tick of the delayed schedule stands for."""
+    """The tick of ``cron`` that a tick of the delayed schedule stands for, in UTC."""
     from dagster._utils.schedules import schedule_execution_time_iterator
 
+    # In UTC: two times of one zone are compared and subtracted by their clocks, whatever happens to these in between.
+    at = at.astimezone(UTC)
     if not delay:
         return at
     wanted, margin = at - delay, timedelta(hours=2)
     best, nearest = wanted, None
-    for tick in schedule_execution_time_iterator((wanted - max(margin, delay)).timestamp(), check_cron(cron), timezone):
+    earliest = (wanted - max(margin, delay)).timestamp()
+    for local in schedule_execution_time_iterator(earliest, check_cron(cron), timezone):
+        tick = local.astimezone(UTC)
         if tick > at or tick > wanted + margin:
             break
         distance = abs(tick - wanted)
@@ -147,7 +151,7 @@ def tick_schedule(
     """
 
     def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        tick = tick_of(context.scheduled_execution_time, cron, timezone, delay).astimezone(UTC)
+        tick = tick_of(context.scheduled_execution_time, cron, timezone, delay)
         config = run_config(tick)
         if isinstance(config, str):
             return dg.SkipReason(config)

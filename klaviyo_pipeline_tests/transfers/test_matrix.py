@@ -1,0 +1,143 @@
+"""Every data source with every option it takes in every mode lands what it should; what it does not take is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.transfers.model import MODES, options_of
+from klaviyo_pipeline.transfers.problems import FileError
+from klaviyo_pipeline.transfers.reading import read_text
+from klaviyo_pipeline_tests.transfers.workplace import Workplace, run_file
+
+MIDDLE = "2026-09-18T00:00:00+00:00"
+VALUES: dict[str, list[Any]] = {
+    "filter_by": ["updated", "created"],
+    "start_time": [MIDDLE],
+    "end_time": [MIDDLE],
+    "incremental": [True, False],
+    "lookback_days": [0, 2.5],
+    "attributions": [True, False],
+    "skip_related": [True, False],
+    "subscriptions": [True, False],
+    "predictive_analytics": [True, False],
+    "list_ids": ["one"],
+    "event_ids": ["one"],
+    "events_table": ["events"],
+}
+COLUMN_OF = {
+    "attributions": "attributed_event_id",
+    "subscriptions": "subscriptions",
+    "predictive_analytics": "predictive_analytics",
+    "skip_related": "metric_name",
+}
+
+
+def taken() -> Iterator[tuple[str, str, Any]]:
+    """Every source with every value of every option that it takes, and with none."""
+    for source in SOURCES.values():
+        yield source.name, "", None
+        for option in options_of(source):
+            for value in VALUES[option]:
+                if option != "filter_by" or value in source.filter_by:
+                    yield source.name, option, value
+
+
+def expected(place: Workplace, source: str, options: dict[str, Any]) -> set[Any]:
+    """The ids that a first run is to land."""
+    field = next((each for each in SOURCES[source].time_fields if each.filter_by == options.get("filter_by")), None)
+    field = field or next(iter(SOURCES[source].time_fields), None)
+    low, high = (
+        datetime.fromisoformat(options[name]) if name in options else None for name in ("start_time", "end_time")
+    )
+
+    def inside(row: dict[str, Any]) -> bool:
+        names = {"joined_group_at": "joined_at"}
+        time = datetime.fromisoformat(row[names.get(field.name, field.name)]) if field else None
+        return time is None or ((low is None or time >= low) and (high is None or time < high))
+
+    if source in {"event_metrics", "event_profiles"}:
+        key = "metric_id" if source == "event_metrics" else "profile_id"
+        wanted = options.get("event_ids")
+        return {row["id"] for row in place.truth("events") if row[key] and (wanted is None or row["id"] in wanted)}
+    if source == "list_profiles":
+        wanted = options.get("list_ids")
+        return {
+            (row["list_id"], row["profile_id"])
+            for row in place.truth("members")
+            if inside(row) and (wanted is None or row["list_id"] in wanted)
+        }
+    return {row["id"] for row in place.truth(source) if inside(row)}
+
+
+def real_ids(place: Workplace, option: str, value: Any) -> Any:
+    if option == "event_ids":
+        return [row["id"] for row in place.truth("events") if row["metric_id"] and row["profile_id"]][:2]
+    return [place.truth("members")[0]["list_id"]] if option == "list_ids" else value
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("source", "option", "value"), list(taken()))
+def test_option_that_a_source_takes_lands_what_it_should(
+    place: Workplace, source: str, option: str, value: Any, mode: str
+) -> None:
+    options = {option: real_ids(place, option, value)} if option else {}
+    if source in {"event_metrics", "event_profiles"} and option != "event_ids":
+        events = read_text(
+            "source: events\noptions: {attributions: false}\ndestination: {table: events}", Path("e.yml")
+        )
+        assert run_file(events).success
+    text = yaml.safe_dump({"source": source, "options": options, "destination": {"table": "rows", "mode": mode}})
+
+    outcome = run_file(read_text(text, Path("matrix.yml")))
+
+    assert outcome.success, outcome.message
+    key = "list_id, profile_id" if source == "list_profiles" else "id"
+    landed = [row if len(row) > 1 else row[0] for row in place.sql(f"SELECT {key} FROM klaviyo.rows")]
+    assert set(landed) == expected(place, source, options)
+    assert len(landed) == len(set(landed))
+    assert place.sql("SELECT write_mode FROM klaviyo.klaviyo_pipeline.ledger WHERE source = 'transfers/matrix'") == [
+        (mode,)
+    ]
+    if option in COLUMN_OF:
+        columns = [row[0] for row in place.sql("SELECT column_name FROM (DESCRIBE klaviyo.rows)")]
+        there = value is (option != "skip_related")
+        assert any(name.startswith(COLUMN_OF[option]) for name in columns) is there
+
+
+NOT_TAKEN = [
+    (source.name, option) for source, option in product(SOURCES.values(), VALUES) if option not in options_of(source)
+]
+
+
+@pytest.mark.parametrize(("source", "option"), NOT_TAKEN)
+def test_option_that_a_source_does_not_take_is_refused_with_its_line_and_what_is_taken(
+    source: str, option: str
+) -> None:
+    text = f"source: {source}\noptions:\n  {option}: {yaml.safe_dump(VALUES[option][0], default_flow_style=True)}"
+
+    with pytest.raises(FileError) as caught:
+        read_text(text, Path("x.yml"), ())
+
+    takes = ", ".join(options_of(SOURCES[source]))
+    says = f"x.yml:3:3: options.{option} is not taken: {source} takes {takes or 'no options'}"
+    assert str(caught.value).startswith(says)
+
+
+@pytest.mark.parametrize("mode", ["upsert", "APPEND", "", 1])
+@pytest.mark.parametrize("source", list(SOURCES))
+def test_mode_that_there_is_not_is_refused(source: str, mode: Any) -> None:
+    text = yaml.safe_dump({"source": source, "destination": {"mode": mode}})
+    with pytest.raises(FileError, match=r"destination\.mode is .*, but must be one of append, replace,"):
+        read_text(text, Path("x.yml"), ())
+
+
+def test_every_option_of_every_source_is_in_the_matrix() -> None:
+    assert {option for source in SOURCES.values() for option in options_of(source)} == set(VALUES)
