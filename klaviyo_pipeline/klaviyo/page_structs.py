@@ -32,6 +32,7 @@ class _LoosePage(msgspec.Struct, gc=False):
     data: list[_LooseItem] | _LooseItem | None
 
 
+_NO_FIELD_NAME = re.compile(r'[\\"\x00-\x1f]')
 _LOOSE_DECODER = msgspec.json.Decoder(_LoosePage)
 
 
@@ -44,6 +45,8 @@ class Structs:
     relationships: Mapping[str, str]
     extra: tuple[str, ...]
     """Attributes that no column is made from."""
+    loose: tuple[str, ...] = ()
+    """Such attributes whose names msgspec takes for no field; with them, unknown ones go unnoticed here."""
 
     def attribute(self, items: list[Any], name: str) -> list[Any]:
         """An attribute's value in each row, None where it is missing."""
@@ -59,6 +62,8 @@ class Structs:
 
 def build(paths: Iterable[tuple[Path, ColumnType]], via: Iterable[str], extra: tuple[str, ...] = ()) -> Structs:
     """Make the structs for columns at these paths, relationships to follow, and extra attributes met so far."""
+    loose = tuple(name for name in extra if _NO_FIELD_NAME.search(name))
+    extra = tuple(name for name in extra if name not in loose)
     attributes: dict[str, Any] = dict.fromkeys(extra, msgspec.Raw)
     relationships: dict[str, None] = dict.fromkeys(via)
     for path, kind in paths:
@@ -71,7 +76,7 @@ def build(paths: Iterable[tuple[Path, ColumnType]], via: Iterable[str], extra: t
     attributes_struct = msgspec.defstruct(
         "Attributes",
         [(attribute_fields[name], kind, msgspec.field(default=None, name=name)) for name, kind in attributes.items()],
-        forbid_unknown_fields=True,
+        forbid_unknown_fields=not loose,
         gc=False,
     )
     relationship_struct = msgspec.defstruct("Relationship", [("data", Any, None)], gc=False)
@@ -101,14 +106,14 @@ def build(paths: Iterable[tuple[Path, ColumnType]], via: Iterable[str], extra: t
         ],
         gc=False,
     )
-    return Structs(msgspec.json.Decoder(page), attribute_fields, relationship_fields, extra)
+    return Structs(msgspec.json.Decoder(page), attribute_fields, relationship_fields, extra, loose)
 
 
-def attribute_names(body: bytes) -> set[str]:
-    """All names below ``attributes`` in a page."""
+def all_attributes(body: bytes) -> list[dict[str, msgspec.Raw]]:
+    """What stands below ``attributes`` in each row of a page, unread."""
     data = _LOOSE_DECODER.decode(body).data
     items = data if isinstance(data, list) else [data]
-    return {name for item in items if item is not None for name in item.attributes or ()}
+    return [item.attributes or {} for item in items if item is not None]
 
 
 def mend_surrogates(body: bytes) -> bytes:

@@ -117,13 +117,14 @@ class PageDecoder:
         """
         try:
             with _DECODING:
-                structs = self._structs
+                structs = self._learn(body) if self._structs.loose else self._structs
                 try:
                     document = structs.decoder.decode(body)
                 except msgspec.ValidationError:
                     structs = self._learn(body)
                     document = structs.decoder.decode(body)
-                return self._page(structs, document, constants or {})
+                unread = page_structs.all_attributes(body) if structs.loose else []
+                return self._page(structs, document, unread, constants or {})
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             mended = page_structs.mend_surrogates(body)
             if mended != body:
@@ -132,10 +133,11 @@ class PageDecoder:
 
     def _learn(self, body: bytes) -> Structs:
         """Structs that also take the attributes of a page that the catalogue does not know."""
-        names = page_structs.attribute_names(body)
-        new = names.difference(self._structs.attributes)
+        known = self._structs
+        names = {name for attributes in page_structs.all_attributes(body) for name in attributes}
+        new = names.difference(known.attributes, known.loose)
         if new:
-            extra = (*self._structs.extra, *sorted(new))
+            extra = (*known.extra, *known.loose, *sorted(new))
             self._structs = page_structs.build(self._own, self._via, extra)
         return self._structs
 
@@ -143,11 +145,16 @@ class PageDecoder:
         self,
         structs: Structs,
         document: Any,  # noqa: ANN401 - a struct made at run time
+        unread: list[dict[str, msgspec.Raw]],
         constants: Mapping[str, Any],
     ) -> Page:
         data = document.data
         items = data if isinstance(data, list) else [data] if data is not None else []
         extras = _Extras()
+        for row, attributes in enumerate(unread):
+            for name in structs.loose:
+                if name in attributes and bytes(attributes[name]) != b"null":
+                    extras.keep(row, (name,), bytes(attributes[name]), extras.unknown)
         for name in structs.extra:
             for row, value in enumerate(structs.attribute(items, name)):
                 if value is not None:

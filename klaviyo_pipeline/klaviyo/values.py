@@ -49,8 +49,7 @@ def convert(values: list[Any], kind: ColumnType) -> tuple[pa.Array, dict[int, by
     if values.count(None) == len(values):
         return pa.nulls(len(values), ARROW_TYPES[kind]), {}
     if kind is ColumnType.JSON:
-        texts = [None if value is None else bytes(value) for value in values]
-        return _texts([None if text == b"null" else text for text in texts]), {}
+        return _json_texts(values), {}
     if _FITTING[kind].issuperset(map(type, values)):
         try:
             if kind is ColumnType.TIMESTAMP:
@@ -115,13 +114,21 @@ def string_array(values: list[str | None]) -> pa.Array:
     return _from_parts(values, filled, joined.encode())
 
 
-def _texts(values: list[bytes | None]) -> pa.Array:
+def _json_texts(values: list[msgspec.Raw | None]) -> pa.Array:
+    """JSON in Klaviyo's own words, joined without copying each; its null is ours."""
+    sizes = set(map(len, [value for value in values if value is not None]))
+    if len(b"null") in sizes:
+        values = [None if value is None or bytes(value) == b"null" else value for value in values]
+    return _texts(values)
+
+
+def _texts(values: Sequence[bytes | msgspec.Raw | None]) -> pa.Array:
     """Texts in UTF-8 as an Arrow array.
 
     Raises:
         UnreadablePageError: for bytes that are no UTF-8.
     """
-    filled = [value or b"" for value in values]
+    filled = [b"" if value is None else value for value in values]
     texts = _from_parts(values, filled, b"".join(filled))
     try:
         texts.validate(full=True)
@@ -130,7 +137,7 @@ def _texts(values: list[bytes | None]) -> pa.Array:
     return texts
 
 
-def _from_parts(values: list[Any], filled: Sequence[str | bytes], joined: bytes) -> pa.Array:
+def _from_parts(values: Sequence[Any], filled: Sequence[Any], joined: bytes) -> pa.Array:
     # The standard library's arrays: for a page's few hundred rows numpy takes longer to get going.
     try:
         offsets = pa.py_buffer(array("i", accumulate(map(len, filled), initial=0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -80,12 +81,15 @@ def resolve_schema(con: duckdb.DuckDBPyConnection, schema: str) -> str:
 
 
 def typed_path(con: duckdb.DuckDBPyConnection, table: Table) -> str:
-    """The table's name as a user can type it after opening the file: ``"klaviyo"."events"``."""
+    """The table's name as a user can type it after opening the file: ``klaviyo.events``, quoted where it must be."""
     resolved = resolve_schema(con, table.schema)
     catalog = con.execute("SELECT current_database()").fetchall()[0][0]
+    parts = [table.schema, table.name]
     if fold(resolved) == fold(catalog):
-        return qualified(catalog, resolved, table.name)
-    return qualified(table.schema, table.name)
+        parts = [catalog, resolved, table.name]
+    keywords = {row[0] for row in con.execute("SELECT keyword_name FROM duckdb_keywords()").fetchall()}
+    plain = all(re.fullmatch(r"[a-z_][a-z0-9_]*", part) and part not in keywords for part in parts)
+    return ".".join(parts) if plain else qualified(*parts)
 
 
 def full_name(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> str:

@@ -118,7 +118,7 @@ def test_schema_when_named_like_the_file_then_users_can_type_it(tmp_path, file):
     database = Database(tmp_path / file)
     for extract in "12":
         result = put(database, [event("a")], "append", extract_id=extract)
-    assert result.table_path == '"klaviyo"."events"'
+    assert result.table_path == "klaviyo.events"
     with duckdb.connect(str(tmp_path / file)) as con:
         assert con.execute(f"SELECT count(*) FROM {result.table_path}").fetchall() == [(2,)]
         assert con.execute("SELECT count(*) FROM klaviyo_pipeline.ledger").fetchall() == [(2,)]
