@@ -51,7 +51,10 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             return
         with _said_plainly():
             if isinstance(obj, Fetched):
-                self._land_extract(context, obj)
+                try:
+                    self._land_extract(context, obj)
+                finally:
+                    obj.release()
             else:
                 self._land_rows(context, obj)
 
