@@ -7,6 +7,7 @@ import dagster as dg
 from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.assets import build_assets
 from klaviyo_pipeline.orchestration.checks import build_checks, build_reconciliation_job
+from klaviyo_pipeline.orchestration.event_log import write_events_in_batches
 from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
@@ -14,6 +15,7 @@ from klaviyo_pipeline.transfers.definitions import transfer_definitions
 from klaviyo_pipeline.transfers.folder import Folder
 from klaviyo_pipeline.transfers.preview_job import preview_job
 
+write_events_in_batches()
 _duckdb = KlaviyoDuckDBResource()
 _days = daily_partitions(environment.PARTITION_START.value, environment.TIMEZONE.value)
 

@@ -1,0 +1,65 @@
+"""Events of a range of partitions are written together, and nothing that Dagster reads of them is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.event_log import SqliteEventLogStorage
+
+from klaviyo_pipeline.orchestration.event_log import write_events_in_batches
+
+DAYS = dg.DailyPartitionsDefinition("2026-01-01")
+RANGE = {"dagster/asset_partition_range_start": "2026-01-03", "dagster/asset_partition_range_end": "2026-03-01"}
+
+
+@dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
+def counted() -> dg.MaterializeResult[None]:
+    return dg.MaterializeResult(metadata={"rows": 7}, tags={"made": "here"})
+
+
+def _run(folder: Path) -> tuple[dict[str, object], int]:
+    """What Dagster knows after a range was materialized, and how often the storage was opened to note it."""
+    folder.mkdir()
+    opened = 0
+    original = SqliteEventLogStorage._connect
+
+    def counting(self: SqliteEventLogStorage, shard: str) -> object:
+        nonlocal opened
+        opened += 1
+        return original(self, shard)
+
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.local_temp(str(folder)) as instance:
+        patch.setattr(SqliteEventLogStorage, "_connect", counting)
+        result = dg.materialize([counted], instance=instance, tags=RANGE)
+        times = opened
+        event = instance.get_latest_materialization_event(counted.key)
+        assert event is not None
+        assert event.asset_materialization is not None
+        known = {
+            "partitions": sorted(instance.get_materialized_partitions(counted.key)),
+            "events": [each.event_type_value for each in result.all_events],
+            "stored": sorted(
+                str(each.dagster_event_type) for each in instance.all_logs(result.run_id) if each.is_dagster_event
+            ),
+            "rows": event.asset_materialization.metadata["rows"].value,
+            "tags": event.asset_materialization.tags["made"],
+            "latest": event.asset_materialization.partition,
+        }
+        return known, times
+
+
+def test_range_when_events_are_batched_then_dagster_knows_the_same_for_far_fewer_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_events_in_batches()
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "0")
+    one_by_one, many = _run(tmp_path / "one")
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "25")
+
+    batched, few = _run(tmp_path / "batched")
+
+    assert batched == one_by_one
+    assert len(batched["partitions"]) == 58  # type: ignore[arg-type]
+    assert few < many / 3
