@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import product
@@ -12,26 +13,29 @@ import pytest
 import yaml
 
 from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.sandbox.server import RunningSandbox
 from klaviyo_pipeline.transfers.model import MODES, options_of
 from klaviyo_pipeline.transfers.problems import FileError
 from klaviyo_pipeline.transfers.reading import read_text
-from klaviyo_pipeline_tests.transfers.workplace import Workplace, run_file
+from klaviyo_pipeline_tests.transfers.workplace import Workplace, run_file, workplace_at
 
 MIDDLE = "2026-09-18T00:00:00+00:00"
 VALUES: dict[str, list[Any]] = {
+    "": [None],
     "filter_by": ["updated", "created"],
     "start_time": [MIDDLE],
     "end_time": [MIDDLE],
-    "incremental": [True, False],
-    "lookback_days": [0, 2.5],
-    "attributions": [True, False],
-    "skip_related": [True, False],
+    "incremental": [False, True],
+    "lookback_days": [2.5, 0],
+    "attributions": [False, True],
+    "skip_related": [False, True],
     "subscriptions": [True, False],
     "predictive_analytics": [True, False],
     "list_ids": ["one"],
     "event_ids": ["one"],
     "events_table": ["events"],
 }
+BOUNDS = (("start_time", "1999-01-01T00:00:00Z"), ("end_time", "2999-01-01T00:00:00Z"))
 COLUMN_OF = {
     "attributions": "attributed_event_id",
     "subscriptions": "subscriptions",
@@ -40,28 +44,26 @@ COLUMN_OF = {
 }
 
 
-def taken() -> Iterator[tuple[str, str, Any]]:
-    """Every source with every value of every option that it takes, and with none."""
+def taken() -> Iterator[tuple[str, str, Any, str]]:
+    """Every source with every option that it takes, and with none, in every mode; further values in one mode."""
     for source in SOURCES.values():
-        yield source.name, "", None
-        for option in options_of(source):
-            for value in VALUES[option]:
-                if option != "filter_by" or value in source.filter_by:
-                    yield source.name, option, value
+        for option in ("", *options_of(source)):
+            values = [value for value in VALUES[option] if option != "filter_by" or value in source.filter_by]
+            for number, value in enumerate(values):
+                for mode in MODES if number == 0 else ("merge",):
+                    yield source.name, option, value, mode
 
 
 def expected(place: Workplace, source: str, options: dict[str, Any]) -> set[Any]:
     """The ids that a first run is to land."""
     field = next((each for each in SOURCES[source].time_fields if each.filter_by == options.get("filter_by")), None)
     field = field or next(iter(SOURCES[source].time_fields), None)
-    low, high = (
-        datetime.fromisoformat(options[name]) if name in options else None for name in ("start_time", "end_time")
-    )
+    low, high = (datetime.fromisoformat(options.get(name, far)) for name, far in BOUNDS)
 
     def inside(row: dict[str, Any]) -> bool:
         names = {"joined_group_at": "joined_at"}
         time = datetime.fromisoformat(row[names.get(field.name, field.name)]) if field else None
-        return time is None or ((low is None or time >= low) and (high is None or time < high))
+        return time is None or low <= time < high
 
     if source in {"event_metrics", "event_profiles"}:
         key = "metric_id" if source == "event_metrics" else "profile_id"
@@ -77,23 +79,28 @@ def expected(place: Workplace, source: str, options: dict[str, Any]) -> set[Any]
     return {row["id"] for row in place.truth(source) if inside(row)}
 
 
+@pytest.fixture(scope="module")
+def events(shop: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a database that has the events."""
+    with pytest.MonkeyPatch.context() as patch, workplace_at(tmp_path_factory.mktemp("events"), shop, patch) as place:
+        text = "source: events\noptions: {attributions: false}\ndestination: {table: events}"
+        assert run_file(read_text(text, Path("events.yml"))).success
+        return place.root / "data"
+
+
 def real_ids(place: Workplace, option: str, value: Any) -> Any:
     if option == "event_ids":
         return [row["id"] for row in place.truth("events") if row["metric_id"] and row["profile_id"]][:2]
     return [place.truth("members")[0]["list_id"]] if option == "list_ids" else value
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("source", "option", "value"), list(taken()))
+@pytest.mark.parametrize(("source", "option", "value", "mode"), list(taken()))
 def test_option_that_a_source_takes_lands_what_it_should(
-    place: Workplace, source: str, option: str, value: Any, mode: str
+    place: Workplace, events: Path, source: str, option: str, value: Any, mode: str
 ) -> None:
     options = {option: real_ids(place, option, value)} if option else {}
     if source in {"event_metrics", "event_profiles"} and option != "event_ids":
-        events = read_text(
-            "source: events\noptions: {attributions: false}\ndestination: {table: events}", Path("e.yml")
-        )
-        assert run_file(events).success
+        shutil.copytree(events, place.root / "data")
     text = yaml.safe_dump({"source": source, "options": options, "destination": {"table": "rows", "mode": mode}})
 
     outcome = run_file(read_text(text, Path("matrix.yml")))
@@ -103,9 +110,8 @@ def test_option_that_a_source_takes_lands_what_it_should(
     landed = [row if len(row) > 1 else row[0] for row in place.sql(f"SELECT {key} FROM klaviyo.rows")]
     assert set(landed) == expected(place, source, options)
     assert len(landed) == len(set(landed))
-    assert place.sql("SELECT write_mode FROM klaviyo.klaviyo_pipeline.ledger WHERE source = 'transfers/matrix'") == [
-        (mode,)
-    ]
+    ledger = "SELECT write_mode FROM klaviyo.klaviyo_pipeline.ledger WHERE source = 'transfers/matrix'"
+    assert place.sql(ledger) == [(mode,)]
     if option in COLUMN_OF:
         columns = [row[0] for row in place.sql("SELECT column_name FROM (DESCRIBE klaviyo.rows)")]
         there = value is (option != "skip_related")
@@ -113,14 +119,14 @@ def test_option_that_a_source_takes_lands_what_it_should(
 
 
 NOT_TAKEN = [
-    (source.name, option) for source, option in product(SOURCES.values(), VALUES) if option not in options_of(source)
+    (source.name, option)
+    for source, option in product(SOURCES.values(), VALUES)
+    if option and option not in options_of(source)
 ]
 
 
 @pytest.mark.parametrize(("source", "option"), NOT_TAKEN)
-def test_option_that_a_source_does_not_take_is_refused_with_its_line_and_what_is_taken(
-    source: str, option: str
-) -> None:
+def test_option_that_a_source_does_not_take_is_refused_with_what_it_takes(source: str, option: str) -> None:
     text = f"source: {source}\noptions:\n  {option}: {yaml.safe_dump(VALUES[option][0], default_flow_style=True)}"
 
     with pytest.raises(FileError) as caught:
@@ -140,4 +146,4 @@ def test_mode_that_there_is_not_is_refused(source: str, mode: Any) -> None:
 
 
 def test_every_option_of_every_source_is_in_the_matrix() -> None:
-    assert {option for source in SOURCES.values() for option in options_of(source)} == set(VALUES)
+    assert {option for source in SOURCES.values() for option in options_of(source)} | {""} == set(VALUES)

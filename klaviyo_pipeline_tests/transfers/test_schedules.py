@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
@@ -64,6 +64,7 @@ def test_delay_shifts_the_cron_expression(cron: str, delay: str, crons: list[str
     assert ticks(made, "UTC", week, 40) == ticks(crons, "UTC", week, 40)
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     minute=st.sampled_from(["0", "30", "*/15", "5,50", "10-40/10"]),
     hour=st.sampled_from(["*", "0", "23", "*/6", "8-18", "1,22"]),

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 from click.testing import CliRunner, Result
@@ -102,11 +104,13 @@ class Workplace:
 
 
 def run_file(file: TransferFile, **window: str) -> RunOutcome:
-    """Run a transfer in an instance of its own."""
-    import dagster as dg
+    """Run a transfer in an instance that keeps its records for this process only."""
+    return run(file, _instance(), log_level="ERROR", **window)
 
-    with dg.DagsterInstance.ephemeral() as instance:
-        return run(file, instance, log_level="ERROR", **window)
+
+@cache
+def _instance() -> dg.DagsterInstance:
+    return dg.DagsterInstance.ephemeral()
 
 
 @contextmanager
