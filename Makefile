@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: help demo dev test lint format clean
+.PHONY: help demo dev test soak lint format bench profile clean
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -23,11 +23,23 @@ dev: .venv/.installed .dagster/dagster.yaml ## Open Dagster's UI on the assets (
 test: .venv/.installed ## Run the tests
 	$(BIN)/pytest -n auto
 
+soak: .venv/.installed ## Run the property tests for long
+	KLAVIYO_SOAK=1 $(BIN)/pytest -n auto klaviyo_pipeline_tests/truth
+
 lint: .venv/.installed ## Check style, types and which room imports which
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 format: .venv/.installed ## Format the code
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+.venv/.bench: .venv/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]' && touch $@
+
+bench: .venv/.bench ## Measure this project, a plain loader and dlt side by side; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.run --write
+
+profile: .venv/.bench ## Show where the time of a load goes
+	$(BIN)/python -m benchmarks.profiling events
 
 clean: ## Remove what the targets above made
 	rm -rf .venv .dagster data build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
