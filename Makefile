@@ -24,7 +24,7 @@ test: .venv/.installed ## Run the tests
 	$(BIN)/pytest -n auto
 
 soak: .venv/.installed ## Run the property tests for long
-	KLAVIYO_SOAK=1 $(BIN)/pytest -n auto klaviyo_pipeline_tests/truth
+	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 klaviyo_pipeline_tests/truth
 
 lint: .venv/.installed ## Check style, types and which room imports which
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
