@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Traffic
 from klaviyo_pipeline.klaviyo.columns import Column
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.fetching import Fetch, Findings, Progress
+from klaviyo_pipeline.klaviyo.fetch_state import Findings, Progress
+from klaviyo_pipeline.klaviyo.fetching import Fetch
 from klaviyo_pipeline.klaviyo.records import arrow_schema
 from klaviyo_pipeline.klaviyo.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source, TimeField

@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.extract import ExtractRequest, StagedExtract, read_batches
-from klaviyo_pipeline.klaviyo.fetching import Fetch, Findings, Progress
+from klaviyo_pipeline.klaviyo.fetch_state import Findings, Progress
+from klaviyo_pipeline.klaviyo.fetching import Fetch
 from klaviyo_pipeline.klaviyo.records import arrow_schema
 from klaviyo_pipeline.klaviyo.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.sources import SOURCES, Source

@@ -10,9 +10,9 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -26,10 +26,11 @@ from klaviyo_pipeline.klaviyo.errors import (
     RequestRefusedError,
     UnreadablePageError,
 )
+from klaviyo_pipeline.klaviyo.fetch_state import Findings, Progress, Task
 from klaviyo_pipeline.klaviyo.records import Page, PageDecoder, arrow_schema
 from klaviyo_pipeline.klaviyo.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.sources import Source
-from klaviyo_pipeline.klaviyo.staging import SliceWriter, Stage, StagedSlice
+from klaviyo_pipeline.klaviyo.staging import SliceWriter, Stage
 from klaviyo_pipeline.klaviyo.streams import PageSizes, Stream, first_request, request_for
 from klaviyo_pipeline.klaviyo.values import times_within
 from klaviyo_pipeline.klaviyo.windows import HISTORY_START, SECOND, TimeSlice, divide
@@ -41,60 +42,6 @@ LAST_PAGES_S = 5.0
 """After a failure, how long to wait for pages under way; they are not kept."""
 WORTH_SPLITTING = 2.0
 """A slice is split while it is expected to have at least so many pages left."""
-
-
-@dataclass
-class Task:
-    """A slice of a stream: queued, or being read by one worker."""
-
-    stream: Stream
-    bounds: TimeSlice
-    staged: StagedSlice
-    pages: int = 0
-    rows: int = 0
-    first_time: datetime | None = None
-    last_time: datetime | None = None
-    in_order: bool = True
-    more: bool = True
-    restarts: int = 0
-
-
-@dataclass
-class Progress:
-    """Where a fetch is. Counts since it began.
-
-    ``fraction`` is how much of the time (or, without a time, of the streams) has been read, from 0 to 1.
-    ``limit_per_minute`` is how many requests are allowed at present; the waits are summed over all workers.
-    """
-
-    pages: int = 0
-    rows: int = 0
-    page_bytes: int = 0
-    slices_done: int = 0
-    slices_running: int = 0
-    slices_waiting: int = 0
-    resumed_rows: int = 0
-    elapsed_s: float = 0.0
-    fraction: float = 0.0
-    limit_per_minute: float = 0.0
-    limit_wait_s: float = 0.0
-    retry_wait_s: float = 0.0
-    retries: int = 0
-
-    @property
-    def rows_per_second(self) -> float:
-        """Rows read a second, on average."""
-        return self.rows / self.elapsed_s if self.elapsed_s else 0.0
-
-
-@dataclass
-class Findings:
-    """What a fetch noticed on its way."""
-
-    revisions: set[str] = field(default_factory=set)
-    unknown: Counter[str] = field(default_factory=Counter)
-    misfits: Counter[str] = field(default_factory=Counter)
-    vanished: set[str] = field(default_factory=set)
 
 
 class Fetch:

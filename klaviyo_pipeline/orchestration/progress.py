@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from klaviyo_pipeline.orchestration import environment
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.klaviyo.fetching import Progress
+    from klaviyo_pipeline.klaviyo.fetch_state import Progress
 
 LOOK_EVERY_S = 0.5
 """How often a fetch shows where it is; the bar moves so often."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.extract import ExtractRequest, StagedExtract, extract
-from klaviyo_pipeline.klaviyo.fetching import Progress
+from klaviyo_pipeline.klaviyo.fetch_state import Progress
 from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
 from klaviyo_pipeline.klaviyo.staging import StagingArea
 from klaviyo_pipeline.klaviyo.windows import Window

@@ -35,7 +35,7 @@ from klaviyo_pipeline.klaviyo.sources import MEDIUM, SOURCES
 from klaviyo_pipeline.sandbox.server import RunningSandbox
 from klaviyo_pipeline_tests.klaviyo.support import VirtualTime
 
-KEY = "pk_0123456789abcdef0123456789abcdef12"
+KEY = "pk_" + "0123456789abcdef" * 2
 URL = "https://a.klaviyo.com/api/metrics"
 PAGE = {"data": [], "links": {"self": URL, "next": None, "prev": None}}
 REQUEST = Request("/api/metrics", "/api/metrics", MEDIUM, "Metrics", ("metrics:read",))

@@ -11,7 +11,7 @@ import pytest
 
 from klaviyo_pipeline.klaviyo import fetching
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.fetching import Progress
+from klaviyo_pipeline.klaviyo.fetch_state import Progress
 from klaviyo_pipeline.klaviyo.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.staging import StagingArea
 from klaviyo_pipeline.sandbox.messages import Request
