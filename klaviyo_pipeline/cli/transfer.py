@@ -60,6 +60,8 @@ def create(
     given = read_file(config)
     if not (database.strip() and table.strip()):
         raise WrongInput("DATABASE and TABLE must not be blank.")
+    if not (cron.strip() or no_schedule):
+        raise WrongInput("CRON is blank: say when to run, or give --no-schedule.")
     destination = "out" if given.theirs else "destination"
     changes: list[tuple[tuple[str, ...], Any]] = [
         ((destination, "database"), database),

@@ -153,9 +153,7 @@ def test_sensor_runs_a_transfer_that_asks_for_it_when_its_file_appears_or_change
 @pytest.mark.parametrize(
     "config", [{"transfer": "daily", "rows": 3}, {"source": "lists", "options": {"filter_by": "created"}, "rows": 3}]
 )
-def test_preview_job_shows_a_typed_table_and_writes_nothing(
-    place: Workplace, config: dict[str, object]
-) -> None:
+def test_preview_job_shows_a_typed_table_and_writes_nothing(place: Workplace, config: dict[str, object]) -> None:
     place.write("daily", EXAMPLE)
     before = place.left()
 
