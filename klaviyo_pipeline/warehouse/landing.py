@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -156,7 +157,9 @@ def land(database: Database, load: Load) -> LandingResult:
                 outcome = _land(con, load, incoming)
                 con.commit()
             except BaseException as error:
-                con.rollback()
+                # A commit that fails (a full disk) has ended the transaction already.
+                with contextlib.suppress(duckdb.TransactionException):
+                    con.rollback()
                 if incoming.failure is not None and incoming.failure is not error:
                     raise incoming.failure from error
                 if isinstance(error, duckdb.DataError):
