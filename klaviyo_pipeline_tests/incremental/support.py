@@ -1,0 +1,119 @@
+"""What the tests of this folder share: times around the present, the ledger, and definitions with their checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from klaviyo_pipeline.orchestration.assets import build_assets
+from klaviyo_pipeline.orchestration.checks import RECONCILIATION_JOB, build_checks, build_reconciliation_job
+from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
+from klaviyo_pipeline.orchestration.partitions import daily_partitions
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline_tests.orchestration.conftest import World
+
+EVERYTHING: dict[str, Any] = {"days": "2026-11-20", "config": {"start_time": "2024-01-01"}}
+"""How a partitioned source's whole history is run: one partition, and a start of its own. (Dagster takes seven
+seconds to note a thousand partitions.)"""
+UNTIL = "2026-11-21T00:00:00+00:00"
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def ago(**units: float) -> str:
+    """A time so long before the present, in whole seconds, as Klaviyo writes it."""
+    return (datetime.now(UTC) - timedelta(**units)).replace(microsecond=0).isoformat()
+
+
+def put_event(world: World, at: str, id_: str = "event001") -> str:
+    """An event of the shop's first metric and profile at a time."""
+    metric, profile = world.truth("metrics")[0]["id"], world.truth("profiles")[0]["id"]
+    world.sandbox.store.put("events", [{"id": id_, "datetime": at, "metric_id": metric, "profile_id": profile}])
+    return id_
+
+
+def loads(world: World, source: str) -> list[dict[str, Any]]:
+    """What the ledger says of a source's loads, oldest first; times as ISO 8601 in UTC."""
+    columns = [
+        "window_start",
+        "window_end",
+        "filter_field",
+        "rows_fetched",
+        "inserted",
+        "updated",
+        "deleted",
+        "revived",
+    ]
+    times = "strftime(timezone('UTC', {0}), '%Y-%m-%dT%H:%M:%S.%f+00:00') AS {0}"
+    selected = ", ".join(times.format(name) if name.startswith("window") else name for name in columns)
+    rows = world.sql(f"SELECT {selected} FROM klaviyo_pipeline.ledger WHERE source = '{source}' ORDER BY entry")
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+@dataclass
+class Project:
+    """The project's definitions over a world, with one Dagster instance."""
+
+    world: World
+    instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
+    revision: str = ""
+
+    @property
+    def klaviyo(self) -> KlaviyoResource:
+        return KlaviyoResource(base_url=self.world.sandbox.url, api_key="pk_sandbox", revision=self.revision)
+
+    @property
+    def duckdb(self) -> KlaviyoDuckDBResource:
+        return KlaviyoDuckDBResource(database=str(self.world.path), timezone=self.world.timezone, lock_timeout_s=20)
+
+    @property
+    def definitions(self) -> dg.Definitions:
+        days = daily_partitions("2024-01-01", self.world.timezone)
+        return dg.Definitions(
+            assets=build_assets(days),
+            asset_checks=build_checks(days),
+            jobs=[build_reconciliation_job()],
+            resources={
+                "klaviyo": self.klaviyo,
+                "duckdb": self.duckdb,
+                "io_manager": KlaviyoDuckDBIOManager(duckdb=self.duckdb),
+            },
+            executor=dg.in_process_executor,
+        )
+
+    @property
+    def job(self) -> dg.JobDefinition:
+        return self.definitions.resolve_implicit_global_asset_job_def()
+
+    def load(self, *sources: str, days: tuple[str, str], config: dict[str, Any] | None = None) -> Any:
+        """Materialize assets over a range of days, with their checks."""
+        result = self.job.execute_in_process(
+            asset_selection=[dg.AssetKey(["klaviyo", source]) for source in sources],
+            instance=self.instance,
+            tags={"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[1]},
+            run_config={
+                **QUIET,
+                "ops": {f"klaviyo__{source}": {"config": config} for source in sources} if config else {},
+            },
+            raise_on_error=False,
+        )
+        assert result.success
+        return result
+
+    def compare(self, config: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The reconciliation job's check evaluations, by data source."""
+        job = self.definitions.resolve_job_def(RECONCILIATION_JOB)
+        ops = {"klaviyo_reconciliation_checks": {"config": config}} if config else {}
+        result = job.execute_in_process(instance=self.instance, run_config={**QUIET, "ops": ops})
+        return {each.asset_key.path[-1]: each for each in result.get_asset_check_evaluations()}
+
+
+def evaluations(result: Any, name: str) -> dict[str, Any]:
+    """A run's evaluations of one check, by data source."""
+    return {each.asset_key.path[-1]: each for each in result.get_asset_check_evaluations() if each.check_name == name}
