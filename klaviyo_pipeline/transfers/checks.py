@@ -132,9 +132,8 @@ def _numbers(http: Any) -> Iterator[Wrong]:  # noqa: ANN401
 
 def _types(source: Source | None, given: dict[str, Any]) -> Iterator[Wrong]:
     """Options of the wrong type; where the data source is not known, as any of them takes it."""
-    fields = {name: field for each in SOURCES.values() for name, field in options_of(each).items()}
-    if source is not None:
-        fields = options_of(source)
+    sources = SOURCES.values() if source is None else (source,)
+    fields = {name: field for each in sources for name, field in options_of(each).items()}
     for name in given.keys() & fields.keys():
         try:
             annotation: Any = fields[name].annotation

@@ -31,12 +31,16 @@ def transfer_definitions(folder: Folder) -> dg.Definitions:
         if isinstance(file, Broken):
             _log.error("Transfer %s is left out:\n%s", file.name, file.error)
             continue
-        job = job_of(file)
+        try:
+            asset, job = build_asset(spec_of(file)), job_of(file)
+            schedule = schedule_of(file, job, folder) if file.transfer.repeats else None
+        except dg.DagsterError as error:
+            _log.error("Transfer %s is left out: %s", file.name, error)
+            continue
         good.append(file)
-        assets.append(build_asset(spec_of(file)))
+        assets.append(asset)
         jobs.append(job)
-        if file.transfer.repeats:
-            schedules.append(schedule_of(file, job, folder))
+        schedules += [schedule] if schedule else []
     sensors = [_sensor(folder, good, jobs)] if good else []
     return dg.Definitions(assets=assets, jobs=jobs, schedules=schedules, sensors=sensors)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -170,7 +171,13 @@ def source_name(text: str) -> str:
 
 def options_of(source: Source) -> dict[str, FieldInfo]:
     """The options that a data source takes in a transfer: name to pydantic's field."""
-    declared = config_class(source.name).model_fields
+    return _options_of(source.name)
+
+
+@cache
+def _options_of(name: str) -> dict[str, FieldInfo]:
+    source = SOURCES[name]
+    declared = config_class(name).model_fields
     fields = {name: field for name, field in declared.items() if name not in _DESTINATION_OPTIONS}
     if not source.time_fields:
         fields.pop("filter_by", None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -41,6 +43,15 @@ def test_a_transfer_becomes_an_asset_a_job_and_if_it_repeats_a_schedule(place: W
     assert {"weekly", "by_hand"} < {job.name for job in made.resolve_all_job_defs()}
     assert [schedule.name for schedule in made.schedules or ()] == ["weekly_schedule"]
     dg.Definitions.validate_loadable(made)
+
+
+def test_start_up_imports_nothing_that_is_slow(place: Workplace) -> None:
+    for number in range(3):
+        place.write(f"daily_{number}", "source: lists\nschedule: {cron: '@daily'}")
+    slow = ("pandas", "pyarrow", "requests", "jsonschema", "rich")
+    program = f"import sys, klaviyo_pipeline.definitions; print([name for name in {slow} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
 
 
 def test_the_example_for_the_folder_is_no_transfer_of_the_project() -> None:
