@@ -198,7 +198,13 @@ def _cleared(context: dg.OutputContext, request: ExtractRequest, place: Destinat
     time_field, window = request.time_field, request.window
     if context.has_asset_partitions or window.start is None:
         return _partitions(context)
-    return ((window.start, window.watermark),) if time_field and time_field.name == place.partition_key else ()
+    if not time_field or time_field.name != place.partition_key:
+        return ()
+    # Not only up to the watermark: a window that is open towards the future has rows from there as well.
+    return ((window.start, window.end or _END_OF_TIME),)
+
+
+_END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 def _utc(time: datetime) -> datetime:
