@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: help demo dev test soak lint format bench profile clean
+.PHONY: help demo dev test soak check lint format bench profile clean
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -25,6 +25,9 @@ test: .venv/.installed ## Run the tests
 
 soak: .venv/.installed ## Run the property tests for long
 	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 klaviyo_pipeline_tests/truth
+
+check: .venv/.installed ## Check settings, transfers, accounts and the database
+	$(BIN)/klaviyo-pipeline check
 
 lint: .venv/.installed ## Check style, types and which room imports which
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
