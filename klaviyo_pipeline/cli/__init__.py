@@ -16,6 +16,7 @@ from klaviyo_pipeline.cli.demo import demo, with_sandbox
 from klaviyo_pipeline.cli.failing import Commands
 from klaviyo_pipeline.cli.landed import ledger, rewind
 from klaviyo_pipeline.cli.preview import preview
+from klaviyo_pipeline.cli.reconcile import reconcile
 from klaviyo_pipeline.cli.sources import sources
 from klaviyo_pipeline.cli.transfer import transfer
 from klaviyo_pipeline.sandbox.command import sandbox
@@ -35,5 +36,5 @@ def main() -> None:
         load_dotenv(".env")
 
 
-for _command in (auth, check, demo, ledger, preview, rewind, sandbox, sources, transfer, with_sandbox):
+for _command in (auth, check, demo, ledger, preview, reconcile, rewind, sandbox, sources, transfer, with_sandbox):
     main.add_command(_command)

@@ -196,6 +196,13 @@ def repair_events(
     return results
 
 
+def following_events(duckdb: KlaviyoDuckDBResource) -> tuple[str, ...]:
+    """The data sources that follow from events and have a table here: to be read again with their events."""
+    names = [name for name, source in SOURCES.items() if source.fan_out and source.fan_out.parent == "events"]
+    with duckdb.warehouse().reading() as connection:
+        return tuple(name for name in names if existing_columns(connection, duckdb.schema_or_default, name))
+
+
 @dataclass(frozen=True)
 class MemberDifference:
     """A list's members, counted here and by Klaviyo; None for a list that Klaviyo does not have any more."""

@@ -1,0 +1,101 @@
+"""`reconcile`: our counts beside Klaviyo's own, and a second reading of just what differs."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from klaviyo_pipeline.cli.output import as_json, print_json, print_table
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.orchestration.reconciliation import MemberDifference, Reconciliation
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+_QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+
+
+@click.command()
+@click.option("--from", "first", type=_DAY, metavar="DAY", help="First day of events; by default 90 days back.")
+@click.option("--to", "last", type=_DAY, metavar="DAY", help="Last day of events; by default today.")
+@click.option("--members", is_flag=True, help="Compare the members of lists instead (fifteen lists a minute).")
+@click.option("--repair", is_flag=True, help="Read just the days, or lists, that differ again.")
+@as_json
+def reconcile(first: datetime | None, last: datetime | None, members: bool, repair: bool, json_: bool) -> None:
+    """Compare what has landed with Klaviyo's own counts: events per metric and day, or members per list.
+
+    Exit code 1 if something differs (with --repair: still differs).
+    """
+    from klaviyo_pipeline.orchestration import reconciliation
+    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+
+    resources = (KlaviyoResource(), KlaviyoDuckDBResource())
+    if members:
+        lists = reconciliation.reconcile_members(*resources)
+        if lists and repair:
+            _reread(
+                lambda job, instance: [reconciliation.repair_members(job, lists, instance=instance, run_config=_QUIET)]
+            )
+            lists = reconciliation.reconcile_members(*resources, [each.list_id for each in lists])
+        _show_lists(lists, json_)
+        sys.exit(1 if lists else 0)
+    days = (first.date() if first else None, last.date() if last else None)
+    found = reconciliation.reconcile_events(*resources, *days)
+    if found.differences and repair:
+        also = reconciliation.following_events(resources[1])
+        _reread(
+            lambda job, instance: reconciliation.repair_events(
+                job, found, instance=instance, also=also, run_config=_QUIET
+            )
+        )
+        found = reconciliation.reconcile_events(*resources, *days)
+    _show_events(found, json_)
+    sys.exit(1 if found.differences else 0)
+
+
+def _reread(read: Any) -> None:  # noqa: ANN401 - a function of a job and an instance
+    import os
+
+    import dagster as dg
+
+    from klaviyo_pipeline.cli.failing import Failed
+    from klaviyo_pipeline.definitions import defs
+
+    kept = bool(os.environ.get("DAGSTER_HOME"))
+    with dg.DagsterInstance.get() if kept else dg.DagsterInstance.ephemeral() as instance:
+        results = read(defs.resolve_implicit_global_asset_job_def(), instance)
+    if not all(result.success for result in results):
+        raise Failed("Reading the differences again failed; what went wrong stands above. Nothing of it has landed.")
+
+
+def _show_events(found: Reconciliation, json_: bool) -> None:
+    if json_:
+        print_json(asdict(found))
+        return
+    if not found.days:
+        click.echo("No day of events has landed yet, so there is nothing to compare.")
+        return
+    if found.differences:
+        headers = ["day", "metric", "metric id", "here", "at Klaviyo"]
+        rows = [[each.day, each.metric_name, each.metric_id, each.ours, each.klaviyos] for each in found.differences]
+        print_table(headers, rows)
+    for name, why in found.not_counted.items():
+        click.echo(f"Not compared: {name}: {why}", err=True)
+    click.echo(
+        f"{found.events:,} events of {found.metrics} metrics on {len(found.days)} days "
+        f"({found.days[0]} to {found.days[-1]}): "
+        + (f"{len(found.differences)} counts differ." if found.differences else "as many as Klaviyo counts.")
+    )
+
+
+def _show_lists(lists: tuple[MemberDifference, ...], json_: bool) -> None:
+    if json_:
+        print_json([asdict(each) for each in lists])
+        return
+    if lists:
+        print_table(["list", "here", "at Klaviyo"], [[each.list_id, each.ours, each.klaviyos] for each in lists])
+    else:
+        click.echo("Every list has as many members here as Klaviyo counts.")
