@@ -1,0 +1,66 @@
+"""A load in a process of its own, which may be killed at any moment: imported by that process, too."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from klaviyo_pipeline.klaviyo import revisions, staging
+from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit
+from klaviyo_pipeline.warehouse import landing, ledger, write_modes
+from klaviyo_pipeline_tests.truth.world import World
+
+HOOKS: dict[str, tuple[Any, str, bool]] = {
+    "a page is staged, its line is not": (staging.Stage, "add_page", False),
+    "a page and its line are staged": (staging.Stage, "add_page", True),
+    "a slice is finished": (staging.Stage, "finish_slice", True),
+    "the landing begins": (landing, "_land", False),
+    "the batch is gathered": (write_modes, "gather", True),
+    "rows are written": (write_modes, "_write", True),
+    "the ledger has its line": (ledger, "record", True),
+    "all is done but the commit": (landing, "_land", True),
+    "the commit is done": (landing, "land", True),
+    "staged files are about to go": (staging.Stage, "close", False),
+}
+"""Where a load can be killed from within: before (False) or after (True) a function."""
+
+
+def run(url: str, folder: str, names: tuple[str, ...], hook: str | None = None, times: int = 1) -> None:
+    """Load these sources; killed, as `kill -9` does it, when a hook is reached the so-manieth time."""
+    revisions.today_utc = lambda: date(2026, 11, 23)
+    EndpointLimit.reserve = lambda _self: 0.0  # type: ignore[method-assign]
+    KlaviyoClient._wait_before = lambda *_arguments: 0.0  # type: ignore[assignment,method-assign]
+    if hook is not None:
+        _kill_at(*HOOKS[hook], times)
+    world = World(_Address(url), Path(folder))  # type: ignore[arg-type]
+    for name in names:
+        world.load(name, whole=name not in ("event_metrics", "event_profiles"))
+
+
+def _kill_at(owner: Any, name: str, after: bool, times: int) -> None:
+    original: Callable[..., Any] = getattr(owner, name)
+    left = times
+
+    def hooked(*arguments: Any, **named: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left <= 0 and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*arguments, **named)
+        if left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, name, hooked)
+
+
+class _Address:
+    """A sandbox in another process."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url

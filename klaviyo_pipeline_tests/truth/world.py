@@ -1,0 +1,297 @@
+"""A sandbox, a database, and loads between them by the engine's and the IO manager's own code."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pyarrow as pa
+
+from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.extract import ExtractRequest, extract
+from klaviyo_pipeline.klaviyo.settings import ClientSettings
+from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
+from klaviyo_pipeline.orchestration.assets import asset_key, partition_key_of
+from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
+from klaviyo_pipeline.orchestration.loads import Asked, Destination, Fetched, window_of
+from klaviyo_pipeline.orchestration.partitions import daily_partitions
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+from klaviyo_pipeline.sandbox.faults import FaultPlan, NoFaults
+from klaviyo_pipeline.sandbox.options import SandboxOptions
+from klaviyo_pipeline.sandbox.rows import Shop
+from klaviyo_pipeline.sandbox.server import RunningSandbox
+from klaviyo_pipeline.sandbox.shop import generate_shop
+from klaviyo_pipeline.sandbox.store import Store
+from klaviyo_pipeline.sandbox.times import moment
+from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
+from klaviyo_pipeline.warehouse.ledger import last_window_end
+from klaviyo_pipeline.warehouse.reading import read_table
+from klaviyo_pipeline.warehouse.write_modes import WriteMode
+
+SHOP_ENDS = datetime(2026, 11, 20, tzinfo=UTC)
+FIRST_NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+"""When the first run begins; some of the shop's events are dated after it."""
+DAYS = [SHOP_ENDS - timedelta(days=number) for number in range(7, -1, -1)]
+COLLECTIONS = ("events", "profiles", "lists", "list_profiles", "templates", "campaigns", "metrics")
+PARTITIONS = daily_partitions("2024-01-01", "UTC")
+Row = tuple[Any, ...]
+
+
+def tiny_shop(seed: int) -> Shop:
+    """Everything a shop has, in dozens."""
+    return generate_shop(
+        SandboxOptions(seed, profiles=25, events=45, days=6, until=SHOP_ENDS, lists=3, templates=6, campaigns=9)
+    )
+
+
+@dataclass
+class World:
+    """One shop behind a sandbox, one new database. The clock moves a minute with every load."""
+
+    sandbox: RunningSandbox
+    folder: Path
+    revision: str = "2026-07-15"
+    connections: int = 3
+    retry_limit: int = 7
+    api_key: str = "pk_sandbox"
+    now: datetime = FIRST_NOW
+    runs: Any = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def store(self) -> Store:
+        """What is true."""
+        return self.sandbox.app.store
+
+    @property
+    def duckdb(self) -> KlaviyoDuckDBResource:
+        """The destination."""
+        return KlaviyoDuckDBResource(
+            database=str(self.folder / "warehouse.duckdb"),
+            timezone="UTC",
+            schema_name="main",
+            connection_config={"threads": 1},
+        )
+
+    def faults(self, plan: FaultPlan | None = None) -> None:
+        """From now on this goes wrong; without a plan nothing."""
+        self.sandbox.app.plan_faults(plan or NoFaults())
+
+    def client(self) -> KlaviyoClient:
+        """A client as the asset makes it."""
+        settings = ClientSettings(max_connections=self.connections, retry_limit=self.retry_limit)
+        return KlaviyoClient(self.api_key, settings, revision=self.revision, base_url=self.sandbox.url)
+
+    def load(
+        self,
+        name: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        mode: str | None = None,
+        whole: bool = False,
+        filter_by: str | None = None,
+        days: tuple[datetime, datetime] | None = None,
+        options: dict[str, bool] | None = None,
+    ) -> dict[str, Any]:
+        """Fetch and land as the asset does: the whole collection, a window, day partitions, or what is new.
+
+        Returns the output's metadata, by name.
+        """
+        source, duckdb = SOURCES[name], self.duckdb
+        asked = Asked(
+            source,
+            source.choose(**(options or {})),
+            start.isoformat() if start else None,
+            end.isoformat() if end else None,
+            FilterBy(filter_by) if filter_by else None,
+            incremental=not whole,
+            destination=Destination(write_mode=WriteMode(mode) if mode else None),
+        )
+        last_end = None
+        if days is None and asked.incremental and start is None:
+            last_end = self._last_end(source)
+        window = window_of(asked, partition=days, last_end=last_end, zone=duckdb.zone, now=self.now)
+        if window is None:
+            return {}
+        request = ExtractRequest(source, window, asked.filter_by, asked.options, None, self._parents(source))
+        staged = extract(self.client(), request, duckdb.staging_area())
+        partition_key = partition_key_of(source)
+        partitions: dict[str, Any] = {}
+        if days is not None:
+            last = days[1] - timedelta(days=1)
+            partitions["asset_partition_key_range"] = dg.PartitionKeyRange(f"{days[0]:%Y-%m-%d}", f"{last:%Y-%m-%d}")
+            partitions["asset_partitions_def"] = PARTITIONS
+        context = dg.build_output_context(
+            asset_key=asset_key(source),
+            instance=_instance(),
+            run_id=f"run-{next(self.runs)}",
+            definition_metadata={
+                "table": source.name,
+                "write_mode": "merge",
+                **({"partition_expr": partition_key} if partition_key else {}),
+            },
+            **partitions,
+        )
+        KlaviyoDuckDBIOManager(duckdb=duckdb).handle_output(context, Fetched(staged, asked.destination, source.name))
+        self.now += timedelta(minutes=1)
+        return {**context.consume_logged_metadata()}
+
+    def _last_end(self, source: Source) -> datetime | None:
+        try:
+            return last_window_end(self.duckdb.warehouse(), source.name, f"main.{source.name}")
+        except DatabaseMissingError:
+            return None
+
+    def _parents(self, source: Source) -> pa.Table | None:
+        if source.fan_out is None or source.fan_out.key is None:
+            return None
+        columns = ["id", "datetime", source.fan_out.key]
+        events = read_table(self.duckdb.warehouse(), "main", "events", columns=columns)
+        return pa.Table.from_pandas(events, preserve_index=False)
+
+    def sql(self, query: str) -> list[Row]:
+        """Rows of a query."""
+        with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True, config={"threads": 1}) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            return connection.execute(query).fetchall()
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a table."""
+        return bool(self.columns(name))
+
+    def table(self, name: str) -> list[Row]:
+        """A table's living rows, as `truth` has them, sorted; a row that is there twice is here twice."""
+        there = self.columns(name)
+        if not there:
+            return []
+        living = " WHERE _deleted_at IS NULL" if "_deleted_at" in there else ""
+        columns = ", ".join(_COMPARED[name])
+        return sorted((_plain(row) for row in self.sql(f"SELECT {columns} FROM {name}{living}")), key=repr)
+
+    def columns(self, name: str) -> list[str]:
+        """A table's columns; none if there is no such table."""
+        if not (self.folder / "warehouse.duckdb").exists():
+            return []
+        query = f"SELECT column_name FROM duckdb_columns() WHERE NOT internal AND table_name = '{name}' ORDER BY 1"
+        return [column for (column,) in self.sql(query)]
+
+    def table_hash(self, name: str, *, system_columns: bool = True) -> str:
+        """A hash of all rows of a table, by default with when and by which run each was loaded."""
+        names = [column for column in self.columns(name) if system_columns or not column.startswith("_")]
+        chosen = ", ".join(f'"{column}"' for column in names)
+        rows = self.sql(f"SELECT {chosen} FROM {name} ORDER BY ALL")
+        return hashlib.sha256(repr((names, rows)).encode()).hexdigest()
+
+    def truth(self, name: str, start: datetime | None = None, end: datetime | None = None) -> list[Row]:
+        """What the table should have of a window by the source's first time, read past the API; sorted."""
+        rows = [row for at, row in _true_rows(self.store, name, self.revision) if _lies_in(at, start, end)]
+        return sorted((_plain(row) for row in rows), key=repr)
+
+    def ledger(self) -> list[Row]:
+        """The landings so far."""
+        return self.sql("SELECT * FROM klaviyo_pipeline.ledger ORDER BY ALL") if self.has("ledger") else []
+
+
+logging.getLogger("dagster").setLevel(logging.WARNING)
+
+_COMPARED: dict[str, tuple[str, ...]] = {
+    "events": ("id", "timestamp", "metric_id", "profile_id", "uuid", "event_properties"),
+    "profiles": ("id", "email", "created", "updated", "properties"),
+    "lists": ("id", "name", "created", "updated"),
+    "list_profiles": ("list_id", "profile_id", "joined_group_at", "email", "updated", "properties"),
+    "templates": ("id", "name", "html", "created", "updated"),
+    "campaigns": ("id", "name", "archived", "created_at", "updated_at"),
+    "metrics": ("id", "name", "created", "updated"),
+    "event_metrics": ("event_id", "metric_id", "name"),
+    "event_profiles": ("event_id", "profile_id", "email"),
+}
+
+
+@cache
+def _instance() -> dg.DagsterInstance:
+    """One for all loads: each would make its own, which takes longer than the load."""
+    return dg.DagsterInstance.ephemeral()
+
+
+def _true_rows(store: Store, name: str, revision: str) -> Iterable[tuple[datetime | None, Row]]:
+    # Before 2026-07-15 Klaviyo leaves out events whose metric is gone.
+    events = [event for event in store.events if revision >= "2026-07-15" or event.metric_id in store.metrics]
+    if name == "events":
+        for event in events:
+            document = json.loads(event.document)
+            yield (
+                datetime.fromtimestamp(event.timestamp, UTC),
+                (
+                    event.id,
+                    event.timestamp,
+                    event.metric_id if event.metric_id in store.metrics else None,
+                    event.profile_id if event.profile_id in store.profiles else None,
+                    document["uuid"],
+                    _canonical(document["event_properties"]),
+                ),
+            )
+    elif name == "profiles":
+        for row in store.profiles:
+            properties = _canonical(json.loads(row.document)["properties"])
+            yield _second(row.updated), (row.id, row.email, _second(row.created), _second(row.updated), properties)
+    elif name == "list_profiles":
+        for list_id, members in store.members.items():
+            for member in members.sorted:
+                person = store.profiles.rows[member.profile_id]
+                properties = _canonical(json.loads(person.document)["properties"])
+                at = _second(member.joined_at)
+                yield at, (list_id, person.id, at, person.email, _second(person.updated), properties)
+    elif name == "campaigns":
+        for row in store.campaigns:
+            yield (
+                moment(row.updated_at),
+                (row.id, row.name, row.archived, moment(row.created_at), moment(row.updated_at)),
+            )
+    elif name == "event_metrics":
+        for event in events:
+            metric = store.metrics.get(event.metric_id)
+            if metric is not None:
+                yield None, (event.id, metric.id, metric.name)
+    elif name == "event_profiles":
+        for event in events:
+            profile = store.profiles.get(event.profile_id)
+            if profile is not None:
+                yield None, (event.id, profile.id, profile.email)
+    else:
+        for row in getattr(store, name):
+            html = (row.html,) if name == "templates" else ()
+            yield _second(row.updated), (row.id, row.name, *html, _second(row.created), _second(row.updated))
+
+
+def _plain(row: Row) -> Row:
+    """A row without what a database may write in other words: JSON by its content, times in UTC."""
+    return tuple(
+        value.astimezone(UTC)
+        if isinstance(value, datetime)
+        else _canonical(json.loads(value))
+        if isinstance(value, str) and value[:1] in ("{", "[")
+        else value
+        for value in row
+    )
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _second(time_us: int) -> datetime:
+    return moment(time_us).replace(microsecond=0)
+
+
+def _lies_in(at: datetime | None, start: datetime | None, end: datetime | None) -> bool:
+    return at is None or ((start is None or at >= start) and (end is None or at < end))
