@@ -28,7 +28,7 @@ def test_merge_has_the_truth_after_any_number_of_runs(worlds: Worlds, name: str)
     source = SOURCES[name]
     whats = ("add", "change", "remove") if source.shows_deletions else ("add", "change")
 
-    @examples(20)
+    @examples(18)
     @given(seeds, revisions, st.lists(st.tuples(plans, changes(*whats)), min_size=1, max_size=2), plans, st.booleans())
     def holds(
         seed: int, revision: str, rounds: list[tuple[FaultPlan, list[Change]]], last: FaultPlan, incremental: bool
@@ -54,7 +54,7 @@ def test_merge_has_the_truth_after_any_number_of_runs(worlds: Worlds, name: str)
 @pytest.mark.parametrize("name", WINDOWED)
 @pytest.mark.parametrize("mode", ["replace", "replace_on_new_data", "append", "merge"])
 def test_windows_leave_what_their_mode_promises(worlds: Worlds, name: str, mode: str) -> None:
-    @examples(7)
+    @examples(6)
     @given(seeds, revisions, windows(), windows(), plans, plans, changes("add", "change"))
     def holds(
         seed: int,
