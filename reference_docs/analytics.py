@@ -1,0 +1,79 @@
+"""`analytics.md`: the tables made from the landed ones, from the assets' own column schemas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from klaviyo_pipeline.orchestration.load_spec import KEY_PREFIX
+from klaviyo_pipeline.transfers.loading import KEY_PREFIX as TRANSFERS
+from reference_docs.markdown import code, codes, described, table
+from reference_docs.package import definitions
+
+INTRO = """\
+# Analytics tables
+
+Tables made in SQL from those that have landed: enough to be useful on day one, and examples to copy.
+"""
+NONE = "There are none in this version.\n"
+
+
+def assets() -> list[dg.AssetSpec]:
+    """The assets that are made from others, not read from Klaviyo."""
+    specs = definitions().resolve_all_asset_specs()
+    return sorted(
+        (spec for spec in specs if spec.key.path[0] not in {KEY_PREFIX, TRANSFERS}), key=lambda spec: spec.key.path
+    )
+
+
+def page() -> str:
+    """The page's text."""
+    parts = [INTRO]
+    found = assets()
+    if not found:
+        return INTRO + "\n" + NONE
+    for spec in found:
+        name = spec.key.to_user_string()
+        parts += [f"## `{name}`\n", _paragraphs(described_text(spec)) + "\n", _facts(spec), _columns(spec, name)]
+    return "\n".join(parts)
+
+
+def described_text(spec: dg.AssetSpec) -> str:
+    """An asset's description, with its paragraphs."""
+    described(spec.description, spec.key.to_user_string())
+    return spec.description or ""
+
+
+def _paragraphs(text: str) -> str:
+    return "\n\n".join(" ".join(each.split()) for each in text.split("\n\n") if each.strip())
+
+
+def _facts(spec: dg.AssetSpec) -> str:
+    metadata = dict(spec.metadata)
+    rows = [
+        ("Table", code(_place(spec, metadata))),
+        ("Made from", codes(sorted(each.asset_key.to_user_string() for each in spec.deps))),
+        ("Group", code(spec.group_name or "")),
+    ]
+    return table(["", ""], [[name, value] for name, value in rows if value])
+
+
+def _place(spec: dg.AssetSpec, metadata: dict[str, Any]) -> str:
+    table_name = metadata.get("dagster/table_name")
+    if table_name:
+        return str(getattr(table_name, "value", table_name))
+    schema = metadata.get("schema") or (spec.key.path[0] if len(spec.key.path) > 1 else "")
+    name = metadata.get("table") or spec.key.path[-1]
+    return ".".join(str(getattr(part, "value", part)) for part in (schema, name) if part)
+
+
+def _columns(spec: dg.AssetSpec, name: str) -> str:
+    schema = spec.metadata.get("dagster/column_schema")
+    if schema is None:
+        return ""
+    columns = getattr(schema, "schema", None) or getattr(schema, "value", None) or schema
+    rows = [
+        [code(each.name), each.type, described(each.description, f"{name}.{each.name}")] for each in columns.columns
+    ]
+    return table(["column", "type", "meaning"], rows)

@@ -1,0 +1,180 @@
+"""`data-sources.md`: each data source of the catalogue: how it is read, and every column of its table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from klaviyo_pipeline.klaviyo.columns import Since
+from klaviyo_pipeline.klaviyo.revisions import DEFAULT_REVISION
+from klaviyo_pipeline.klaviyo.sources import SOURCES, Source, Tier
+from klaviyo_pipeline.orchestration.assets import asset_key, partition_key_of
+from klaviyo_pipeline.orchestration.load_config import config_class
+from klaviyo_pipeline.orchestration.tables import DUCKDB_TYPES, EXTRA_COLUMN
+from klaviyo_pipeline.warehouse.ledger import LEDGER
+from klaviyo_pipeline.warehouse.tables import DELETED_AT_COLUMN, SYSTEM_COLUMNS
+from reference_docs.markdown import code, codes, described, fields_table, table
+
+T = TypeVar("T")
+INTRO = f"""\
+# Data sources
+
+What each of the nine reads, and the columns of its table. Limits, page sizes and filters are those of Klaviyo's OpenAPI
+documents for the default revision, {DEFAULT_REVISION}; where they changed, the first revision with another value is
+named. `klaviyo-pipeline sources NAME` prints the same on a terminal, and DuckDB keeps the descriptions as comments:
+`select column_name, comment from duckdb_columns()`.
+"""
+
+EVERY_TABLE = """\
+## Columns of every table
+
+Besides those of the data source:
+"""
+LEDGER_TEXT = """\
+## The ledger
+
+`klaviyo_pipeline.ledger`, in the same database: one row for each load, written in the transaction that landed its rows.
+"""
+
+
+def page() -> str:
+    """The page's text."""
+    parts = [INTRO, _overview()]
+    for source in SOURCES.values():
+        parts += [f"## `{source.name}`\n", *_source(source)]
+    system = [
+        (column.name, column.type, column.comment) for column in (*SYSTEM_COLUMNS, EXTRA_COLUMN, DELETED_AT_COLUMN)
+    ]
+    ledger = [(column.name, column.type, column.comment) for column in LEDGER.columns]
+    return "\n".join([*parts, EVERY_TABLE, _columns(system), LEDGER_TEXT, _columns(ledger)])
+
+
+def _overview() -> str:
+    rows = [
+        [
+            f"[`{source.name}`](#{source.name})",
+            source.title,
+            "by day" if source.partitioned_by_day else "",
+            codes(source.primary_key),
+            codes(source.scopes),
+        ]
+        for source in SOURCES.values()
+    ]
+    return table(["data source", "in Klaviyo", "partitioned", "primary key", "scopes of the key"], rows)
+
+
+def _source(source: Source) -> list[str]:
+    facts = [
+        ("Asset", code(asset_key(source).to_user_string())),
+        ("Table", code(f"klaviyo.{source.name}")),
+        ("Endpoint", f"`GET {source.path}` ([Klaviyo's documentation]({source.doc}))"),
+        ("Follows from", _follows(source)),
+        ("Scopes", codes(source.scopes)),
+        ("Rate limit", _limit(source)),
+        ("Page size", _history(source.page_size, lambda size: str(size) if size else "as Klaviyo has it")),
+        ("Primary key", codes(source.primary_key)),
+        (
+            "Version",
+            f"`{source.version_column}`: a row never goes back to an older one" if source.version_column else "",
+        ),
+        ("Time fields", "; ".join(_time_field(source, index) for index in range(len(source.time_fields)))),
+        ("Partitions", _partitions(source)),
+        ("A run without a window", _run(source)),
+        ("Read again by incremental runs", f"{source.lookback_days} days" if source.lookback_days else ""),
+        ("Fixed filters", _streams(source)),
+        ("Comes along (`include`)", _includes(source)),
+        ("Deletions", "rows gone at Klaviyo are marked by a whole read" if source.shows_deletions else ""),
+    ]
+    columns = [
+        (
+            column.name,
+            DUCKDB_TYPES[column.type],
+            described(column.description, f"column {source.name}.{column.name}") + _option_note(source, column.option),
+        )
+        for column in source.columns
+    ]
+    return [
+        described(source.description, source.name) + "\n",
+        table(["", ""], [[name, value] for name, value in facts if value]),
+        "Columns\n",
+        _columns(columns),
+        "Run config\n",
+        fields_table(config_class(source.name), what=source.name),
+    ]
+
+
+def _columns(columns: list[tuple[str, str, str]]) -> str:
+    rows = [[code(name), kind, described(text, f"column {name}")] for name, kind, text in columns]
+    return table(["column", "type", "meaning"], rows)
+
+
+def _option_note(source: Source, option: str | None) -> str:
+    if option is None:
+        return ""
+    if option == "related":
+        return " Only with `skip_related: false`."
+    return f" Needs `{option}` (the default)." if source.option_defaults[option] else f" Only with `{option}: true`."
+
+
+def _tier(tier: Tier) -> str:
+    return f"{tier.burst} requests a second, {tier.steady} a minute"
+
+
+def _limit(source: Source) -> str:
+    text = _history(source.tier, _tier)
+    slower = [f"with `{option}` {_tier(tier)}" for option, tier in source.slower_with.items()]
+    return "; ".join([text, *slower])
+
+
+def _history(history: Since[T], say: Callable[[T], str]) -> str:
+    newest_first = list(reversed(history))
+    texts = []
+    for index, (first, value) in enumerate(newest_first):
+        since = f" (from revision {first})" if first else (" before that" if index else "")
+        texts.append(say(value) + since)
+    return "; ".join(texts) if any(value is not None for _first, value in history) else ""
+
+
+def _time_field(source: Source, index: int) -> str:
+    field = source.time_fields[index]
+    default = ", the default" if index == 0 and len(source.time_fields) > 1 else ""
+    operators = codes(sorted(field.operators))
+    return f"`{field.name}` (`filter_by: {field.filter_by.value}`{default}; Klaviyo takes {operators})"
+
+
+def _follows(source: Source) -> str:
+    follows = source.fan_out
+    if follows is None:
+        return ""
+    if follows.batch is None:
+        return f"each row of `{follows.parent}`, one cursor each"
+    many = f", {follows.chunk} ids a request" if follows.chunk else ", read whole"
+    return f"`{follows.parent}.{follows.key}`: resolved from `{follows.batch}`{many}; one by one for ids given by hand"
+
+
+def _partitions(source: Source) -> str:
+    return f"days of `{partition_key_of(source)}`" if source.partitioned_by_day else ""
+
+
+def _run(source: Source) -> str:
+    if source.partitioned_by_day:
+        return "the partition, or the range of partitions"
+    return "goes on where the last one ended" if source.incremental else "reads everything"
+
+
+def _streams(source: Source) -> str:
+    sets = [" and ".join(code(condition) for condition in stream) for stream in source.streams[0][1] if stream]
+    return "one cursor for each of: " + "; ".join(sets) if sets else ""
+
+
+def _includes(source: Source) -> str:
+    texts = []
+    for include in source.includes:
+        notes = [
+            f"from revision {include.since}" if include.since else "",
+            f"with the option `{include.option}`" if include.option and include.option != "related" else "",
+            "with `skip_related: false`" if include.option == "related" else "",
+        ]
+        noted = ", ".join(note for note in notes if note)
+        texts.append(f"`{include.name}`" + (f" ({noted})" if noted else ""))
+    return "; ".join([*texts, *(f"`{name}` with the option of that name" for name in source.additional_fields)])

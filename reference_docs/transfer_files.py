@@ -1,0 +1,65 @@
+"""`transfer-files.md`: every key of a transfer's file, in our form and in Treasure Data's."""
+
+from __future__ import annotations
+
+from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.transfers.model import (
+    ALIASES,
+    DestinationSettings,
+    HttpSettings,
+    ScheduleSettings,
+    Transfer,
+    options_of,
+)
+from klaviyo_pipeline.transfers.treasure_data import IN, OUT
+from reference_docs.markdown import code, codes, described, fields_table, table
+
+INTRO = """\
+# Keys of a transfer's file
+
+One YAML file in `transfers/` is one import; [transfers](../transfers.md) says how to work with them. A key that is not
+known, or a value of another type, is an error that names file, line and key.
+`klaviyo-pipeline transfer schema` prints the same as a JSON Schema, for editors.
+"""
+SECTIONS = {"http": HttpSettings, "destination": DestinationSettings, "schedule": ScheduleSettings}
+
+
+def page() -> str:
+    """The page's text."""
+    top = {name: field for name, field in Transfer.model_fields.items() if name not in SECTIONS}
+    parts = [INTRO, "## At the top\n", fields_table(Transfer, top, what="a transfer"), "## `options`\n", _options()]
+    for name, model in SECTIONS.items():
+        parts += [f"## `{name}`\n", described(model.__doc__, name) + "\n", fields_table(model, what=name)]
+    spelled: dict[str, list[str]] = {}
+    for alias, name in ALIASES.items():
+        spelled.setdefault(name, []).append(alias)
+    return "\n".join(
+        [
+            *parts,
+            "## Other spellings of data sources\n",
+            table(["data source", "also taken as"], [[code(name), codes(names)] for name, names in spelled.items()]),
+            "## Treasure Data's keys\n",
+            "A file with `in:` and `out:` is read as theirs; what each key means is told in "
+            "[migrating from Treasure Data](../migrating-from-treasure-data.md).\n",
+            table(["theirs", "ours"], _theirs()),
+        ]
+    )
+
+
+def _options() -> str:
+    rows: dict[tuple[str, str], list[str]] = {}
+    for source in SOURCES.values():
+        for name, field in options_of(source).items():
+            rows.setdefault((name, described(field.description, f"{name} of {source.name}")), []).append(source.name)
+    return table(
+        ["option", "what it is for", "taken by"],
+        [[code(name), text, codes(sources)] for (name, text), sources in sorted(rows.items())],
+    )
+
+
+def _theirs() -> list[list[str]]:
+    return [
+        [f"`{section}.{name}`", code(".".join(path)) if path else "(always `klaviyo`)"]
+        for section, names in (("in", IN), ("out", OUT))
+        for name, path in names.items()
+    ]
