@@ -3,21 +3,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: help demo dev test soak check lint format bench profile clean
+.PHONY: help demo dev test soak check lint format docs docs-serve bench profile clean
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-.venv/.installed: pyproject.toml constraints.txt
+.venv/.package: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev]' && touch $@
+	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e . && touch $@
+
+.venv/.installed: .venv/.package
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev,docs]' && touch $@
 
 .dagster/dagster.yaml: dagster.yaml
 	mkdir -p $(@D) && cp $< $@
 
-demo: .venv/.installed .dagster/dagster.yaml ## Load all nine data sources into data/klaviyo.duckdb (a sandbox, unless KLAVIYO_API_KEY is set)
+demo: .venv/.package .dagster/dagster.yaml ## Load all nine data sources into data/klaviyo.duckdb (a sandbox, unless KLAVIYO_API_KEY is set)
 	$(BIN)/klaviyo-pipeline demo
 
-dev: .venv/.installed .dagster/dagster.yaml ## Open Dagster's UI on the assets (a sandbox, unless KLAVIYO_API_KEY is set)
+dev: .venv/.package .dagster/dagster.yaml ## Open Dagster's UI on the assets (a sandbox, unless KLAVIYO_API_KEY is set)
 	$(BIN)/klaviyo-pipeline with-sandbox $(BIN)/dagster dev
 
 test: .venv/.installed ## Run the tests
@@ -26,7 +29,7 @@ test: .venv/.installed ## Run the tests
 soak: .venv/.installed ## Run the property tests for long
 	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 klaviyo_pipeline_tests/truth
 
-check: .venv/.installed ## Check settings, transfers, accounts and the database
+check: .venv/.package ## Check settings, transfers, accounts and the database
 	$(BIN)/klaviyo-pipeline check
 
 lint: .venv/.installed ## Check style, types and which room imports which
@@ -34,6 +37,12 @@ lint: .venv/.installed ## Check style, types and which room imports which
 
 format: .venv/.installed ## Format the code
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+docs: .venv/.installed ## Write docs/reference from the code, and build the documentation into site/
+	$(BIN)/python -m reference_docs && $(BIN)/zensical build --strict
+
+docs-serve: .venv/.installed ## Show the documentation while it is written, on http://127.0.0.1:8000
+	$(BIN)/zensical serve
 
 .venv/.bench: .venv/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]' && touch $@
@@ -45,4 +54,4 @@ profile: .venv/.bench ## Show where the time of a load goes
 	$(BIN)/python -m benchmarks.profiling events
 
 clean: ## Remove what the targets above made
-	rm -rf .venv .dagster data build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .dagster data build site .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
