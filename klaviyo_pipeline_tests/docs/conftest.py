@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from klaviyo_pipeline_tests.docs.documents import ROOT, text_of
+
+
+@dataclass(frozen=True)
+class Site:
+    """The documentation as `make docs` builds it."""
+
+    folder: Path
+    output: str
+
+    def page(self, name: str) -> str:
+        """A page's text, by its path in `docs/` without `.md`."""
+        return text_of(self.folder / "site" / name / "index.html")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Built beside the work tree, strictly: a warning fails it."""
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copytree(ROOT / "docs", folder / "docs")
+    for name in ("mkdocs.yml", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, folder / name)
+    built = subprocess.run(
+        [Path(sys.executable).with_name("zensical"), "build", "--strict"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    return Site(folder, built.stdout + built.stderr)

@@ -1,0 +1,123 @@
+"""What documents tell people to type exists: commands, options, targets, keys, imports, columns."""
+
+from __future__ import annotations
+
+import re
+
+import click
+import duckdb
+import pytest
+import yaml
+from dagster._cli import create_dagster_cli
+
+from klaviyo_pipeline.cli import main
+from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.orchestration.load_config import config_class
+from klaviyo_pipeline.orchestration.tables import table_of
+from klaviyo_pipeline.warehouse.ledger import LEDGER
+from klaviyo_pipeline.warehouse.tables import DELETED_AT_COLUMN, SYSTEM_COLUMNS, Table
+from klaviyo_pipeline_tests.docs.documents import DOCUMENTS, ROOT, Block, all_blocks, command_lines, prose
+from reference_docs.commands import make_targets
+
+PROGRAMS = {"klaviyo-pipeline": main, "dagster": create_dagster_cli()}
+TARGETS = {name for name, _text in make_targets()}
+SHELL = all_blocks("sh", "bash", "")
+
+
+def check(text: str) -> None:
+    """Raise if a command line names a command or an option that does not exist."""
+    for words in command_lines(text):
+        _check(words)
+
+
+def _check(words: list[str]) -> None:
+    if words and words[0] == "make":
+        unknown = [word for word in words[1:] if "=" not in word and word not in TARGETS]
+        assert not unknown, f"make has no target {unknown}"
+    command: click.Command | None = PROGRAMS.get(words[0].rpartition("/")[2]) if words else None
+    if command is None:
+        return
+    rest = words[1:]
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        assert rest[0] in command.commands, f"{' '.join(words)}: there is no command {rest[0]}"
+        command, rest = command.commands[rest[0]], rest[1:]
+    known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"--help", "-h"}
+    for word in rest:
+        option = word.partition("=")[0]
+        assert not re.match(r"--?[A-Za-z]", option) or option in known, (
+            f"{' '.join(words)}: there is no option {option}"
+        )
+
+
+@pytest.mark.parametrize("block", SHELL, ids=str)
+def test_commands_in_blocks_exist(block: Block) -> None:
+    check(block.text)
+
+
+def test_commands_in_prose_exist() -> None:
+    found = [
+        text for path in DOCUMENTS for text in re.findall(r"`((?:klaviyo-pipeline|dagster|make) [^`]+)`", prose(path))
+    ]
+    assert len(found) > 20
+    for text in found:
+        check(re.sub(r"[…\[\]]", "", text))
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("klaviyo-pipeline transfer craete x", "no command craete"),
+        ("klaviyo-pipeline reconcile --repare", "no option --repare"),
+        ("dagster asset materialize --partitions 2026-11-01", "no option --partitions"),
+        ("make demmo", "no target"),
+        (".venv/bin/klaviyo-pipeline with-sandbox -- klaviyo-pipeline ledger --limitt 3", "no option --limitt"),
+    ],
+)
+def test_command_that_does_not_exist_is_found(line: str, why: str) -> None:
+    with pytest.raises(AssertionError, match=why):
+        check(line)
+
+
+@pytest.mark.parametrize("block", all_blocks("yaml"), ids=str)
+def test_yaml_is_yaml_and_names_options_that_exist(block: Block) -> None:
+    said = yaml.safe_load(block.text)
+    for op, given in (said.get("ops") or {}).items() if isinstance(said, dict) else ():
+        prefix, _, name = op.partition("__")
+        known = (
+            set(config_class(name).model_fields) if prefix == "klaviyo" else set(config_class("events").model_fields)
+        )
+        assert set(given["config"]) <= known, str(block)
+
+
+@pytest.mark.parametrize("block", all_blocks("python"), ids=str)
+def test_python_imports_what_exists(block: Block) -> None:
+    code = compile(block.text, str(block), "exec")
+    imports = "\n".join(line for line in block.text.splitlines() if line.startswith(("import ", "from ")))
+    exec(imports, {})
+    assert code
+
+
+@pytest.fixture(scope="module")
+def empty() -> duckdb.DuckDBPyConnection:
+    """A database with all tables, as they land, and no rows."""
+    connection = duckdb.connect()
+    every = {name for source in SOURCES.values() for name in source.options}
+    tables: list[Table] = [table_of(source, "klaviyo", options=frozenset(every)) for source in SOURCES.values()]
+    for table in (*tables, LEDGER):
+        columns = {column.name: column.type for column in (*table.columns, *SYSTEM_COLUMNS, DELETED_AT_COLUMN)}
+        declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.schema}")
+        connection.execute(f"CREATE TABLE {table.schema}.{table.name} ({declared})")
+    return connection
+
+
+@pytest.mark.parametrize("block", all_blocks("sql"), ids=str)
+def test_sql_names_tables_and_columns_that_exist(empty: duckdb.DuckDBPyConnection, block: Block) -> None:
+    empty.execute(block.text)
+
+
+def test_settings_of_the_compose_example_are_variables_that_exist() -> None:
+    known = (ROOT / "docs" / "reference" / "configuration.md").read_text()
+    for block in all_blocks("yaml", "ini", "dockerfile"):
+        for name in re.findall(r"\b((?:KLAVIYO|DAGSTER)_[A-Z_]+)\b", block.text):
+            assert name in known or name.endswith("K_API_KEY") or name == "KLAVIYO_US_API_KEY", (str(block), name)

@@ -1,0 +1,59 @@
+"""A machine as a newcomer has it: a fresh clone, an empty home, Git, make and Python; nothing of this project's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What a login gives: a home, a path, and how pip reaches packages on this machine.
+
+    Where packages come from, and pip's cache, are the machine's and not the project's; everything else is cleared.
+    """
+    kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name == "SSL_CERT_FILE"}
+    user_config = Path.home() / ".config" / "pip" / "pip.conf"
+    if user_config.exists():
+        kept.setdefault("PIP_CONFIG_FILE", str(user_config))
+    cache = subprocess.run(
+        [sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    return {
+        **kept,
+        "PIP_CACHE_DIR": cache,
+        "HOME": str(home),
+        "PATH": os.pathsep.join([str(Path(sys.base_prefix) / "bin"), "/usr/bin", "/bin"]),
+        "LANG": "C.UTF-8",
+    }
+
+
+@dataclass(frozen=True)
+class Newcomer:
+    """Somebody with a clone of what is committed here."""
+
+    folder: Path
+    home: Path
+
+    @classmethod
+    def with_clone(cls, place: Path) -> Newcomer:
+        folder, home = place / "klaviyo_pipeline", place / "home"
+        home.mkdir()
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+        return cls(folder, home)
+
+    def types(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Type commands into one shell, which ends at the first that fails."""
+        return subprocess.run(
+            ["/bin/bash", "-euo", "pipefail", "-c", script],
+            cwd=self.folder,
+            env=environment(self.home),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
