@@ -29,6 +29,7 @@ from klaviyo_pipeline.klaviyo.values import (
     constant_array,
     convert,
     from_microseconds,
+    json_array,
     stored_times,
     string_array,
 )
@@ -38,9 +39,9 @@ _DECODING = threading.Lock()
 
 
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
-    """The Arrow schema of a batch: the columns, and ``_extra`` as JSON text."""
+    """The Arrow schema of a batch: the columns, and ``_extra`` as JSON."""
     fields = [pa.field(column.name, ARROW_TYPES[column.type]) for column in columns]
-    return pa.schema([*fields, pa.field(EXTRA, pa.string())])
+    return pa.schema([*fields, pa.field(EXTRA, ARROW_TYPES[ColumnType.JSON])])
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,9 @@ class _Extras:
 
     def column(self, rows: int) -> pa.Array:
         if not self._rows:
-            return pa.nulls(rows, pa.string())
+            return pa.nulls(rows, ARROW_TYPES[ColumnType.JSON])
         texts = {row: msgspec.json.encode(tree).decode() for row, tree in self._rows.items()}
-        return string_array([texts.get(row) for row in range(rows)])
+        return json_array([texts.get(row) for row in range(rows)])
 
 
 class PageDecoder:
@@ -162,6 +163,7 @@ class PageDecoder:
         objects = {name: self._objects(structs, items, name, extras) for name in self._nested}
         related = _Related(structs, items, document.included) if self._via else None
         arrays: dict[str, pa.Array] = {}
+        read: list[tuple[Column, Path, list[Any]]] = []
         for column, path in self._columns:
             if column.name in constants:
                 arrays[column.name] = constant_array(constants[column.name], column.type, len(items))
@@ -181,10 +183,14 @@ class PageDecoder:
             elif len(path) == 2:
                 values, kept_at = structs.attribute(items, path[1]), path[1:]
             elif len(path) == 3 and column.type is not ColumnType.JSON and not column.named:
-                values, kept_at = [each.get(path[2]) for each in objects[path[1]]], path[1:]
+                key, kept_at = path[2], path[1:]
+                values = [each.get(key) for each in objects[path[1]]]
             else:
                 values, kept_at = [_walk(each, path[2:], column) for each in objects[path[1]]], path[1:]
-            arrays[column.name], refused = convert(values, column.type)
+            read.append((column, kept_at, values))
+        converted = convert([(values, column.type) for column, _kept_at, values in read])
+        for (column, kept_at, _values), (array, refused) in zip(read, converted, strict=True):
+            arrays[column.name] = array
             for row, text in refused.items():
                 extras.keep(row, kept_at, text, extras.misfits)
         _compose_id(arrays)

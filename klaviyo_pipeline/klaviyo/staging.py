@@ -31,7 +31,7 @@ from klaviyo_pipeline.klaviyo.windows import TimeSlice
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = 2
+FORMAT = 3
 RESUMABLE_FOR = timedelta(hours=6)
 """Pages older than this are fetched anew: rows change meanwhile."""
 _MANIFEST = "manifest.jsonl"
@@ -166,8 +166,9 @@ class SliceWriter:
             if batch.num_rows:
                 if self._stream is None:
                     self._sink = pa.OSFile(str(self._stage.folder / self._staged.file), "wb")
-                    # lz4 costs next to nothing and takes half the disk.
-                    options = pa.ipc.IpcWriteOptions(compression="lz4")
+                    # lz4 costs next to nothing and takes half the disk; handing a page's small buffers to other
+                    # threads costs twice as much again.
+                    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
                     self._stream = pa.ipc.new_stream(self._sink, self._schema, options=options)
                 self._stream.write_batch(batch)
             valid_bytes = self._sink.tell() if self._sink is not None else 0

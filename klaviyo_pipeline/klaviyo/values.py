@@ -9,7 +9,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, chain, repeat
+from operator import is_not
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,7 +20,7 @@ from klaviyo_pipeline.klaviyo.columns import ColumnType
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
 
@@ -30,9 +31,10 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     ColumnType.FLOAT: pa.float64(),
     ColumnType.BOOLEAN: pa.bool_(),
     ColumnType.TIMESTAMP: TIMESTAMP_TYPE,
-    ColumnType.JSON: pa.string(),
+    ColumnType.JSON: pa.json_(),
 }
 _NONE = type(None)
+_NOTHING = pa.nulls(0)
 _FITTING: dict[ColumnType, frozenset[type]] = {
     ColumnType.STRING: frozenset({str, _NONE}),
     ColumnType.INTEGER: frozenset({int, _NONE}),
@@ -44,19 +46,37 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def convert(values: list[Any], kind: ColumnType) -> tuple[pa.Array, dict[int, bytes]]:
-    """An array of the column's type, and by row the JSON text of each value that does not fit it."""
-    if values.count(None) == len(values):
-        return pa.nulls(len(values), ARROW_TYPES[kind]), {}
-    if kind is ColumnType.JSON:
-        return _json_texts(values), {}
-    if _FITTING[kind].issuperset(map(type, values)):
+def convert(columns: Sequence[tuple[list[Any], ColumnType]]) -> list[tuple[pa.Array, dict[int, bytes]]]:
+    """For each column's values an array of its type, and by row the JSON text of each value that does not fit it.
+
+    Columns of one type become one long array, of which each is a slice: a page has few rows and many columns, and
+    making an array costs more than filling it.
+    """
+    converted: list[tuple[pa.Array, dict[int, bytes]]] = [(_NOTHING, {})] * len(columns)
+    alike: dict[ColumnType, list[int]] = {}
+    for i, (values, kind) in enumerate(columns):
+        if values.count(None) == len(values):
+            converted[i] = pa.nulls(len(values), ARROW_TYPES[kind]), {}
+        elif kind is ColumnType.JSON or _FITTING[kind].issuperset(map(type, values)):
+            alike.setdefault(kind, []).append(i)
+        else:
+            converted[i] = _one_by_one(values, kind)
+    for kind, members in alike.items():
         try:
-            if kind is ColumnType.TIMESTAMP:
-                return string_array(values).cast(TIMESTAMP_TYPE), {}
-            return _MAKE[kind](values), {}
+            together = _MAKE[kind](list(chain.from_iterable(columns[i][0] for i in members)))
         except (pa.ArrowException, OverflowError, ValueError):
-            pass
+            for i in members:
+                converted[i] = _one_by_one(columns[i][0], kind)
+            continue
+        first = 0
+        for i in members:
+            rows = len(columns[i][0])
+            converted[i] = together.slice(first, rows), {}
+            first += rows
+    return converted
+
+
+def _one_by_one(values: list[Any], kind: ColumnType) -> tuple[pa.Array, dict[int, bytes]]:
     fitted: list[Any] = []
     refused: dict[int, bytes] = {}
     for row, value in enumerate(values):
@@ -65,12 +85,12 @@ def convert(values: list[Any], kind: ColumnType) -> tuple[pa.Array, dict[int, by
         except (TypeError, ValueError, OverflowError):
             fitted.append(None)
             refused[row] = msgspec.json.encode(value)
-    return _MAKE[kind](fitted), refused
+    return _MAKE_FITTED[kind](fitted), refused
 
 
 def constant_array(value: Any, kind: ColumnType, rows: int) -> pa.Array:  # noqa: ANN401 - of the kind
     """The same value so many times."""
-    return _MAKE[kind]([value] * rows)
+    return _MAKE_FITTED[kind]([value] * rows)
 
 
 def microseconds(time: datetime) -> int:
@@ -109,40 +129,44 @@ def string_array(values: list[str | None]) -> pa.Array:
     """Texts as an Arrow array."""
     filled = [value or "" for value in values]
     joined = "".join(filled)
-    if not joined.isascii():
-        return _texts([None if value is None else value.encode() for value in values])
-    return _from_parts(values, filled, joined.encode())
+    if joined.isascii():
+        return _from_parts(values, map(len, filled), joined.encode())
+    return _from_parts(values, map(len, map(str.encode, filled)), joined.encode())
 
 
-def _json_texts(values: list[msgspec.Raw | None]) -> pa.Array:
-    """JSON in Klaviyo's own words, joined without copying each; its null is ours."""
-    sizes = set(map(len, [value for value in values if value is not None]))
-    if len(b"null") in sizes:
-        values = [None if value is None or bytes(value) == b"null" else value for value in values]
-    return _texts(values)
+def json_array(values: list[str | None]) -> pa.Array:
+    """JSON texts as an Arrow array of JSON."""
+    return pa.ExtensionArray.from_storage(pa.json_(), string_array(values))
 
 
-def _texts(values: Sequence[bytes | msgspec.Raw | None]) -> pa.Array:
-    """Texts in UTF-8 as an Arrow array.
+def _json_as_sent(values: list[msgspec.Raw | None]) -> pa.Array:
+    """JSON in Klaviyo's own words, joined without copying each; its null is ours.
+
+    msgspec has checked its grammar, so that as Arrow's JSON type DuckDB need not parse it again; not its UTF-8.
 
     Raises:
         UnreadablePageError: for bytes that are no UTF-8.
     """
     filled = [b"" if value is None else value for value in values]
-    texts = _from_parts(values, filled, b"".join(filled))
+    sizes = list(map(len, filled))
+    if len(b"null") in sizes:
+        values = [None if value is None or bytes(value) == b"null" else value for value in values]
+        filled = [b"" if value is None else value for value in values]
+        sizes = list(map(len, filled))
+    texts = _from_parts(values, sizes, b"".join(filled))
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid as error:
         raise UnreadablePageError(f"text that is not UTF-8: {error}") from None
-    return texts
+    return pa.ExtensionArray.from_storage(pa.json_(), texts)
 
 
-def _from_parts(values: Sequence[Any], filled: Sequence[Any], joined: bytes) -> pa.Array:
+def _from_parts(values: Sequence[Any], sizes: Iterable[int], joined: bytes) -> pa.Array:
     # The standard library's arrays: for a page's few hundred rows numpy takes longer to get going.
     try:
-        offsets = pa.py_buffer(array("i", accumulate(map(len, filled), initial=0)))
+        offsets = pa.py_buffer(array("i", accumulate(sizes, initial=0)))
     except OverflowError:
-        raise UnreadablePageError("more than 2 GB of text in one column of a page") from None
+        raise UnreadablePageError("more than 2 GB of text in the columns of a page") from None
     return pa.Array.from_buffers(pa.string(), len(values), [_validity(values), offsets, pa.py_buffer(joined)])
 
 
@@ -157,7 +181,7 @@ def _floats(values: list[Any]) -> pa.Array:
 
 
 def _booleans(values: list[Any]) -> pa.Array:
-    bits = _bits([bool(value) for value in values])
+    bits = _bits(map(bool, values), len(values))
     return pa.Array.from_buffers(pa.bool_(), len(values), [_validity(values), bits])
 
 
@@ -166,21 +190,26 @@ def _times(values: list[datetime | None]) -> pa.Array:
 
 
 def _validity(values: Sequence[Any]) -> pa.Buffer | None:
-    return _bits([value is not None for value in values]) if None in values else None
+    return _bits(map(is_not, values, repeat(None)), len(values)) if None in values else None
 
 
-def _bits(flags: list[bool]) -> pa.Buffer:
+def _bits(flags: Iterable[bool], count: int) -> pa.Buffer:
     import numpy as np
 
-    return pa.py_buffer(np.packbits(np.array(flags, bool), bitorder="little"))
+    return pa.py_buffer(np.packbits(np.fromiter(flags, bool, count), bitorder="little"))
 
 
-_MAKE: dict[ColumnType, Callable[[list[Any]], pa.Array]] = {
+_MAKE_FITTED: dict[ColumnType, Callable[[list[Any]], pa.Array]] = {
     ColumnType.STRING: string_array,
     ColumnType.INTEGER: lambda values: _numbers(values, "q", pa.int64()),
     ColumnType.FLOAT: _floats,
     ColumnType.BOOLEAN: _booleans,
     ColumnType.TIMESTAMP: _times,
+}
+_MAKE = {
+    **_MAKE_FITTED,
+    ColumnType.TIMESTAMP: lambda values: string_array(values).cast(TIMESTAMP_TYPE),
+    ColumnType.JSON: _json_as_sent,
 }
 
 
