@@ -11,6 +11,7 @@ import click
 
 import klaviyo_pipeline
 from klaviyo_pipeline.cli.auth import auth
+from klaviyo_pipeline.cli.chart import chart
 from klaviyo_pipeline.cli.check import check
 from klaviyo_pipeline.cli.demo import demo, with_sandbox
 from klaviyo_pipeline.cli.failing import Commands
@@ -36,5 +37,18 @@ def main() -> None:
         load_dotenv(".env")
 
 
-for _command in (auth, check, demo, ledger, preview, reconcile, rewind, sandbox, sources, transfer, with_sandbox):
+for _command in (
+    auth,
+    chart,
+    check,
+    demo,
+    ledger,
+    preview,
+    reconcile,
+    rewind,
+    sandbox,
+    sources,
+    transfer,
+    with_sandbox,
+):
     main.add_command(_command)

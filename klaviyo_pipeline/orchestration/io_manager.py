@@ -13,6 +13,7 @@ from pydantic import Field
 
 from klaviyo_pipeline.orchestration import metadata as load_metadata
 from klaviyo_pipeline.orchestration.loads import Destination, Fetched, Range
+from klaviyo_pipeline.orchestration.plots import chart_of_load, plotted
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.orchestration.tables import not_answered, table_of
 from klaviyo_pipeline.warehouse.errors import WarehouseError
@@ -132,7 +133,14 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             staged.keep()
             raise
         staged.landed()
-        context.add_output_metadata({**shown, **({"first_rows": rows} if rows else {})})
+        context.add_output_metadata(shown)
+        pictures = {"first_rows": rows} if rows else {}
+        if rows and not landed.skipped:
+            pictures |= plotted(
+                lambda: chart_of_load(duckdb.warehouse(), request, place.schema or "", place.table or "", duckdb.zone),
+                context.log.warning,
+            )
+        _show_once(context, pictures)
         context.log.info(
             f"{landed.table_path}: {landed.rows_fetched:,} rows fetched, {landed.inserted:,} inserted, "
             f"{landed.updated:,} updated, {landed.unchanged:,} unchanged, {landed.deleted:,} deleted; the table has "
@@ -181,6 +189,17 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             database=wanted.database or given.get("database"),
             timezone=wanted.timezone,
         )
+
+
+def _show_once(context: dg.OutputContext, metadata: dict[str, Any]) -> None:
+    """Adds metadata to the latest of the run's partitions only: Dagster keeps a copy with each of them."""
+    if not metadata:
+        return
+    if context.has_asset_partitions:
+        step = context.step_context
+        step.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=context.asset_partition_keys[-1])
+    else:
+        context.add_output_metadata(metadata)
 
 
 def _partitions(context: dg.OutputContext) -> tuple[Range, ...]:

@@ -1,0 +1,1 @@
+"""Analytics: tables in SQL that follow from what was loaded, enough for a first dashboard."""

@@ -1,0 +1,89 @@
+"""In which time zone the account's days begin: asked of Klaviyo once a day, kept in a small table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from klaviyo_pipeline.analytics.building import analytics_schema
+from klaviyo_pipeline.klaviyo.account import Account, read_account
+from klaviyo_pipeline.klaviyo.errors import AuthenticationError, ConfigurationError, ScopeError
+from klaviyo_pipeline.klaviyo.windows import parse_zone
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
+from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.warehouse.database import Database
+
+FRESH = timedelta(days=1)
+_COLUMNS = (
+    Column("id", "VARCHAR", "The account's id"),
+    Column("timezone", "VARCHAR", "The account's time zone, in which Klaviyo's own reports have their days"),
+    Column("currency", "VARCHAR", "The account's currency, ISO 4217"),
+    Column("read_at", "TIMESTAMPTZ", "When Klaviyo was asked"),
+)
+
+
+def zone_of_account(
+    klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource, warn: Callable[[str], None]
+) -> tuple[ZoneInfo, str]:
+    """The account's time zone and currency; where Klaviyo does not tell, what it told last, else the storage time zone.
+
+    Raises:
+        KlaviyoError: if Klaviyo can not be reached and has not told before.
+    """
+    database, schema = duckdb.warehouse(), analytics_schema(duckdb.schema_or_default)
+    known = _kept(database, schema)
+    if known is not None and datetime.now(UTC) - known[1] < FRESH:
+        return ZoneInfo(known[0].timezone), known[0].currency
+    try:
+        account = read_account(klaviyo.client())
+        zone = parse_zone(account.timezone, "the account's time zone")
+    except (AuthenticationError, ConfigurationError, ScopeError) as error:
+        if known is not None:
+            return ZoneInfo(known[0].timezone), known[0].currency
+        warn(f"Days begin in the storage time zone, {duckdb.zone.key}, since the account's is not known. {error}")
+        return duckdb.zone, ""
+    _keep(database, schema, account)
+    return zone, account.currency
+
+
+def zone_of_tables(duckdb: KlaviyoDuckDBResource) -> ZoneInfo:
+    """The time zone in which the tables of analytics have their days, as far as was noted; Klaviyo is not asked.
+
+    Raises:
+        WarehouseError: if the database can not be read.
+    """
+    known = _kept(duckdb.warehouse(), analytics_schema(duckdb.schema_or_default))
+    return duckdb.zone if known is None else ZoneInfo(known[0].timezone)
+
+
+def _kept(database: Database, schema: str) -> tuple[Account, datetime] | None:
+    try:
+        with database.reading() as con:
+            if not existing_columns(con, schema, "account"):
+                return None
+            table = full_name(con, schema, "account")
+            row = con.execute(f"SELECT id, timezone, currency, epoch_us(read_at) FROM {table}").fetchone()
+    except DatabaseMissingError:
+        return None
+    return None if row is None else (Account(*row[:3]), datetime.fromtimestamp(row[3] / 1e6, UTC))
+
+
+def _keep(database: Database, schema: str, account: Account) -> None:
+    table = Table(schema, "account", _COLUMNS, (), "The Klaviyo account, as it was when analytics last asked for it.")
+    with database.writing() as con:
+        con.begin()
+        try:
+            shape(con, table, table.columns)
+            name = full_name(con, schema, table.name)
+            con.execute(f"DELETE FROM {name}")
+            values = [account.id, account.timezone, account.currency]
+            con.execute(f"INSERT INTO {name} VALUES (?, ?, ?, now())", values)
+            con.commit()
+        except BaseException:
+            con.rollback()
+            raise

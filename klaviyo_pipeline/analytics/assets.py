@@ -1,0 +1,105 @@
+"""The assets of analytics: tables in SQL that follow from what was loaded."""
+# No `from __future__ import annotations` here: Dagster reads an asset's resources off its signature.
+
+import warnings
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from klaviyo_pipeline.analytics.tables import TABLES, AnalyticsTable
+from klaviyo_pipeline.klaviyo.errors import KlaviyoError
+from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.orchestration.assets import OWNERS, asset_key
+from klaviyo_pipeline.orchestration.plots import plotted
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.warehouse.errors import WarehouseError
+
+GROUP = KEY_PREFIX = "klaviyo_analytics"
+
+
+def following() -> dg.AutomationCondition[dg.AssetKey]:
+    """Make a table anew when what it is made from has been loaded, and nothing of that is being loaded.
+
+    Not ``eager()`` as it is: days that were never loaded would hold everything up. Dagster's sensor for automation
+    conditions is stopped until somebody starts it.
+    """
+    condition = dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
+    return condition.with_label("follows what was loaded")
+
+
+def build_analytics_assets() -> list[dg.AssetsDefinition]:
+    """An asset for each table of analytics."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return [_build_asset(table) for table in TABLES.values()]
+
+
+def _build_asset(table: AnalyticsTable) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=[KEY_PREFIX, table.name],
+        group_name=GROUP,
+        kinds={"sql", "duckdb"},
+        owners=OWNERS,
+        description=table.description,
+        deps=[asset_key(SOURCES[name]) for name in table.made_from],
+        automation_condition=following(),
+        metadata={
+            "dagster/column_schema": _column_schema(table),
+            "sql": dg.MetadataValue.md(f"```sql\n{table.sql}```"),
+        },
+    )
+    def made_by_sql(
+        context: dg.AssetExecutionContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        return _make(context, table, klaviyo, duckdb)
+
+    return made_by_sql
+
+
+def _make(
+    context: dg.AssetExecutionContext, table: AnalyticsTable, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
+) -> "dg.MaterializeResult":  # type: ignore[type-arg]
+    """Make a table.
+
+    Raises:
+        dagster.Failure: with one sentence that says what is missing or went wrong; the table is as it was.
+    """
+    from klaviyo_pipeline.analytics.account import zone_of_account
+    from klaviyo_pipeline.analytics.building import build
+
+    try:
+        zone, currency = zone_of_account(klaviyo, duckdb, context.log.warning)
+        built = build(duckdb.warehouse(), table, duckdb.schema_or_default, zone)
+    except (KlaviyoError, WarehouseError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    context.log.info(f"{built.table_path}: {built.rows:,} rows in {built.duration_s:.1f} s.")
+    metadata: dict[str, Any] = {
+        "dagster/row_count": built.rows,
+        "dagster/table_name": built.table_path,
+        "build_seconds": round(built.duration_s, 3),
+        "account_timezone": zone.key,
+        **({"account_currency": currency} if currency else {}),
+    }
+    return dg.MaterializeResult(metadata={**metadata, **_plot(context, table, duckdb, zone)})
+
+
+def _plot(
+    context: dg.AssetExecutionContext, table: AnalyticsTable, duckdb: KlaviyoDuckDBResource, zone: ZoneInfo
+) -> dict[str, dg.MetadataValue[Any]]:
+    from klaviyo_pipeline.analytics.charts import chart_of_table
+
+    return plotted(
+        lambda: chart_of_table(duckdb.warehouse(), table, duckdb.schema_or_default, zone), context.log.warning
+    )
+
+
+def _column_schema(table: AnalyticsTable) -> dg.TableSchema:
+    single = len(table.key) == 1
+    constraints = {name: dg.TableColumnConstraints(nullable=not single, unique=single) for name in table.key}
+    return dg.TableSchema(
+        [
+            dg.TableColumn(column.name, column.type, column.comment, constraints=constraints.get(column.name))
+            for column in table.columns
+        ]
+    )

@@ -1,0 +1,51 @@
+"""Charts of the tables of analytics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from klaviyo_pipeline.analytics.building import analytics_schema
+from klaviyo_pipeline.analytics.tables import AnalyticsTable
+from klaviyo_pipeline.charts.counting import chart_of
+from klaviyo_pipeline.charts.model import Step, step_for
+from klaviyo_pipeline.warehouse.errors import TableMissingError
+from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.charts.model import Chart
+    from klaviyo_pipeline.warehouse.database import Database
+
+
+def chart_of_table(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInfo) -> Chart | None:
+    """The chart of a table of analytics, over all its days up to today; None if it is empty.
+
+    Args:
+        database: The database.
+        table: The table.
+        schema: The schema of what was loaded.
+        zone: The account's time zone, in which the table's days are.
+
+    Raises:
+        TableMissingError: if it has not been made.
+        WarehouseError: if the database can not be read.
+    """
+    kept_in = analytics_schema(schema)
+    with database.reading() as con:
+        if not existing_columns(con, kept_in, table.name):
+            raise TableMissingError(
+                f"There is no table {kept_in}.{table.name} yet: materialize klaviyo_analytics/{table.name} first."
+            )
+        counted = replace(table.chart, query=table.chart.query.format(table=full_name(con, kept_in, table.name)))
+        end = datetime.now(UTC)
+        first = con.execute(
+            f"SELECT epoch_us(min(instant)) FROM ({counted.query}) WHERE instant < $end", {"zone": zone.key, "end": end}
+        ).fetchall()[0][0]
+        if first is None:
+            return None
+        start = min(datetime.fromtimestamp(first / 1e6, UTC), end - timedelta(days=30))
+        step = step_for(start, end)
+        chart = chart_of(con, counted, start, end, zone, step=Step.DAY if step is Step.HOUR else step)
+    return None if chart.is_empty else chart

@@ -1,0 +1,103 @@
+"""From rows to a chart's values, by DuckDB: nothing but the sums leaves the database."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from itertools import accumulate
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from klaviyo_pipeline.charts.model import Chart, Series, Step, bins_between, step_for
+
+if TYPE_CHECKING:
+    import duckdb
+
+MOST_SERIES = 6
+OTHERS = "all others"
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Rows to be summed up over time.
+
+    Attributes:
+        title: The chart's title; ``{step}`` in it becomes hour, day, week or month.
+        query: SQL that gives the columns ``instant`` (TIMESTAMPTZ), ``series`` (VARCHAR) and ``amount`` (any number).
+            It may use ``$zone``, the name of the chart's time zone.
+        is_level: Whether a value includes all before it: members of a list rather than people who joined.
+    """
+
+    title: str
+    query: str
+    is_level: bool = False
+
+
+def chart_of(
+    con: duckdb.DuckDBPyConnection,
+    counted: Counted,
+    start: datetime,
+    end: datetime,
+    zone: ZoneInfo,
+    *,
+    loaded: tuple[datetime, datetime] | None = None,
+    step: Step | None = None,
+) -> Chart:
+    """Sums up a query's rows over ``[start, end)``: the largest series by name, the rest as one.
+
+    Args:
+        con: A connection whose session time zone is UTC.
+        counted: The rows.
+        start: The chart's beginning; it is moved to where a day, week or month begins.
+        end: The chart's end.
+        zone: The time zone in which days begin and hours are named.
+        loaded: The instants between which a run loaded, to be marked.
+        step: How long each stretch of time is; by default what suits the span.
+    """
+    step = step or step_for(start, end)
+    bins = bins_between(start, end, step, zone)
+    # Hours as microseconds, since fetching TIMESTAMPTZ as a Python value would need pytz; days are local.
+    binned = "epoch_us(date_trunc('hour', instant))"
+    if step is not Step.HOUR:
+        binned = f"date_trunc('{step.value}', timezone($zone, instant))::DATE"
+    rows = con.execute(
+        f"""
+        SELECT coalesce(series, '') AS series, {binned} AS bin, sum(amount)::DOUBLE AS amount
+        FROM ({counted.query})
+        WHERE instant < $end AND (instant >= $start OR $is_level)
+        GROUP BY ALL
+        """,
+        {"zone": zone.key, "start": bins[0], "end": end, "is_level": counted.is_level},
+    ).fetchall()
+    first = bins[0].astimezone(UTC)
+    values: dict[str, dict[datetime, float]] = defaultdict(lambda: defaultdict(float))
+    for name, found, amount in rows:
+        values[name][max(_begins(found, zone), first)] += amount
+    series = [_series(name, found, bins, counted.is_level) for name, found in values.items()]
+    return Chart(
+        counted.title.format(step=step.value), step, bins, _largest(series), zone.key, loaded, counted.is_level
+    )
+
+
+def _begins(found: int | date, zone: ZoneInfo) -> datetime:
+    """Where a stretch of time begins, in UTC."""
+    if isinstance(found, date):
+        return datetime.combine(found, time(), zone).astimezone(UTC)
+    return datetime.fromtimestamp(found / 1e6, UTC)
+
+
+def _series(name: str, found: Mapping[datetime, float], bins: tuple[datetime, ...], is_level: bool) -> Series:
+    # By instants: an hour that clocks go through twice is two hours.
+    values = [found.get(each.astimezone(UTC), 0.0) for each in bins]
+    return Series(name, tuple(accumulate(values) if is_level else values))
+
+
+def _largest(series: list[Series]) -> tuple[Series, ...]:
+    """The largest first, what is beyond the legend's room as one."""
+    ranked = sorted(series, key=lambda each: (-sum(map(abs, each.values)), each.name))
+    if len(ranked) <= MOST_SERIES:
+        return tuple(ranked)
+    rest = [each.values for each in ranked[MOST_SERIES - 1 :]]
+    return (*ranked[: MOST_SERIES - 1], Series(OTHERS, tuple(map(sum, zip(*rest, strict=True)))))

@@ -1,0 +1,53 @@
+"""`chart`: the picture on an asset's page as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from klaviyo_pipeline.cli.output import as_json, print_json
+
+
+@click.command()
+@click.argument("name")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The PNG file; by default NAME.png.")
+@as_json
+def chart(name: str, output: str | None, json_: bool) -> None:
+    """Draw a chart of what has landed, as it is on the asset's page.
+
+    NAME is a data source (events, event_metrics, profiles, campaigns, list_profiles) or a table of analytics
+    (daily_metrics, campaign_performance, list_growth, profile_activity). With --json the values are printed instead.
+    """
+    from klaviyo_pipeline.analytics.account import zone_of_tables
+    from klaviyo_pipeline.analytics.charts import chart_of_table
+    from klaviyo_pipeline.analytics.tables import TABLES
+    from klaviyo_pipeline.charts.drawing import draw
+    from klaviyo_pipeline.cli.failing import Failed, WrongInput
+    from klaviyo_pipeline.klaviyo.sources import SOURCES
+    from klaviyo_pipeline.orchestration.plots import PLOTS, chart_of_source
+    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+
+    if name not in {*PLOTS, *TABLES}:
+        raise WrongInput(f"There is no chart {name!r}, but of: {', '.join([*PLOTS, *TABLES])}.")
+    duckdb = KlaviyoDuckDBResource()
+    database, schema = duckdb.warehouse(), duckdb.schema_or_default
+    if name in TABLES:
+        drawn = chart_of_table(database, TABLES[name], schema, zone_of_tables(duckdb))
+    else:
+        drawn = chart_of_source(database, SOURCES[name], schema, name, duckdb.zone)
+    if drawn is None:
+        raise Failed(f"{name} has no rows to draw.")
+    if json_:
+        print_json(
+            {
+                "title": drawn.title,
+                "timezone": drawn.timezone,
+                "begins": drawn.bins,
+                "series": {each.name: each.values for each in drawn.series},
+            }
+        )
+        return
+    file = Path(output or f"{name}.png")
+    file.write_bytes(draw(drawn))
+    click.echo(f"{drawn.title}: {file}")
