@@ -9,7 +9,7 @@ import dagster as dg
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration.environment import Variable
 from klaviyo_pipeline.orchestration.load_config import LoadConfig, config_class
-from reference_docs.markdown import code, codes, described, fields_table, table, type_of
+from reference_docs.markdown import code, codes, described, fields_table, general, table, type_of
 from reference_docs.package import instances, own_doc, subclasses
 
 INTRO = """\
@@ -98,18 +98,13 @@ def _run_config() -> str:
     for source in SOURCES:
         for name, field in config_class(source).model_fields.items():
             text = described(field.description, f"{name} of {source}")
-            _kind, _text, sources = rows.setdefault(name, (type_of(field.annotation), _general(text), []))
+            _kind, _text, sources = rows.setdefault(name, (type_of(field.annotation), general(text), []))
             sources.append(source)
     shown = [
         [code(name), kind, text, "all" if len(sources) == len(SOURCES) else codes(sources)]
         for name, (kind, text, sources) in rows.items()
     ]
     return table(["name", "type", "what it is for", "taken by"], shown)
-
-
-def _general(text: str) -> str:
-    """A description without what differs between data sources."""
-    return text.split(" (default ")[0].split(": updated (")[0].split(": created (")[0].rstrip(".") + "."
 
 
 def _other_configs() -> list[str]:

@@ -96,9 +96,9 @@ def _source(source: Source) -> list[str]:
     return [
         described(source.description, source.name) + "\n",
         table(["", ""], [[name, value] for name, value in facts if value]),
-        "Columns\n",
+        "**Columns**\n",
         _columns(columns),
-        "Run config\n",
+        "**Run config**\n",
         fields_table(config_class(source.name), what=source.name),
     ]
 

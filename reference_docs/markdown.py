@@ -27,6 +27,11 @@ def described(text: str | None, what: str) -> str:
     return " ".join(inspect.cleandoc(text).split())
 
 
+def general(text: str) -> str:
+    """A run config's description without what differs between data sources."""
+    return text.split(" (default ")[0].split(": updated (")[0].split(": created (")[0].rstrip(".") + "."
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; bars in cells are escaped."""
     lines = [headers, ["---"] * len(headers), *rows]

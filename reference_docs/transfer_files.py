@@ -12,7 +12,7 @@ from klaviyo_pipeline.transfers.model import (
     options_of,
 )
 from klaviyo_pipeline.transfers.treasure_data import IN, OUT
-from reference_docs.markdown import code, codes, described, fields_table, table
+from reference_docs.markdown import code, codes, described, fields_table, general, table
 
 INTRO = """\
 # Keys of a transfer's file
@@ -50,7 +50,8 @@ def _options() -> str:
     rows: dict[tuple[str, str], list[str]] = {}
     for source in SOURCES.values():
         for name, field in options_of(source).items():
-            rows.setdefault((name, described(field.description, f"{name} of {source.name}")), []).append(source.name)
+            text = general(described(field.description, f"{name} of {source.name}"))
+            rows.setdefault((name, text), []).append(source.name)
     return table(
         ["option", "what it is for", "taken by"],
         [[code(name), text, codes(sources)] for (name, text), sources in sorted(rows.items())],

@@ -24,6 +24,11 @@ def _missing(page: str, names: set[str]) -> set[str]:
     return {name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", page)}
 
 
+def _section(page: str, heading: str) -> str:
+    """What stands below a heading, whose link is a pilcrow."""
+    return re.split(rf"(?<!\S){re.escape(heading)} ¶", page, maxsplit=1)[1].split(" ¶", 1)[0]
+
+
 def test_every_environment_variable_is_documented(site: Site) -> None:
     read = {name for path in SOURCE_FILES for name in re.findall(r'"(KLAVIYO_[A-Z_]+)"', path.read_text())}
     assert {"KLAVIYO_API_KEY", "KLAVIYO_DEBUG", "KLAVIYO_AUTHENTICATIONS"} <= read
@@ -69,7 +74,7 @@ def test_every_command_and_option_is_documented(site: Site) -> None:
             for name, each in command.commands.items():
                 look(each, f"{words} {name}")
             return
-        section = page.split(f"{words} ¶", 1)[1].split(" ¶", 1)[0]
+        section = _section(page, words)
         names = {name for option in command.params if isinstance(option, click.Option) for name in option.opts}
         assert not _missing(section, names), words
 
@@ -79,7 +84,7 @@ def test_every_command_and_option_is_documented(site: Site) -> None:
 def test_every_source_and_column_is_documented(site: Site) -> None:
     page = site.page("reference/data-sources")
     for source in SOURCES.values():
-        section = page.split(f"{source.name} ¶", 1)[1].split(" ¶", 1)[0]
+        section = _section(page, source.name)
         assert not _missing(section, {column.name for column in source.columns}), source.name
         assert not _missing(section, set(source.scopes)), source.name
         assert source.path in section
