@@ -6,7 +6,8 @@ import dagster as dg
 
 from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.assets import build_assets
-from klaviyo_pipeline.orchestration.checks import build_checks, build_reconciliation_job
+from klaviyo_pipeline.orchestration.automation import automation_definitions
+from klaviyo_pipeline.orchestration.checks import build_checks
 from klaviyo_pipeline.orchestration.event_log import write_events_in_batches
 from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
@@ -23,7 +24,7 @@ defs = dg.Definitions.merge(
     dg.Definitions(
         assets=build_assets(_days),
         asset_checks=build_checks(_days),
-        jobs=[build_reconciliation_job(), preview_job],
+        jobs=[preview_job],
         resources={
             "klaviyo": KlaviyoResource(),
             "duckdb": _duckdb,
@@ -32,5 +33,6 @@ defs = dg.Definitions.merge(
         # One process: eight assets take 4 s of overhead so, 26 to 36 s with a process each.
         executor=dg.in_process_executor,
     ),
+    automation_definitions(_days),
     transfer_definitions(Folder()),
 )

@@ -36,6 +36,17 @@ class ColumnType(StrEnum):
 
 
 @dataclass(frozen=True)
+class Allowed:
+    """The values that Klaviyo's OpenAPI documents name, of all known revisions.
+
+    ``at`` is the JSON path to them inside a JSON column, such as ``$.method``; ``[*]`` at its end: in an array.
+    """
+
+    values: frozenset[str]
+    at: str | None = None
+
+
+@dataclass(frozen=True)
 class Column:
     """One column of a data source's table.
 
@@ -44,7 +55,8 @@ class Column:
     the value then stands in the first resource of ``included`` that this relationship points at (in all of them,
     as a JSON array, if ``every``). ``option`` names the option of the data source that a column depends on.
     ``named`` says that Klaviyo gives a text or an object with a name, and that the name is meant. ``moved`` and
-    ``moved_via`` say where the value stands from a later revision on.
+    ``moved_via`` say where the value stands from a later revision on. ``required`` says that every row has a value,
+    ``references`` names the data source whose ``id`` it is, and ``allowed`` the values that are documented.
     """
 
     name: str
@@ -57,6 +69,9 @@ class Column:
     every: bool = False
     option: str | None = None
     named: bool = False
+    required: bool = False
+    references: str | None = None
+    allowed: tuple[Allowed, ...] = ()
 
     def path_in(self, revision: str) -> tuple[str, ...] | None:
         """Where the value stands in answers of this revision; None where it is not in them."""

@@ -1,10 +1,13 @@
-"""The columns of each data source. Names are Klaviyo's; nested objects that every account has are flattened."""
+"""The columns of each data source. Names are Klaviyo's; nested objects that every account has are flattened.
+
+Required are those that the OpenAPI documents require in every living revision, and those that the pipeline sets itself.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from klaviyo_pipeline.klaviyo.columns import Column, ColumnType
+from klaviyo_pipeline.klaviyo.columns import Allowed, Column, ColumnType
 
 _STRING, _INTEGER, _FLOAT = ColumnType.STRING, ColumnType.INTEGER, ColumnType.FLOAT
 _BOOLEAN, _TIMESTAMP, _JSON = ColumnType.BOOLEAN, ColumnType.TIMESTAMP, ColumnType.JSON
@@ -22,8 +25,20 @@ def _nested(parent: str, name: str, kind: ColumnType, description: str, prefix: 
     return Column(f"{prefix or parent}_{name}", kind, ("attributes", parent, name), description)
 
 
-def _related(name: str, relationship: str, description: str) -> Column:
-    return Column(name, _STRING, ("relationships", relationship, "data", "id"), description)
+def _related(name: str, relationship: str, description: str, references: str) -> Column:
+    return Column(name, _STRING, ("relationships", relationship, "data", "id"), description, references=references)
+
+
+def _required(column: Column) -> Column:
+    return replace(column, required=True)
+
+
+def _key(column: Column, references: str) -> Column:
+    return replace(column, required=True, references=references)
+
+
+def _one_of(column: Column, *values: str, at: str | None = None) -> Column:
+    return replace(column, allowed=(*column.allowed, Allowed(frozenset(values), at)))
 
 
 _METRIC_ATTRIBUTES = (
@@ -66,8 +81,10 @@ def _event_detail(relationship: str, name: str, *path: str) -> Column:
 
 EVENT_COLUMNS = (
     _id("The event's id."),
-    _related("metric_id", "metric", "The metric this event belongs to; joins metrics.id."),
-    _related("profile_id", "profile", "The person it is about; joins profiles.id. Empty for deleted profiles."),
+    _related("metric_id", "metric", "The metric this event belongs to; joins metrics.id.", "metrics"),
+    _related(
+        "profile_id", "profile", "The person it is about; joins profiles.id. Empty for deleted profiles.", "profiles"
+    ),
     _attribute(
         "datetime",
         _TIMESTAMP,
@@ -120,42 +137,48 @@ _PROFILE_ATTRIBUTES = (
     _nested("location", "ip", _STRING, "IP address last seen."),
     _attribute("properties", _JSON, "Custom properties."),
     _attribute("subscriptions", _JSON, "Consent and suppressions by channel.", option="subscriptions"),
-    _attribute(
-        "predictive_analytics",
-        _JSON,
-        "Klaviyo's predictions: lifetime value, churn, next order.",
-        option="predictive_analytics",
+    _one_of(
+        _attribute(
+            "predictive_analytics",
+            _JSON,
+            "Klaviyo's predictions: lifetime value, churn, next order.",
+            option="predictive_analytics",
+        ),
+        *("email", "push", "sms", "whatsapp"),
+        at="$.ranked_channel_affinity[*]",
     ),
 )
 PROFILE_COLUMNS = (_id("The profile's id."), *_PROFILE_ATTRIBUTES)
 
 LIST_PROFILE_COLUMNS = (
     Column("id", _STRING, None, "The list's id and the profile's id, joined by a colon."),
-    Column("list_id", _STRING, None, "The list; joins lists.id."),
-    replace(_id("The member; joins profiles.id."), name="profile_id"),
-    _attribute("joined_group_at", _TIMESTAMP, "When the person joined the list; joining again moves it."),
+    _key(Column("list_id", _STRING, None, "The list; joins lists.id."), "lists"),
+    _key(replace(_id("The member; joins profiles.id."), name="profile_id"), "profiles"),
+    _required(_attribute("joined_group_at", _TIMESTAMP, "When the person joined the list; joining again moves it.")),
     *_PROFILE_ATTRIBUTES,
 )
 EVENT_METRIC_COLUMNS = (
     Column("id", _STRING, None, "The event's id: one row an event."),
-    Column("event_id", _STRING, None, "The event; joins events.id."),
+    _key(Column("event_id", _STRING, None, "The event; joins events.id."), "events"),
     Column("event_datetime", _TIMESTAMP, None, "When the event happened; empty for events asked for by id alone."),
-    replace(_id("The event's metric; joins metrics.id."), name="metric_id"),
+    _key(replace(_id("The event's metric; joins metrics.id."), name="metric_id"), "metrics"),
     *_METRIC_ATTRIBUTES,
 )
 EVENT_PROFILE_COLUMNS = (
     Column("id", _STRING, None, "The event's id: one row an event."),
-    Column("event_id", _STRING, None, "The event; joins events.id."),
+    _key(Column("event_id", _STRING, None, "The event; joins events.id."), "events"),
     Column("event_datetime", _TIMESTAMP, None, "When the event happened; empty for events asked for by id alone."),
-    replace(_id("The event's profile; joins profiles.id."), name="profile_id"),
+    _key(replace(_id("The event's profile; joins profiles.id."), name="profile_id"), "profiles"),
     *_PROFILE_ATTRIBUTES,
 )
 
 TEMPLATE_COLUMNS = (
     _id("The template's id."),
-    _attribute("name", _STRING, "The template's name."),
-    _attribute("editor_type", _STRING, "How it was made: CODE, USER_DRAGGABLE, SYSTEM_DRAGGABLE and others."),
-    _attribute("html", _STRING, "The template's HTML."),
+    _required(_attribute("name", _STRING, "The template's name.")),
+    _required(
+        _attribute("editor_type", _STRING, "How it was made: CODE, USER_DRAGGABLE, SYSTEM_DRAGGABLE and others.")
+    ),
+    _required(_attribute("html", _STRING, "The template's HTML.")),
     _attribute("text", _STRING, "The template's plain text."),
     _attribute("amp", _STRING, "The template's AMP version."),
     _attribute("created", _TIMESTAMP, "When the template was created."),
@@ -168,7 +191,7 @@ LIST_COLUMNS = (
     _attribute("name", _STRING, "The list's name."),
     _attribute("created", _TIMESTAMP, "When the list was created."),
     _attribute("updated", _TIMESTAMP, "When the list last changed; people joining or leaving do not count."),
-    _attribute("opt_in_process", _STRING, "double_opt_in or single_opt_in."),
+    _one_of(_attribute("opt_in_process", _STRING, "double_opt_in or single_opt_in."), "double_opt_in", "single_opt_in"),
 )
 
 _OMNI = "2026-10-15"
@@ -203,25 +226,43 @@ def _said(name: str, description: str, *path: str) -> Column:
 
 
 _CONTENT = (*_DEFINITION, "content")
+_SEND_STRATEGIES = (  # from revision 2026-10-15 on
+    *("static", "local_timezone", "send_time_optimization", "personalized_send_time_optimization", "throttled"),
+    *("ab_send_time_test", "content_variation", "content_variation_local_timezone", "variation_per_second_throttled"),
+)
+_STATUSES = (
+    *("Draft", "Preparing to schedule", "Scheduled", "Preparing to send", "Adding Recipients"),
+    *("Queued without Recipients", "Sending", "Sending Segments", "Sent", "Variations Sent", "Unknown", "Cancelled"),
+    *("Cancelled: Account Disabled", "Cancelled: Billing Limit", "Cancelled: Internal Error"),
+    *("Cancelled: Misconfigured", "Cancelled: No Recipients", "Cancelled: Smart Sending"),
+    *("draft", "scheduled", "sending", "sent", "cancelled"),  # from revision 2026-10-15 on
+)
 CAMPAIGN_COLUMNS = (
     _id("The campaign's id."),
-    _campaign("name", _STRING, "The campaign's name.", omni=(*_DEFINITION, "name")),
-    _moved(
-        "status",
-        _STRING,
-        "Draft, Scheduled, Sending, Sent, Cancelled and others; from revision 2026-10-15 on the first message's, "
-        "in its words: draft, scheduled, sending, sent, cancelled.",
-        "campaign-messages",
-        "status",
+    _required(_campaign("name", _STRING, "The campaign's name.", omni=(*_DEFINITION, "name"))),
+    _one_of(
+        _moved(
+            "status",
+            _STRING,
+            "Draft, Scheduled, Sending, Sent, Cancelled and others; from revision 2026-10-15 on the first message's, "
+            "in its words: draft, scheduled, sending, sent, cancelled.",
+            "campaign-messages",
+            "status",
+        ),
+        *_STATUSES,
     ),
     _campaign("archived", _BOOLEAN, "Whether it is archived.", omni=(*_DEFINITION, "archived")),
-    _said("channel", "email, sms or mobile_push.", *_DEFINITION, "channel"),
-    Column("created_at", _TIMESTAMP, ("attributes", "created_at"), "When the campaign was created."),
+    _one_of(_said("channel", "email, sms or mobile_push.", *_DEFINITION, "channel"), *("email", "sms", "mobile_push")),
+    _required(Column("created_at", _TIMESTAMP, ("attributes", "created_at"), "When the campaign was created.")),
     _campaign("scheduled_at", _TIMESTAMP, "When it was scheduled. Empty from revision 2026-10-15 on."),
     Column("updated_at", _TIMESTAMP, ("attributes", "updated_at"), "When the campaign last changed."),
     _moved("send_time", _TIMESTAMP, "When it is or was sent.", "campaign-messages", "send_options", "send_time"),
     _moved("audiences", _JSON, "Lists and segments included and excluded.", "campaign-audiences"),
-    _moved("send_options", _JSON, "Smart sending and similar options.", "campaign-messages", "send_options"),
+    _one_of(
+        _moved("send_options", _JSON, "Smart sending and similar options.", "campaign-messages", "send_options"),
+        *_SEND_STRATEGIES,
+        at="$.send_strategy",
+    ),
     _moved(
         "tracking_options",
         _JSON,
@@ -229,7 +270,11 @@ CAMPAIGN_COLUMNS = (
         "campaign-messages",
         "tracking_options",
     ),
-    _campaign("send_strategy", _JSON, "How and when it is sent.", omni=(*_DEFINITION, "send_settings")),
+    _one_of(
+        _campaign("send_strategy", _JSON, "How and when it is sent.", omni=(*_DEFINITION, "send_settings")),
+        *("static", "throttled", "immediate", "smart_send_time", "ab_test_campaign", "unsupported"),
+        at="$.method",
+    ),
     _omni_only("builder", _STRING, "canvas or wizard.", *_DEFINITION, "builder"),
     _omni_only("color", _STRING, "Colour in the calendar.", *_DEFINITION, "color"),
     _omni_only("description", _STRING, "Description.", *_DEFINITION, "description"),

@@ -188,6 +188,12 @@ class Source:
         """The columns that an extract with these options has."""
         return tuple(column for column in self.columns if column.option is None or column.option in options)
 
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """Columns that every row has, besides the key: those declared, and the time that windows are taken over."""
+        window = self.time_fields[0].name if self.time_fields else None
+        return tuple(each.name for each in self.columns if each.required or each.name == window)
+
     def tier_for(self, revision: str, options: frozenset[str]) -> Tier:
         """The rate limit of this source's requests."""
         for option, tier in self.slower_with.items():

@@ -75,6 +75,10 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
         },
         "tags": {"klaviyo/source": source.name, **spec.tags},
     }
+    if spec.cadence is not None:
+        settings["freshness_policy"] = dg.FreshnessPolicy.time_window(
+            fail_window=spec.cadence.fail_after, warn_window=spec.cadence.warn_after
+        )
     config_type: Any = config_class(source.name, spec.options)
     asset: Callable[..., Callable[[Callable[..., Fetched | None]], dg.AssetsDefinition]] = dg.asset
     if not spec.needs_events or spec.events_table:
@@ -92,7 +96,7 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
 
     events_in = dg.AssetIn(asset_key(SOURCES["events"]), metadata={"columns": spec.events_columns})
 
-    @asset(**settings, ins={"events": events_in})
+    @asset(**settings, ins={"events": events_in}, automation_condition=_follows())
     def fetch_for_events(
         context: dg.AssetExecutionContext,
         config: config_type,
@@ -103,6 +107,21 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
         return _fetch(context, spec, asked_of(spec, config), klaviyo, duckdb, events)
 
     return fetch_for_events
+
+
+def _follows() -> Any:  # noqa: ANN401 - a type that Dagster does not export
+    """When events of a day arrive in a run of their own, what follows from them is loaded for that day as well.
+
+    Like ``AutomationCondition.eager()``, but for every day that was loaded, not only the latest, and for none that
+    was not.
+    """
+    condition = dg.AutomationCondition
+    return (
+        condition.any_deps_updated().since_last_handled()
+        & ~condition.any_deps_missing()
+        & ~condition.any_deps_in_progress()
+        & ~condition.in_progress()
+    ).with_label("follows its events")
 
 
 def _fetch(

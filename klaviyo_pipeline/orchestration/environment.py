@@ -32,5 +32,15 @@ STAGING_DIR = Variable(
 )
 PROGRESS = Variable("KLAVIYO_PROGRESS", "", "Set to bar for a progress bar on a terminal, beside the log.")
 TRANSFERS = Variable("KLAVIYO_TRANSFERS_DIR", "transfers", "Folder with a YAML file for each transfer.")
+AUTOMATION = Variable(
+    "KLAVIYO_AUTOMATION", "off", "on: schedules, sensors and automation conditions are on from the start."
+)
+ALERT_WEBHOOK = Variable(
+    "KLAVIYO_ALERT_WEBHOOK", "", "Address that failed runs are posted to, in Slack's form. A secret; blank for none."
+)
+DAGSTER_URL = Variable("KLAVIYO_DAGSTER_URL", "", "Address of Dagster's UI, for links to runs in messages.")
 
-VARIABLES = (API_KEY, BASE_URL, REVISION, DATABASE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR, PROGRESS, TRANSFERS)
+VARIABLES = (
+    *(API_KEY, BASE_URL, REVISION, DATABASE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR, PROGRESS, TRANSFERS),
+    *(AUTOMATION, ALERT_WEBHOOK, DAGSTER_URL),
+)

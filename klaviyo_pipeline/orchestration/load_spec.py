@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_pipeline.klaviyo.sources import Source
+from klaviyo_pipeline.orchestration.cadence import Cadence, cadence_of
 from klaviyo_pipeline.orchestration.loads import Destination
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class LoadSpec:
         events_table: For what follows from events: the table in the same schema that has them; blank: they come
             from the asset of events.
         one_at_a_time: A run waits for another one of the same load.
+        cadence: How often it is meant to run; None where that is not known here.
         metadata: More of the asset's metadata.
         tags: More of the asset's tags.
     """
@@ -54,6 +56,7 @@ class LoadSpec:
     account: Callable[[KlaviyoResource], KlaviyoResource] = _same
     events_table: str | None = None
     one_at_a_time: bool = False
+    cadence: Cadence | None = None
     group: str = GROUP
     description: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -85,4 +88,5 @@ def default_spec(source: Source, partitions: dg.PartitionsDefinition[str]) -> Lo
         source=source,
         ledger_name=source.name,
         partitions=partitions if source.partitioned_by_day else None,
+        cadence=cadence_of(source),
     )

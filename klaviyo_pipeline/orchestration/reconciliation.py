@@ -20,11 +20,11 @@ from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.orchestration.landed_days import DAY, covers, landed_days, ranges_of
 from klaviyo_pipeline.orchestration.load_spec import KEY_PREFIX
+from klaviyo_pipeline.orchestration.new_metrics import metric_names
 from klaviyo_pipeline.warehouse.tables import DELETED_AT, existing_columns, full_name
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.klaviyo.client import KlaviyoClient
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 
 DEFAULT_DAYS = 90
@@ -131,7 +131,7 @@ def reconcile_events(
     begin = start_of(days[0], zone)
     ours = _count_events(duckdb, place, begin, until)
     client = klaviyo.client()
-    names = _metric_names(client, duckdb, now)
+    names = metric_names(client, duckdb, now)
     compared, differences, not_counted = set(days), list[Difference](), dict[str, str]()
     for metric_id in sorted(names.keys() | {metric for metric, _day in ours if metric}):
         name = names.get(metric_id, metric_id)
@@ -282,21 +282,6 @@ def repair_members(
         },
         raise_on_error=False,
     )
-
-
-def _metric_names(client: KlaviyoClient, duckdb: KlaviyoDuckDBResource, now: datetime) -> dict[str, str]:
-    """Klaviyo's metrics: their names by id."""
-    from klaviyo_pipeline.klaviyo.extract import ExtractRequest, extract
-
-    staged = extract(client, ExtractRequest(SOURCES["metrics"], Window(None, None, now)), duckdb.staging_area())
-    try:
-        return {
-            id_: name or id_
-            for batch in staged.batches()
-            for id_, name in zip(batch.column("id").to_pylist(), batch.column("name").to_pylist(), strict=True)
-        }
-    finally:
-        staged.landed()
 
 
 def _count_events(

@@ -1,4 +1,4 @@
-"""What Dagster sees of the transfers: for each an asset, a job and, if it repeats, a schedule."""
+"""What Dagster sees of the transfers: for each an asset with checks, a job and, if it repeats, a schedule."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import dagster as dg
 
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.assets import build_asset
+from klaviyo_pipeline.orchestration.load_checks import build_load_checks
 from klaviyo_pipeline.orchestration.schedules import check_cron, parse_delay, tick_schedule
 from klaviyo_pipeline.orchestration.sensors import Watched, changed_files_sensor
 from klaviyo_pipeline.transfers.folder import Broken, Folder
@@ -42,7 +43,8 @@ def transfer_definitions(folder: Folder) -> dg.Definitions:
         jobs.append(job)
         schedules += [schedule] if schedule else []
     sensors = [_sensor(folder, good, jobs)] if good else []
-    return dg.Definitions(assets=assets, jobs=jobs, schedules=schedules, sensors=sensors)
+    checks = [build_load_checks(spec_of(file)) for file in good]
+    return dg.Definitions(assets=assets, asset_checks=checks, jobs=jobs, schedules=schedules, sensors=sensors)
 
 
 def job_of(file: TransferFile) -> UnresolvedAssetJobDefinition:

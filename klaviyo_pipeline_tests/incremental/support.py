@@ -9,9 +9,11 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_pipeline.orchestration.assets import build_assets
-from klaviyo_pipeline.orchestration.checks import RECONCILIATION_JOB, build_checks, build_reconciliation_job
+from klaviyo_pipeline.orchestration.automation import automation_definitions
+from klaviyo_pipeline.orchestration.checks import build_checks
 from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
+from klaviyo_pipeline.orchestration.reconciliation_checks import RECONCILIATION_JOB
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
@@ -75,10 +77,9 @@ class Project:
     @property
     def definitions(self) -> dg.Definitions:
         days = daily_partitions("2024-01-01", self.world.timezone)
-        return dg.Definitions(
+        own = dg.Definitions(
             assets=build_assets(days),
             asset_checks=build_checks(days),
-            jobs=[build_reconciliation_job()],
             resources={
                 "klaviyo": self.klaviyo,
                 "duckdb": self.duckdb,
@@ -86,6 +87,7 @@ class Project:
             },
             executor=dg.in_process_executor,
         )
+        return dg.Definitions.merge(own, automation_definitions(days))
 
     @property
     def job(self) -> dg.JobDefinition:

@@ -10,9 +10,9 @@ import pytest
 
 from klaviyo_pipeline.klaviyo.aggregates import start_of
 from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.orchestration.checks import DAYS_HAVE_LANDED
 from klaviyo_pipeline.orchestration.landed_days import DAY, landed_days, ranges_of, spoken
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
+from klaviyo_pipeline.orchestration.upkeep_checks import DAYS_HAVE_LANDED
 from klaviyo_pipeline_tests.incremental.support import Project, evaluations, loads, moment, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import World
 

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from klaviyo_pipeline.cli import main
-from klaviyo_pipeline_tests.incremental.support import put_event
+from klaviyo_pipeline.sandbox.faults import Fault, FaultPlan
+from klaviyo_pipeline_tests.incremental.support import Project, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
 DAYS = ("2026-11-13", "2026-11-20")
@@ -80,3 +81,24 @@ def test_reconcile_when_nothing_has_landed_then_says_so(world: World, monkeypatc
 
     assert result.exit_code == 0
     assert "nothing to compare" in result.output
+
+
+def test_day_that_the_sandbox_drops_is_named_with_its_metrics_until_the_repair_has_read_it(landed: World) -> None:
+    day = "2026-11-17"
+    landed.path.unlink()
+    landed.sandbox.app.plan_faults(FaultPlan(1, [Fault("drop-day", argument=day)]))
+    assert landed.run("events", "event_metrics", days=DAYS).success
+    landed.sandbox.app.plan_faults(FaultPlan())
+    names = {metric["id"]: metric["name"] for metric in landed.truth("metrics")}
+    dropped = {names[row["metric_id"]] for row in landed.truth("events", day, "2026-11-18") if row["metric_id"]}
+    project = Project(landed)
+
+    found = project.compare()["events"]
+
+    assert not found.passed
+    assert found.metadata["differing_days"].value == [day]
+    assert f"on {day}, of" in found.description
+    assert {record.data["metric"] for record in found.metadata["first_differences"].records} == dropped
+    assert sorted(dropped)[0] in found.description
+    assert _reconcile("--repair").exit_code == 0
+    assert project.compare()["events"].passed

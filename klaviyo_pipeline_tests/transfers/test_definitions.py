@@ -193,3 +193,19 @@ def test_preview_job_with_bad_config_fails_with_one_sentence(place: Workplace) -
     )
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert "source is 'evnts'" in failure.step_failure_data.user_failure_data.description
+
+
+def test_a_transfer_has_the_checks_of_its_data_source_and_repeats_only_warn_where_it_appends(place: Workplace) -> None:
+    place.write("names", "source: lists\ndestination: {mode: append, table: listed}\noptions: {incremental: false}")
+    job = definitions().resolve_job_def("names")
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+    first, second = (job.execute_in_process(run_config=quiet) for _ in range(2))
+
+    said = [{each.check_name: each for each in run.get_asset_check_evaluations()} for run in (first, second)]
+    assert said[0]["primary_key_is_unique"].passed
+    assert said[0]["values_are_documented"].passed
+    repeated = said[1]["primary_key_is_unique"]
+    assert not repeated.passed
+    assert repeated.severity is dg.AssetCheckSeverity.WARN
+    assert repeated.metadata["repeated_keys"].value == len(place.truth("lists"))

@@ -1,0 +1,50 @@
+"""Posting a message to a webhook. Its address is a secret, as Slack's are: it is in no log and no error."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+FIRST_WAIT_S = 1.0
+ATTEMPTS = 4
+TIMEOUT_S = 8.0
+"""In all less than the minute that Dagster allows a sensor."""
+
+_PASSING = {408, 425, 429, 500, 502, 503, 504}
+
+
+class WebhookError(Exception):
+    """A message could not be delivered."""
+
+
+def post(address: str, message: Mapping[str, Any], sleep: Callable[[float], None] = time.sleep) -> None:
+    """Post a message as JSON, again after a second, two and four if the other side is busy or can not be reached.
+
+    Raises:
+        WebhookError: saying what was answered, without the address.
+    """
+    # Not requests: urllib3 writes the path of every request to its debug log.
+    from http.client import HTTPException, InvalidURL
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    if not address.startswith(("https://", "http://")):
+        raise WebhookError("The webhook's address must begin with https:// or http://.")
+    body = json.dumps(message).encode()
+    for attempt in range(ATTEMPTS):
+        try:
+            request = Request(address, body, {"Content-Type": "application/json"})  # noqa: S310 - checked above
+            with urlopen(request, timeout=TIMEOUT_S):  # noqa: S310
+                return
+        except HTTPError as error:
+            problem, passing = f"answered HTTP {error.code}", error.code in _PASSING
+        except (InvalidURL, ValueError):
+            raise WebhookError("The webhook's address is not a URL.") from None
+        except (OSError, HTTPException) as error:  # among them urllib's URLError
+            reason = getattr(error, "reason", error)
+            problem, passing = f"could not be reached ({type(reason).__name__})", True
+        if not passing or attempt + 1 == ATTEMPTS:
+            raise WebhookError(f"The webhook {problem}; the message was not delivered.")
+        sleep(FIRST_WAIT_S * 2**attempt)
