@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import dagster as dg
@@ -14,7 +15,8 @@ from reference_docs.package import definitions
 INTRO = """\
 # Analytics tables
 
-Tables made in SQL from those that have landed: enough to be useful on day one, and examples to copy.
+Tables made in SQL from those that have landed: enough to be useful on day one, and examples to copy. The SQL is on each
+asset's page in Dagster, and in `klaviyo_pipeline/analytics/sql/`. A chart of each: `klaviyo-pipeline chart NAME`.
 """
 NONE = "There are none in this version.\n"
 
@@ -46,7 +48,9 @@ def described_text(spec: dg.AssetSpec) -> str:
 
 
 def _paragraphs(text: str) -> str:
-    return "\n\n".join(" ".join(each.split()) for each in text.split("\n\n") if each.strip())
+    """A description's paragraphs, each on one line; blocks of code as they are."""
+    parts = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(part if part.startswith("```") else " ".join(part.split()) for part in parts if part.strip())
 
 
 def _facts(spec: dg.AssetSpec) -> str:
@@ -68,12 +72,15 @@ def _place(spec: dg.AssetSpec, metadata: dict[str, Any]) -> str:
     return ".".join(str(getattr(part, "value", part)) for part in (schema, name) if part)
 
 
-def _columns(spec: dg.AssetSpec, name: str) -> str:
+def columns_of(spec: dg.AssetSpec) -> list[dg.TableColumn]:
+    """The columns that an asset declares."""
     schema = spec.metadata.get("dagster/column_schema")
-    if schema is None:
-        return ""
-    columns = getattr(schema, "schema", None) or getattr(schema, "value", None) or schema
+    schema = getattr(schema, "schema", None) or getattr(schema, "value", None) or schema
+    return list(schema.columns) if schema is not None else []
+
+
+def _columns(spec: dg.AssetSpec, name: str) -> str:
     rows = [
-        [code(each.name), each.type, described(each.description, f"{name}.{each.name}")] for each in columns.columns
+        [code(each.name), each.type, described(each.description, f"{name}.{each.name}")] for each in columns_of(spec)
     ]
     return table(["column", "type", "meaning"], rows)

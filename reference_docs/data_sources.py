@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from klaviyo_pipeline.klaviyo.columns import Since
+from klaviyo_pipeline.klaviyo.columns import Column, Since
 from klaviyo_pipeline.klaviyo.revisions import DEFAULT_REVISION
 from klaviyo_pipeline.klaviyo.sources import SOURCES, Source, Tier
 from klaviyo_pipeline.orchestration.assets import asset_key, partition_key_of
@@ -73,6 +73,7 @@ def _source(source: Source) -> list[str]:
         ("Rate limit", _limit(source)),
         ("Page size", _history(source.page_size, lambda size: str(size) if size else "as Klaviyo has it")),
         ("Primary key", codes(source.primary_key)),
+        ("Never empty", codes(source.required_columns)),
         (
             "Version",
             f"`{source.version_column}`: a row never goes back to an older one" if source.version_column else "",
@@ -89,7 +90,9 @@ def _source(source: Source) -> list[str]:
         (
             column.name,
             DUCKDB_TYPES[column.type],
-            described(column.description, f"column {source.name}.{column.name}") + _option_note(source, column.option),
+            described(column.description, f"column {source.name}.{column.name}")
+            + _option_note(source, column.option)
+            + _documented_values(column),
         )
         for column in source.columns
     ]
@@ -114,6 +117,15 @@ def _option_note(source: Source, option: str | None) -> str:
     if option == "related":
         return " Only with `skip_related: false`."
     return f" Needs `{option}` (the default)." if source.option_defaults[option] else f" Only with `{option}: true`."
+
+
+def _documented_values(column: Column) -> str:
+    texts = [
+        f"{'Documented values' if not allowed.at else f'Documented values of `{allowed.at}`'}: "
+        f"{codes(sorted(allowed.values))}."
+        for allowed in column.allowed
+    ]
+    return "".join(f" {text}" for text in texts)
 
 
 def _tier(tier: Tier) -> str:

@@ -15,8 +15,9 @@ from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration.load_config import config_class
 from klaviyo_pipeline.orchestration.tables import table_of
 from klaviyo_pipeline.warehouse.ledger import LEDGER
-from klaviyo_pipeline.warehouse.tables import DELETED_AT_COLUMN, SYSTEM_COLUMNS, Table
+from klaviyo_pipeline.warehouse.tables import DELETED_AT_COLUMN, SYSTEM_COLUMNS, Column, Table
 from klaviyo_pipeline_tests.docs.documents import DOCUMENTS, ROOT, Block, all_blocks, command_lines, prose
+from reference_docs.analytics import assets, columns_of
 from reference_docs.commands import make_targets
 
 PROGRAMS = {"klaviyo-pipeline": main, "dagster": create_dagster_cli()}
@@ -103,9 +104,12 @@ def empty() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     every = {name for source in SOURCES.values() for name in source.options}
     tables: list[Table] = [table_of(source, "klaviyo", options=frozenset(every)) for source in SOURCES.values()]
+    for spec in assets():
+        columns = tuple(Column(each.name, each.type) for each in columns_of(spec))
+        tables.append(Table(spec.key.path[0], spec.key.path[-1], columns))
     for table in (*tables, LEDGER):
-        columns = {column.name: column.type for column in (*table.columns, *SYSTEM_COLUMNS, DELETED_AT_COLUMN)}
-        declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+        typed = {column.name: column.type for column in (*table.columns, *SYSTEM_COLUMNS, DELETED_AT_COLUMN)}
+        declared = ", ".join(f'"{name}" {kind}' for name, kind in typed.items())
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.schema}")
         connection.execute(f"CREATE TABLE {table.schema}.{table.name} ({declared})")
     return connection

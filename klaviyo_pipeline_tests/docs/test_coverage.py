@@ -16,6 +16,7 @@ from klaviyo_pipeline.orchestration.load_config import config_class
 from klaviyo_pipeline.transfers.json_schema import json_schema
 from klaviyo_pipeline_tests.docs.conftest import Site
 from klaviyo_pipeline_tests.docs.documents import ROOT
+from reference_docs.analytics import columns_of
 
 SOURCE_FILES = [path for path in (ROOT / "klaviyo_pipeline").rglob("*.py") if "sandbox" not in path.parts]
 
@@ -97,9 +98,9 @@ def test_every_analytics_table_and_column_is_documented(site: Site) -> None:
         if spec.key.path[0] in {"klaviyo", "transfers"}:
             continue
         assert spec.key.to_user_string() in page
-        schema = spec.metadata["dagster/column_schema"]
-        columns = getattr(schema, "schema", schema).columns
-        assert not _missing(page, {column.name for column in columns}), spec.key
+        columns = {column.name for column in columns_of(spec)}
+        assert columns, spec.key
+        assert not _missing(page, columns), spec.key
 
 
 def test_every_check_job_schedule_and_sensor_is_documented(site: Site) -> None:
