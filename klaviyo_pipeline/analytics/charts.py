@@ -12,6 +12,7 @@ from klaviyo_pipeline.analytics.tables import AnalyticsTable
 from klaviyo_pipeline.charts.counting import chart_of
 from klaviyo_pipeline.charts.model import Step, step_for
 from klaviyo_pipeline.warehouse.errors import TableMissingError
+from klaviyo_pipeline.warehouse.sql import literal
 from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ def chart_of_table(database: Database, table: AnalyticsTable, schema: str, zone:
             raise TableMissingError(
                 f"There is no table {kept_in}.{table.name} yet: materialize klaviyo_analytics/{table.name} first."
             )
-        counted = replace(table.chart, query=table.chart.query.format(table=full_name(con, kept_in, table.name)))
+        made = full_name(con, kept_in, table.name)
+        counted = replace(table.chart, query=table.chart.query.format(table=made, zone=literal(zone.key)))
         end = datetime.now(UTC)
-        first = con.execute(
-            f"SELECT epoch_us(min(instant)) FROM ({counted.query}) WHERE instant < $end", {"zone": zone.key, "end": end}
-        ).fetchall()[0][0]
+        earliest = f"SELECT epoch_us(min(instant)) FROM ({counted.query}) WHERE instant < ?"
+        first = con.execute(earliest, [end]).fetchall()[0][0]
         if first is None:
             return None
         start = min(datetime.fromtimestamp(first / 1e6, UTC), end - timedelta(days=30))

@@ -25,7 +25,7 @@ class AnalyticsTable:
         made_from: The data sources whose tables it reads.
         columns: Its columns, in order.
         key: The columns that tell rows apart.
-        chart: What is drawn of it; ``{table}`` in the query stands for it.
+        chart: What is drawn of it; ``{table}`` in the query stands for it, ``{zone}`` for the account's time zone.
         steps: SQL files that it reads as views.
     """
 
@@ -49,7 +49,7 @@ def sql_of(name: str) -> str:
 
 
 def _at(day: str) -> str:
-    return f"timezone($zone, {day}::TIMESTAMP) AS instant"
+    return f"timezone({{zone}}, {day}::TIMESTAMP) AS instant"
 
 
 DAILY_METRICS = AnalyticsTable(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from klaviyo_pipeline.charts.model import Chart, Series, Step, bins_between, step_for
+from klaviyo_pipeline.warehouse.sql import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,7 +27,6 @@ class Counted:
     Attributes:
         title: The chart's title; ``{step}`` in it becomes hour, day, week or month.
         query: SQL that gives the columns ``instant`` (TIMESTAMPTZ), ``series`` (VARCHAR) and ``amount`` (any number).
-            It may use ``$zone``, the name of the chart's time zone.
         is_level: Whether a value includes all before it: members of a list rather than people who joined.
     """
 
@@ -61,7 +61,7 @@ def chart_of(
     # Hours as microseconds, since fetching TIMESTAMPTZ as a Python value would need pytz; days are local.
     binned = "epoch_us(date_trunc('hour', instant))"
     if step is not Step.HOUR:
-        binned = f"date_trunc('{step.value}', timezone($zone, instant))::DATE"
+        binned = f"date_trunc('{step.value}', timezone({literal(zone.key)}, instant))::DATE"
     rows = con.execute(
         f"""
         SELECT coalesce(series, '') AS series, {binned} AS bin, sum(amount)::DOUBLE AS amount
@@ -69,7 +69,7 @@ def chart_of(
         WHERE instant < $end AND (instant >= $start OR $is_level)
         GROUP BY ALL
         """,
-        {"zone": zone.key, "start": bins[0], "end": end, "is_level": counted.is_level},
+        {"start": bins[0], "end": end, "is_level": counted.is_level},
     ).fetchall()
     first = bins[0].astimezone(UTC)
     values: dict[str, dict[datetime, float]] = defaultdict(lambda: defaultdict(float))
