@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from klaviyo_pipeline.analytics.assets import build_analytics_assets
 from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.assets import build_assets
 from klaviyo_pipeline.orchestration.automation import automation_definitions
@@ -22,7 +23,7 @@ _days = daily_partitions(environment.PARTITION_START.value, environment.TIMEZONE
 
 defs = dg.Definitions.merge(
     dg.Definitions(
-        assets=build_assets(_days),
+        assets=[*build_assets(_days), *build_analytics_assets()],
         asset_checks=build_checks(_days),
         jobs=[preview_job],
         resources={
