@@ -97,7 +97,7 @@ def main() -> None:
     import_module("pyarrow")
     job = given_job()
     settings = ClientSettings(
-        rate_limit_share=job.options.get("share", 1.0), max_connections=job.options.get("connections", 16)
+        rate_limit_share=job.options.get("share", 1.0), max_connections=job.options.get("connections", 64)
     )
     database = Database(job.database)
     staging = job.options.get("staging") or tempfile.mkdtemp(prefix="staging_", dir=Path(job.database).parent)

@@ -59,12 +59,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """What a request came to: the value read from its body, and the revision that answered."""
+    """What a request came to: the value read from its body, and the revision that answered.
+
+    ``network_s`` is the time from sending the request, the last time, to having the whole body.
+    """
 
     value: T
     revision: str
     retries: int
     body_bytes: int
+    network_s: float
 
 
 @dataclass
@@ -203,14 +207,17 @@ class KlaviyoClient:
                 raise CancelledError(f"{request.subject} was cancelled.")
             self.traffic.add(requests=1)
             problem, retry_after_s, throttled = "", None, False
+            sent = time.monotonic()
             try:
                 answered = self._http.send(request.target, request.body)
+                network_s = time.monotonic() - sent
                 self.traffic.add(body_bytes=len(answered.body))
                 if answered.status == 200:
                     limit.observe(answered.headers)
                     self._observe_clock(answered.headers.get("Date"))
                     revision = answered.headers.get("X-Klaviyo-API-Revision") or expected_answer(self.revision)
-                    return Answer(read(answered.body, revision), revision, attempt, len(answered.body))
+                    value = read(answered.body, revision)
+                    return Answer(value, revision, attempt, len(answered.body), network_s)
                 throttled = answered.status == 429
                 if not (answered.status in RETRIED_STATUSES or _is_gateway_page(answered)):
                     self._refuse(request, answered)

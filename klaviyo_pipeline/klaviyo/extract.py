@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Traffic
 from klaviyo_pipeline.klaviyo.columns import Column
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.fetch_state import Findings, Progress
+from klaviyo_pipeline.klaviyo.fetch_state import Connections, Findings, Progress
 from klaviyo_pipeline.klaviyo.fetching import Fetch
 from klaviyo_pipeline.klaviyo.records import arrow_schema
 from klaviyo_pipeline.klaviyo.revisions import expected_answer
@@ -228,7 +228,7 @@ def _slices(client: KlaviyoClient, request: ExtractRequest) -> list[TimeSlice]:
         return [TimeSlice(window.request_start, None)]
     pieces = 1
     if request.source.partitioned_by_day and request.source.sorted_by_time:
-        pieces = client.settings.max_connections
+        pieces = min(Connections.FIRST, client.settings.max_connections)
         if window.start is not None:
             pieces = min(pieces, max(1, int((window.watermark - window.start) / SHORTEST_SLICE)))
     return cut(window, pieces)

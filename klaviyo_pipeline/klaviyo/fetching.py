@@ -26,7 +26,7 @@ from klaviyo_pipeline.klaviyo.errors import (
     RequestRefusedError,
     UnreadablePageError,
 )
-from klaviyo_pipeline.klaviyo.fetch_state import Findings, Progress, Task
+from klaviyo_pipeline.klaviyo.fetch_state import Connections, Findings, Progress, Task
 from klaviyo_pipeline.klaviyo.records import Page, PageDecoder, arrow_schema
 from klaviyo_pipeline.klaviyo.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.sources import Source
@@ -80,6 +80,8 @@ class Fetch:
         self._queue: deque[Task] = deque()
         self._running: list[Task] = []
         self._idle = 0
+        self._connections = Connections(client.settings.max_connections)
+        self._workers: list[threading.Thread] = []
         self._changed = threading.Condition()
         self._cancelled = threading.Event()
         self._failure: BaseException | None = None
@@ -105,12 +107,9 @@ class Fetch:
         time_field = streams[0].time_field if streams else None
         self._time_column = time_field.name if time_field else None
         self._plan(streams, slices)
-        workers = [
-            threading.Thread(target=self._work, name=f"klaviyo-{i}", daemon=True)
-            for i in range(self._client.settings.max_connections)
-        ]
-        for worker in workers:
-            worker.start()
+        with self._changed:
+            while self._connections.one_more_helps and self._connections.count < Connections.FIRST:
+                self._add_worker()
         try:
             while not self._wait(report_every_s):
                 report(self.snapshot())
@@ -119,7 +118,7 @@ class Fetch:
             with self._changed:
                 self._changed.notify_all()
             deadline = time.monotonic() + LAST_PAGES_S
-            for worker in workers:
+            for worker in self._workers:
                 worker.join(max(0.0, deadline - time.monotonic()))
         if self._failure is not None:
             raise self._failure
@@ -130,6 +129,7 @@ class Fetch:
         with self._changed:
             progress, traffic = self.progress, self._client.traffic.since(self._before)
             progress.slices_running, progress.slices_waiting = len(self._running), len(self._queue)
+            progress.connections = self._connections.count
             progress.elapsed_s = time.monotonic() - self._began
             progress.fraction = self._fraction()
             progress.limit_wait_s, progress.retry_wait_s = traffic.limit_wait_s, traffic.retry_wait_s
@@ -197,6 +197,12 @@ class Fetch:
 
     def _finished(self) -> bool:
         return self._failure is not None or not (self._queue or self._running)
+
+    def _add_worker(self) -> None:
+        self._connections.count += 1
+        worker = threading.Thread(target=self._work, name=f"klaviyo-{self._connections.count}", daemon=True)
+        self._workers.append(worker)
+        worker.start()
 
     def _work(self) -> None:
         while (task := self._take()) is not None:
@@ -290,8 +296,9 @@ class Fetch:
         page_target, page_size = self._first_target(task)
         seen = {page_target}
         while True:
+            began = time.monotonic()
             try:
-                page = self._fetch_page(task, page_target)
+                page, network_s = self._fetch_page(task, page_target)
             except CursorRefusedError:
                 if task.restarts >= CURSOR_RESTARTS or not task.pages:
                     raise
@@ -308,6 +315,7 @@ class Fetch:
             if page.next_target in seen:
                 raise UnreadablePageError(f"{task.stream.subject}: a next link leads back to a page already read.")
             passed_end = self._keep(task, writer, page)
+            self._pace(network_s, time.monotonic() - began)
             if page.next_target is None or passed_end:
                 return
             page_target = page.next_target
@@ -323,7 +331,9 @@ class Fetch:
         request = first_request(self._source, task.stream, bounds, self._options, self._revision, page_size)
         return request.target, page_size
 
-    def _fetch_page(self, task: Task, page_target: str) -> Page:
+    def _fetch_page(self, task: Task, page_target: str) -> tuple[Page, float]:
+        """A page, and for how many seconds its answer was waited for."""
+
         def read(body: bytes, revision: str) -> Page:
             return self._decoder(revision).decode(body, task.stream.constants)
 
@@ -335,7 +345,14 @@ class Fetch:
             self.progress.page_bytes += answer.body_bytes
             self.findings.unknown.update(answer.value.unknown)
             self.findings.misfits.update(answer.value.misfits)
-        return answer.value
+        return answer.value, answer.network_s
+
+    def _pace(self, network_s: float, all_s: float) -> None:
+        """Use another connection if it helps and there is something for it to do."""
+        with self._changed:
+            self._connections.page_took(network_s, all_s)
+            if not self._idle and not self._cancelled.is_set() and self._connections.one_more_helps:
+                self._add_worker()
 
     def _decoder(self, revision: str) -> PageDecoder:
         if revision not in self._decoders:

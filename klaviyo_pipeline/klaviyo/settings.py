@@ -29,7 +29,9 @@ SETTINGS: dict[str, Setting] = {
     "rate_limit_share": Setting(
         0.9, 0.05, 1.0, "Share of Klaviyo's rate limit to use; the rest is left for other integrations."
     ),
-    "max_connections": Setting(16, 1, 64, "Most requests under way at once."),
+    "max_connections": Setting(
+        64, 1, 64, "Most requests under way at once; as many are used as it takes to be bounded by Klaviyo's limit."
+    ),
 }
 INTEGER_SETTINGS = frozenset({"retry_limit", "max_connections"})
 
@@ -63,7 +65,7 @@ class ClientSettings:
     read_timeout_s: float = 300
     write_timeout_s: float = 300
     rate_limit_share: float = 0.9
-    max_connections: int = 16
+    max_connections: int = 64
 
     def __post_init__(self) -> None:
         for field in fields(self):

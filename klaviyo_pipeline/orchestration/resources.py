@@ -59,7 +59,7 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     read_timeout_s: float = _setting("read_timeout_s")
     write_timeout_s: float = _setting("write_timeout_s")
     rate_limit_share: float = _setting("rate_limit_share")
-    max_connections: int = Field(default=16, description=_setting("max_connections").description)
+    max_connections: int = Field(default=64, description=_setting("max_connections").description)
 
     @field_validator(*SETTINGS)
     @classmethod

@@ -84,7 +84,8 @@ def make_client(sandbox: RunningSandbox, no_waiting: None) -> Callable[..., Klav
 
     def make(revision: str | None = None, key: str = "pk_sandbox", **changes: Any) -> KlaviyoClient:
         quick = {"initial_retry_wait_s": 0.001, "max_retry_wait_s": 0.01, "max_connections": 3, "retry_limit": 2}
-        return KlaviyoClient(key, ClientSettings(**(quick | changes)), revision=revision, base_url=sandbox.url)
+        base_url = changes.pop("base_url", sandbox.url)
+        return KlaviyoClient(key, ClientSettings(**(quick | changes)), revision=revision, base_url=base_url)
 
     return make
 

@@ -1,0 +1,42 @@
+"""How many requests are under way at once: as many as help."""
+
+from collections.abc import Callable
+
+from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.fetch_state import Connections
+from klaviyo_pipeline.klaviyo.staging import StagingArea
+from klaviyo_pipeline.sandbox.options import ServerOptions
+from klaviyo_pipeline.sandbox.server import running_sandbox
+from klaviyo_pipeline_tests.klaviyo.conftest import KEYS, OPTIONS
+from klaviyo_pipeline_tests.klaviyo.support import load, truth
+from klaviyo_pipeline_tests.klaviyo.test_fetching import page_size
+
+
+def grown(most: int, network_s: float, all_s: float, pages: int = 500) -> int:
+    """How many connections there are after so many pages that took so long."""
+    connections = Connections(most)
+    for _page in range(pages):
+        connections.page_took(network_s, all_s)
+        if connections.one_more_helps:
+            connections.count += 1
+    return connections.count
+
+
+def test_connections_when_they_only_wait_for_klaviyo_then_grow_to_the_most_allowed() -> None:
+    assert grown(64, network_s=1.0, all_s=1.01) == 64
+    assert grown(3, network_s=1.0, all_s=1.01) == 3
+
+
+def test_connections_when_pages_wait_for_the_processor_or_the_limit_then_stay_few() -> None:
+    assert Connections.FIRST <= grown(64, network_s=0.05, all_s=0.10) < 16
+
+
+def test_fetch_when_klaviyo_answers_slowly_then_uses_more_connections_than_at_first(
+    make_client: Callable[..., KlaviyoClient], area: StagingArea
+) -> None:
+    with running_sandbox(OPTIONS, ServerOptions(rate_limits=False, keys=KEYS, latency_ms=100)) as slow:
+        client = make_client(max_connections=24, base_url=slow.url)
+        page_size(client, "events", 20)
+        loaded = load(client, area, "events")
+        assert sorted(loaded.ids) == truth(slow.store, "events")
+    assert Connections.FIRST < loaded.staged.progress.connections <= 24
