@@ -7,12 +7,10 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-.venv/.package: pyproject.toml constraints.txt
+.venv/.installed: EXTRAS := [test,dev,docs]
+.venv/.package .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e . && touch $@
-
-.venv/.installed: .venv/.package
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev,docs]' && touch $@
+	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(EXTRAS)' && touch .venv/.package $@
 
 .dagster/dagster.yaml: dagster.yaml
 	mkdir -p $(@D) && cp $< $@
