@@ -83,8 +83,9 @@ CAMPAIGN_PERFORMANCE = AnalyticsTable(
         "What came of each campaign, a row for each day on which something did. All numbers add up: by `send_day` "
         "for what a campaign brought in all, by `event_day` for what happened on a day. A person's first open of a "
         "campaign is its unique open, so those add up too. Orders are those that Klaviyo attributes to it.\n\n"
-        "```sql\nSELECT send_day, campaign_name, sum(recipients), sum(unique_opens) / sum(recipients) AS open_rate,\n"
-        "       sum(orders), sum(net_revenue)\n"
+        "```sql\nSELECT send_day, campaign_name, sum(recipients) AS recipients,\n"
+        "       round(sum(unique_opens) / nullif(sum(recipients), 0), 3) AS open_rate,\n"
+        "       sum(orders) AS orders, sum(net_revenue) AS net_revenue\n"
         "FROM klaviyo_analytics.campaign_performance GROUP BY ALL ORDER BY send_day DESC\n```"
     ),
     made_from=("events", "metrics", "campaigns"),

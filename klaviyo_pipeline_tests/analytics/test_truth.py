@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
+from klaviyo_pipeline.analytics.tables import TABLES, AnalyticsTable
 from klaviyo_pipeline_tests.analytics.conftest import COPENHAGEN
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
@@ -142,6 +146,14 @@ def test_campaign_performance_equals_the_truth_by_event_day(shop: World) -> None
 
 def _day(micros: int | None) -> date:
     return datetime.fromtimestamp((micros or 0) / 1e6, UTC).astimezone(COPENHAGEN).date()
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_example_in_the_description_of_a_table_gives_rows(shop: World, table: AnalyticsTable) -> None:
+    _text, query, _end = re.split("```sql|```", table.description)
+    rows = shop.sql(query)
+    assert rows
+    assert not any(None in row for row in rows if table.name == "daily_metrics")
 
 
 def test_list_growth_equals_the_truth_for_every_day(shop: World) -> None:
