@@ -17,6 +17,9 @@ INTRO = """\
 
 Tables made in SQL from those that have landed: enough to be useful on day one, and examples to copy. The SQL is on each
 asset's page in Dagster, and in `klaviyo_pipeline/analytics/sql/`. A chart of each: `klaviyo-pipeline chart NAME`.
+
+Days are those of the account's time zone, which Klaviyo is asked for once a day (scope `accounts:read`; without it, the
+storage time zone). It is kept with the account's currency in the table `account` beside them.
 """
 NONE = "There are none in this version.\n"
 
