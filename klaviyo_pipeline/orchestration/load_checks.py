@@ -38,8 +38,8 @@ def build_load_checks(spec: LoadSpec) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
     ) -> Iterator[dg.AssetCheckResult]:
         selected = {key.name: key for key in context.selected_asset_check_keys}
-        yield from _data_results(context, spec, duckdb, [name for name in _LOOKS if name in selected])
-        for name in (REVISION_IS_SERVED, DAYS_HAVE_LANDED, IS_FRESH):
+        yield from _data_results(context, spec, duckdb, [name for name in (*_LOOKS, IS_FRESH) if name in selected])
+        for name in (REVISION_IS_SERVED, DAYS_HAVE_LANDED):
             if name in selected:
                 try:
                     result = _upkeep_result(context, spec, klaviyo, duckdb, name)
@@ -81,7 +81,7 @@ def place_of(spec: LoadSpec, duckdb: KlaviyoDuckDBResource) -> tuple[str, str]:
 def _data_results(
     context: dg.AssetCheckExecutionContext, spec: LoadSpec, duckdb: KlaviyoDuckDBResource, names: Sequence[str]
 ) -> list[dg.AssetCheckResult]:
-    """Results of the checks that look at the table, from one short session."""
+    """Results of the checks that look at the table or its lines in the ledger, from one short session."""
     from klaviyo_pipeline.orchestration.table_findings import landed_table
 
     lands, source = spec.destination, spec.source
@@ -99,6 +99,10 @@ def _data_results(
                 partition_key=lands.partition_key or by_day,
             )
             for name in names:
+                if name == IS_FRESH and spec.cadence is not None:
+                    fresh = freshness_check(table.landed_until, spec.cadence)
+                    results.append(fresh._replace(asset_key=spec.key, check_name=name))
+                    continue
                 verdict = _LOOKS[name].look(table, source) if table.there else NOTHING_LANDED
                 results.append(result_of(spec.key, name, verdict))
     except WarehouseError as error:
@@ -131,8 +135,5 @@ def _upkeep_result(
     if name == REVISION_IS_SERVED:
         return revision_check(spec.account(klaviyo).revision or environment.REVISION.value)
     database, place = duckdb.at(spec.destination.database).warehouse(), ".".join(place_of(spec, duckdb))
-    if name == IS_FRESH:
-        assert spec.cadence is not None
-        return freshness_check(database, spec.ledger_name, place, spec.cadence)
     assert isinstance(spec.partitions, dg.TimeWindowPartitionsDefinition)
     return days_check(database, spec.source, place, spec.partitions, spec.key, context.instance)

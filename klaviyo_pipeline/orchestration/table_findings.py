@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from klaviyo_pipeline.klaviyo.columns import EXTRA, Allowed, Column
 from klaviyo_pipeline.warehouse.ledger import LEDGER
@@ -30,6 +32,8 @@ class LandedTable:
         condition: The same in SQL, true for those rows.
         parameters: The condition's parameters.
         appended: Whether rows have been appended to it, so that keys may be there more than once.
+        landed_until: Where what has landed ends; None where nothing has.
+        extra: What ``kept_in_extra`` found, once it has looked.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -39,6 +43,8 @@ class LandedTable:
     condition: str
     parameters: tuple[str, ...]
     appended: bool
+    landed_until: datetime | None
+    extra: list[tuple[dict[str, int], dict[str, int]]] = field(default_factory=list)
 
     @property
     def there(self) -> bool:
@@ -77,47 +83,51 @@ def landed_table(
         run_id: The run that may have landed rows.
         partition_key: The time column by which the table is partitioned.
     """
-    here, start, end, whole, appended = _landed_by(con, schema, table, ledger_name, run_id, partition_key)
-    if here is not None:
-        schema, _dot, table = here.rpartition(".")
+    landed = _landed_by(con, f"{schema}.{table}", ledger_name, run_id, partition_key)
+    if landed.by_run is not None:
+        schema, _dot, table = landed.by_run.rpartition(".")
     columns = frozenset(column.name for column in existing_columns(con, schema, table))
     name = full_name(con, schema, table) if columns else ""
-    if here is None or whole or partition_key not in columns or RUN_ID not in columns:
-        return LandedTable(con, name, columns, "all rows", "true", (), appended)
+    found = partial(LandedTable, con, name, columns, appended=landed.appended, landed_until=landed.until)
+    if landed.by_run is None or landed.whole or partition_key not in columns or RUN_ID not in columns:
+        return found(looked_at="all rows", condition="true", parameters=())
     condition, parameters = f"{quote(RUN_ID)} = ?", [run_id]
-    if end is not None:
+    if landed.end is not None:
         key = quote(partition_key or "")
         condition += f" OR ({key} >= CAST(? AS TIMESTAMPTZ) AND {key} < CAST(? AS TIMESTAMPTZ))"
-        parameters += [str(start), end]
-    return LandedTable(con, name, columns, "the rows that this run read", condition, tuple(parameters), appended)
+        parameters += [str(landed.start), landed.end]
+    return found(looked_at="the rows that this run read", condition=condition, parameters=tuple(parameters))
+
+
+class _Landed(NamedTuple):
+    """What the ledger says: a run's table and window, and of the load whether it appends and how far it has come."""
+
+    by_run: str | None = None
+    start: str | None = None
+    end: str | None = None
+    whole: bool = False
+    appended: bool = False
+    until: datetime | None = None
 
 
 def _landed_by(
-    con: duckdb.DuckDBPyConnection,
-    schema: str,
-    table: str,
-    ledger_name: str,
-    run_id: str,
-    partition_key: str | None,
-) -> tuple[str | None, str | None, str | None, bool, bool]:
-    """What the ledger says: the run's table, window and whether it was the whole; whether rows were ever appended."""
+    con: duckdb.DuckDBPyConnection, place: str, ledger_name: str, run_id: str, partition_key: str | None
+) -> _Landed:
     if not existing_columns(con, LEDGER.schema, LEDGER.name):
-        return None, None, None, False, False
-    ledger = full_name(con, LEDGER.schema, LEDGER.name)
-    ((here, start, end, whole),) = con.execute(
-        "SELECT max(table_name), "
-        "CAST(min(coalesce(window_start, '-infinity')) FILTER (about) AS VARCHAR), "
-        "CAST(max(window_end) FILTER (about) AS VARCHAR), "
-        "coalesce(bool_or(window_start IS NULL AND window_end IS NOT NULL AND filter_field IS NULL), false) "
-        f"FROM (SELECT *, filter_field IS NULL OR filter_field = ? AS about FROM {ledger}) "
-        "WHERE kind = 'load' AND source = ? AND run_id = ?",
-        [partition_key, ledger_name, run_id],
+        return _Landed()
+    ((by_run, start, end, whole, appended, until),) = con.execute(
+        "WITH loads AS (SELECT *, run_id = $run AS of_run, filter_field IS NULL OR filter_field = $key AS about "
+        f"FROM {full_name(con, LEDGER.schema, LEDGER.name)} WHERE kind = 'load' AND source = $source) SELECT "
+        "max(table_name) FILTER (of_run), "
+        "CAST(min(coalesce(window_start, '-infinity')) FILTER (of_run AND about) AS VARCHAR), "
+        "CAST(max(window_end) FILTER (of_run AND about) AS VARCHAR), "
+        "count(*) FILTER (of_run AND window_start IS NULL AND window_end IS NOT NULL AND filter_field IS NULL) > 0, "
+        "count(*) FILTER (write_mode = 'append' AND (of_run OR table_name = $place)) > 0, "
+        "epoch_us(max(window_end) FILTER (table_name = $place)) FROM loads",
+        {"run": run_id, "key": partition_key, "source": ledger_name, "place": place},
     ).fetchall()
-    ((appended,),) = con.execute(
-        f"SELECT count(*) > 0 FROM {ledger} WHERE kind = 'load' AND write_mode = 'append' AND table_name = ?",
-        [here or f"{schema}.{table}"],
-    ).fetchall()
-    return here, start, end, whole, appended
+    ends = None if until is None else datetime.fromtimestamp(until // 1_000_000, UTC)
+    return _Landed(by_run, start, end, whole, appended, ends)
 
 
 @dataclass(frozen=True)
@@ -205,6 +215,12 @@ def kept_in_extra(table: LandedTable, columns: Sequence[Column]) -> tuple[dict[s
 
     An attribute inside an object that has columns of its own is named ``object.attribute``.
     """
+    if not table.extra:
+        table.extra.append(_kept_in_extra(table, columns))
+    return table.extra[0]
+
+
+def _kept_in_extra(table: LandedTable, columns: Sequence[Column]) -> tuple[dict[str, int], dict[str, int]]:
     if EXTRA not in table.columns:
         return {}, {}
     known, objects = _known_in_extra(columns)

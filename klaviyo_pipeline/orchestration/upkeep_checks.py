@@ -94,31 +94,21 @@ def days_check(
     )
 
 
-def freshness_check(
-    database: Database, ledger_name: str, place: str, cadence: Cadence, now: datetime | None = None
-) -> dg.AssetCheckResult:
-    """Whether what has landed reaches close enough to the present, by the ledger.
-
-    Raises:
-        WarehouseError: if the database can not be read.
-    """
-    from klaviyo_pipeline.warehouse import ledger
-
-    now = now or datetime.now(UTC)
-    ends = [end for _start, end in ledger.coverage(database, ledger_name, place)]
-    if not ends:
+def freshness_check(until: datetime | None, cadence: Cadence, now: datetime | None = None) -> dg.AssetCheckResult:
+    """Whether what has landed, until a time by the ledger, reaches close enough to the present."""
+    if until is None:
         return dg.AssetCheckResult(passed=False, severity=_WARN, description="Nothing has landed yet.")
-    until = max(ends)
-    age = now - until
+    age = (now or datetime.now(UTC)) - until
     text = f"Landed until {until:%Y-%m-%d %H:%M} UTC, {_spoken(age)} ago"
-    if age > cadence.warn_after:
+    stale = age > cadence.warn_after
+    if stale:
         text += (
             f": more than {_spoken(cadence.warn_after)}. Is the {cadence.name} schedule on, and do its runs succeed?"
         )
     return dg.AssetCheckResult(
-        passed=age <= cadence.warn_after,
+        passed=not stale,
         severity=_WARN,
-        description=text if text.endswith("?") else text + ".",
+        description=text if stale else text + ".",
         metadata={"landed_until": until.isoformat(), "age_hours": round(age.total_seconds() / 3600, 2)},
     )
 
