@@ -110,6 +110,7 @@ def main() -> None:
         "requests": staged.traffic.requests,
         "throttled": staged.traffic.throttled,
         "slices": staged.progress.slices_done,
+        "connections": staged.progress.connections,
         "resumed_rows": staged.progress.resumed_rows,
         "limit_wait_s": round(staged.waited_for_limit_s, 3),
         "fetch_peak_mb": peak_mb(),

@@ -67,32 +67,41 @@ class Findings:
 
 
 class Connections:
-    """How many requests are under way at once: one more as long as those there do little but wait for Klaviyo.
+    """How many requests are under way at once: one more as long as that makes the fetch faster.
 
-    More than that do not help: where pages wait to be decoded, or requests for their turn at the rate limit, a
-    further connection only takes memory, and one more page is lost if the run is killed. How many it takes to ride
-    at the limit depends on how long Klaviyo takes to answer: at 58 requests a second (events) and 1 s, 58.
+    It does while those there are do little but wait for Klaviyo, and the processor could serve another. Beyond that
+    a connection only takes memory, and is one more page lost if the run is killed. How many it takes to ride at the
+    limit depends on how long Klaviyo takes to answer: at 58 requests a second (events) and 1 s each, 58.
 
     Args:
         most: Never more than so many.
     """
 
-    FIRST = 8
-    WAITING = 0.7
-    """The share of a page's time that goes to waiting for its answer, above which another connection helps."""
+    FIRST = 12
+    WAITING = 0.6
+    """The share of a page's time that goes to waiting for its answer, below which pages queue for something here."""
+    SPARE = 1.1
+    """By how much more than would keep one processor busy, since waiting times vary."""
     _WEIGHT = 0.2
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.count = 0
         self._waiting = 1.0
+        self._quickest_s = float("inf")
+        self._cpu_s = 0.0
 
-    def page_took(self, network_s: float, all_s: float) -> None:
-        """A page took so long from one to the next, of which so long for the answer."""
-        share = min(1.0, network_s / max(all_s, 1e-6))
-        self._waiting += self._WEIGHT * (share - self._waiting)
+    def page_took(self, network_s: float, cpu_s: float, all_s: float) -> None:
+        """A page took so long from one to the next: of which so long for its answer, and so much processor time."""
+        self._waiting += self._WEIGHT * (min(1.0, network_s / max(all_s, 1e-6)) - self._waiting)
+        # The quickest answer: others also waited for their turn at Python's lock.
+        self._quickest_s = min(self._quickest_s, network_s)
+        self._cpu_s += (self._WEIGHT if self._cpu_s else 1.0) * (cpu_s - self._cpu_s)
 
     @property
     def one_more_helps(self) -> bool:
         """Whether another connection would make the fetch faster."""
-        return self.count < min(self.FIRST, self.most) or (self.count < self.most and self._waiting > self.WAITING)
+        if self.count < min(self.FIRST, self.most):
+            return True
+        busy = self.count * self._cpu_s > self.SPARE * (self._quickest_s + self._cpu_s)
+        return self.count < self.most and self._waiting > self.WAITING and not busy

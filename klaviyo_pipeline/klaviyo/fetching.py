@@ -296,7 +296,7 @@ class Fetch:
         page_target, page_size = self._first_target(task)
         seen = {page_target}
         while True:
-            began = time.monotonic()
+            began, cpu_began = time.monotonic(), time.thread_time()
             try:
                 page, network_s = self._fetch_page(task, page_target)
             except CursorRefusedError:
@@ -315,7 +315,7 @@ class Fetch:
             if page.next_target in seen:
                 raise UnreadablePageError(f"{task.stream.subject}: a next link leads back to a page already read.")
             passed_end = self._keep(task, writer, page)
-            self._pace(network_s, time.monotonic() - began)
+            self._pace(network_s, time.thread_time() - cpu_began, time.monotonic() - began)
             if page.next_target is None or passed_end:
                 return
             page_target = page.next_target
@@ -347,10 +347,10 @@ class Fetch:
             self.findings.misfits.update(answer.value.misfits)
         return answer.value, answer.network_s
 
-    def _pace(self, network_s: float, all_s: float) -> None:
+    def _pace(self, network_s: float, cpu_s: float, all_s: float) -> None:
         """Use another connection if it helps and there is something for it to do."""
         with self._changed:
-            self._connections.page_took(network_s, all_s)
+            self._connections.page_took(network_s, cpu_s, all_s)
             if not self._idle and not self._cancelled.is_set() and self._connections.one_more_helps:
                 self._add_worker()
 
