@@ -43,6 +43,8 @@ def _build_asset(table: AnalyticsTable) -> dg.AssetsDefinition:
         owners=OWNERS,
         description=table.description,
         deps=[asset_key(SOURCES[name]) for name in table.made_from],
+        # Without it Dagster's command line refuses ranges of days of selections that these assets are part of.
+        backfill_policy=dg.BackfillPolicy.single_run(),
         automation_condition=following(),
         metadata={
             "dagster/column_schema": _column_schema(table),

@@ -46,7 +46,7 @@ def chart_of_table(database: Database, table: AnalyticsTable, schema: str, zone:
         first = con.execute(earliest, [end]).fetchall()[0][0]
         if first is None:
             return None
-        start = min(datetime.fromtimestamp(first / 1e6, UTC), end - timedelta(days=30))
+        start = min(datetime.fromtimestamp(first / 1e6, UTC), end - timedelta(days=7))
         step = step_for(start, end)
         chart = chart_of(con, counted, start, end, zone, step=Step.DAY if step is Step.HOUR else step)
     return None if chart.is_empty else chart

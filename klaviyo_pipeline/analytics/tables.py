@@ -111,9 +111,11 @@ CAMPAIGN_PERFORMANCE = AnalyticsTable(
     ),
     key=("campaign_id", "event_day"),
     chart=Counted(
-        "Campaigns: recipients, unique opens and clicks per {step} of sending",
-        f"SELECT {_at('send_day')}, unnest(['recipients', 'unique opens', 'unique clicks']) AS series, "
-        "unnest([recipients, unique_opens, unique_clicks]) AS amount FROM {table} WHERE send_day IS NOT NULL",
+        "People that campaigns reached, per {step} of sending, by what they did",
+        f"SELECT {_at('send_day')}, unnest(['clicked', 'opened', 'only received']) AS series, "
+        "unnest([clicked, greatest(opened - clicked, 0), greatest(reached - greatest(opened, clicked), 0)]) AS amount "
+        "FROM (SELECT send_day, sum(recipients) AS reached, sum(unique_opens) AS opened, sum(unique_clicks) AS clicked "
+        "FROM {table} WHERE send_day IS NOT NULL GROUP BY campaign_id, send_day)",
     ),
     steps=("campaign_messages", "orders"),
 )

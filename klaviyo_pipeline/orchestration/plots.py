@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.warehouse.database import Database
 
 
+_SHORTEST = timedelta(days=1)
+
+
 @dataclass(frozen=True)
 class Plot:
     """What is plotted of a data source.
 
     Attributes:
         time: The column whose time decides where a row is on the chart.
-        context: How far back a chart goes at least, so that what has just landed can be compared.
+        context: How far back a chart goes if there are rows, so that what has just landed can be compared.
         counted: From the quoted name of the table, and of the table of names if it is there, to what is counted.
         names: The data source that has the names of the series.
     """
@@ -136,7 +139,8 @@ def chart_of_source(
         first = _first(con, there, plot.time)
         if first is None:
             return None
-        start = min(max(start or first, first), end - plot.context)
+        start = max(first, min(start or first, end - plot.context))
+        start = min(start, end - _SHORTEST)
         chart = chart_of(con, plot.counted(there, names), start, end, zone, loaded=loaded)
     return None if chart.is_empty else chart
 
