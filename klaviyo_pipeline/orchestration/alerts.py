@@ -13,7 +13,7 @@ from klaviyo_pipeline.orchestration.webhook import post
 SENSOR = "failed_runs"
 CHECK_EVERY_S = 30
 _LONGEST_REASON = 600
-_MOST_ASSETS = 10
+_MOST_NAMES = 10
 
 
 def failed_runs_sensor(*, running: bool) -> dg.SensorDefinition:
@@ -40,20 +40,18 @@ def message_of(context: dg.RunFailureSensorContext) -> dict[str, Any]:
     """A failed run as a Slack message: which job and assets, and why in a sentence; a link where the UI is known."""
     run = context.dagster_run
     reason = _shortened(reason_of(context))
-    assets = sorted(key.to_user_string() for key in run.asset_selection or ())
-    named = ", ".join(assets[:_MOST_ASSETS]) + (
-        f" and {len(assets) - _MOST_ASSETS} more" if assets[_MOST_ASSETS:] else ""
-    )
+    named, failed = _listed(_assets(context)), _listed(_failed(context))
     base = environment.DAGSTER_URL.value.rstrip("/")
     link = f"{base}/runs/{run.run_id}" if base else ""
     facts = {
         "Job": "assets, by hand" if run.job_name.startswith("__") else run.job_name,
         "Run": f"<{link}|{run.run_id}>" if link else run.run_id,
-        **({"Assets": _escaped(named)} if named else {}),
+        **({"Assets": named} if named else {}),
+        **({"Failed": failed} if failed else {}),
         **({"Partitions": days} if (days := _partitions(run.tags)) else {}),
     }
     return {
-        "text": f"Klaviyo run failed: {_escaped(named) or run.job_name}: {_escaped(reason)}",
+        "text": f"Klaviyo run failed: {failed or run.job_name}: {_escaped(reason)}",
         "blocks": [
             {"type": "header", "text": {"type": "plain_text", "text": "Klaviyo run failed"}},
             {"type": "section", "text": {"type": "mrkdwn", "text": _escaped(reason)}},
@@ -90,6 +88,26 @@ def _blocked(context: dg.RunFailureSensorContext) -> str:
         for each in found
         if each.blocking and not each.passed and each.severity is dg.AssetCheckSeverity.ERROR
     )
+
+
+def _assets(context: dg.RunFailureSensorContext) -> set[str]:
+    """The assets that the run was to load."""
+    planned = context.instance.all_logs(
+        context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    )
+    keys = {entry.get_dagster_event().asset_key for entry in planned}
+    return {key.to_user_string() for key in keys if key is not None}
+
+
+def _failed(context: dg.RunFailureSensorContext) -> set[str]:
+    """What failed: assets by their keys, checks by the name of their op."""
+    steps = {event.step_key or "" for event in context.get_step_failure_events()}
+    return {step.replace("__", "/") for step in steps if step}
+
+
+def _listed(names: set[str]) -> str:
+    shown = sorted(names)[:_MOST_NAMES]
+    return _escaped(", ".join(shown)) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
 
 
 def _partitions(tags: Mapping[str, str]) -> str:

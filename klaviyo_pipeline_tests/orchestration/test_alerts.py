@@ -115,9 +115,10 @@ def test_failed_run_then_its_message_is_received(
         "*Job*\nassets, by hand",
         f"*Run*\n<https://dagster.example.com/runs/{run_id}|{run_id}>",
         "*Assets*\nklaviyo/event_metrics, klaviyo/events",
+        "*Failed*\nklaviyo/events",
         "*Partitions*\n2026-11-17 to 2026-11-18",
     ]
-    assert message["text"].startswith("Klaviyo run failed: klaviyo/event_metrics, klaviyo/events: ")
+    assert message["text"].startswith("Klaviyo run failed: klaviyo/events: ")
     logged = caplog.text + "".join(entry.to_json() for entry in project.instance.all_logs(run_id))
     assert "pk_sandbox" not in logged + json.dumps(message)
     assert "not-for-logs" not in logged
@@ -138,7 +139,29 @@ def test_blocked_run_then_the_message_says_what_the_check_found(
     watching.look()
 
     (message,) = receiver.received
-    assert "klaviyo/events: primary_key_is_unique failed. 1 rows without id." in message["text"]
+    assert message["text"].startswith(
+        "Klaviyo run failed: klaviyo_events_checks: klaviyo/events: primary_key_is_unique failed. 1 rows without id."
+    )
+
+
+def test_run_of_a_whole_job_then_its_assets_are_named_too(
+    watching: Watching, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLAVIYO_ALERT_WEBHOOK", receiver.address)
+    project = watching.project
+    project.world.sandbox.app.options.keys["pk_sandbox"] = frozenset({"metrics:read"})  # type: ignore[index]
+    job = project.definitions.resolve_job_def("klaviyo_daily")
+    job.execute_in_process(instance=project.instance, run_config=QUIET, raise_on_error=False)
+
+    watching.look()
+
+    (message,) = receiver.received
+    texts = [each["text"] for each in message["blocks"][2]["fields"]]
+    assert texts[0] == "*Job*\nklaviyo_daily"
+    assert texts[2:] == [
+        "*Assets*\nklaviyo/list_profiles, klaviyo/lists, klaviyo/metrics, klaviyo/templates",
+        "*Failed*\nklaviyo/list_profiles, klaviyo/lists, klaviyo/templates",
+    ]
 
 
 def test_no_webhook_is_set_then_says_so(watching: Watching, monkeypatch: pytest.MonkeyPatch) -> None:
