@@ -77,11 +77,11 @@ class Connections:
         most: Never more than so many.
     """
 
-    FIRST = 12
+    FIRST = 10
     WAITING = 0.6
     """The share of a page's time that goes to waiting for its answer, below which pages queue for something here."""
-    SPARE = 1.1
-    """By how much more than would keep one processor busy, since waiting times vary."""
+    BUSY = 0.9
+    """Enough connections to keep one processor busy for this share of the time are enough."""
     _WEIGHT = 0.2
 
     def __init__(self, most: int) -> None:
@@ -103,5 +103,5 @@ class Connections:
         """Whether another connection would make the fetch faster."""
         if self.count < min(self.FIRST, self.most):
             return True
-        busy = self.count * self._cpu_s > self.SPARE * (self._quickest_s + self._cpu_s)
+        busy = self.count * self._cpu_s > self.BUSY * (self._quickest_s + self._cpu_s)
         return self.count < self.most and self._waiting > self.WAITING and not busy
