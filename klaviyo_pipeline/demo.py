@@ -58,8 +58,16 @@ def klaviyo_or_sandbox() -> Iterator[SandboxProcess | None]:
                 del os.environ[name]
 
 
+@dataclass(frozen=True)
+class DemoTable:
+    """A table of analytics that the demo made: its name as SQL knows it, and its rows."""
+
+    name: str
+    rows: int
+
+
 def run_demo(days: int, sandbox: SandboxProcess | None) -> list[DemoRow]:
-    """Materialize the nine assets for the last so many days, and count what landed.
+    """Materialize the nine assets for the last so many days, those of analytics too, and count what landed.
 
     Raises:
         dagster.DagsterError, dagster.Failure: if an asset could not be loaded.
@@ -96,6 +104,23 @@ def run_demo(days: int, sandbox: SandboxProcess | None) -> list[DemoRow]:
             step = "__".join(asset_key(source).path)
             rows.append(DemoRow(source.name, counted[0], counted[1], expected, seconds.get(step, 0.0)))
     return rows
+
+
+def analytics_made() -> list[DemoTable]:
+    """The tables of analytics, and how much is in them."""
+    from klaviyo_pipeline.analytics.building import analytics_schema
+    from klaviyo_pipeline.analytics.tables import TABLES
+    from klaviyo_pipeline.warehouse.tables import full_name
+
+    duckdb = KlaviyoDuckDBResource()
+    schema = analytics_schema(duckdb.schema_or_default)
+    made = []
+    with duckdb.warehouse().reading() as connection:
+        for table in TABLES.values():
+            counted = connection.execute(f"SELECT count(*) FROM {full_name(connection, schema, table.name)}").fetchone()
+            assert counted is not None
+            made.append(DemoTable(f"{schema}.{table.name}", counted[0]))
+    return made
 
 
 def _schema(connection: Any, duckdb: KlaviyoDuckDBResource) -> str:  # noqa: ANN401

@@ -11,11 +11,14 @@ import click
 @click.command()
 @click.option("--days", default=365, show_default=True, help="How many days of events, profiles and campaigns to load.")
 def demo(days: int) -> None:
-    """Load all nine data sources and show what landed: from Klaviyo if KLAVIYO_API_KEY is set, else a sandbox."""
+    """Load all nine data sources and show what landed: from Klaviyo if KLAVIYO_API_KEY is set, else a sandbox.
+
+    Tables of analytics are made from them, too.
+    """
     from rich.console import Console
     from rich.table import Table
 
-    from klaviyo_pipeline.demo import klaviyo_or_sandbox, run_demo, timed
+    from klaviyo_pipeline.demo import analytics_made, klaviyo_or_sandbox, run_demo, timed
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 
     console, started = Console(), time.monotonic()
@@ -30,11 +33,14 @@ def demo(days: int) -> None:
         table.add_row(row.table, f"{row.rows:,}", f"{row.ids:,}", expected, f"{row.seconds:.1f}", verdict)
     console.print(table)
     database = KlaviyoDuckDBResource().warehouse()
-    console.print(f"{sum(row.rows for row in rows):,} rows in {database.path}, in {timed(started)}.\n")
-    console.print("Next:")
-    console.print("  make dev                          the same assets in Dagster's UI")
+    console.print(f"{sum(row.rows for row in rows):,} rows in {database.path}, in {timed(started)}. From them, in SQL:")
+    for made in analytics_made():
+        console.print(f"  {made.name:<40} {made.rows:>8,} rows")
+    console.print("\nNext:")
+    console.print("  klaviyo-pipeline chart daily_metrics   draws daily_metrics.png")
+    console.print("  make dev                               the same assets in Dagster's UI")
     console.print(f"  python -c \"import duckdb; duckdb.connect('{database.path}').sql('from klaviyo.events').show()\"")
-    console.print("  export KLAVIYO_API_KEY=…          to load your own account (see .env.example)")
+    console.print("  export KLAVIYO_API_KEY=…               to load your own account (see .env.example)")
     if not all(row.is_right for row in rows):
         sys.exit(1)
 
