@@ -19,6 +19,7 @@ from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, Klav
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
 from klaviyo_pipeline.sandbox.server import running_sandbox
 from klaviyo_pipeline_tests.orchestration.conftest import LAST_DAY, World, failure_text, world
+from klaviyo_pipeline_tests.orchestration.test_commands import Shell
 
 __all__ = ["world"]
 
@@ -109,6 +110,17 @@ def test_condition_asks_for_a_table_when_a_day_of_its_sources_was_loaded_and_not
     follow = {name for name, table in TABLES.items() if "events" in table.made_from}
     assert {name for name in TABLES if second.get_num_requested(dg.AssetKey([GROUP, name]))} == follow
     assert third.total_requested == 0
+
+
+def test_days_of_events_and_what_is_made_from_them_are_one_command(world: World) -> None:
+    shell = Shell(world, None)
+    select = 'key:"klaviyo/events" or key:"klaviyo/metrics" or key:"klaviyo_analytics/daily_metrics"'
+
+    done = shell.materialize("--select", select, "--partition-range", "2026-11-17...2026-11-18")
+
+    assert done.returncode == 0, done.stderr
+    events = world.sql("SELECT count(*) FROM klaviyo.events")
+    assert world.sql("SELECT sum(events)::BIGINT FROM klaviyo_analytics.daily_metrics") == events
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -48,7 +48,7 @@ def test_a_transfer_becomes_an_asset_a_job_and_if_it_repeats_a_schedule(place: W
 def test_start_up_imports_nothing_that_is_slow(place: Workplace) -> None:
     for number in range(3):
         place.write(f"daily_{number}", "source: lists\nschedule: {cron: '@daily'}")
-    slow = ("pandas", "pyarrow", "requests", "jsonschema", "rich")
+    slow = ("pandas", "pyarrow", "numpy", "PIL", "requests", "jsonschema", "rich")
     program = f"import sys, klaviyo_pipeline.definitions; print([name for name in {slow} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout == "[]\n"
