@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 _SHORTEST = timedelta(days=1)
+_PATIENCE_S = 10.0
+"""A run does not wait longer than this for others that hold the database, just to draw."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ def chart_of_load(database: Database, request: ExtractRequest, schema: str, tabl
     loaded = None
     if window.start and request.time_field is not None and request.time_field.name == plot.time:
         loaded = (window.start, end)
-    return chart_of_source(database, request.source, schema, table, zone, window.start, end, loaded=loaded)
+    patient = replace(database, lock_timeout_s=min(database.lock_timeout_s, _PATIENCE_S))
+    return chart_of_source(patient, request.source, schema, table, zone, window.start, end, loaded=loaded)
 
 
 def chart_of_source(

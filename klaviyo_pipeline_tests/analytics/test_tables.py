@@ -73,10 +73,12 @@ def test_order_is_taken_back_once_and_only_where_it_is_known(loaded: Loaded) -> 
         event(6, REFUND, "2026-05-08T12:00:00Z", '{"$value": 7, "OrderId": "before our time"}'),
         event(7, REFUND, "2026-05-08T12:00:00Z", '{"$value": 3}'),
         event(8, REFUND, "2026-05-08T12:00:00Z", '{"$value": 9, "OrderId": "1"}', profile_id="p2"),
+        event(9, ORDER, "2026-05-07T12:00:00Z", '{"$value": 4, "OrderId": "9"}', profile_id=None, **of_campaign),
+        event(10, REFUND, "2026-05-08T12:00:00Z", '{"$value": 1, "OrderId": "9"}', profile_id=None),
     )
     assert loaded.rows("campaign_performance", "event_day, orders, revenue, refunded, net_revenue") == [
         (date(2026, 5, 5), 1, 100, -100, 0),
-        (date(2026, 5, 7), 1, 50, -20, 30),
+        (date(2026, 5, 7), 2, 54, -21, 33),
     ]
     assert loaded.rows("profile_activity", "profile_id, orders, ordered_value, refunded_value, lifetime_value") == [
         ("p1", 2, 150, -123, 27),

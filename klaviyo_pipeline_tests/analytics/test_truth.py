@@ -84,11 +84,9 @@ def test_daily_metrics_equal_the_truth_also_on_the_day_with_25_hours(shop: World
     found = shop.sql("SELECT day, metric_id, events, unique_profiles, value FROM klaviyo_analytics.daily_metrics")
     assert set(found) == expected
     assert len(found) == len(expected)
-    long_day = [event for event in _events(shop) if event.day == date(2026, 10, 25)]
-    assert any(event.at.hour == 22 for event in long_day)
-    assert any(event.at.hour == 22 and event.at.date() == date(2026, 10, 25) for event in long_day)
-    assert sum(row[4] or 0 for row in found if row[4]) == sum(event.value or 0 for event in _events(shop))
-    assert shop.column("SELECT min(value) < 0 FROM klaviyo_analytics.daily_metrics WHERE metric_name LIKE 'Refunded%'")
+    long_day = {event.at for event in _events(shop) if event.day == date(2026, 10, 25)}
+    assert max(long_day) - min(long_day) > timedelta(hours=24)
+    assert any(row[4] < 0 for row in found if row[4])
 
 
 def test_names_of_daily_metrics_are_those_of_metrics(shop: World) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,10 @@ from PIL import Image
 
 from klaviyo_pipeline.charts import drawing
 from klaviyo_pipeline.charts.model import Step
+from klaviyo_pipeline.klaviyo.extract import ExtractRequest
 from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.klaviyo.windows import Window
+from klaviyo_pipeline.orchestration import plots
 from klaviyo_pipeline.orchestration.plots import PLOTS, chart_of_source
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, PARTITIONED, World
@@ -104,6 +107,24 @@ def test_load_when_its_plot_fails_lands_and_says_so(
     assert result.success
     assert not plots_of(result, "events")
     assert world.sql("SELECT count(*) > 0 FROM klaviyo.events") == [(True,)]
+
+
+def test_chart_of_a_load_gives_up_on_a_database_that_others_hold(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert world.run("events", days="2026-11-18").success
+    monkeypatch.setattr(plots, "_PATIENCE_S", 0.2)
+    day = datetime(2026, 11, 18, tzinfo=UTC)
+    request = ExtractRequest(SOURCES["events"], Window(day, day + timedelta(days=1), day + timedelta(days=2)))
+    database, said = Database(world.path), list[str]()
+
+    with database.writing():
+        assert (
+            plots.plotted(
+                lambda: plots.chart_of_load(database, request, "klaviyo", "events", ZoneInfo("UTC")), said.append
+            )
+            == {}
+        )
+    assert "DatabaseBusyError" in said[0]
+    assert plots.chart_of_load(database, request, "klaviyo", "events", ZoneInfo("UTC")) is not None
 
 
 def test_run_that_finds_nothing_has_no_plot(world: World) -> None:
