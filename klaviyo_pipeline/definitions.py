@@ -17,14 +17,15 @@ from klaviyo_pipeline.transfers.definitions import transfer_definitions
 from klaviyo_pipeline.transfers.folder import Folder
 from klaviyo_pipeline.transfers.preview_job import preview_job
 
-write_events_in_batches()
 _duckdb = KlaviyoDuckDBResource()
 _days = daily_partitions(environment.PARTITION_START.value, environment.TIMEZONE.value)
+_checks = build_checks(_days)
+write_events_in_batches(_checks)
 
 defs = dg.Definitions.merge(
     dg.Definitions(
         assets=[*build_assets(_days), *build_analytics_assets()],
-        asset_checks=build_checks(_days),
+        asset_checks=_checks,
         jobs=[preview_job],
         resources={
             "klaviyo": KlaviyoResource(),

@@ -110,6 +110,20 @@ def from_microseconds(stored: int) -> datetime:
     return _EPOCH + int(stored) * _MICROSECOND
 
 
+def python_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """A batch's rows as dictionaries, with aware UTC times (``to_pylist`` would import pandas for these)."""
+    columns = {}
+    for name, values in zip(batch.schema.names, batch.columns, strict=True):
+        if values.type.equals(TIMESTAMP_TYPE):
+            valid, stored = values.is_valid().to_pylist(), stored_times(values)
+            columns[name] = [
+                from_microseconds(time) if there else None for there, time in zip(valid, stored, strict=True)
+            ]
+        else:
+            columns[name] = values.to_pylist()
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
 def times_within(times: pa.Array, start: datetime | None, end: datetime | None) -> pa.Array:
     """Which times lie in ``[start, end)``; None is unbounded, and a missing time lies everywhere."""
     import numpy as np

@@ -89,11 +89,13 @@ def load_metadata(staged: StagedExtract, landed: LandingResult, timezone: str) -
 
 def preview(batches: Iterable[pa.RecordBatch], rows: int = PREVIEW_ROWS) -> dg.MetadataValue[Any] | None:
     """The first rows as a table. Addresses and phone numbers are masked: this is kept in Dagster's storage."""
+    from klaviyo_pipeline.klaviyo.values import python_rows
+
     records: list[dg.TableRecord] = []
     for batch in batches:
         records += [
             dg.TableRecord({name: _cell(value) for name, value in row.items() if name != EXTRA_COLUMN.name})
-            for row in batch.slice(0, rows - len(records)).to_pylist()
+            for row in python_rows(batch.slice(0, rows - len(records)))
         ]
         if len(records) >= rows:
             break

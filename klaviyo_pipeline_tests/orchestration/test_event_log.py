@@ -63,3 +63,16 @@ def test_range_when_events_are_batched_then_dagster_knows_the_same_for_far_fewer
     assert batched == one_by_one
     assert len(batched["partitions"]) == 58  # type: ignore[arg-type]
     assert few < many / 3
+
+
+def test_range_when_a_check_has_no_partitions_then_it_is_noted_once_and_decided(tmp_path: Path) -> None:
+    @dg.asset_check(asset=counted)
+    def counts() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    write_events_in_batches([counts])
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        dg.materialize([counted, counts], instance=instance, tags=RANGE)
+        key = dg.AssetCheckKey(counted.key, "counts")
+        noted = instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
+    assert [(each.status.value, each.partition) for each in noted] == [("SUCCEEDED", None)]
