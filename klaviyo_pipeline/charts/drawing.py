@@ -66,11 +66,14 @@ class _Pen:
         return min(max((instant - bins[0]).total_seconds() / length, 0), len(bins))
 
     def mark_what_was_loaded(self) -> None:
+        """Shade it, unless that is all there is."""
         if self._chart.loaded is None:
             return
-        start, end = (self._x(self._place(each)) for each in self._chart.loaded)
-        if start < end and (start, end) != (self._x(0), self._x(len(self._chart.bins))):
-            self._canvas.rectangle((start, _TOP, end, HEIGHT - _BOTTOM), fill=_LOADED)
+        start, end = (self._place(each) for each in self._chart.loaded)
+        if start < end and not (start < 1 and end > len(self._chart.bins) - 1):
+            self._canvas.rectangle((self._x(start), _TOP, self._x(end), HEIGHT - _BOTTOM), fill=_LOADED)
+            text = "shaded: what this run loaded"
+            self._canvas.text((WIDTH - _RIGHT, HEIGHT - 8), text, _FAINT, _font(_SMALL), anchor="rs")
 
     def draw_values_axis(self, ticks: list[float]) -> None:
         for tick in ticks:
@@ -104,9 +107,6 @@ class _Pen:
             self._canvas.text((x, y + 7), label, _FAINT, _font(_SMALL))
             free_from = x + width + 14
         self._canvas.text((_LEFT, HEIGHT - 8), f"time zone {self._chart.timezone}", _FAINT, _font(_SMALL), anchor="ls")
-        if self._chart.loaded is not None:
-            text = "shaded: what this run loaded"
-            self._canvas.text((WIDTH - _RIGHT, HEIGHT - 8), text, _FAINT, _font(_SMALL), anchor="rs")
 
     def draw_head(self) -> None:
         self._canvas.text((_LEFT, 12), self._chart.title, _INK, _font(_TEXT))

@@ -62,6 +62,8 @@ def test_what_was_loaded_is_shaded() -> None:
     quarter, shade = (WIDTH - 64 - 20) / 4, tuple(bytes.fromhex("eef4ff"))
     shaded = [image.getpixel((round(64 + quarter * (number + 0.5)), 100)) == shade for number in range(4)]
     assert shaded == [False, False, True, False]
+    whole = drawn(chart((0, 0, 0, 1), loaded=(START, START + timedelta(days=4))))
+    assert whole.getpixel((round(64 + quarter / 2), 100)) == (255, 255, 255)
 
 
 def test_image_stays_small_however_much_is_on_it() -> None:
