@@ -37,9 +37,10 @@ to run a part of it.
   merge on `id` (delete-insert), Parquet files, `max_table_nesting` 1 (attributes as columns, properties JSON), two
   normalize processes, files of 25,000 rows, two load threads; telemetry off. Other settings are tried in a
   section of their own.
-- **This project**: as a library (`loaders/ours.py`: extract and land as the IO manager does), connections as it chooses, its own
-  rate limits lifted where the server has none; and whole, through `dagster asset materialize`, with the asset's
-  defaults, which read attributions as well (the peers do not), over the range of all its day partitions.
+- **This project**: as a library (`loaders/ours.py`: extract and land as the IO manager does), as many connections as
+  it chooses, its own rate limits lifted where the server has none; and whole, through `dagster asset materialize`,
+  with the asset's defaults, which read attributions as well (the peers do not), over the range of all its day
+  partitions, with its checks and its chart.
 - Every process starts with compiled bytecode, as after an installation by pip (uv: `--compile-bytecode`), even where
   the environment says `PYTHONDONTWRITEBYTECODE`: else each start compiles all of Dagster, for two seconds more.
 - One cursor is serial: at 50 ms a page, 100 pages take five seconds whatever the loader does. That is the larger part
