@@ -195,11 +195,15 @@ def _show_once(context: dg.OutputContext, metadata: dict[str, Any]) -> None:
     """Adds metadata to the latest of the run's partitions only: Dagster keeps a copy with each of them."""
     if not metadata:
         return
-    if context.has_asset_partitions:
-        step = context.step_context
-        step.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=context.asset_partition_keys[-1])
-    else:
+    keys = context.asset_partition_keys if context.has_asset_partitions else []
+    try:
+        step = context.step_context if len(keys) > 1 else None
+    except dg.DagsterInvariantViolationError:  # a context that was built by hand has no step
+        step = None
+    if step is None:
         context.add_output_metadata(metadata)
+    else:
+        step.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=keys[-1])
 
 
 def _partitions(context: dg.OutputContext) -> tuple[Range, ...]:
