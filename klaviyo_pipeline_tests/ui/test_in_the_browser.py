@@ -1,0 +1,117 @@
+"""What a person sees and does in Dagster's UI, in a real browser against `dagster dev` and the sandbox.
+
+The tests are one visit, in this order: later ones look at what earlier ones have loaded.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.orchestration.metadata import PREVIEW_ROWS
+from klaviyo_pipeline_tests.ui.running import API_KEY, RunningDagster
+from klaviyo_pipeline_tests.ui.visit import Visit
+
+pytestmark = pytest.mark.ui
+ANALYTICS = ("daily_metrics", "campaign_performance", "list_growth", "profile_activity")
+
+
+def test_graph_shows_the_nine_assets_and_the_analytics(visitor: Visit) -> None:
+    with visitor.graph("klaviyo", "klaviyo_analytics") as graph:
+        for name in (*SOURCES, *ANALYTICS):
+            expect(graph.get_by_text(name, exact=True).first).to_be_visible()
+        visitor.shoot("graph")
+
+
+def test_materialize_when_pressed_on_an_asset_then_lands_what_klaviyo_has(
+    visitor: Visit, dagster: RunningDagster
+) -> None:
+    visitor.asset("klaviyo/metrics")
+    visitor.materialize()
+    visitor.follow("Launched run", re.compile("^Success$"))
+    visitor.shoot("run")
+    assert sorted(dagster.column("SELECT id FROM klaviyo.metrics")) == dagster.ids("metrics")
+
+
+def test_range_when_launched_with_config_then_is_one_run_that_obeys_it(visitor: Visit, dagster: RunningDagster) -> None:
+    first, last, after = dagster.day(5), dagster.day(0), dagster.day(-1)
+    page = visitor.asset("klaviyo/events")
+    visitor.materialize()
+    dialog = page.get_by_role("dialog").filter(has_text="Launch runs to materialize klaviyo / events")
+    dialog.get_by_role("button", name="Custom", exact=True).click()
+    days = dialog.get_by_placeholder("ex: ")
+    days.fill(f"[{first}...{last}]")
+    days.press("Enter")
+    expect(dialog.get_by_text("6 partitions", exact=True)).to_be_visible()
+
+    dialog.get_by_text("Config", exact=True).click()
+    dialog.get_by_role("button", name="Add config").click()
+    editor = page.get_by_role("dialog").filter(has_text="Config Editor")
+    expect(editor.get_by_text("No errors")).to_be_visible()
+    editor.locator(".CodeMirror").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text("ops:\n  klaviyo__events:\n    config:\n      skip_related: false\n")
+    expect(editor.get_by_text("No errors")).to_be_visible()
+    visitor.shoot("config")
+    assert API_KEY not in page.content()
+    editor.get_by_role("button", name="Save config").click()
+    visitor.shoot("launch")
+    dialog.get_by_role("button", name="Launch backfill").click()
+    visitor.follow("Created backfill", re.compile("^100% completed"))
+
+    visitor.shoot("backfill")
+    assert sorted(dagster.column("SELECT id FROM klaviyo.events")) == dagster.ids("events", first, after)
+    assert dagster.sql(
+        "SELECT count(DISTINCT run_id), count(*) FROM klaviyo_pipeline.ledger WHERE table_name = 'klaviyo.events'"
+    ) == [(1, 1)]
+    of_a_metric, named = dagster.sql("SELECT count(metric_id), count(metric_name) FROM klaviyo.events")[0]
+    assert of_a_metric == named > 0
+
+
+def test_asset_page_shows_what_landed(visitor: Visit, dagster: RunningDagster) -> None:
+    rows = len(dagster.ids("events", dagster.day(5), dagster.day(-1)))
+    page = visitor.asset("klaviyo/events")
+
+    expect(page.get_by_text(f"Row count{rows:,}")).to_be_visible()
+    for name, value in {"rows_inserted": rows, "rows_deleted": 0, "retries": 0}.items():
+        expect(visitor.metadata(name).get_by_role("cell").last).to_have_text(str(value))
+    described = page.get_by_role("row").filter(has_text="The event's id.")
+    expect(described).to_contain_text("non-nullable")
+    first_rows = visitor.metadata("first_rows").get_by_role("table")
+    expect(first_rows.get_by_role("row")).to_have_count(PREVIEW_ROWS + 1)
+    shown = set(first_rows.get_by_role("row").locator("td:first-child").all_inner_texts())
+    assert len(shown & set(dagster.ids("events"))) == PREVIEW_ROWS
+    visitor.shoot("asset")
+    visitor.metadata("first_rows").scroll_into_view_if_needed()
+    visitor.shoot("metadata")
+
+
+def test_asset_page_has_a_plot_of_what_landed(visitor: Visit) -> None:
+    visitor.metadata("plot").get_by_text("Show Markdown").click()
+    image = visitor.page.get_by_role("dialog").get_by_role("img", name=re.compile("Events per"))
+    width, height = image.evaluate("image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])")
+    assert width > 300
+    assert height > 200
+    visitor.shoot("plot")
+
+
+def test_checks_tab_shows_that_checks_have_passed(visitor: Visit) -> None:
+    page = visitor.asset("klaviyo/events", "checks")
+    expect(page.get_by_text("Succeeded", exact=True)).to_have_count(8)
+    visitor.shoot("checks")
+    expect(page.get_by_text(re.compile("^(Failed|Not evaluated)$", re.IGNORECASE))).to_have_count(0)
+
+
+def test_visit_showed_no_key_and_nothing_failed_or_was_asked_elsewhere(visitor: Visit) -> None:
+    visitor.end()
+
+    traffic = visitor.traffic.read_text()
+    assert "rows_inserted" in traffic
+    assert API_KEY not in traffic  # every answer to a question of the pages
+    assert any("ASSET_MATERIALIZATION" in frame or "rows fetched" in frame for frame in visitor.heard)
+    assert not [frame for frame in visitor.heard if API_KEY in frame]  # the runs' logs
+    assert not visitor.outside
+    assert not visitor.complaints
