@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: help demo dev test soak check lint format docs docs-serve bench profile clean
+.PHONY: help demo dev test test-ui chromium soak check lint format docs docs-serve bench profile clean
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -23,6 +23,17 @@ dev: .venv/.package .dagster/dagster.yaml ## Open Dagster's UI on the assets (a 
 
 test: .venv/.installed ## Run the tests
 	$(BIN)/pytest -n auto
+
+CHROMIUM ?= /usr/bin/chromium
+chromium:
+	@test -x "$(CHROMIUM)" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } || { echo 'No browser at $(CHROMIUM). Install it (sudo apt-get install chromium), or say where one is: make test-ui CHROMIUM=/path/to/chromium'; exit 1; }
+	@test -x "$(CHROMIUM)" || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+
+.venv/.ui: .venv/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ui]' && touch $@
+
+test-ui: .venv/.ui chromium ## Test Dagster's UI in a real browser; pictures and logs go to artifacts/ui
+	CHROMIUM="$(CHROMIUM)" $(BIN)/pytest -x -m ui klaviyo_pipeline_tests/ui
 
 soak: .venv/.installed ## Run the property tests for long
 	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 klaviyo_pipeline_tests/truth

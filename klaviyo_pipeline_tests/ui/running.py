@@ -25,6 +25,8 @@ ROOT = Path(__file__).parents[2]
 API_KEY = "pk_planted_in_the_environment"
 _READY = "Serving dagster-webserver on"
 _STOPS_WITHIN_S = 30
+_PARTITIONS = 300
+"""Days, today included: as many as it takes to have the oldest profile in one."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class RunningDagster:
         return [row[0] for row in self.sql(query)]
 
     def load_everything(self) -> None:
-        """Materialize all assets over the shop's days, into the same database and the same history of runs."""
-        days = f"{self.day(5)}...{self.day(0)}"
+        """Materialize all assets and all partitions, into the same database and the same history of runs."""
+        days = f"{self.day(_PARTITIONS - 1)}...{self.day(0)}"
         for selection in ("key:klaviyo/*", "group:klaviyo_analytics"):
             command = ["dagster", "asset", "materialize", "-m", "klaviyo_pipeline.definitions", "--select", selection]
             subprocess.run([*command, "--partition-range", days], cwd=ROOT, env=self.environment, check=True)
@@ -84,6 +86,7 @@ def running_dagster(folder: Path, log: Path) -> Iterator[RunningDagster]:
             "KLAVIYO_API_KEY": API_KEY,
             "KLAVIYO_BASE_URL": sandbox.url,
             "KLAVIYO_DUCKDB_PATH": str(database),
+            "KLAVIYO_PARTITION_START": (now - timedelta(days=_PARTITIONS - 1)).date().isoformat(),
             "DAGSTER_HOME": str(home),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }

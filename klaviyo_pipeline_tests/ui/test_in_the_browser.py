@@ -20,7 +20,7 @@ ANALYTICS = ("daily_metrics", "campaign_performance", "list_growth", "profile_ac
 
 
 def test_graph_shows_the_nine_assets_and_the_analytics(visitor: Visit) -> None:
-    with visitor.graph("klaviyo", "klaviyo_analytics") as graph:
+    with visitor.graph("klaviyo", "klaviyo_analytics", height=3200) as graph:
         for name in (*SOURCES, *ANALYTICS):
             expect(graph.get_by_text(name, exact=True).first).to_be_visible()
         visitor.shoot("graph")
@@ -103,6 +103,20 @@ def test_checks_tab_shows_that_checks_have_passed(visitor: Visit) -> None:
     expect(page.get_by_text("Succeeded", exact=True)).to_have_count(8)
     visitor.shoot("checks")
     expect(page.get_by_text(re.compile("^(Failed|Not evaluated)$", re.IGNORECASE))).to_have_count(0)
+
+
+def test_graph_when_everything_has_loaded_then_no_asset_or_check_has_failed(
+    visitor: Visit, dagster: RunningDagster
+) -> None:
+    dagster.load_everything()
+    with visitor.graph("klaviyo", height=1880) as graph:
+        for name in SOURCES:
+            expect(graph.get_by_text(name, exact=True).first).to_be_visible()
+        expect(graph.get_by_text(re.compile("Loading|fetching"))).to_have_count(0)
+        expect(graph.get_by_text(re.compile("Passed"))).to_have_count(len(SOURCES))
+        expect(graph.get_by_text("100% filled")).to_have_count(sum(s.partitioned_by_day for s in SOURCES.values()))
+        expect(graph.get_by_text(re.compile("Never materialized|Failed", re.IGNORECASE))).to_have_count(0)
+        visitor.shoot("assets")
 
 
 def test_visit_showed_no_key_and_nothing_failed_or_was_asked_elsewhere(visitor: Visit) -> None:

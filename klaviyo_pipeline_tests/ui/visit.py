@@ -18,7 +18,7 @@ ARTIFACTS = ROOT / "artifacts" / "ui"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 PICTURES = os.environ.get("KLAVIYO_UI_SCREENSHOTS")
 """The folder whose pictures are to be taken anew: those for the documentation (docs/contributing.md)."""
-_PUBLISHED = {"assets", "asset", "plot", "checks"}
+_PUBLISHED = {"assets", "asset", "checks"}
 _FLAGS = [
     "--no-sandbox",  # CI runs as root, which Chromium's own sandbox refuses
     "--disable-gpu",
@@ -31,7 +31,6 @@ _FLAGS = [
 ]
 _REPOSITORY = "global@global"
 _WINDOW = ViewportSize(width=1440, height=900)
-_ROOM = ViewportSize(width=1600, height=3200)
 _PATIENCE_MS = 30_000
 _RUN_MS = 120_000
 """For a run: Dagster's daemon looks for new backfills twice a minute."""
@@ -86,11 +85,11 @@ class Visit:
         return self.page.get_by_role("row").filter(has=cell).last
 
     @contextmanager
-    def graph(self, *groups: str) -> Iterator[Locator]:
-        """Open the graph of all assets, with groups unfolded, in a window that has room for all of it."""
+    def graph(self, *groups: str, height: int) -> Iterator[Locator]:
+        """Open the graph of all assets, with groups unfolded, in a window of a height (pixels) that has room for it."""
         # Dagster draws only those nodes that are in sight.
         unfolded = ",".join(f"{_REPOSITORY}:{group}" for group in groups)
-        self.page.set_viewport_size(_ROOM)
+        self.page.set_viewport_size(ViewportSize(width=1600, height=height))
         self.go(f"/asset-groups?{urlencode({'expanded': unfolded})}")
         yield self.page.locator("svg foreignObject")
         self.page.set_viewport_size(_WINDOW)
