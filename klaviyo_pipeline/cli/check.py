@@ -14,7 +14,7 @@ from klaviyo_pipeline.cli.output import as_json, print_json
 @as_json
 def check(json_: bool) -> None:
     """Check settings, transfers, the database, and every account that is used. Exit code 1 if anything is wrong."""
-    from klaviyo_pipeline.transfers.checking import check_all
+    from klaviyo_pipeline.transfers.setup_check import check_all
 
     findings = check_all()
     if json_:

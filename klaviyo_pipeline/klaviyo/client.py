@@ -288,7 +288,7 @@ class KlaviyoClient:
                 f"{subject}: Klaviyo does not serve revision {self.revision} ({status}: {detail}). Set another "
                 "revision, or leave it blank for the default."
             )
-        if status == 400 and "cursor" in detail.lower():
+        if status == 400 and "cursor" in f"{source} {detail}".lower():
             raise CursorRefusedError(
                 f"{subject}: {detail} (400). Page: {_shorten(request.target)}", parameter="page_cursor"
             )

@@ -87,7 +87,6 @@ class StagedExtract:
     findings: Findings
     progress: Progress
     duration_s: float
-    waited_for_limit_s: float
     clock_ahead_s: float
     stage: Stage = field(repr=False)
 
@@ -95,6 +94,11 @@ class StagedExtract:
     def extract_id(self) -> str:
         """Names this extract, also when it was taken up from a killed run: it must not be appended twice."""
         return self.stage.extract_id
+
+    @property
+    def waited_for_limit_s(self) -> float:
+        """How long requests waited for their turn at the rate limit, summed over all connections."""
+        return self.traffic.limit_wait_s
 
     @property
     def watermark(self) -> datetime:
@@ -135,6 +139,30 @@ class StagedExtract:
         self.stage.close(remove=False)
 
 
+class Begun:
+    """A fetch that has begun now: knows what it took when it has ended."""
+
+    def __init__(self, client: KlaviyoClient, request: ExtractRequest) -> None:
+        self._client = client
+        self._request = request
+        self._began = time.monotonic()
+        self._before = client.traffic.copy()
+
+    def staged(self, stage: Stage, findings: Findings, progress: Progress) -> StagedExtract:
+        """What the fetch has come to."""
+        return StagedExtract(
+            request=self._request,
+            files=stage.files(),
+            revision=max(findings.revisions, default=self._client.revision),
+            traffic=self._client.traffic.since(self._before),
+            findings=findings,
+            progress=progress,
+            duration_s=time.monotonic() - self._began,
+            clock_ahead_s=self._client.clock_ahead_s,
+            stage=stage,
+        )
+
+
 def read_batches(files: tuple[StagedFile, ...]) -> Iterator[pa.RecordBatch]:
     """Rows of staged files, a page at a time."""
     import pyarrow as pa
@@ -168,7 +196,7 @@ def extract(
         from klaviyo_pipeline.klaviyo.fan_out import extract_by_parents
 
         return extract_by_parents(client, request, area, report, report_every_s)
-    began, before = time.monotonic(), client.traffic.copy()
+    begun = Begun(client, request)
     ids = request.ids
     if source.fan_out is not None and ids is None:
         ids = read_ids(client, SOURCES[source.fan_out.parent], area, request.window)
@@ -179,19 +207,7 @@ def extract(
     except BaseException:
         stage.close(remove=False)
         raise
-    traffic = client.traffic.since(before)
-    return StagedExtract(
-        request=request,
-        files=stage.files(),
-        revision=max(fetch.findings.revisions, default=client.revision),
-        traffic=traffic,
-        findings=fetch.findings,
-        progress=fetch.snapshot(),
-        duration_s=time.monotonic() - began,
-        waited_for_limit_s=traffic.limit_wait_s,
-        clock_ahead_s=client.clock_ahead_s,
-        stage=stage,
-    )
+    return begun.staged(stage, fetch.findings, fetch.snapshot())
 
 
 def read_ids(client: KlaviyoClient, source: Source, area: StagingArea, window: Window) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ metric or profile the collection does not have, are asked for one by one.
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.extract import ExtractRequest, StagedExtract, read_batches
+from klaviyo_pipeline.klaviyo.extract import Begun, ExtractRequest, StagedExtract, read_batches
 from klaviyo_pipeline.klaviyo.fetch_state import Findings, Progress
 from klaviyo_pipeline.klaviyo.fetching import Fetch
 from klaviyo_pipeline.klaviyo.records import arrow_schema
@@ -49,7 +48,7 @@ def extract_by_parents(
     assert source.fan_out.key is not None
     if request.parents is None:
         raise ConfigurationError(f"{source.name} needs the events that it is about, or event_ids.")
-    began, before = time.monotonic(), client.traffic.copy()
+    begun = Begun(client, request)
     events = request.parents.select(["id", "datetime", source.fan_out.key]).combine_chunks()
     stage = area.open({"source": source.name, "run": uuid.uuid4().hex}, request.window.now)
     try:
@@ -75,19 +74,7 @@ def extract_by_parents(
     except BaseException:
         stage.close(remove=True)
         raise
-    traffic = client.traffic.since(before)
-    return StagedExtract(
-        request=request,
-        files=stage.files(),
-        revision=max(findings.revisions, default=client.revision),
-        traffic=traffic,
-        findings=findings,
-        progress=progress,
-        duration_s=time.monotonic() - began,
-        waited_for_limit_s=traffic.limit_wait_s,
-        clock_ahead_s=client.clock_ahead_s,
-        stage=stage,
-    )
+    return begun.staged(stage, findings, progress)
 
 
 def _read_children(

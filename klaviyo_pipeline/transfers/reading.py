@@ -11,10 +11,10 @@ from typing import Any
 
 from klaviyo_pipeline.transfers import treasure_data
 from klaviyo_pipeline.transfers.authentications import REFERENCE, read_authentications
-from klaviyo_pipeline.transfers.checks import wrong_in
 from klaviyo_pipeline.transfers.documents import Document, parse
 from klaviyo_pipeline.transfers.model import Transfer, source_name
 from klaviyo_pipeline.transfers.problems import FileError, Problem, Wrong, spell
+from klaviyo_pipeline.transfers.validation import wrong_in
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 RESERVED = frozenset({"klaviyo_preview", "klaviyo_reconciliation"})

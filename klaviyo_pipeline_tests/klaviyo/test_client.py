@@ -352,10 +352,17 @@ def test_message_when_the_revision_is_not_served_then_names_it_and_what_to_set(
         fetch(make("2026-04-15"), clock)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        problem(400, "Invalid cursor provided.", pointer="/data/"),
+        problem(400, "Invalid input.", parameter="page[cursor]"),
+    ],
+)
 def test_message_when_a_cursor_is_refused_then_error_says_it_is_the_cursor(
-    client: KlaviyoClient, clock: VirtualTime, klaviyo: Any
+    answer: dict[str, Any], client: KlaviyoClient, clock: VirtualTime, klaviyo: Any
 ) -> None:
-    klaviyo.get(URL, **problem(400, "Invalid cursor provided.", pointer="/data/"))
+    klaviyo.get(URL, **answer)
     with pytest.raises(CursorRefusedError) as refused:
         fetch(client, clock)
     assert refused.value.parameter == "page_cursor"

@@ -129,3 +129,24 @@ def small_sandbox() -> Iterator[RunningSandbox]:
     """A sandbox with a small shop, and no rate limits."""
     with running_sandbox(SHOP, ServerOptions(rate_limits=False, keys=KEYS)) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(scope="session")
+def shop() -> Iterator[RunningSandbox]:
+    """One sandbox for all tests that only read it."""
+    with small_sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shop: RunningSandbox) -> Iterator[Workplace]:
+    """A workplace with a sandbox that must not be changed."""
+    with workplace_at(tmp_path, shop, monkeypatch) as workplace:
+        yield workplace
+
+
+@pytest.fixture
+def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
+    """A workplace with a sandbox of its own, to change at will."""
+    with small_sandbox() as sandbox, workplace_at(tmp_path, sandbox, monkeypatch) as workplace:
+        yield workplace
