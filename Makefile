@@ -21,8 +21,10 @@ demo: .venv/.package .dagster/dagster.yaml ## Load all nine data sources into da
 dev: .venv/.package .dagster/dagster.yaml ## Open Dagster's UI on the assets (a sandbox, unless KLAVIYO_API_KEY is set)
 	$(BIN)/klaviyo-pipeline with-sandbox $(BIN)/dagster dev
 
+# The tests wait much, for processes and for HTTP: twice as many workers as cores keep a small machine busy.
+WORKERS ?= 4
 test: .venv/.installed ## Run the tests
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 CHROMIUM ?= /usr/bin/chromium
 chromium:
