@@ -1,6 +1,7 @@
 """Klaviyo's own SDK (25, revision 2026-10-15), whose models are strict, reads everything to the last page."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,8 +14,12 @@ from klaviyo_pipeline.sandbox.server import RunningSandbox
 
 
 @pytest.fixture(scope="module")
-def sdk(running: RunningSandbox) -> KlaviyoAPI:
-    return KlaviyoAPI(running.api_key, max_delay=1, max_retries=1, test_host=running.url)
+def sdk(running: RunningSandbox) -> Iterator[KlaviyoAPI]:
+    # It sets urllib3's logger to WARNING, in which later tests of this process look for the API key.
+    logger = logging.getLogger("urllib3")
+    level = logger.level
+    yield KlaviyoAPI(running.api_key, max_delay=1, max_retries=1, test_host=running.url)
+    logger.setLevel(level)
 
 
 def _all(call: Callable[..., Any], *arguments: Any, **options: Any) -> list[Any]:
