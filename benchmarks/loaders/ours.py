@@ -15,7 +15,6 @@ Options:
 from __future__ import annotations
 
 import dataclasses
-import resource
 import tempfile
 import time
 import uuid
@@ -113,7 +112,6 @@ def main() -> None:
         "connections": staged.progress.connections,
         "resumed_rows": staged.progress.resumed_rows,
         "limit_wait_s": round(staged.waited_for_limit_s, 3),
-        "fetch_peak_mb": peak_mb(),
     }
     if job.options.get("stop_after") == "fetch":
         report(seconds=fetched - began, staged=[str(file.path) for file in staged.files], **numbers)
@@ -125,11 +123,6 @@ def main() -> None:
     numbers |= {"inserted": landed.inserted, "updated": landed.updated, "unchanged": landed.unchanged}
     parts = {"fetch": round(fetched - began, 3), "land": round(ended - fetched, 3)}
     report(seconds=ended - began, parts=parts, table=f"{SCHEMA}.{job.source}", **numbers)
-
-
-def peak_mb() -> float:
-    """This process's peak so far."""
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
 if __name__ == "__main__":
