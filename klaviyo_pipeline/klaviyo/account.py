@@ -36,7 +36,7 @@ def read_account(client: KlaviyoClient) -> Account:
         subject="the account",
         scopes=SCOPES,
     )
-    document = client.get_json(request)
+    document = client.get_json(request, many=True)
     try:
         (account,) = document["data"]
         attributes = account["attributes"]

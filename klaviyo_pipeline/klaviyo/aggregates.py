@@ -56,7 +56,7 @@ def _pieces(start: datetime, end: datetime, zone: ZoneInfo) -> Iterator[tuple[da
 def _read(
     client: KlaviyoClient, metric_id: str, start: datetime, end: datetime, zone: ZoneInfo
 ) -> Iterator[tuple[date, int]]:
-    cursor = None
+    cursor, linked = None, False
     while True:
         attributes = {
             "metric_id": metric_id,
@@ -75,7 +75,7 @@ def _read(
             scopes=("metrics:read",),
             body=json.dumps({"data": {"type": "metric-aggregate", "attributes": attributes}}).encode(),
         )
-        document = client.get_json(request)
+        document = client.get_json(request, many=False, linked=linked)
         try:
             found = document["data"]["attributes"]
             days = [datetime.fromisoformat(text).astimezone(zone).date() for text in found["dates"]]
@@ -84,7 +84,9 @@ def _read(
                 yield from ((day, int(count)) for day, count in zip(days, counts, strict=True))
         except (KeyError, TypeError, ValueError) as error:
             raise UnreadablePageError(f"{request.subject}: the answer has another form ({error}).") from None
-        following = (document.get("links") or {}).get("next")
+        links = document.get("links")
+        linked = isinstance(links, dict)
+        following = links.get("next") if isinstance(links, dict) else None
         cursor = parse_qs(urlsplit(following).query).get("page[cursor]", [None])[0] if following else None
         if cursor is None:
             return

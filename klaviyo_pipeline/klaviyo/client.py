@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Generic, NoReturn, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
+from klaviyo_pipeline.klaviyo.envelope import check_document
 from klaviyo_pipeline.klaviyo.errors import (
     AuthenticationError,
     CancelledError,
@@ -244,9 +245,16 @@ class KlaviyoClient:
             sleep(wait_s)
         raise AssertionError("the loop above returns or raises")
 
-    def get_json(self, request: Request) -> dict[str, Any]:
-        """A small document, decoded whole."""
-        return self.fetch(request, lambda body, _revision: _document(body)).value
+    def get_json(self, request: Request, *, many: bool | None = None, linked: bool = False) -> dict[str, Any]:
+        """A small document, decoded whole: of one resource, of ``many``, or (None) of either.
+
+        ``linked`` says that earlier pages of the same cursor had links, so that this one must have them too.
+        """
+
+        def read(body: bytes, _revision: str) -> dict[str, Any]:
+            return check_document(_document(body), many=many, linked=linked)
+
+        return self.fetch(request, read).value
 
     def _wait_before(self, attempt: int, retry_after_s: float | None) -> float:
         ceiling = min(self.settings.max_retry_wait_s, self.settings.initial_retry_wait_s * 2.0**attempt)
@@ -348,7 +356,7 @@ def _document(body: bytes) -> dict[str, Any]:
         document = json.loads(body)
     except ValueError as error:
         raise UnreadablePageError(f"no valid JSON: {type(error).__name__}") from None
-    if not isinstance(document, dict) or "data" not in document:
+    if not isinstance(document, dict) or not document.keys() & {"data", "errors"}:
         raise UnreadablePageError("no JSON:API document")
     return document
 

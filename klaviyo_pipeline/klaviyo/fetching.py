@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.columns import Column
+from klaviyo_pipeline.klaviyo.envelope import check_links
 from klaviyo_pipeline.klaviyo.errors import (
     CancelledError,
     CursorRefusedError,
@@ -75,7 +76,7 @@ class Fetch:
         self._stage = stage
         self._now = now
         self._revision = expected_answer(client.revision)
-        self._decoders: dict[str, PageDecoder] = {}
+        self._decoders: dict[tuple[str, bool], PageDecoder] = {}
         self._time_column: str | None = None
         self._queue: deque[Task] = deque()
         self._running: list[Task] = []
@@ -335,11 +336,14 @@ class Fetch:
         """A page, and for how many seconds its answer was waited for."""
 
         def read(body: bytes, revision: str) -> Page:
-            return self._decoder(revision).decode(body, task.stream.constants)
+            page = self._decoder(revision, task.stream.single).decode(body, task.stream.constants)
+            check_links(has_links=page.has_links, linked=task.linked)
+            return page
 
         request = request_for(self._source, task.stream, self._options, self._revision, page_target)
         answer = self._client.fetch(request, read, self._cancelled)
         self.findings.revisions.add(answer.revision)
+        task.linked = task.linked or answer.value.has_links
         with self._changed:
             self.progress.pages += 1
             self.progress.page_bytes += answer.body_bytes
@@ -354,10 +358,12 @@ class Fetch:
             if not self._idle and not self._cancelled.is_set() and self._connections.one_more_helps:
                 self._add_worker()
 
-    def _decoder(self, revision: str) -> PageDecoder:
-        if revision not in self._decoders:
-            self._decoders[revision] = PageDecoder(self._columns, revision, self._time_column)
-        return self._decoders[revision]
+    def _decoder(self, revision: str, single: bool) -> PageDecoder:
+        if (revision, single) not in self._decoders:
+            self._decoders[revision, single] = PageDecoder(
+                self._columns, revision, self._time_column, resource=self._source.resource, single=single
+            )
+        return self._decoders[revision, single]
 
     def _keep(self, task: Task, writer: SliceWriter, page: Page) -> bool:
         """Stage a page's rows that lie in the slice. Says whether the slice's end has been passed."""

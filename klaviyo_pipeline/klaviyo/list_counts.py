@@ -20,7 +20,7 @@ def profile_count(client: KlaviyoClient, list_id: str) -> int | None:
         scopes=("lists:read",),
     )
     try:
-        document = client.get_json(request)
+        document = client.get_json(request, many=False)
     except NotFoundError:
         return None
     try:

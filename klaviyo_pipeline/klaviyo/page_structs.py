@@ -60,8 +60,13 @@ class Structs:
         ]
 
 
-def build(paths: Iterable[tuple[Path, ColumnType]], via: Iterable[str], extra: tuple[str, ...] = ()) -> Structs:
-    """Make the structs for columns at these paths, relationships to follow, and extra attributes met so far."""
+def build(
+    paths: Iterable[tuple[Path, ColumnType]], via: Iterable[str], extra: tuple[str, ...] = (), *, single: bool = False
+) -> Structs:
+    """Make the structs for columns at these paths, relationships to follow, and extra attributes met so far.
+
+    A page of a collection has a list as ``data``; a ``single`` one has an object, or null for a thing that is not.
+    """
     loose = tuple(name for name in extra if _NO_FIELD_NAME.search(name))
     extra = tuple(name for name in extra if name not in loose)
     attributes: dict[str, Any] = dict.fromkeys(extra, msgspec.Raw)
@@ -92,6 +97,7 @@ def build(paths: Iterable[tuple[Path, ColumnType]], via: Iterable[str], extra: t
         "Item",
         [
             ("id", Any, None),
+            ("type", Any, None),
             ("attributes", attributes_struct | None, None),
             ("relationships", relationships_struct | None, None),
         ],
@@ -100,8 +106,9 @@ def build(paths: Iterable[tuple[Path, ColumnType]], via: Iterable[str], extra: t
     page = msgspec.defstruct(
         "Page",
         [
-            ("data", list[item] | item | None),  # type: ignore[valid-type]
+            ("data", item | None if single else list[item]),  # type: ignore[valid-type]
             ("links", _Links | None, None),
+            ("errors", msgspec.Raw, msgspec.Raw(b"null")),
             ("included", msgspec.Raw, msgspec.Raw(b"null")),
         ],
         gc=False,

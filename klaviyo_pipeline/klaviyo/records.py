@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from klaviyo_pipeline.klaviyo import page_structs
+from klaviyo_pipeline.klaviyo import envelope, page_structs
 from klaviyo_pipeline.klaviyo.client import target_of_link
 from klaviyo_pipeline.klaviyo.columns import EXTRA, Column, ColumnType
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
@@ -49,7 +49,8 @@ class Page:
     """One decoded page.
 
     ``first_time`` and ``last_time`` are the times of its first and last row by the window's field; ``in_order``
-    says whether the times on the page never go down.
+    says whether the times on the page never go down. ``has_links`` says whether it has links, be there a next page
+    or not.
     """
 
     batch: pa.RecordBatch
@@ -59,6 +60,7 @@ class Page:
     in_order: bool
     unknown: Counter[str]
     misfits: Counter[str]
+    has_links: bool = True
 
     @property
     def rows(self) -> int:
@@ -95,12 +97,24 @@ class PageDecoder:
         columns: The columns to make.
         revision: The revision that answered.
         time_column: The column of the window's time, for ``first_time`` and ``last_time``.
+        resource: The type that every row must have; None for any.
+        single: Whether an answer has one resource; otherwise a list of them.
     """
 
-    def __init__(self, columns: Sequence[Column], revision: str, time_column: str | None = None) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        revision: str,
+        time_column: str | None = None,
+        *,
+        resource: str | None = None,
+        single: bool = False,
+    ) -> None:
         columns = [column.in_revision(revision) for column in columns]
         self._columns = [(column, column.path) for column in columns]
         self._time_column = time_column
+        self._resource = resource
+        self._single = single
         self._schema = arrow_schema(columns)
         self._own = [(path, column.type) for column, path in self._columns if path and not column.via]
         self._via = sorted({column.via for column in columns if column.via})
@@ -108,13 +122,13 @@ class PageDecoder:
         for path, _kind in self._own:
             if path[0] == "attributes" and len(path) > 2:
                 self._nested.setdefault(path[1], set()).add(path[2])
-        self._structs = page_structs.build(self._own, self._via)
+        self._structs = page_structs.build(self._own, self._via, single=single)
 
     def decode(self, body: bytes, constants: Mapping[str, Any] | None = None) -> Page:
         """Decode a page. ``constants`` are the values of columns that do not stand in the page.
 
         Raises:
-            UnreadablePageError: if the body is not a JSON:API document whose rows have ids.
+            UnreadablePageError: if the body is not a JSON:API document with all of what was asked for.
         """
         try:
             with _DECODING:
@@ -130,7 +144,8 @@ class PageDecoder:
             mended = page_structs.mend_surrogates(body)
             if mended != body:
                 return self.decode(mended, constants)
-            raise UnreadablePageError(f"not the JSON:API document it should be: {error}") from None
+            told = envelope.errors_of(body)
+            raise UnreadablePageError(f"not the JSON:API document it should be: {told or error}") from None
 
     def _learn(self, body: bytes) -> Structs:
         """Structs that also take the attributes of a page that the catalogue does not know."""
@@ -139,7 +154,7 @@ class PageDecoder:
         new = names.difference(known.attributes, known.loose)
         if new:
             extra = (*known.extra, *known.loose, *sorted(new))
-            self._structs = page_structs.build(self._own, self._via, extra)
+            self._structs = page_structs.build(self._own, self._via, extra, single=self._single)
         return self._structs
 
     def _page(
@@ -149,8 +164,10 @@ class PageDecoder:
         unread: list[dict[str, msgspec.Raw]],
         constants: Mapping[str, Any],
     ) -> Page:
+        envelope.refuse_errors(document.errors)
         data = document.data
         items = data if isinstance(data, list) else [data] if data is not None else []
+        envelope.check_identities([(item.id, item.type) for item in items], self._resource)
         extras = _Extras()
         for row, attributes in enumerate(unread):
             for name in structs.loose:
@@ -201,7 +218,8 @@ class PageDecoder:
         link = document.links.next if document.links is not None else None
         first, last, in_order = _times(batch, self._time_column)
         next_target = target_of_link(link) if link else None
-        return Page(batch, next_target, first, last, in_order, extras.unknown, extras.misfits)
+        has_links = document.links is not None
+        return Page(batch, next_target, first, last, in_order, extras.unknown, extras.misfits, has_links)
 
     def _objects(self, structs: Structs, items: list[Any], name: str, extras: _Extras) -> list[dict[str, Any]]:
         """A nested object of each row; what no column is made from is kept."""

@@ -75,24 +75,29 @@ def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterato
     bounds = TimeSlice(request.window.request_start, request.window.request_end)
     for stream in _streams(client, request, rows):
         page_size = _page_size(source, revision, rows)
-        page = first_request(source, stream, bounds, request.options, revision, page_size)
+        page, linked = first_request(source, stream, bounds, request.options, revision, page_size), False
         while True:
             try:
-                answer = client.fetch(page, partial(_decode, request, stream))
+                answer = client.fetch(page, partial(_decode, request, stream, linked))
             except NotFoundError:
                 if not stream.may_vanish:
                     raise
                 break
             yield answer.value.batch
+            linked = linked or answer.value.has_links
             if answer.value.next_target is None:
                 break
             page = request_for(source, stream, request.options, revision, answer.value.next_target)
 
 
-def _decode(request: ExtractRequest, stream: Stream, body: bytes, revision: str) -> Page:
+def _decode(request: ExtractRequest, stream: Stream, linked: bool, body: bytes, revision: str) -> Page:
+    from klaviyo_pipeline.klaviyo.envelope import check_links
     from klaviyo_pipeline.klaviyo.records import PageDecoder
 
-    return PageDecoder(request.columns, revision).decode(body, stream.constants)
+    decoder = PageDecoder(request.columns, revision, resource=request.source.resource, single=stream.single)
+    page = decoder.decode(body, stream.constants)
+    check_links(has_links=page.has_links, linked=linked)
+    return page
 
 
 def _streams(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterator[Stream]:

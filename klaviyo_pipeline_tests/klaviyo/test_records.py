@@ -24,6 +24,7 @@ from klaviyo_pipeline_tests.klaviyo.support import EVERY_SOURCE, REVISION_SHAPES
 from klaviyo_pipeline_tests.sandbox.client import Client
 
 OPTIONS = {name: frozenset(source.options) for name, source in SOURCES.items()}
+SINGLE = {"event_metrics", "event_profiles"}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def expected_value(document: dict[str, Any], item: dict[str, Any], column: Colum
 def test_page_when_in_a_revisions_shape_then_every_column_has_its_value(app: Sandbox, name: str, revision: str) -> None:
     document, body, constants = page_of(app, name, revision)
     columns = SOURCES[name].columns_for(OPTIONS[name])
-    page = PageDecoder(columns, revision).decode(body, constants)
+    page = PageDecoder(columns, revision, single=name in SINGLE).decode(body, constants)
     data = document["data"] if isinstance(document["data"], list) else [document["data"]]
     rows = rows_of(page)
     assert page.rows == len(rows) == len(data) > 0
@@ -116,7 +117,8 @@ def test_page_when_in_a_revisions_shape_then_the_catalogue_knows_every_attribute
     app: Sandbox, name: str, revision: str
 ) -> None:
     _document, body, constants = page_of(app, name, revision)
-    page = PageDecoder(SOURCES[name].columns_for(OPTIONS[name]), revision).decode(body, constants)
+    decoder = PageDecoder(SOURCES[name].columns_for(OPTIONS[name]), revision, single=name in SINGLE)
+    page = decoder.decode(body, constants)
     assert page.unknown == Counter()
 
 
@@ -130,11 +132,10 @@ def test_columns_when_all_pages_of_all_shapes_are_read_then_none_is_always_empty
     for revision in REVISION_SHAPES:
         _document, body, constants = page_of(app, name, revision)
         columns = SOURCES[name].columns_for(OPTIONS[name])
-        batch = PageDecoder(columns, revision).decode(body, constants).batch
+        batch = PageDecoder(columns, revision, single=name in SINGLE).decode(body, constants).batch
         filled |= {column.name for column in columns if batch.column(column.name).null_count < batch.num_rows}
-    single = {"event_metrics", "event_profiles"}
     expected = {column.name for column in SOURCES[name].columns_for(OPTIONS[name])}
-    if name not in single:
+    if name not in SINGLE:
         assert expected - filled == set()
 
 
