@@ -23,8 +23,11 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 @click.option("--to", "last", type=_DAY, metavar="DAY", help="Last day of events; by default today.")
 @click.option("--members", is_flag=True, help="Compare the members of lists instead (fifteen lists a minute).")
 @click.option("--repair", is_flag=True, help="Read just the days, or lists, that differ again.")
+@click.option("--accept-shrink", is_flag=True, help="With --repair: clear or mark rows however many they are.")
 @as_json
-def reconcile(first: datetime | None, last: datetime | None, members: bool, repair: bool, json_: bool) -> None:
+def reconcile(
+    first: datetime | None, last: datetime | None, members: bool, repair: bool, accept_shrink: bool, json_: bool
+) -> None:
     """Compare what has landed with Klaviyo's own counts: events per metric and day, or members per list.
 
     Exit code 1 if something differs (with --repair: still differs).
@@ -33,12 +36,11 @@ def reconcile(first: datetime | None, last: datetime | None, members: bool, repa
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 
     resources = (KlaviyoResource(), KlaviyoDuckDBResource())
+    consent: dict[str, Any] = {"run_config": _QUIET, "accept_shrink": accept_shrink}
     if members:
         lists = reconciliation.reconcile_members(*resources)
         if lists and repair:
-            _reread(
-                lambda job, instance: [reconciliation.repair_members(job, lists, instance=instance, run_config=_QUIET)]
-            )
+            _reread(lambda job, instance: [reconciliation.repair_members(job, lists, instance=instance, **consent)])
             lists = reconciliation.reconcile_members(*resources, [each.list_id for each in lists])
         _show_lists(lists, json_)
         sys.exit(1 if lists else 0)
@@ -46,11 +48,7 @@ def reconcile(first: datetime | None, last: datetime | None, members: bool, repa
     found = reconciliation.reconcile_events(*resources, *days)
     if found.differences and repair:
         also = reconciliation.following_events(resources[1])
-        _reread(
-            lambda job, instance: reconciliation.repair_events(
-                job, found, instance=instance, also=also, run_config=_QUIET
-            )
-        )
+        _reread(lambda job, instance: reconciliation.repair_events(job, found, instance=instance, also=also, **consent))
         found = reconciliation.reconcile_events(*resources, *days)
     _show_events(found, json_)
     sys.exit(1 if found.differences else 0)

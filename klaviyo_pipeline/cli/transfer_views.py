@@ -123,9 +123,10 @@ def history(name: str, limit: int, json_: bool) -> None:
 @click.argument("name")
 @click.option("--from", "start", default=None, help="Read from this time on, ISO 8601.  [default: the last run's end]")
 @click.option("--to", "end", default=None, help="Read up to this time, ISO 8601.  [default: now]")
+@click.option("--accept-shrink", is_flag=True, help="Land a read that has far fewer rows than the table.")
 @click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
 @as_json
-def run(name: str, start: str | None, end: str | None, quiet: bool, json_: bool) -> None:
+def run(name: str, start: str | None, end: str | None, accept_shrink: bool, quiet: bool, json_: bool) -> None:
     """Run the transfer NAME now and wait for it. Exit code 1 if it fails."""
     import dagster as dg
 
@@ -139,7 +140,8 @@ def run(name: str, start: str | None, end: str | None, quiet: bool, json_: bool)
         warn(warning)
     dagster_home()
     with dg.DagsterInstance.get() as instance:
-        outcome = run_now(file, instance, start=start, end=end, log_level="WARNING" if quiet or json_ else "INFO")
+        log_level = "WARNING" if quiet or json_ else "INFO"
+        outcome = run_now(file, instance, start=start, end=end, accept_shrink=accept_shrink, log_level=log_level)
     if json_:
         shown = {key: value for key, value in outcome.metadata.items() if key != "first_rows"}
         print_json({"run_id": outcome.run_id, "success": outcome.success, "error": outcome.message, **shown})

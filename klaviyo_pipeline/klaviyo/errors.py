@@ -57,6 +57,10 @@ class UnreadablePageError(KlaviyoError):
     """A page arrived that is not the JSON:API document it should be; retried like a failed request."""
 
 
+class IncompleteError(KlaviyoError):
+    """Klaviyo's answers contradict each other: what was read is less than Klaviyo says it has."""
+
+
 class CancelledError(KlaviyoError):
     """Another part of the same extract failed, so this request was not sent."""
 

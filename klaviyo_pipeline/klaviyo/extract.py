@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -76,8 +77,8 @@ class ExtractRequest:
 class StagedExtract:
     """A finished fetch: Arrow files, their columns and window, and what happened on the way.
 
-    Times are aware UTC. ``landed`` or ``keep`` must be called in the end: the first removes the files, the
-    second leaves them to the next run of the same window.
+    Times are aware UTC. ``landed``, ``drop`` or ``keep`` must be called in the end: the first two remove the files,
+    the last leaves them to the next run of the same window.
     """
 
     request: ExtractRequest
@@ -122,6 +123,14 @@ class StagedExtract:
         return sum(file.rows for file in self.files)
 
     @property
+    def rows_by_stream(self) -> dict[str, int]:
+        """Rows staged of each stream, such as each list's members; a stream that was read and has none has 0."""
+        rows = Counter[str]()
+        for staged in self.stage.slices.values():
+            rows[staged.stream] += staged.rows
+        return dict(rows)
+
+    @property
     def schema(self) -> pa.Schema:
         """Arrow schema of the files."""
         return arrow_schema(self.columns)
@@ -132,6 +141,10 @@ class StagedExtract:
 
     def landed(self) -> None:
         """The rows are in a table: remove the files."""
+        self.stage.close(remove=True)
+
+    def drop(self) -> None:
+        """The rows are not to be trusted: remove the files, so that the next run reads anew."""
         self.stage.close(remove=True)
 
     def keep(self) -> None:

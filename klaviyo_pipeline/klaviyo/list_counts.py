@@ -1,11 +1,11 @@
-"""How many members Klaviyo itself counts in a list; it allows fifteen such requests a minute."""
+"""What Klaviyo says of one list: whether it exists, and how many members it counts (fifteen requests a minute)."""
 
 from __future__ import annotations
 
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Request, target
 from klaviyo_pipeline.klaviyo.errors import NotFoundError, UnreadablePageError
 from klaviyo_pipeline.klaviyo.filters import path_segment
-from klaviyo_pipeline.klaviyo.sources import Tier
+from klaviyo_pipeline.klaviyo.sources import LARGE_UNTIL_2025, Tier
 
 TIER = Tier(1, 15)
 
@@ -27,3 +27,19 @@ def profile_count(client: KlaviyoClient, list_id: str) -> int | None:
         return int(document["data"]["attributes"]["profile_count"])
     except (KeyError, TypeError, ValueError):
         raise UnreadablePageError(f"{request.subject}: the answer has no profile_count.") from None
+
+
+def list_exists(client: KlaviyoClient, list_id: str) -> bool:
+    """Whether Klaviyo has this list."""
+    request = Request(
+        target=f"/api/lists/{path_segment(list_id)}",
+        endpoint="/api/lists/{id}",
+        tier=LARGE_UNTIL_2025,
+        subject=f"List {list_id!r}",
+        scopes=("lists:read",),
+    )
+    try:
+        client.get_json(request, many=False)
+    except NotFoundError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,8 @@ import dagster as dg
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
 from klaviyo_pipeline.orchestration.load_config import config_class
-from klaviyo_pipeline.orchestration.load_spec import GROUP, KEY_PREFIX, LoadSpec, default_spec
-from klaviyo_pipeline.orchestration.loads import Asked, Fetched, Range, asked_of, window_of
+from klaviyo_pipeline.orchestration.load_spec import GROUP, KEY_PREFIX, LoadSpec, default_spec, partition_key_of
+from klaviyo_pipeline.orchestration.loads import Asked, Fetched, Range, asked_of, replaced_ranges, window_of
 from klaviyo_pipeline.orchestration.metadata import column_schema
 from klaviyo_pipeline.orchestration.notices import first_time
 from klaviyo_pipeline.orchestration.one_at_a_time import Turn
@@ -23,6 +24,7 @@ from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.extract import ExtractRequest, StagedExtract
+    from klaviyo_pipeline.warehouse.tables import Table
 
 __all__ = ["GROUP", "KEY_PREFIX", "OWNERS", "asset_key", "build_asset", "build_assets", "partition_key_of"]
 
@@ -32,13 +34,6 @@ OWNERS = ["team:data-platform"]
 def asset_key(source: Source) -> dg.AssetKey:
     """The asset key of a data source."""
     return dg.AssetKey([KEY_PREFIX, source.name])
-
-
-def partition_key_of(source: Source) -> str | None:
-    """The column whose time decides which day partition a row lies in."""
-    if not source.partitioned_by_day:
-        return None
-    return source.time_fields[0].name if source.time_fields else "event_datetime"
 
 
 def build_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
@@ -55,8 +50,7 @@ def build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
 
 def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
     source, lands = spec.source, spec.destination
-    partition_key = lands.partition_key or (partition_key_of(source) if spec.partitions is not None else None)
-    place = {"schema": lands.schema, "database": lands.database, "partition_expr": partition_key}
+    place = {"schema": lands.schema, "database": lands.database, "partition_expr": spec.partition_key}
     settings: dict[str, Any] = {
         "key": spec.key,
         "group_name": spec.group,
@@ -163,6 +157,7 @@ def _fetched(
     turn: Turn,
 ) -> Fetched | None:
     from klaviyo_pipeline.klaviyo.extract import ExtractRequest, extract
+    from klaviyo_pipeline.orchestration.wholes import gone_lists, living_members, owner_of
 
     source = asked.source
     partition = _partition(context)
@@ -173,13 +168,41 @@ def _fetched(
         return None
     parents = _events(spec, asked, duckdb, events)
     request = ExtractRequest(source, window, asked.filter_by, asked.options, asked.ids, parents)
-    client = klaviyo.client()
+    if asked.replaces:
+        replaced_ranges(request, asked.destination.partition_key)
+    client, database, table = klaviyo.client(), duckdb.warehouse(), _table(spec, asked, duckdb)
+    owner = owner_of(client, database, source.name, table, asked.mode)
+    limits = None if asked.accept_shrink else duckdb.shrink_limits()
     context.log.info("Reading %s %s, revision %s.", source.name, _describe(request), client.revision)
     with reporting(source.name, context.log.info) as report:
         staged = extract(client, request, duckdb.staging_area(), report, LOOK_EVERY_S)
     _say_what_was_odd(context, client.revision, staged)
-    moves_watermark = asked.ids == spec.ids
-    return Fetched(staged, asked.destination, spec.ledger_name, moves_watermark, turn.end)
+    if limits is not None and source.shows_deletions and source.fan_out is not None:
+        limits = replace(limits, by="list_id")
+    if source.name == "list_profiles" and request.is_whole:
+        try:
+            here = living_members(database, table.schema, table.name)
+            gone = gone_lists(client, staged, here, limits, context.log.warning)
+        except BaseException:
+            staged.drop()
+            raise
+        limits = limits and replace(limits, known_gone=gone)
+    return Fetched(
+        staged,
+        asked.destination,
+        spec.ledger_name,
+        moves_watermark=asked.ids == spec.ids,
+        release=turn.end,
+        owner=owner,
+        shrink=limits,
+    )
+
+
+def _table(spec: LoadSpec, asked: Asked, duckdb: KlaviyoDuckDBResource) -> "Table":
+    from klaviyo_pipeline.orchestration.tables import table_of
+
+    schema = asked.destination.schema or duckdb.schema_or_default
+    return table_of(asked.source, schema, asked.destination.table or spec.key.path[-1], asked.options)
 
 
 def _partition(context: dg.AssetExecutionContext) -> Range | None:

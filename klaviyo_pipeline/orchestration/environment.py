@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
+
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,14 @@ PARTITION_START = Variable("KLAVIYO_PARTITION_START", "2024-01-01", "First day p
 STAGING_DIR = Variable(
     "KLAVIYO_STAGING_DIR", "", "Folder for fetched pages before they land; blank for one beside the database."
 )
+SHRINK_SHARE = Variable(
+    "KLAVIYO_SHRINK_SHARE",
+    "0.2",
+    "A whole read that would take away more than this share of the rows fails without consent; from 0 to 1.",
+)
+SHRINK_ROWS = Variable(
+    "KLAVIYO_SHRINK_ROWS", "10", "So many rows may go whatever their share, but not all; from 0 to 1000000000."
+)
 PROGRESS = Variable("KLAVIYO_PROGRESS", "", "Set to bar for a progress bar on a terminal, beside the log.")
 TRANSFERS = Variable("KLAVIYO_TRANSFERS_DIR", "transfers", "Folder with a YAML file for each transfer.")
 AUTOMATION = Variable(
@@ -42,5 +53,21 @@ DAGSTER_URL = Variable("KLAVIYO_DAGSTER_URL", "", "Address of Dagster's UI, for 
 
 VARIABLES = (
     *(API_KEY, BASE_URL, REVISION, DATABASE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR, PROGRESS, TRANSFERS),
-    *(AUTOMATION, ALERT_WEBHOOK, DAGSTER_URL),
+    *(SHRINK_SHARE, SHRINK_ROWS, AUTOMATION, ALERT_WEBHOOK, DAGSTER_URL),
 )
+
+
+def number(variable: Variable, low: float, high: float, *, whole: bool = False) -> float:
+    """A variable's value as a number.
+
+    Raises:
+        ConfigurationError: if it is no number from ``low`` to ``high``.
+    """
+    try:
+        value = float(variable.value)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high or (whole and value != int(value)):
+        kind = "whole number" if whole else "number"
+        raise ConfigurationError(f"{variable.name} is {variable.value!r}, but must be a {kind} from {low} to {high}.")
+    return value

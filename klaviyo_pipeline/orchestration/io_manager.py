@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.orchestration import metadata as load_metadata
-from klaviyo_pipeline.orchestration.loads import Destination, Fetched, Range
+from klaviyo_pipeline.orchestration.loads import Destination, Fetched, Range, replaced_ranges
 from klaviyo_pipeline.orchestration.plots import chart_of_load, plotted
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.orchestration.tables import not_answered, table_of
-from klaviyo_pipeline.warehouse.errors import WarehouseError
+from klaviyo_pipeline.warehouse.errors import ShrinkError, WarehouseError
 from klaviyo_pipeline.warehouse.tables import Table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -91,9 +92,15 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
         place = self._place(context.asset_key, context.definition_metadata, fetched.destination)
         duckdb = self.duckdb.at(place.database, place.timezone)
         mode = place.write_mode or WriteMode(self.write_mode)
+        replaces = mode in {WriteMode.REPLACE, WriteMode.REPLACE_ON_NEW_DATA}
+        some = None
+        if source.fan_out is not None and request.ids is not None:
+            some = Sweep(f"{source.fan_out.parent.removesuffix('s')}_id", request.ids)
         sweep = None
         if source.shows_deletions and request.is_whole and mode is WriteMode.MERGE:
-            sweep = Sweep("list_id", request.ids) if request.ids is not None else Sweep()
+            sweep = some or Sweep()
+        elif replaces and not fetched.moves_watermark:
+            sweep = some  # A run of other parents than the load's own clears only theirs.
         load = Load(
             table=table_of(source, place.schema or "", place.table, request.options),
             rows=tuple(StagedFile(file.path, file.valid_bytes) for file in staged.files),
@@ -103,7 +110,7 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             extract_id=staged.extract_id,
             trim=TimeRange(time_field.name, window.start, window.end) if time_field and not request.is_whole else None,
             partition_key=place.partition_key,
-            partitions=_cleared(context, request, place),
+            partitions=_partitions_of(context, request, place, replaces=replaces),
             version_column=source.version_column,
             sweep=sweep,
             unknown=not_answered(request.columns, staged.revision),
@@ -113,6 +120,8 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             revision=staged.revision,
             requests=staged.traffic.requests,
             duration_s=staged.duration_s,
+            owner=fetched.owner,
+            shrink=fetched.shrink,
             details=load_metadata.details(
                 {
                     "asset": context.asset_key.to_user_string(),
@@ -129,6 +138,9 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             landed = land(duckdb.warehouse(), load)
             shown = load_metadata.load_metadata(staged, landed, str(duckdb.zone))
             rows = load_metadata.preview(staged.batches())
+        except ShrinkError:
+            staged.drop()
+            raise
         except BaseException:
             staged.keep()
             raise
@@ -214,20 +226,13 @@ def _partitions(context: dg.OutputContext) -> tuple[Range, ...]:
     return ((_utc(window.start), _utc(window.end)),)
 
 
-def _cleared(context: dg.OutputContext, request: ExtractRequest, place: Destination) -> tuple[Range, ...]:
-    """What a replace clears: the run's partitions, or its window if that is over the partition key; else the table."""
-    if request.is_whole or not place.partition_key:
-        return ()
-    time_field, window = request.time_field, request.window
-    if context.has_asset_partitions or window.start is None:
-        return _partitions(context)
-    if not time_field or time_field.name != place.partition_key:
-        return ()
-    # Not only up to the watermark: a window that is open towards the future has rows from there as well.
-    return ((window.start, window.end or _END_OF_TIME),)
-
-
-_END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
+def _partitions_of(
+    context: dg.OutputContext, request: ExtractRequest, place: Destination, *, replaces: bool
+) -> tuple[Range, ...]:
+    """What a replace clears; otherwise the run's partitions, for the ledger."""
+    if replaces:
+        return replaced_ranges(request, place.partition_key)
+    return () if request.is_whole or not place.partition_key else _partitions(context)
 
 
 def _utc(time: datetime) -> datetime:
@@ -239,6 +244,6 @@ def _said_plainly() -> Iterator[None]:
     """What went wrong as Dagster shows it best: one sentence, without the traceback of a bug."""
     try:
         yield
-    except WarehouseError as error:
+    except (ConfigurationError, WarehouseError) as error:
         # The database has been waited for already; running the same again at once would not help.
         raise dg.Failure(str(error), allow_retries=False) from None

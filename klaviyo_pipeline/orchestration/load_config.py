@@ -27,6 +27,12 @@ class LoadConfig(dg.Config):
     table: str | None = Field(default=None, description="Another table to write to.")
     schema_name: str | None = Field(default=None, description="Another schema to write to.")
 
+    accept_shrink: bool = Field(
+        default=False,
+        description="On: land a read that has far fewer rows than the table. Without it such a run fails, because an "
+        "outage can look like that.",
+    )
+
     # Dagster takes an Enum by its members' names only ("MERGE"); people write the values.
     @field_validator("write_mode")
     @classmethod

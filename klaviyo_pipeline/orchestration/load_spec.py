@@ -19,6 +19,13 @@ KEY_PREFIX = "klaviyo"
 GROUP = "klaviyo"
 
 
+def partition_key_of(source: Source) -> str | None:
+    """The column whose time decides which day partition a row lies in."""
+    if not source.partitioned_by_day:
+        return None
+    return source.time_fields[0].name if source.time_fields else "event_datetime"
+
+
 def _same(account: KlaviyoResource) -> KlaviyoResource:
     return account
 
@@ -68,6 +75,12 @@ class LoadSpec:
         parent = self.source.fan_out.parent.removesuffix("s") if self.source.fan_out else ""
         ids = self.options.get(f"{parent}_ids")
         return tuple(ids) if ids is not None else None
+
+    @property
+    def partition_key(self) -> str | None:
+        """The time column by which the table is divided; None where it is not."""
+        by_day = partition_key_of(self.source) if self.partitions is not None else None
+        return self.destination.partition_key or by_day
 
     @property
     def needs_events(self) -> bool:

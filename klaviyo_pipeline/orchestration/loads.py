@@ -13,9 +13,11 @@ from klaviyo_pipeline.klaviyo.windows import SECOND, Window, parse_time
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.klaviyo.extract import StagedExtract
+    from klaviyo_pipeline.klaviyo.extract import ExtractRequest, StagedExtract
     from klaviyo_pipeline.orchestration.load_config import LoadConfig
     from klaviyo_pipeline.orchestration.load_spec import LoadSpec
+    from klaviyo_pipeline.warehouse.ownership import Owner
+    from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
 Range = tuple[datetime, datetime]
 
@@ -42,7 +44,8 @@ class Fetched:
 
     ``ledger_name`` is the name of the load in the ledger. ``moves_watermark`` tells whether the next run may go on
     where this one ended. ``release`` is called once the rows have landed, or could not: it lets another run of the
-    same load begin.
+    same load begin. ``owner`` is the account that the rows come from. ``shrink`` says how much of the table the landing
+    may take away; None for no limit.
     """
 
     staged: StagedExtract
@@ -50,6 +53,8 @@ class Fetched:
     ledger_name: str
     moves_watermark: bool = True
     release: Callable[[], None] = lambda: None
+    owner: Owner | None = None
+    shrink: ShrinkLimits | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Asked:
 
     ``begin`` and ``until`` are the load's own bounds: the first run begins at ``begin``, later ones where the last
     one ended; with both given, or ``incremental`` off, every run reads that window. ``start_time`` and ``end_time``
-    are a run's, and win.
+    are a run's, and win. ``accept_shrink`` is a person's consent to land a read that has far less than the table.
     """
 
     source: Source
@@ -72,6 +77,23 @@ class Asked:
     lookback_days: float | None = None
     ids: tuple[str, ...] | None = None
     destination: Destination = Destination()
+    accept_shrink: bool = False
+
+    @property
+    def mode(self) -> WriteMode:
+        """What happens to rows that are there."""
+        return self.destination.write_mode or WriteMode.MERGE
+
+    @property
+    def replaces(self) -> bool:
+        """Whether rows that are there are cleared first."""
+        return self.mode in {WriteMode.REPLACE, WriteMode.REPLACE_ON_NEW_DATA}
+
+    @property
+    def clears_table(self) -> bool:
+        """Whether a run clears the table and not only its window, so that it has to read everything."""
+        field = self.source.time_field(self.filter_by)
+        return self.replaces and (field is None or field.name != self.destination.partition_key)
 
     @property
     def merges(self) -> bool:
@@ -80,9 +102,13 @@ class Asked:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the run begins where the last one ended, if there was one."""
+        """Whether the run begins where the last one ended, if there was one.
+
+        A replace that clears the table does not: it would leave nothing but what is new.
+        """
         fixed = self.begin and self.until and not self.end_time
-        return bool(self.source.time_fields) and self.incremental and not self.start_time and not fixed
+        increments = bool(self.source.time_fields) and self.incremental and not self.clears_table
+        return increments and not self.start_time and not fixed
 
 
 def asked_of(spec: LoadSpec, config: LoadConfig) -> Asked:
@@ -111,7 +137,8 @@ def asked_of(spec: LoadSpec, config: LoadConfig) -> Asked:
         incremental=given.get("incremental", False),
         lookback_days=given.get("lookback_days"),
         ids=tuple(ids) if ids is not None else None,
-        destination=wanted.or_else(spec.destination),
+        destination=wanted.or_else(spec.destination).or_else(Destination(partition_key=spec.partition_key)),
+        accept_shrink=config.accept_shrink,
     )
 
 
@@ -161,13 +188,35 @@ def window_of(
     if end is None and asked.destination.write_mode is WriteMode.APPEND:
         # What is dated after now is left to the run whose window it lies in: appended twice, it would stay twice.
         end = now
-    if start is None and last_end is not None:
+    if start is None and last_end is not None and asked.goes_on:
         start = _going_on(asked, last_end, end or now)
         if start >= (end or now):
             return None
     elif start is None and asked.begin:
         start = parse_time(asked.begin, zone, "start_time")
     return Window(start, end, now)
+
+
+def replaced_ranges(request: ExtractRequest, partition_key: str | None) -> tuple[Range, ...]:
+    """What a replace clears: the window that was read, over the partition key; nothing named: the whole table.
+
+    Raises:
+        ConfigurationError: if the window is over another time than the partition key.
+    """
+    if request.is_whole or not partition_key:
+        return ()
+    field, window = request.time_field, request.window
+    if field is not None and field.name != partition_key:
+        raise ConfigurationError(
+            f"partition_key is {partition_key!r}, but the window is over {field.name!r}: a replace would clear rows "
+            f"that it did not read. Set partition_key to {field.name!r}, choose another filter_by, or read everything "
+            "(incremental: false)."
+        )
+    # Not only up to the watermark: a window that is open towards the future has rows from there as well.
+    return ((window.start or _BEGINNING_OF_TIME, window.end or _END_OF_TIME),)
+
+
+_BEGINNING_OF_TIME, _END_OF_TIME = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
 
 def _going_on(asked: Asked, last_end: datetime, end: datetime) -> datetime:

@@ -21,7 +21,7 @@ from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.orchestration.landed_days import DAY, covers, landed_days, ranges_of
 from klaviyo_pipeline.orchestration.load_spec import KEY_PREFIX
 from klaviyo_pipeline.orchestration.new_metrics import metric_names
-from klaviyo_pipeline.warehouse.tables import DELETED_AT, existing_columns, full_name
+from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ def repair_events(
     instance: dg.DagsterInstance | None = None,
     also: Sequence[str] = (),
     run_config: Mapping[str, Any] | None = None,
+    accept_shrink: bool = False,
 ) -> list[dg.ExecuteInProcessResult]:
     """Read exactly the days that differ again, neighbours in one run.
 
@@ -174,6 +175,7 @@ def repair_events(
         instance: Where the runs are recorded.
         also: Data sources that follow from events and are to be read again with them: event_metrics, event_profiles.
         run_config: More run config, such as loggers.
+        accept_shrink: Clear days even of all their rows. Without it a day that would lose too many fails.
     """
     keys = [dg.AssetKey([KEY_PREFIX, name]) for name in ("events", *also)]
     surplus = set(found.surplus_days)
@@ -182,7 +184,8 @@ def repair_events(
         (set(found.differing_days) - surplus, WriteMode.MERGE),
         (surplus, WriteMode.REPLACE),
     ):
-        ops = {f"{KEY_PREFIX}__{name}": {"config": {"write_mode": mode.value}} for name in ("events", *also)}
+        config = {"write_mode": mode.value, "accept_shrink": accept_shrink}
+        ops = {f"{KEY_PREFIX}__{name}": {"config": config} for name in ("events", *also)}
         for low, high in ranges_of(days):
             results.append(
                 job.execute_in_process(
@@ -241,10 +244,11 @@ def reconcile_members(
     """
     from klaviyo_pipeline.klaviyo.extract import read_ids
     from klaviyo_pipeline.klaviyo.list_counts import profile_count
+    from klaviyo_pipeline.orchestration.wholes import living_members
     from klaviyo_pipeline.warehouse import ledger
 
     place = f"{duckdb.schema_or_default}.{table or 'list_profiles'}"
-    ours = _count_members(duckdb, place)
+    ours = living_members(duckdb.warehouse(), duckdb.schema_or_default, table or "list_profiles")
     client, now = klaviyo.client(), datetime.now(UTC)
     if list_ids is None:
         known = set(ours)
@@ -264,15 +268,19 @@ def repair_members(
     *,
     instance: dg.DagsterInstance | None = None,
     run_config: Mapping[str, Any] | None = None,
+    accept_shrink: bool = False,
 ) -> dg.ExecuteInProcessResult | None:
     """Read the members of just the lists that differ again, and mark those who left; None if there are none.
 
-    A list that is gone can not be read: a run of all lists marks its members.
+    A list that is gone can not be read: a run of all lists marks its members. ``accept_shrink`` marks members however
+    many they are; without it a list that would lose too many fails.
     """
     lists = [each.list_id for each in found if each.klaviyos is not None]
     if not found:
         return None
-    config: dict[str, Any] = {} if len(lists) < len(found) else {"list_ids": lists}
+    config: dict[str, Any] = {"accept_shrink": accept_shrink}
+    if len(lists) == len(found):
+        config["list_ids"] = lists
     return job.execute_in_process(
         asset_selection=[dg.AssetKey([KEY_PREFIX, "list_profiles"])],
         instance=instance,
@@ -295,16 +303,3 @@ def _count_events(
             [duckdb.zone.key, begin, until],
         ).fetchall()
     return {(metric, date.fromisoformat(day)): count for metric, day, count in rows}
-
-
-def _count_members(duckdb: KlaviyoDuckDBResource, place: str) -> dict[str, int]:
-    schema, _dot, table = place.rpartition(".")
-    with duckdb.warehouse().reading() as connection:
-        columns = {column.name for column in existing_columns(connection, schema, table)}
-        if not columns:
-            return {}
-        live = f"WHERE {DELETED_AT} IS NULL" if DELETED_AT in columns else ""
-        rows = connection.execute(
-            f"SELECT list_id, count(DISTINCT profile_id) FROM {full_name(connection, schema, table)} {live} GROUP BY 1"
-        ).fetchall()
-    return dict(rows)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client import KlaviyoClient
     from klaviyo_pipeline.klaviyo.staging import StagingArea
     from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
 
 def _setting(name: str) -> Any:  # noqa: ANN401 - pydantic's own type
@@ -121,6 +122,19 @@ class KlaviyoDuckDBResource(DuckDBResource):
         default=300.0, gt=0, description="How long to wait for others that hold the database, in seconds."
     )
     memory_limit: str = Field(default="", description="DuckDB's memory limit while landing; blank for the default.")
+    shrink_share: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="A whole read that would take away more than this share of the rows fails without consent; blank "
+        "for KLAVIYO_SHRINK_SHARE.",
+    )
+    shrink_rows: int | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000_000,
+        description="So many rows may go whatever their share, but not all of them; blank for KLAVIYO_SHRINK_ROWS.",
+    )
     storage_version: str = Field(
         default="v1.5.0", description="Oldest DuckDB version that can read a new database file."
     )
@@ -164,6 +178,21 @@ class KlaviyoDuckDBResource(DuckDBResource):
             storage_version=self.storage_version,
             **memory,
         )
+
+    def shrink_limits(self) -> ShrinkLimits:
+        """How much of a table a whole read may take away without consent.
+
+        Raises:
+            ConfigurationError: if an environment variable is not a number within its bounds.
+        """
+        from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
+
+        share, rows = self.shrink_share, self.shrink_rows
+        if share is None:
+            share = environment.number(environment.SHRINK_SHARE, 0, 1)
+        if rows is None:
+            rows = int(environment.number(environment.SHRINK_ROWS, 0, 1_000_000_000, whole=True))
+        return ShrinkLimits(share, rows)
 
     def staging_area(self) -> StagingArea:
         """Where fetched pages wait to be landed."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
 
 from klaviyo_pipeline.klaviyo.settings import INTEGER_SETTINGS, SETTINGS, Setting
-from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
+from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
 from klaviyo_pipeline.orchestration.load_config import LoadConfig, config_class
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -132,8 +132,16 @@ class Transfer(Section):
 
     @property
     def incremental(self) -> bool:
-        """Whether a run goes on where the last one ended."""
-        return bool(self.options.get("incremental", self.catalogued.incremental and self.catalogued.time_fields))
+        """Whether a run goes on where the last one ended. A replace that clears the table reads everything."""
+        wanted = self.options.get("incremental", self.catalogued.incremental and self.catalogued.time_fields)
+        return bool(wanted) and not self._clears_table
+
+    @property
+    def _clears_table(self) -> bool:
+        filter_by = self.options.get("filter_by")
+        field = self.catalogued.time_field(FilterBy(filter_by) if filter_by else None)
+        key = self.destination.partition_key
+        return self.destination.mode.startswith("replace") and (field is None or field.name != key)
 
     @property
     def http_settings(self) -> dict[str, Any]:

@@ -51,6 +51,7 @@ def run(
     *,
     start: str | None = None,
     end: str | None = None,
+    accept_shrink: bool = False,
     log_level: str = "INFO",
 ) -> RunOutcome:
     """Run a transfer until its rows have landed.
@@ -60,6 +61,7 @@ def run(
         instance: Where the run is recorded.
         start: Read from here on, ISO 8601; by default where the last run ended.
         end: Read up to here, ISO 8601; by default up to now.
+        accept_shrink: Land a read that has far fewer rows than the table; without it such a run fails.
         log_level: Which of the run's messages are shown.
     """
     import dagster as dg
@@ -76,6 +78,8 @@ def run(
         executor=dg.in_process_executor,
     )
     config = window_config(file.name, start=start, end=end)
+    if accept_shrink:
+        config.setdefault("ops", {}).setdefault(op_name(file.name), {}).setdefault("config", {})["accept_shrink"] = True
     if (start or end) and not file.transfer.incremental:
         config["ops"][op_name(file.name)]["config"]["incremental"] = True
     config["loggers"] = {"console": {"config": {"log_level": log_level}}}

@@ -47,5 +47,13 @@ class RowsError(WarehouseError):
     """Rows can't be landed: a value that does not fit its column, or a row without its primary key."""
 
 
+class ShrinkError(WarehouseError):
+    """A read has so much less than the table that it may be an outage. Nothing was touched; it takes consent."""
+
+
+class OwnerError(WarehouseError):
+    """The table has rows of another data source or another Klaviyo account. Nothing was touched."""
+
+
 class StagedFileError(WarehouseError):
     """A staged file is missing, torn, or of an unknown form."""

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_pipeline.warehouse import ledger, write_modes
+from klaviyo_pipeline.warehouse import ledger, ownership, shrinking, write_modes
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import LoadError, RowsError
+from klaviyo_pipeline.warehouse.ownership import Owner
 from klaviyo_pipeline.warehouse.rows import Incoming, StagedFile
+from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 from klaviyo_pipeline.warehouse.sql import fold
 from klaviyo_pipeline.warehouse.tables import (
     DELETED_AT,
@@ -26,7 +28,7 @@ from klaviyo_pipeline.warehouse.tables import (
     shape,
     typed_path,
 )
-from klaviyo_pipeline.warehouse.write_modes import Counts, Job, Range, WriteMode
+from klaviyo_pipeline.warehouse.write_modes import Among, Counts, Job, Range, WriteMode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,12 +53,17 @@ class TimeRange:
 class Sweep:
     """Says that the extract is the full truth of the table, or of the rows whose ``column`` is among ``values``.
 
-    In merge mode rows in that scope that the extract has not are marked ``_deleted_at``. In the replace modes they
-    are cleared anyway.
+    In merge mode rows in that scope that the extract has not are marked ``_deleted_at``. In the replace modes only
+    rows in that scope are cleared.
     """
 
     column: str | None = None
     values: tuple[str, ...] = ()
+
+    @property
+    def among(self) -> Among | None:
+        """The rows in scope; None for all."""
+        return Among(self.column, self.values) if self.column is not None else None
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,8 @@ class Load:
         requests: Requests that it took.
         duration_s: Seconds that the fetch took.
         details: Whatever else the ledger is to remember, as JSON.
+        owner: The data source and account of the rows; None for rows of any other origin.
+        shrink: How much the landing may take away; None for no limit.
     """
 
     table: Table
@@ -105,6 +114,8 @@ class Load:
     requests: int | None = None
     duration_s: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    owner: Owner | None = None
+    shrink: ShrinkLimits | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +152,8 @@ def land(database: Database, load: Load) -> LandingResult:
         TableShapeError: The table exists with an incompatible shape.
         RowsError: A value does not fit its column, or a row lacks its key.
         StagedFileError: A staged file is missing or torn.
+        ShrinkError: The rows are so many fewer than the table's that it takes consent.
+        OwnerError: The table has rows of another data source or account.
         DatabaseBusyError: Others held the file for too long.
         WarehouseError: Anything else that went wrong with the file.
     """
@@ -220,6 +233,8 @@ def _land(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) -> _Ou
     existed = bool(existing_columns(con, table.schema, table.name))
     if load.mode is WriteMode.APPEND and ledger.was_landed(con, table, load.extract_id):
         return _Outcome(Counts(), load.rows_fetched or 0, _count(con, target), skipped=True, added_columns=())
+    if load.owner:
+        ownership.refuse_strangers(ownership.history(con, table), table, load.mode, load.owner)
 
     types = incoming.types(con) | dict.fromkeys(load.unknown, '"NULL"')
     wanted = _wanted(load, types)
@@ -238,10 +253,14 @@ def _land(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) -> _Ou
         trims=_trims(load),
         now=datetime.now(UTC),
         run_id=load.run_id,
+        plain_name=table.plain_name,
     )
     merging = load.mode is WriteMode.MERGE and _count(con, target) > 0
     rows = write_modes.gather(job, fingerprint=merging)
     skipped = load.mode is WriteMode.REPLACE_ON_NEW_DATA and rows == 0
+    scope = _scope(load)
+    if load.shrink and not skipped and (load.mode in _REPLACING or (merging and load.sweep)):
+        shrinking.check(job, load.shrink, scope, load.mode, rows)
     if skipped:
         counts = Counts()
         if existed:
@@ -251,12 +270,11 @@ def _land(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) -> _Ou
     elif merging:
         counts = write_modes.merge(job)
     elif load.mode in _REPLACING:
-        scope = Range(load.partition_key, load.partitions) if load.partition_key and load.partitions else None
         counts = write_modes.replace(job, scope)
     else:
         counts = write_modes.append(job)
     if load.sweep and merging:
-        counts.deleted = write_modes.sweep(job, load.sweep.column, load.sweep.values)
+        counts.deleted = write_modes.sweep(job, load.sweep.among)
     con.execute("RESET disabled_optimizers")
     total_rows = _count(con, target)
     fetched = incoming.rows_seen if load.rows_fetched is None else load.rows_fetched
@@ -283,6 +301,16 @@ def _column_type(incoming: str) -> str:
     if incoming.startswith("ENUM"):
         return "VARCHAR"
     return "TIMESTAMP" if incoming in ("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS") else incoming
+
+
+def _scope(load: Load) -> list[Range | Among]:
+    """What the rows are the full truth of, and so what a replace clears; nothing: the whole table."""
+    scope: list[Range | Among] = []
+    if load.partition_key and load.partitions:
+        scope.append(Range(load.partition_key, load.partitions))
+    if load.sweep and load.sweep.among:
+        scope.append(load.sweep.among)
+    return scope
 
 
 def _trims(load: Load) -> tuple[Range, ...]:
@@ -329,6 +357,9 @@ def _record(
             revision=load.revision,
             duration_s=load.duration_s,
             details=load.details,
+            data_source=load.owner.data_source if load.owner else None,
+            account=load.owner.account if load.owner else None,
+            account_key=load.owner.account_key if load.owner else None,
             landed_at=now,
         ),
     )

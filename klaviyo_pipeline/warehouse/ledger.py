@@ -46,6 +46,9 @@ LEDGER = Table(
         Column("revision", "VARCHAR", "The API revision that answered"),
         Column("duration_s", "DOUBLE", "Seconds that the fetch took"),
         Column("details", "JSON", "Whatever else the source wants remembered"),
+        Column("data_source", "VARCHAR", "The data source of the rows"),
+        Column("account", "VARCHAR", "Klaviyo's public id of the account, where it is known"),
+        Column("account_key", "VARCHAR", "A hash that stands for the API key and the address"),
     ),
     comment="What klaviyo_pipeline has landed in this database, one row for each load",
 )
@@ -76,6 +79,9 @@ class Entry:
     revision: str | None = None
     duration_s: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    data_source: str | None = None
+    account: str | None = None
+    account_key: str | None = None
     landed_at: datetime | None = None
     entry: int | None = None
 

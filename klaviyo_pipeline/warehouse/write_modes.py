@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-_BATCH = "temp.main._klaviyo_pipeline_batch"
+BATCH = "temp.main._klaviyo_pipeline_batch"
 _DECIDED = "temp.main._klaviyo_pipeline_decided"
 _KEPT = "temp.main._klaviyo_pipeline_kept"
 _STREAM = "_klaviyo_pipeline_stream"
@@ -70,6 +70,29 @@ class Range:
             parameters += [bound for bound in (start, end) if bound is not None]
         return f"({' OR '.join(spans)})", parameters
 
+    def described(self) -> str:
+        """The scope in words."""
+        spans = (
+            f"{start.isoformat() if start else ''} to {end.isoformat() if end else ''}" for start, end in self.spans
+        )
+        return f"{self.column} {', '.join(spans)}"
+
+
+@dataclass(frozen=True)
+class Among:
+    """Rows whose ``column`` has one of the values."""
+
+    column: str
+    values: tuple[str, ...]
+
+    def condition(self, prefix: str = "") -> tuple[str, list[Any]]:
+        """The SQL condition and its parameters."""
+        return f"coalesce(list_contains(?, CAST({prefix}{quote(self.column)} AS VARCHAR)), false)", [list(self.values)]
+
+    def described(self) -> str:
+        """The scope in words."""
+        return f"{self.column} {', '.join(self.values[:5])}{' …' if len(self.values) > 5 else ''}"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -85,6 +108,7 @@ class Job:
     trims: tuple[Range, ...]
     now: datetime
     run_id: str
+    plain_name: str
 
     def carried(self) -> list[tuple[Column, str]]:
         """The table's columns that the rows carry, each with its name there (which may differ in case)."""
@@ -132,32 +156,34 @@ def gather(job: Job, *, fingerprint: bool) -> int:
     where = " AND ".join(f"coalesce({sql}, true)" for sql, _ in trims) or "true"
     with _stream(job, needed):
         job.con.execute(
-            f"CREATE TEMP TABLE {_BATCH} AS SELECT {', '.join([f'{SEQ} AS seq', *keys, *version, *hashed])} "
+            f"CREATE TEMP TABLE {BATCH} AS SELECT {', '.join([f'{SEQ} AS seq', *keys, *version, *hashed])} "
             f"FROM {_STREAM} WHERE {where}",
             [bound for _, bounds in trims for bound in bounds],
         )
     if job.key:
         _refuse_missing_keys(job)
         _keep_one_of_each(job)
-    return int(job.scalar(f"SELECT count(*) FROM {_BATCH}"))
+    return int(job.scalar(f"SELECT count(*) FROM {BATCH}"))
 
 
 def append(job: Job) -> Counts:
     """Inserts the batch."""
-    return Counts(inserted=_write(job, f"SELECT seq FROM {_BATCH}"))
+    return Counts(inserted=_write(job, f"SELECT seq FROM {BATCH}"))
 
 
-def replace(job: Job, scope: Range | None) -> Counts:
-    """Clears the scope (None: the whole table), then inserts the batch.
+def replace(job: Job, scope: Sequence[Range | Among]) -> Counts:
+    """Clears the scope (nothing: the whole table), then inserts the batch.
 
     Within partitions a key that lives outside the scope is cleared there too: its row has moved (a profile
     that was updated again), and an id must not be in the table twice.
     """
-    condition, parameters = scope.condition() if scope else ("true", [])
+    conditions = [each.condition() for each in scope]
+    condition = " AND ".join(sql for sql, _ in conditions) or "true"
+    parameters = [value for _, values in conditions for value in values]
     deleted = job.scalar(f"DELETE FROM {job.target} WHERE {condition}", parameters)
     if scope and job.key:
-        deleted += job.scalar(f"DELETE FROM {job.target} AS t USING {_BATCH} AS b WHERE {_same_key(job)}")
-    return Counts(inserted=_write(job, f"SELECT seq FROM {_BATCH}"), deleted=int(deleted))
+        deleted += job.scalar(f"DELETE FROM {job.target} AS t USING {BATCH} AS b WHERE {same_key(job)}")
+    return Counts(inserted=_write(job, f"SELECT seq FROM {BATCH}"), deleted=int(deleted))
 
 
 def merge(job: Job) -> Counts:
@@ -171,59 +197,57 @@ def merge(job: Job) -> Counts:
         revived=job.scalar(f"SELECT count(*) FROM {_DECIDED} WHERE was_deleted"),
     )
     if counts.updated:
-        changed = f"(SELECT b.* FROM {_BATCH} AS b JOIN {_DECIDED} USING (seq) WHERE action = 'update')"
+        changed = f"(SELECT b.* FROM {BATCH} AS b JOIN {_DECIDED} USING (seq) WHERE action = 'update')"
         others = _not_carried(job)
         if others:
             aliases = ", ".join(f"any_value(t.{quote(name)}) AS {quote(name)}" for name in others)
             keys = ", ".join(f"b.k{i}" for i in range(len(job.key)))
             job.con.execute(
                 f"CREATE TEMP TABLE {_KEPT} AS SELECT {keys}, {aliases} FROM {job.target} AS t, {changed} AS b "
-                f"WHERE {_same_key(job)} AND ({' OR '.join(f't.{quote(name)} IS NOT NULL' for name in others)}) "
+                f"WHERE {same_key(job)} AND ({' OR '.join(f't.{quote(name)} IS NOT NULL' for name in others)}) "
                 f"GROUP BY {keys}"
             )
-        job.con.execute(f"DELETE FROM {job.target} AS t USING {changed} AS b WHERE {_same_key(job)}")
+        job.con.execute(f"DELETE FROM {job.target} AS t USING {changed} AS b WHERE {same_key(job)}")
     if counts.inserted or counts.updated:
         _write(job, f"SELECT seq FROM {_DECIDED} WHERE action IN ('insert', 'update')")
     if counts.updated and others:
         job.con.execute(
-            f"MERGE INTO {job.target} AS t USING {_KEPT} AS b ON {_same_key(job)} WHEN MATCHED THEN UPDATE SET "
+            f"MERGE INTO {job.target} AS t USING {_KEPT} AS b ON {same_key(job)} WHEN MATCHED THEN UPDATE SET "
             + ", ".join(f"{quote(name)} = b.{quote(name)}" for name in others)
         )
     if counts.revived:
         # Those that were rewritten are revived already.
         job.con.execute(
-            f"MERGE INTO {job.target} AS t USING (SELECT b.* FROM {_BATCH} AS b JOIN {_DECIDED} USING (seq) "
-            f"WHERE was_deleted AND action IN ('equal', 'older')) AS b ON {_same_key(job)} "
+            f"MERGE INTO {job.target} AS t USING (SELECT b.* FROM {BATCH} AS b JOIN {_DECIDED} USING (seq) "
+            f"WHERE was_deleted AND action IN ('equal', 'older')) AS b ON {same_key(job)} "
             f"WHEN MATCHED THEN UPDATE SET {DELETED_AT} = NULL, {LOADED_AT} = ?, {RUN_ID} = ?",
             [job.now, job.run_id],
         )
     return counts
 
 
-def sweep(job: Job, column: str | None, values: Sequence[str]) -> int:
-    """Marks the rows in scope that the batch has not, and that were not marked before, as deleted now.
+def sweep(job: Job, among: Among | None) -> int:
+    """Marks the rows in scope (None: all) that the batch has not, and that were not marked before, as deleted now.
 
     Returns:
         How many were marked.
     """
-    scope, parameters = "true", []
-    if column is not None:
-        scope, parameters = f"list_contains(?, CAST(t.{quote(column)} AS VARCHAR))", [list(values)]
+    scope, parameters = among.condition("t.") if among else ("true", [])
     keys = ", ".join(f"t.{quote(key)} AS k{i}" for i, key in enumerate(job.key))
     gone = (
-        f"SELECT DISTINCT {keys} FROM {job.target} AS t ANTI JOIN {_BATCH} AS b ON {_same_key(job)} "
+        f"SELECT DISTINCT {keys} FROM {job.target} AS t ANTI JOIN {BATCH} AS b ON {same_key(job)} "
         f"WHERE t.{DELETED_AT} IS NULL AND {scope}"
     )
     return int(
         job.scalar(
-            f"MERGE INTO {job.target} AS t USING ({gone}) AS b ON {_same_key(job)} "
+            f"MERGE INTO {job.target} AS t USING ({gone}) AS b ON {same_key(job)} "
             f"WHEN MATCHED AND t.{DELETED_AT} IS NULL THEN UPDATE SET {DELETED_AT} = ?",
             [*parameters, job.now],
         )
     )
 
 
-def _same_key(job: Job) -> str:
+def same_key(job: Job) -> str:
     return " AND ".join(f"t.{quote(key)} = b.k{i}" for i, key in enumerate(job.key))
 
 
@@ -259,16 +283,16 @@ def _decide(job: Job) -> None:
     job.con.execute(
         f"CREATE TEMP TABLE {_DECIDED} AS SELECT b.seq, CASE WHEN f.seq IS NULL THEN 'insert' "
         f"WHEN {older} THEN 'older' WHEN f.times = 1 AND {equal} THEN 'equal' ELSE 'update' END AS action, "
-        f"coalesce(f.was_deleted, false) AS was_deleted FROM {_BATCH} AS b LEFT JOIN (SELECT b.seq, count(*) AS times, "
+        f"coalesce(f.was_deleted, false) AS was_deleted FROM {BATCH} AS b LEFT JOIN (SELECT b.seq, count(*) AS times, "
         f"{version} AS version, {fingerprint} AS fingerprint, "
         f"{f'bool_and(t.{DELETED_AT} IS NOT NULL)' if marked else 'false'} AS was_deleted "
-        f"FROM {job.target} AS t JOIN {_BATCH} AS b ON {_same_key(job)} GROUP BY b.seq) AS f USING (seq)"
+        f"FROM {job.target} AS t JOIN {BATCH} AS b ON {same_key(job)} GROUP BY b.seq) AS f USING (seq)"
     )
 
 
 def _refuse_missing_keys(job: Job) -> None:
     missing = " OR ".join(f"k{i} IS NULL" for i in range(len(job.key)))
-    found = job.scalar(f"SELECT count(*) FROM {_BATCH} WHERE {missing}")
+    found = job.scalar(f"SELECT count(*) FROM {BATCH} WHERE {missing}")
     if found:
         raise RowsError(
             f"{found} of the rows for {job.target} have no value in their primary key ({', '.join(job.key)}), so they "
@@ -280,8 +304,8 @@ def _keep_one_of_each(job: Job) -> None:
     keys = ", ".join(f"k{i}" for i in range(len(job.key)))
     order = "version DESC NULLS LAST, seq DESC" if job.version else "seq DESC"
     job.con.execute(
-        f"DELETE FROM {_BATCH} WHERE seq IN (SELECT seq FROM {_BATCH} "
-        f"WHERE ({keys}) IN (SELECT ({keys}) FROM {_BATCH} GROUP BY {keys} HAVING count(*) > 1) "
+        f"DELETE FROM {BATCH} WHERE seq IN (SELECT seq FROM {BATCH} "
+        f"WHERE ({keys}) IN (SELECT ({keys}) FROM {BATCH} GROUP BY {keys} HAVING count(*) > 1) "
         f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {order}) > 1)"
     )
 

@@ -1,0 +1,103 @@
+"""Empty is suspicious: a landing that would take away too many rows is refused until a person consents.
+
+An outage can look like an empty collection. What counts is what the landing would do: the living rows in its scope
+against those of them that the read does not have. One grouped count over keys decides it; no wide column is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from klaviyo_pipeline.warehouse.errors import ShrinkError
+from klaviyo_pipeline.warehouse.sql import quote
+from klaviyo_pipeline.warehouse.tables import DELETED_AT
+from klaviyo_pipeline.warehouse.write_modes import BATCH, Among, Range, WriteMode, same_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from klaviyo_pipeline.warehouse.write_modes import Job
+
+SHARE, ROWS = 0.2, 10
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class ShrinkLimits:
+    """How much a landing may take away without consent.
+
+    All living rows of the scope are always too many. Otherwise it is too many if they are more than ``rows`` and
+    more than ``share`` of the living rows. Each value of ``by`` is looked at as well: more than ``rows`` of its
+    rows, and all of them or more than ``share``.
+
+    Attributes:
+        share: From 0 to 1.
+        rows: 0 or more.
+        by: The column whose values are looked at one by one, such as a list's id.
+        known_gone: Values of ``by`` that are known to be gone at the source; their rows do not count.
+    """
+
+    share: float = SHARE
+    rows: int = ROWS
+    by: str | None = None
+    known_gone: tuple[str, ...] = ()
+
+    def refuses(self, before: int, gone: int, *, whole: bool) -> bool:
+        """Whether so many rows gone, of so many before, are too many; ``whole`` for all of the scope."""
+        if gone == before:
+            return gone > 0 and (whole or gone > self.rows)
+        return gone > self.rows and gone > self.share * before
+
+
+def check(job: Job, limits: ShrinkLimits, scope: Sequence[Range | Among], mode: WriteMode, brought: int) -> None:
+    """Refuse the landing if it would take away too much. Nothing has been written yet.
+
+    Args:
+        job: The landing; its batch is gathered.
+        limits: What is too much.
+        scope: What the read is the full truth of; nothing for the whole table.
+        mode: What the landing does with what the read does not have.
+        brought: How many rows the read has.
+
+    Raises:
+        ShrinkError: with the rows before and now, and the scope.
+    """
+    found = _counts(job, limits, scope)
+    before, gone = sum(each[1] for each in found), sum(each[2] for each in found)
+    wrong = [each for each in found if limits.by and limits.refuses(each[1], each[2], whole=False)]
+    if not (wrong or limits.refuses(before, gone, whole=True)):
+        return
+    does = "mark as deleted" if mode is WriteMode.MERGE else "clear"
+    where = " and ".join(each.described() for each in scope) or "the whole table"
+    parts = [f"{limits.by} {value}: {lost:,} of {had:,}" for value, had, lost in wrong[:_NAMED]]
+    named = f" ({'; '.join(parts)}" if parts else ""
+    more = f" and {len(wrong) - _NAMED:,} more" if len(wrong) > _NAMED else ""
+    raise ShrinkError(
+        f"{job.plain_name}: this read ({where}) has {brought:,} rows, and landing it would {does} {gone:,} of the "
+        f"{before:,} rows that are here{named}{more}{')' if parts else ''}. An outage at the source can "
+        "look like that, so nothing was changed. Run it again later. If the rows are really gone, consent: "
+        "accept_shrink: true in the run config, or --accept-shrink on the command line. The limits are all rows, or "
+        f"more than {limits.rows:,} that are more than {limits.share:.0%} (KLAVIYO_SHRINK_ROWS, KLAVIYO_SHRINK_SHARE)."
+    )
+
+
+def _counts(job: Job, limits: ShrinkLimits, scope: Sequence[Range | Among]) -> list[tuple[str | None, int, int]]:
+    """For each value of ``by``: the value, its living rows in scope, and those of them that the read does not have."""
+    there = {column.name for column in job.columns}
+    value = f"CAST(t.{quote(limits.by)} AS VARCHAR)" if limits.by in there else "NULL"
+    conditions = [f"t.{DELETED_AT} IS NULL"] if DELETED_AT in there else []
+    parameters: list[Any] = []
+    for each in scope:
+        sql, bound = each.condition("t.")
+        conditions.append(sql)
+        parameters += bound
+    if limits.by in there and limits.known_gone:
+        conditions.append(f"NOT coalesce(list_contains(?, {value}), false)")
+        parameters.append(list(limits.known_gone))
+    return job.con.execute(
+        f"SELECT {value} AS value, count(*), count(*) FILTER (WHERE b.seq IS NULL) FROM {job.target} AS t "
+        f"LEFT JOIN {BATCH} AS b ON {same_key(job)} WHERE {' AND '.join(conditions) or 'true'} GROUP BY ALL "
+        "ORDER BY 3 DESC, 1",
+        parameters,
+    ).fetchall()
