@@ -7,9 +7,12 @@ from typing import Any
 
 import yaml
 
+from klaviyo_pipeline.transfers import liquid
 from klaviyo_pipeline.transfers.problems import FileError, Path, Problem, Wrong, spell
 
 LARGEST_BYTES = 1_000_000
+SECRETS = frozenset({"api_token", "api_key", "apikey"})
+"""Keys whose value stays a reference to an environment variable until a run needs it."""
 MOST_VALUES = 100_000
 """YAML's aliases can stand for each other; a small file must not unfold into a large one."""
 
@@ -51,7 +54,7 @@ class Document:
 
 
 def parse(text: str, file: str) -> Document:
-    """Read a YAML mapping.
+    """Read a YAML mapping. `{{ env.NAME }}` in a value stands for that environment variable.
 
     Raises:
         FileError: for what is not YAML, not a mapping, or far too large.
@@ -59,11 +62,13 @@ def parse(text: str, file: str) -> Document:
     if len(text) > LARGEST_BYTES:
         raise FileError(file, [Problem(0, 0, f"the file is larger than {LARGEST_BYTES:,} characters.")])
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        node = yaml.compose(liquid.mask(text), Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        raise FileError(file, [Problem(line, column, _no_yaml(error))]) from None
+        written = text.splitlines()[line - 1] if 0 < line <= text.count("\n") + 1 else ""
+        reason = liquid.ADVICE if liquid.is_other(written) else _no_yaml(error)
+        raise FileError(file, [Problem(line, column, reason)]) from None
     except (yaml.YAMLError, RecursionError) as error:
         raise FileError(file, [Problem(0, 0, f"is not YAML: {' '.join(str(error).split())}")]) from None
     if node is None:
@@ -88,6 +93,9 @@ def _value(document: Document, node: yaml.Node, path: Path, above: frozenset[int
     if document.count > MOST_VALUES:
         raise FileError(document.file, [Problem(0, 0, f"unfolds into more than {MOST_VALUES:,} values.")])
     if isinstance(node, yaml.MappingNode):
+        if node.flow_style and any(isinstance(key, yaml.MappingNode) for key, _value in node.value):  # {{ … }}
+            document.problems.append(Problem(*_place(node), f"{spell(path)} {liquid.ADVICE}"))
+            return None
         return _mapping(document, node, path, above)
     if isinstance(node, yaml.SequenceNode):
         items = []
@@ -95,11 +103,28 @@ def _value(document: Document, node: yaml.Node, path: Path, above: frozenset[int
             document.values[(*path, position)] = document.keys[(*path, position)] = _place(item)
             items.append(_value(document, item, (*path, position), above))
         return items
+    if isinstance(node, yaml.ScalarNode) and liquid.is_masked(node.value):
+        return _from_environment(document, node, path)
     try:
         return yaml.SafeLoader("").construct_object(node)
     except (yaml.YAMLError, ValueError):
         document.problems.append(Problem(*_place(node), f"{spell(path)} has a value that YAML can't read."))
         return None
+
+
+def _from_environment(document: Document, node: yaml.ScalarNode, path: Path) -> Any:  # noqa: ANN401
+    """A value with `{{ env.NAME }}`: read as if the variable's value stood in the file; a secret stays a reference."""
+    if path and path[-1] in SECRETS:
+        return liquid.as_references(node.value)
+    try:
+        text = liquid.filled(node.value)
+    except liquid.VariableError as error:
+        document.problems.append(Problem(*_place(node), f"{spell(path)} {error}"))
+        return None
+    if node.style is not None:  # in quotes: a text
+        return text
+    loader: Any = _Loader("")
+    return loader.construct_object(yaml.ScalarNode(loader.resolve(yaml.ScalarNode, text, (True, False)), text))
 
 
 def _mapping(document: Document, node: yaml.MappingNode, path: Path, above: frozenset[int]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from klaviyo_pipeline.transfers.problems import FileError, Problem, did_you_mean
 from klaviyo_pipeline.transfers.reading import TransferFile, check_name, read_file, read_text
 
 SUFFIXES = (".yml", ".yaml")
+TEMPLATES = (".yml.liquid", ".yaml.liquid")
+"""Embulk's templates. They are listed as broken, so that no import is missing without a word."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ class Folder:
             try:
                 if path.stem in found:
                     raise FileError(str(path), [Problem(0, 0, f"has the name of {found[path.stem].path}.")])
+                if path.name.endswith(TEMPLATES):
+                    name = path.name.removesuffix(".liquid")
+                    raise FileError(
+                        str(path), [Problem(0, 0, f"rename it to {name}: {{{{ env.NAME }}}} is read there.")]
+                    )
                 check_name(path.stem)
                 found[path.stem] = read_file(path, accounts)
             except FileError as error:
@@ -136,7 +143,9 @@ class Folder:
 
     def _paths(self) -> list[Path]:
         try:
-            found = [path for path in self.path.iterdir() if path.suffix in SUFFIXES and path.is_file()]
+            found = [
+                path for path in self.path.iterdir() if path.name.endswith(SUFFIXES + TEMPLATES) and path.is_file()
+            ]
         except OSError:
             return []
         return sorted(path for path in found if not path.name.startswith("."))

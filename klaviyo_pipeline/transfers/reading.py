@@ -77,9 +77,9 @@ def read_text(text: str, path: Path, accounts: Collection[str] | None = None) ->
     """
     document = parse(text, str(path))
     theirs = treasure_data.is_theirs(document.data)
-    converted = treasure_data.convert(document.data) if theirs else treasure_data.Converted(document.data)
-    data = _without_blanks(converted.data)
     known = read_authentications().keys() if accounts is None else accounts
+    converted = treasure_data.convert(document.data, known) if theirs else treasure_data.Converted(document.data)
+    data = _without_blanks(converted.data)
     wrong = [*converted.wrong]
     if not any(each.path == ("in",) for each in converted.wrong):
         wrong += [_in_file(converted, each) if theirs else each for each in wrong_in(data, known)]
@@ -114,12 +114,12 @@ def _located(document: Document, wrong: Wrong) -> Problem:
 
 
 def _warnings(document: Document, data: dict[str, Any], converted: treasure_data.Converted) -> list[str]:
+    found = [_located(document, each) for each in converted.warnings]
     token = data.get("api_token", "")
-    if not token or REFERENCE.fullmatch(token.strip()):
-        return []
-    where = converted.where(("api_token",))
-    line, column = document.values[where]
-    return [
-        f"{document.file}:{line}:{column}: {spell(where)} is a key in plain text. It works, but belongs in an "
-        "environment variable: write ${KLAVIYO_API_KEY} here, or leave the line out."
-    ]
+    if token and not REFERENCE.fullmatch(token.strip()):
+        text = (
+            "is a key in plain text. It works, but belongs in an environment variable: write ${KLAVIYO_API_KEY} here, "
+            "or leave the line out."
+        )
+        found.append(_located(document, Wrong(converted.where(("api_token",)), text)))
+    return [each.at(document.file) for each in sorted(found)]

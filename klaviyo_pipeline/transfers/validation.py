@@ -17,6 +17,7 @@ from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
 from klaviyo_pipeline.klaviyo.windows import parse_time, parse_zone
 from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.schedules import check_cron, delayed, parse_delay
+from klaviyo_pipeline.transfers import liquid
 from klaviyo_pipeline.transfers.authentications import REFERENCE
 from klaviyo_pipeline.transfers.model import MODES, Transfer, options_of, source_name
 from klaviyo_pipeline.transfers.problems import Path, Wrong, did_you_mean, one_of
@@ -104,6 +105,11 @@ def _references(value: Any, path: Path = ()) -> Iterator[Wrong]:  # noqa: ANN401
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _references(inner, (*path, name))
+    elif isinstance(value, str) and liquid.is_other(value) and path != ("description",):
+        yield Wrong(path, liquid.ADVICE)
+    elif isinstance(value, str) and "${secret:" in value:
+        text = "names a secret of Treasure Data Workflow: put it in an environment variable and write ${NAME}."
+        yield Wrong(path, text)
     elif isinstance(value, str) and "${" in value and path != ("description",):
         if path != (_SECRET,):
             yield Wrong(path, "has ${…}, but only api_token is taken from the environment.")

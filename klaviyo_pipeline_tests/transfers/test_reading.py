@@ -83,7 +83,7 @@ schedule:
   timezone: JST
   delay: soon
   repeet: on
-filters: []
+parser: []
 """
     )
 
@@ -100,7 +100,7 @@ filters: []
         "transfers/example.yml:14:13: schedule.timezone is 'JST', but must be an IANA time zone",
         "transfers/example.yml:15:10: schedule.delay is 'soon', but must be seconds, or a text",
         "transfers/example.yml:16:3: schedule.repeet is not known; there is cron, timezone, delay, repeat, paused",
-        "transfers/example.yml:17:1: filters is not known beside in and out",
+        "transfers/example.yml:17:1: parser is not known beside in and out",
     ]
     assert len(found) == len(starts)
     for text, start in zip(found, starts, strict=True):
