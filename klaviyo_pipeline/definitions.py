@@ -9,6 +9,7 @@ from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.assets import build_assets
 from klaviyo_pipeline.orchestration.automation import automation_definitions
 from klaviyo_pipeline.orchestration.checks import build_checks
+from klaviyo_pipeline.orchestration.console import console
 from klaviyo_pipeline.orchestration.event_log import write_events_in_batches
 from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
@@ -34,6 +35,7 @@ defs = dg.Definitions.merge(
         },
         # One process: eight assets take 4 s of overhead so, 26 to 36 s with a process each.
         executor=dg.in_process_executor,
+        loggers={"console": console},
     ),
     automation_definitions(_days),
     transfer_definitions(Folder()),

@@ -11,7 +11,7 @@ from klaviyo_pipeline.cli.output import as_json, print_json
 
 @click.command()
 @click.argument("name")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The PNG file; by default NAME.png.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The PNG file.  [default: artifacts/NAME.png]")
 @as_json
 def chart(name: str, output: str | None, json_: bool) -> None:
     """Draw a chart of what has landed, as it is on the asset's page.
@@ -48,6 +48,7 @@ def chart(name: str, output: str | None, json_: bool) -> None:
             }
         )
         return
-    file = Path(output or f"{name}.png")
+    file = Path(output or Path("artifacts") / f"{name}.png")
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(draw(drawn))
     click.echo(f"{drawn.title}: {file}")

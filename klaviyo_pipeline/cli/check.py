@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from klaviyo_pipeline.cli.output import as_json, print_json
+from klaviyo_pipeline.cli.output import as_json, print_json, printable
 
 
 @click.command()
@@ -21,5 +21,5 @@ def check(json_: bool) -> None:
         print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            click.echo(f"{'ok    ' if finding.ok else 'WRONG '} {finding.what}: {finding.text}")
+            click.echo(printable(f"{'ok    ' if finding.ok else 'WRONG '} {finding.what}: {finding.text}"))
     sys.exit(0 if all(finding.ok for finding in findings) else 1)

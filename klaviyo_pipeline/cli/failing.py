@@ -7,13 +7,26 @@ from typing import Any
 
 import click
 
+from klaviyo_pipeline.cli.output import printable
+
 DEBUG = "KLAVIYO_DEBUG"
+_STOPPED = "DagsterExecutionInterruptedError"
+"""Dagster's own error for Ctrl-C while a run is under way; by name, since importing Dagster takes a second."""
 
 
 class Failed(click.ClickException):
     """Ends a command with a message: it failed. Exit code 1."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+class Interrupted(click.ClickException):
+    """Ends a command that a person stopped. Exit code 130, as shells have it."""
+
+    exit_code = 130
 
 
 class WrongInput(Failed):
@@ -31,7 +44,13 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
-        except Exception as error:
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or type(error).__name__ == _STOPPED:
+                raise Interrupted(
+                    "Stopped. What was not finished has not landed. Run it again: it resumes with the finished pages."
+                ) from None
+            if not isinstance(error, Exception):
+                raise
             if os.environ.get(DEBUG):
                 raise
             raise failure_of(error) from error

@@ -9,11 +9,12 @@ import click
 
 from klaviyo_pipeline.cli.failing import Failed, WrongInput
 from klaviyo_pipeline.cli.landed import window_text
-from klaviyo_pipeline.cli.output import as_json, cell, duration, print_json, print_pairs, print_table, warn
+from klaviyo_pipeline.cli.output import as_json, cell, duration, print_json, print_pairs, print_table, printable, warn
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from klaviyo_pipeline.transfers.model import Transfer
     from klaviyo_pipeline.transfers.reading import TransferFile
     from klaviyo_pipeline.warehouse.database import Database
 
@@ -74,7 +75,7 @@ def show(name: str, json_: bool) -> None:
             ("Source", made.source),
             ("Options", options),
             ("HTTP", http),
-            ("Account", "API key in the file" if made.api_token else made.authentication or "default"),
+            ("Account", _account(made)),
             ("Revision", made.revision),
             ("Run on change", made.run_on_change),
             ("Status", _status(file)),
@@ -117,6 +118,9 @@ def history(name: str, limit: int, json_: bool) -> None:
         for run in runs
     ]
     print_table(["Run", "Status", "Rows", "Inserted", "Start", "End", "Duration", "Window"], rows, widest=50)
+    for run in runs:
+        if run.error:
+            click.echo(printable(f"{run.run_id} failed: {run.error}"), err=True)
 
 
 @click.command()
@@ -212,6 +216,16 @@ def _status(file: TransferFile) -> str:
     if when is None or not file.transfer.repeats:
         return "by hand"
     return "paused" if when.paused else "scheduled"
+
+
+def _account(made: Transfer) -> str:
+    """Where the API key comes from; never the key."""
+    from klaviyo_pipeline.transfers.authentications import REFERENCE
+
+    if not made.api_token:
+        return made.authentication or "default"
+    found = REFERENCE.fullmatch(made.api_token.strip())
+    return f"API key in the environment variable {found[1]}" if found else "API key in the file"
 
 
 def _database(file: TransferFile) -> Database:

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_pipeline.orchestration import environment
+from klaviyo_pipeline.orchestration.failure_reason import reason_of_step
 from klaviyo_pipeline.orchestration.webhook import post
 
 SENSOR = "failed_runs"
@@ -67,15 +68,10 @@ def reason_of(context: dg.RunFailureSensorContext) -> str:
     """Why a run failed: what the first failed asset says, or the check that stopped what follows."""
     for event in context.get_step_failure_events():
         failure = event.step_failure_data
-        if failure.user_failure_data is not None and failure.user_failure_data.description:
-            return failure.user_failure_data.description
-        error = failure.error
-        while error is not None and error.cause is not None:
-            error = error.cause
-        if error is not None and error.cls_name == "DagsterAssetCheckFailedError":
+        if failure.error is not None and failure.error.cls_name == "DagsterAssetCheckFailedError":
             return _blocked(context)
-        if error is not None:
-            return error.message.strip()
+        if reason := reason_of_step(failure):
+            return reason
     return context.failure_event.message or "No reason was given."
 
 

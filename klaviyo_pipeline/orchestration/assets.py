@@ -209,10 +209,18 @@ def _events(spec: LoadSpec, asked: Asked, duckdb: KlaviyoDuckDBResource, frame: 
     if not spec.needs_events or asked.ids is not None:
         return None
     if spec.events_table:
+        from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, TableMissingError
         from klaviyo_pipeline.warehouse.reading import read_table
 
         schema = asked.destination.schema or duckdb.schema_or_default
-        frame = read_table(duckdb.warehouse(), schema, spec.events_table, columns=spec.events_columns)
+        try:
+            frame = read_table(duckdb.warehouse(), schema, spec.events_table, columns=spec.events_columns)
+        except (DatabaseMissingError, TableMissingError):
+            raise TableMissingError(
+                f"{asked.source.name} follows the events in {schema}.{spec.events_table}, and "
+                f"{duckdb.warehouse().file} has no such table. Load the data source events first, into the same "
+                f"database and schema, with table: {spec.events_table}. Or name another table in events_table."
+            ) from None
     import pyarrow as pa
 
     return pa.Table.from_pandas(frame, preserve_index=False)

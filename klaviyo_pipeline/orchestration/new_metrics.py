@@ -13,6 +13,7 @@ from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, TableMissingError, WarehouseError
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client import KlaviyoClient
@@ -42,6 +43,21 @@ def metric_names(client: KlaviyoClient, duckdb: KlaviyoDuckDBResource, now: date
         staged.landed()
 
 
+def landed_metrics(duckdb: KlaviyoDuckDBResource) -> list[str]:
+    """The ids of the metrics that have landed; none where there is no table yet.
+
+    Raises:
+        WarehouseError: if the database cannot be read.
+    """
+    from klaviyo_pipeline.warehouse.reading import read_table
+
+    try:
+        table = read_table(duckdb.warehouse(), duckdb.schema_or_default, "metrics", columns=["id"])
+    except (DatabaseMissingError, TableMissingError):
+        return []
+    return [str(each) for each in table["id"]]
+
+
 def new_metrics_sensor(
     job: Any,  # noqa: ANN401 - a type that Dagster does not export
     tags: Callable[[datetime], Mapping[str, str]],
@@ -69,9 +85,12 @@ def new_metrics_sensor(
         now = datetime.now(UTC)
         try:
             names = metric_names(klaviyo.with_settings(**_PATIENCE).client(), duckdb, now)
+            known = json.loads(context.cursor) if context.cursor else landed_metrics(duckdb)
         except KlaviyoError as error:
             return dg.SkipReason(f"Klaviyo could not be asked: {error}")
-        new = sorted(names.keys() - set(json.loads(context.cursor or "[]")))
+        except WarehouseError as error:
+            return dg.SkipReason(f"The metrics that have landed could not be read: {error}")
+        new = sorted(names.keys() - set(known))
         cursor = json.dumps(sorted(names))
         if not new:
             context.update_cursor(cursor)

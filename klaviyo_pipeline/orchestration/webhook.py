@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from urllib.request import OpenerDirector
 
 FIRST_WAIT_S = 1.0
 ATTEMPTS = 4
@@ -28,7 +31,7 @@ def post(address: str, message: Mapping[str, Any], sleep: Callable[[float], None
     # Not requests: urllib3 writes the path of every request to its debug log.
     from http.client import HTTPException, InvalidURL
     from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
+    from urllib.request import Request
 
     if not address.startswith(("https://", "http://")):
         raise WebhookError("The webhook's address must begin with https:// or http://.")
@@ -36,7 +39,7 @@ def post(address: str, message: Mapping[str, Any], sleep: Callable[[float], None
     for attempt in range(ATTEMPTS):
         try:
             request = Request(address, body, {"Content-Type": "application/json"})  # noqa: S310 - checked above
-            with urlopen(request, timeout=TIMEOUT_S):  # noqa: S310
+            with _opener().open(request, timeout=TIMEOUT_S):
                 return
         except HTTPError as error:
             problem, passing = f"answered HTTP {error.code}", error.code in _PASSING
@@ -48,3 +51,14 @@ def post(address: str, message: Mapping[str, Any], sleep: Callable[[float], None
         if not passing or attempt + 1 == ATTEMPTS:
             raise WebhookError(f"The webhook {problem}; the message was not delivered.")
         sleep(FIRST_WAIT_S * 2**attempt)
+
+
+def _opener() -> OpenerDirector:
+    """Opens addresses without following redirects: a redirect turns the POST into a GET, and delivers nothing."""
+    from urllib.request import HTTPRedirectHandler, build_opener
+
+    class Refuse(HTTPRedirectHandler):
+        def redirect_request(self, *_arguments: object) -> None:
+            return None
+
+    return build_opener(Refuse)

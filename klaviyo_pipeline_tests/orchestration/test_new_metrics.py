@@ -41,6 +41,18 @@ def test_new_metric_then_metrics_and_the_latest_events_are_loaded(world: World) 
     assert look(ticking, found.cursor).run_requests == []
 
 
+def test_the_first_look_compares_with_the_metrics_that_have_landed(world: World) -> None:
+    ticking = Ticking(world, dg.DagsterInstance.ephemeral())
+    (first,) = look(ticking, None).run_requests
+    assert ticking.run("klaviyo_new_metrics", first).success
+    world.sandbox.store.put("metrics", [{"id": "Another", "name": "Ran a marathon"}])
+
+    found = look(ticking, None)
+
+    (request,) = found.run_requests
+    assert request.tags["klaviyo/new_metrics"] == "1"
+
+
 def test_klaviyo_that_can_not_be_asked_then_says_so_and_remembers_what_it_knew(world: World) -> None:
     ticking = Ticking(world, dg.DagsterInstance.ephemeral())
     cursor = look(ticking, None).cursor
