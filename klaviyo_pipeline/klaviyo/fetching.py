@@ -250,6 +250,8 @@ class Fetch:
         assert best.last_time is not None
         # The page under way begins at the last row's time: cut after that second at the earliest.
         low = best.last_time.replace(microsecond=0) + SECOND
+        # A server that does not obey the filter gives rows from before the slice.
+        low = max(low, best.bounds.start or low)
         edges = divide(low, best.bounds.upper(self._now), min(self._idle + 1, int(best_pages)))
         if not edges:
             return
