@@ -300,6 +300,40 @@ def test_request_when_an_earlier_one_was_told_to_wait_a_day_then_does_not_wait_t
     assert sum(clock.waits) <= 60
 
 
+def test_stated_limit_when_its_wait_is_longer_than_allowed_then_fails_saying_how_long(
+    make: Callable[..., KlaviyoClient], clock: VirtualTime, klaviyo: Any
+) -> None:
+    client = make(max_retry_wait_s=60)
+    klaviyo.get(URL, json=PAGE, headers={"RateLimit-Limit": "1, 1;w=86400"})
+    fetch(client, clock)
+    with pytest.raises(RateLimitedError, match=r"^Metrics: .* wait 86400 s .*1 in 86400 s.*max_retry_wait_s \(60 s\)"):
+        fetch(client, clock)
+    assert clock.waits == []
+
+
+def test_stated_limit_when_its_wait_is_long_then_is_logged_once_a_minute(
+    make: Callable[..., KlaviyoClient], clock: VirtualTime, klaviyo: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make(max_retry_wait_s=300)
+    klaviyo.get(URL, json=PAGE, headers={"RateLimit-Limit": "1, 1;w=200"})
+    for _ in range(3):
+        fetch(client, clock)
+    assert sum(clock.waits) == pytest.approx(400, abs=1)
+    assert [record.getMessage() for record in caplog.records if "waiting" in record.message] == [
+        "Metrics: waiting 200 s for Klaviyo's rate limit"
+    ]
+
+
+def test_catalogued_limit_when_longer_than_max_retry_wait_then_is_waited_for(
+    make: Callable[..., KlaviyoClient], clock: VirtualTime, klaviyo: Any
+) -> None:
+    client = make(max_retry_wait_s=30)
+    klaviyo.get(URL, json=PAGE, headers={"RateLimit-Limit": "10, 10;w=1, 10;w=60"})
+    for _ in range(11):
+        fetch(client, clock)
+    assert max(clock.waits) > 30
+
+
 def test_request_when_another_was_told_to_wait_then_waits_too(
     client: KlaviyoClient, clock: VirtualTime, klaviyo: Any
 ) -> None:
