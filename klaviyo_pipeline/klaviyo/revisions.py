@@ -31,6 +31,8 @@ class Revision:
 
 def _two_years_after(name: str) -> date:
     released = date.fromisoformat(name)
+    if released.year > date.max.year - 2:
+        return date.max
     try:
         return released.replace(year=released.year + 2)
     except ValueError:  # released on a 29 February
@@ -119,4 +121,4 @@ def sunset_of(revision: str) -> date:
     for known in REVISIONS:
         if known.name == revision:
             return known.sunset
-    return _two_years_after(revision)
+    return _two_years_after(revision[: len("YYYY-MM-DD")])

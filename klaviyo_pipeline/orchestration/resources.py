@@ -58,6 +58,9 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     connect_timeout_s: float = _setting("connect_timeout_s")
     read_timeout_s: float = _setting("read_timeout_s")
     write_timeout_s: float = _setting("write_timeout_s")
+    total_timeout_s: float = _setting("total_timeout_s")
+    max_page_mb: float = _setting("max_page_mb")
+    max_pages_without_rows: int = Field(default=1000, description=_setting("max_pages_without_rows").description)
     rate_limit_share: float = _setting("rate_limit_share")
     max_connections: int = Field(default=64, description=_setting("max_connections").description)
 

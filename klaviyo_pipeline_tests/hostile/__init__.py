@@ -1,0 +1,1 @@
+"""Servers that misbehave, for tests of everything that talks to one."""
