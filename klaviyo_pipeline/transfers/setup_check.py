@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError
+from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.transfers.authentications import DEFAULT
 from klaviyo_pipeline.transfers.folder import Broken, Folder
 from klaviyo_pipeline.transfers.loading import named_account, spec_of
-from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, WarehouseError
+from klaviyo_pipeline.warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client import KlaviyoClient
@@ -66,17 +67,21 @@ def _transfers() -> Iterator[Finding]:
 
 
 def _databases(files: list[TransferFile]) -> Iterator[Finding]:
-    for database in sorted({"", *(file.transfer.database_file for file in files)}):
-        yield _try("database", lambda database=database: _open(database))  # type: ignore[misc]
+    used = {(file.transfer.database_file, file.transfer.schema_or_blank) for file in files}
+    for database, schema in sorted({("", ""), *used}):
+        yield _try("database", lambda database=database, schema=schema: _rehearse(database, schema))  # type: ignore[misc]
 
 
-def _open(database: str) -> str:
-    warehouse = KlaviyoDuckDBResource(lock_timeout_s=10).at(database).warehouse()
-    try:
-        with warehouse.reading():
-            return str(warehouse.file)
-    except DatabaseMissingError:
-        return f"{warehouse.file} (will be made by the first run)"
+def _rehearse(database: str, schema: str) -> str:
+    """Try what a load does, and undo it."""
+    from klaviyo_pipeline.orchestration.tables import table_of
+    from klaviyo_pipeline.warehouse.rehearsal import rehearse
+
+    resource = KlaviyoDuckDBResource(lock_timeout_s=10).at(database)
+    warehouse = resource.warehouse()
+    existed = warehouse.file.exists()
+    rehearse(warehouse, table_of(SOURCES["events"], schema or resource.schema_or_default))
+    return f"{warehouse.file}{'' if existed else ' (will be made by the first run)'}"
 
 
 def _accounts(files: list[TransferFile]) -> Iterator[Finding]:
@@ -105,5 +110,8 @@ def _account(name: str, client: Callable[[], KlaviyoClient]) -> Finding:
 def _try(what: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(what, True, look())
-    except (KlaviyoError, WarehouseError) as error:
+    except (KlaviyoError, WarehouseError, OSError) as error:
         return Finding(what, False, str(error))
+    except Exception as error:
+        # A check reports what it cannot explain too, and looks at the rest.
+        return Finding(what, False, f"{type(error).__name__}: {error}")

@@ -85,6 +85,10 @@ class Database:
         stem = self.file.name.split(".")[0] or self.file.name
         return f"{stem}_db" if fold(stem) in _RESERVED_NAMES else stem
 
+    def nearest_folder(self) -> Path:
+        """The folder that the file lies in, or the nearest folder above that exists."""
+        return next(folder for folder in self.file.parents if folder.is_dir())
+
     @contextmanager
     def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Opens the file for writing, alone; the session's time zone is UTC and the file's catalog is in use.

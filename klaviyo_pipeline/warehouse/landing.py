@@ -154,7 +154,7 @@ def land(database: Database, load: Load) -> LandingResult:
             opened = time.monotonic()
             con.begin()
             try:
-                outcome = _land(con, load, incoming)
+                outcome = land_within(con, load, incoming)
                 con.commit()
             except BaseException as error:
                 # A commit that fails (a full disk) has ended the transaction already.
@@ -214,7 +214,8 @@ def _check(load: Load) -> None:
         raise LoadError(f"{name}: the time {naive[0]} has no time zone: use aware datetimes, e.g. in UTC.")
 
 
-def _land(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) -> _Outcome:
+def land_within(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) -> _Outcome:
+    """Lands rows and their ledger line within the caller's transaction; what ``land`` does once the file is open."""
     table = load.table
     target = full_name(con, table.schema, table.name)
     existed = bool(existing_columns(con, table.schema, table.name))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import duckdb
 import pytest
 from click.testing import CliRunner
 
@@ -202,6 +203,20 @@ def test_check_looks_at_everything(place: Workplace, monkeypatch: pytest.MonkeyP
         "KLAVIYO_TIMEZONE",
         "transfer bad",
     }
+
+
+def test_check_tries_what_a_load_does_in_each_database(place: Workplace) -> None:
+    place.write("daily", "source: lists\ndestination: {database: other, schema: shop}")
+    before = place.left()
+    assert all(finding["ok"] for finding in place.json("check"))
+    assert place.left() == before
+
+    (place.root / "data").mkdir()
+    with duckdb.connect(str(place.root / "data/other.duckdb")) as con:
+        con.execute("CREATE SCHEMA klaviyo_pipeline; CREATE VIEW klaviyo_pipeline.ledger AS SELECT 1 AS entry")
+    (wrong,) = [finding for finding in place.json("check", exit_code=1) if not finding["ok"]]
+    assert "ledger" in wrong["text"]
+    assert not place.run("daily").success
 
 
 def test_sources_and_ledger_list_what_there_is(place: Workplace) -> None:
