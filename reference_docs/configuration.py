@@ -98,8 +98,9 @@ def _run_config() -> str:
     for source in SOURCES:
         for name, field in config_class(source).model_fields.items():
             text = described(field.description, f"{name} of {source}")
-            _kind, _text, sources = rows.setdefault(name, (type_of(field.annotation), general(text), []))
-            sources.append(source)
+            # The choices differ by source: the longest list has them all.
+            kind, known = type_of(field.annotation), rows.get(name, ("", "", []))
+            rows[name] = (max(kind, known[0], key=len), general(text), [*known[2], source])
     shown = [
         [code(name), kind, text, "all" if len(sources) == len(SOURCES) else codes(sources)]
         for name, (kind, text, sources) in rows.items()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, create_model
 
 from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
@@ -18,31 +19,33 @@ _OPTION_TEXTS = {
 }
 
 
+def _choice(name: str, values: Iterable[str]) -> Any:  # noqa: ANN401 - an enum class
+    """An enum whose members are named as their values: Dagster takes members by name, and people write the values."""
+    return StrEnum(name, {value: value for value in values})
+
+
+if TYPE_CHECKING:
+    WriteModeChoice = WriteMode
+    FilterByChoice = FilterBy
+else:
+    WriteModeChoice = _choice("WriteMode", [mode.value for mode in WriteMode])
+    FilterByChoice = _choice("FilterBy", [each.value for each in FilterBy])
+
+
 class LoadConfig(dg.Config):
     """What every asset takes. Times are ISO 8601; without an offset they are read in the storage time zone."""
 
-    write_mode: str | None = Field(
+    write_mode: WriteModeChoice | None = Field(
         default=None, description="append, replace, replace_on_new_data or merge; blank for the asset's own."
     )
     table: str | None = Field(default=None, description="Another table to write to.")
     schema_name: str | None = Field(default=None, description="Another schema to write to.")
 
-    # Dagster takes an Enum by its members' names only ("MERGE"); people write the values.
-    @field_validator("write_mode")
-    @classmethod
-    def _check_write_mode(cls, value: str | None) -> str | None:
-        return _one_of("write_mode", value, [mode.value for mode in WriteMode])
-
 
 class WindowConfig(LoadConfig):
     """What an asset with a usable time takes as well; the fields are described per source."""
 
-    filter_by: str | None = None
-
-    @field_validator("filter_by")
-    @classmethod
-    def _check_filter_by(cls, value: str | None) -> str | None:
-        return _one_of("filter_by", value, [each.value for each in FilterBy])
+    filter_by: FilterByChoice | None = None
 
 
 def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) -> type[LoadConfig]:
@@ -61,7 +64,7 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
         )
         fields["end_time"] = _text("Load rows before this time; blank: the partition's end, else now.")
         fields["filter_by"] = (
-            str | None,
+            _choice("FilterBy", [each.filter_by.value for each in source.time_fields]) | None,
             Field(default=None, description=f"Which of a row's times the window is about: {times}."),
         )
         fields["incremental"] = (
@@ -108,9 +111,3 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
 
 def _text(description: str) -> tuple[Any, Any]:
     return str | None, Field(default=None, description=description)
-
-
-def _one_of(name: str, value: str | None, allowed: list[str]) -> str | None:
-    if value is not None and value not in allowed:
-        raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(allowed)}.")
-    return value

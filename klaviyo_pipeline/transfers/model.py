@@ -179,7 +179,11 @@ def _options_of(name: str) -> dict[str, FieldInfo]:
     source = SOURCES[name]
     declared = config_class(name).model_fields
     fields = {name: field for name, field in declared.items() if name not in _DESTINATION_OPTIONS}
-    if not source.time_fields:
+    if source.time_fields:
+        fields["filter_by"] = FieldInfo(
+            annotation=str | None, default=None, description=fields["filter_by"].description
+        )
+    else:
         fields.pop("filter_by", None)
     if source.fan_out is not None and source.fan_out.batch is not None:
         fields["events_table"] = _EVENTS_TABLE

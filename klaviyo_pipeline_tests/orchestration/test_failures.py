@@ -5,11 +5,15 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+import dagster as dg
 import pytest
 from pydantic import ValidationError
 
 from klaviyo_pipeline.klaviyo.settings import SETTINGS
+from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
+from klaviyo_pipeline.orchestration.load_config import config_class
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource
+from klaviyo_pipeline.warehouse.write_modes import WriteMode
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
 
 DAY = "2026-11-18"
@@ -90,12 +94,20 @@ def test_bad_revision_is_refused_when_the_configuration_is_read(revision: str) -
 
 
 def test_unknown_write_mode_is_refused_with_what_is_allowed(world: World) -> None:
-    result = world.run("lists", config={"write_mode": "upsert"})
-
-    text = failure_text(result)
-    assert "write_mode is 'upsert'" in text
-    assert "append, replace, replace_on_new_data, merge" in text
+    with pytest.raises(dg.DagsterInvalidConfigError, match="write_mode not in enum type WriteMode got upsert"):
+        world.run("lists", config={"write_mode": "upsert"})
     assert not world.path.exists()
+
+
+@pytest.mark.parametrize("source", [source for source in SOURCES.values() if source.time_fields])
+def test_the_launchpad_knows_the_values_of_choices(source: Source) -> None:
+    schema = config_class(source.name).to_fields_dict()
+
+    def values(name: str) -> set[str]:
+        return {each.config_value for each in schema[name].config_type.inner_type.enum_values}
+
+    assert values("write_mode") == set(WriteMode)
+    assert values("filter_by") == set(source.filter_by)
 
 
 def test_api_key_is_not_in_a_repr() -> None:
