@@ -24,11 +24,11 @@ from klaviyo_pipeline.klaviyo.errors import (
     CursorRefusedError,
     NotFoundError,
     RequestRefusedError,
-    UnreadablePageError,
 )
 from klaviyo_pipeline.klaviyo.fetch_state import Connections, Findings, Progress, Task
+from klaviyo_pipeline.klaviyo.paging import Paging
 from klaviyo_pipeline.klaviyo.records import Page, PageDecoder, arrow_schema
-from klaviyo_pipeline.klaviyo.revisions import expected_answer
+from klaviyo_pipeline.klaviyo.revisions import expected_answer, shape_of
 from klaviyo_pipeline.klaviyo.sources import Source
 from klaviyo_pipeline.klaviyo.staging import SliceWriter, Stage
 from klaviyo_pipeline.klaviyo.streams import PageSizes, Stream, first_request, request_for
@@ -296,7 +296,7 @@ class Fetch:
 
     def _follow(self, task: Task, writer: SliceWriter) -> None:
         page_target, page_size = self._first_target(task)
-        seen = {page_target}
+        paging = Paging(task.stream.subject, self._client.settings.max_pages_without_rows, page_target)
         while True:
             began, cpu_began = time.monotonic(), time.thread_time()
             try:
@@ -306,7 +306,7 @@ class Fetch:
                     raise
                 task.restarts += 1
                 page_target, page_size = self._first_target(task)
-                seen = {page_target}
+                paging.restart(page_target)
                 continue
             except RequestRefusedError as error:
                 if task.pages or page_size is None or not _is_about_page_size(error):
@@ -314,14 +314,12 @@ class Fetch:
                 PAGE_SIZES.refused(self._client.account, self._source, self._revision, page_size)
                 page_target, page_size = self._first_target(task)
                 continue
-            if page.next_target in seen:
-                raise UnreadablePageError(f"{task.stream.subject}: a next link leads back to a page already read.")
+            paging.follow(page)
             passed_end = self._keep(task, writer, page)
             self._pace(network_s, time.thread_time() - cpu_began, time.monotonic() - began)
             if page.next_target is None or passed_end:
                 return
             page_target = page.next_target
-            seen.add(page_target)
 
     def _first_target(self, task: Task) -> tuple[str, int | None]:
         """Where a slice begins, or begins again after a refused cursor; and the page size asked for there."""
@@ -341,12 +339,11 @@ class Fetch:
 
         request = request_for(self._source, task.stream, self._options, self._revision, page_target)
         answer = self._client.fetch(request, read, self._cancelled)
-        self.findings.revisions.add(answer.revision)
+        self.findings.add_revision(answer.revision)
         with self._changed:
             self.progress.pages += 1
             self.progress.page_bytes += answer.body_bytes
-            self.findings.unknown.update(answer.value.unknown)
-            self.findings.misfits.update(answer.value.misfits)
+            self.findings.add(answer.value.unknown, answer.value.misfits)
         return answer.value, answer.network_s
 
     def _pace(self, network_s: float, cpu_s: float, all_s: float) -> None:
@@ -357,9 +354,10 @@ class Fetch:
                 self._add_worker()
 
     def _decoder(self, revision: str) -> PageDecoder:
-        if revision not in self._decoders:
-            self._decoders[revision] = PageDecoder(self._columns, revision, self._time_column)
-        return self._decoders[revision]
+        shape = shape_of(revision)  # a server may name any day: only those that change the columns count
+        if shape not in self._decoders:
+            self._decoders[shape] = PageDecoder(self._columns, shape, self._time_column)
+        return self._decoders[shape]
 
     def _keep(self, task: Task, writer: SliceWriter, page: Page) -> bool:
         """Stage a page's rows that lie in the slice. Says whether the slice's end has been passed."""

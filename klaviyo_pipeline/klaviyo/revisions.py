@@ -116,6 +116,11 @@ def expected_answer(revision: str, today: date | None = None) -> str:
     return living[0]
 
 
+def shape_of(revision: str) -> str:
+    """The newest known revision that is not after this one: rows of both have the same columns."""
+    return max((known.name for known in REVISIONS if known.name <= revision), default=REVISIONS[0].name)
+
+
 def sunset_of(revision: str) -> date:
     """The day from which Klaviyo no longer serves this revision."""
     for known in REVISIONS:

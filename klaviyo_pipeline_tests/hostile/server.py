@@ -116,3 +116,17 @@ def serving() -> Iterator[WireServer]:
     made = WireServer()
     yield made
     made.close()
+
+
+def pages(make: Callable[[int, str], bytes], *headers: str) -> Handler:
+    """Answers each request on a kept connection with the body that ``make`` gives for its number and its target."""
+    numbers = itertools.count()
+
+    def handler(connection: socket.socket) -> None:
+        with connection.makefile("rb") as requests:
+            while line := requests.readline():
+                while requests.readline() not in (b"\r\n", b""):
+                    pass
+                connection.sendall(answer(make(next(numbers), line.split()[1].decode()), *headers))
+
+    return handler
