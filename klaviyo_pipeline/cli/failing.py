@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from klaviyo_pipeline.cli.output import printable
+from klaviyo_pipeline.redaction import protect_logs, redact
 
 DEBUG = "KLAVIYO_DEBUG"
 _STOPPED = "DagsterExecutionInterruptedError"
@@ -20,7 +21,7 @@ class Failed(click.ClickException):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
+        super().__init__(printable(redact(message)))
 
 
 class Interrupted(click.ClickException):
@@ -40,9 +41,13 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         """Run a command."""
+        protect_logs()
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+        except click.ClickException as error:
+            error.message = redact(error.message)  # type: ignore[misc]
+            raise
+        except (click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) or type(error).__name__ == _STOPPED:

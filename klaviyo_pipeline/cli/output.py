@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from klaviyo_pipeline.redaction import redact
+
 WIDEST_CELL = 40
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON, for machines.")
@@ -69,7 +71,7 @@ def duration(seconds: float | None) -> str:
 
 def warn(text: str) -> None:
     """Say something on standard error, where it does not mix with the output."""
-    click.echo(f"Warning: {printable(text)}", err=True)
+    click.echo(f"Warning: {printable(redact(text))}", err=True)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401

@@ -17,9 +17,11 @@ from typing import Any
 
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
 from klaviyo_pipeline.klaviyo.http import Answered
+from klaviyo_pipeline.redaction import redact
 
 LONGEST_TEXT = 300
 """So many characters of a server's text stand in a message."""
+_MARGIN = 2_000
 _REVISION = re.compile(r"(\d{4}-\d{2}-\d{2})(\.pre)?", re.ASCII)
 _YEAR_S = 366 * 86_400.0
 
@@ -119,7 +121,8 @@ def answering_revision(headers: Mapping[str, str]) -> str | None:
 
 
 def shown(text: str, length: int = LONGEST_TEXT) -> str:
-    """A server's text as it may stand in a message: short, on one line, without control characters."""
+    """A server's text as it may stand in a message: short, on one line, without secrets and control characters."""
+    text = redact(text[: length + _MARGIN])  # before it is cut: half a key would no longer be found
     cut = text if len(text) <= length else text[:length] + "…"
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in cut)
 

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Generic, NoReturn, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from klaviyo_pipeline.klaviyo import answers
+from klaviyo_pipeline.klaviyo.address import check_address
 from klaviyo_pipeline.klaviyo.answers import shown
 from klaviyo_pipeline.klaviyo.errors import (
     AuthenticationError,
@@ -33,6 +34,7 @@ from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit, limits_of_accoun
 from klaviyo_pipeline.klaviyo.revisions import check_revision, expected_answer
 from klaviyo_pipeline.klaviyo.settings import KLAVIYO_URL, ClientSettings
 from klaviyo_pipeline.klaviyo.sources import Tier
+from klaviyo_pipeline.redaction import keep_secret
 
 T = TypeVar("T")
 
@@ -115,6 +117,8 @@ class KlaviyoClient:
         settings: Retries, timeouts and the share of the rate limit.
         revision: The API revision to send; blank means ours.
         base_url: Klaviyo's address, or another one that speaks the same API.
+        key_origin: Where the key was taken from, for the message of a wrong key.
+        allow_http: Whether the key may leave this machine over http.
 
     Raises:
         ConfigurationError: for a missing or malformed key, revision or address.
@@ -127,8 +131,11 @@ class KlaviyoClient:
         *,
         revision: str | None = None,
         base_url: str = KLAVIYO_URL,
+        key_origin: str = "the code",
+        allow_http: bool = False,
     ) -> None:
         key = api_key.strip()
+        keep_secret(key)
         if not key:
             raise ConfigurationError(
                 "No Klaviyo API key: set the environment variable KLAVIYO_API_KEY to a private API key "
@@ -136,23 +143,14 @@ class KlaviyoClient:
             )
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise ConfigurationError(
-                "The Klaviyo API key holds characters that no key has; copy it again from Klaviyo."
+                f"The Klaviyo API key from {key_origin} holds characters that no key has; copy it again from Klaviyo."
             )
-        try:
-            parts = urlsplit(base_url)
-            usable = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc
-            usable = usable and parts.port != 0  # asking for the port checks it
-        except ValueError:
-            usable = False
-        if not usable:
-            raise ConfigurationError(
-                f"base_url must be an address like {KLAVIYO_URL}, with http or https and without credentials."
-            )
+        self.base_url = check_address(base_url, allow_http=allow_http)
         self.settings = settings or ClientSettings()
         self.revision = check_revision(revision)
-        self.base_url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         self.traffic = Traffic()
         self._key = key
+        self._key_origin = key_origin
         self._clock_ahead_s: float | None = None
         self._wait_logged: dict[str, float] = {}
         self._http = Http(self.base_url, key, self.revision, self.settings)
@@ -246,7 +244,7 @@ class KlaviyoClient:
                 self._wait_too_long(request, retry_after_s, "")
             self.traffic.add(retries=1, retry_wait_s=wait_s)
             if wait_s >= LOGGED_WAIT_S:
-                self._log_wait(request, wait_s, f"before attempt {attempt + 2}: {self._shown(problem)}")
+                self._log_wait(request, wait_s, f"before attempt {attempt + 2}: {shown(problem)}")
             sleep(wait_s)
         raise AssertionError("the loop above returns or raises")
 
@@ -278,7 +276,7 @@ class KlaviyoClient:
         raise RateLimitedError(
             f"{shown(request.subject)}: Klaviyo asks to wait {wait_s:.6g} s{why}, more than max_retry_wait_s "
             f"({self.settings.max_retry_wait_s:g} s). Run it again later, or raise that setting. "
-            f"Page: {self._shown(request.target)}"
+            f"Page: {shown(request.target)}"
         )
 
     def _give_up(self, request: Request, problem: str, throttled: bool) -> NoReturn:
@@ -287,21 +285,22 @@ class KlaviyoClient:
             raise RateLimitedError(
                 f"{shown(request.subject)}: Klaviyo answered 429 (too many requests) {attempts} times. Other "
                 "integrations use up the account's limit: lower rate_limit_share or run it later. "
-                f"Page: {self._shown(request.target)}"
+                f"Page: {shown(request.target)}"
             )
         raise UnavailableError(
             f"{shown(request.subject)}: no usable answer from {self.base_url} after {attempts} attempts; the last "
-            f"problem was {self._shown(problem)}. Page: {self._shown(request.target)}"
+            f"problem was {shown(problem)}. Page: {shown(request.target)}"
         )
 
     def _refuse(self, request: Request, answered: Answered) -> NoReturn:
         """Turn a final answer into the error that says what to do."""
         detail, source = answers.first_error(answered.body)
-        detail, source = self._shown(detail), None if source is None else self._shown(source)
+        detail, source = shown(detail), None if source is None else shown(source)
         subject, status = shown(request.subject), answered.status
         if status == 401:
             raise AuthenticationError(
-                f"{subject}: Klaviyo does not accept the API key (401: {detail}). Check KLAVIYO_API_KEY."
+                f"{subject}: Klaviyo does not accept the API key from {self._key_origin} (401: {detail}). "
+                "Check the key there, or make a new one in Klaviyo, Settings, API keys."
             )
         if status == 403:
             needed = " and ".join(request.scopes) or "this endpoint's scope"
@@ -318,19 +317,13 @@ class KlaviyoClient:
             )
         if status == 400 and "cursor" in f"{source} {detail}".lower():
             raise CursorRefusedError(
-                f"{subject}: {detail} (400). Page: {self._shown(request.target)}", parameter="page_cursor"
+                f"{subject}: {detail} (400). Page: {shown(request.target)}", parameter="page_cursor"
             )
         raise RequestRefusedError(
-            f"{subject}: Klaviyo refused the request ({status}: {detail}). Page: {self._shown(request.target)}",
+            f"{subject}: Klaviyo refused the request ({status}: {detail}). Page: {shown(request.target)}",
             status=status,
             parameter=source,
         )
-
-    def _redact(self, text: str) -> str:
-        return text.replace(self._key, "[api key]")
-
-    def _shown(self, text: str) -> str:
-        return shown(self._redact(text))
 
 
 def target(path: str, parameters: Mapping[str, str | None]) -> str:

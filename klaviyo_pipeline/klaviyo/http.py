@@ -15,6 +15,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 import klaviyo_pipeline
+from klaviyo_pipeline.klaviyo.address import no_proxy_between
 from klaviyo_pipeline.klaviyo.bounded import (
     ACCEPTED_ENCODING,
     BoundExceededError,
@@ -102,6 +103,8 @@ class Http:
             template = session.prepare_request(requests.Request("GET", self._base_url, auth=self._auth))
             found = session.merge_environment_settings(self._base_url, {}, None, None, None)
             environment = {name: value for name, value in found.items() if name != "stream"}
+            if no_proxy_between(self._base_url):
+                environment["proxies"] = {}
             self._local.connection = (_Adapter(self._settings, self._most_bytes), template, environment)
         connection: tuple[HTTPAdapter, requests.PreparedRequest, dict[str, Any]] = self._local.connection
         return connection

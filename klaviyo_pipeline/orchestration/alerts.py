@@ -10,6 +10,7 @@ import dagster as dg
 from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.failure_reason import reason_of_step
 from klaviyo_pipeline.orchestration.webhook import post
+from klaviyo_pipeline.redaction import redact
 
 SENSOR = "failed_runs"
 CHECK_EVERY_S = 30
@@ -30,7 +31,7 @@ def failed_runs_sensor(*, running: bool) -> dg.SensorDefinition:
         address = environment.ALERT_WEBHOOK.value
         if not address:
             return dg.SkipReason(f"Nobody is told: {environment.ALERT_WEBHOOK.name} is not set.")
-        post(address, message_of(context))
+        post(address, message_of(context), allow_http=environment.allow_http())
         context.log.info("Posted the failure of run %s.", context.dagster_run.run_id)
         return None
 
@@ -40,7 +41,7 @@ def failed_runs_sensor(*, running: bool) -> dg.SensorDefinition:
 def message_of(context: dg.RunFailureSensorContext) -> dict[str, Any]:
     """A failed run as a Slack message: which job and assets, and why in a sentence; a link where the UI is known."""
     run = context.dagster_run
-    reason = _shortened(reason_of(context))
+    reason = _shortened(redact(reason_of(context)))
     named, failed = _listed(_assets(context)), _listed(_failed(context))
     base = environment.DAGSTER_URL.value.rstrip("/")
     link = f"{base}/runs/{run.run_id}" if base else ""

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
-from klaviyo_pipeline.orchestration.load_config import config_class
+from klaviyo_pipeline.orchestration.load_config import LoadConfig, config_class
 from klaviyo_pipeline.orchestration.load_spec import GROUP, KEY_PREFIX, LoadSpec, default_spec
 from klaviyo_pipeline.orchestration.loads import Asked, Fetched, Range, asked_of, window_of
 from klaviyo_pipeline.orchestration.metadata import column_schema
@@ -18,7 +17,8 @@ from klaviyo_pipeline.orchestration.notices import first_time
 from klaviyo_pipeline.orchestration.one_at_a_time import Turn
 from klaviyo_pipeline.orchestration.progress import LOOK_EVERY_S, reporting
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
-from klaviyo_pipeline.warehouse.errors import WarehouseError
+from klaviyo_pipeline.orchestration.run_config import launch_schema
+from klaviyo_pipeline.redaction import RedactedError, no_secrets
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
@@ -79,18 +79,18 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
         settings["freshness_policy"] = dg.FreshnessPolicy.time_window(
             fail_window=spec.cadence.fail_after, warn_window=spec.cadence.warn_after
         )
-    config_type: Any = config_class(source.name, spec.options)
+    config_type = config_class(source.name, spec.options)
+    settings["config_schema"] = launch_schema(config_type)
     asset: Callable[..., Callable[[Callable[..., Fetched | None]], dg.AssetsDefinition]] = dg.asset
     if not spec.needs_events or spec.events_table:
 
         @asset(**settings)
         def fetch_collection(
             context: dg.AssetExecutionContext,
-            config: config_type,
             klaviyo: KlaviyoResource,
             duckdb: KlaviyoDuckDBResource,
         ) -> Any:  # noqa: ANN401 - a type that Dagster does not check
-            return _fetch(context, spec, asked_of(spec, config), klaviyo, duckdb)
+            return _fetch(context, spec, _asked(context, spec, config_type), klaviyo, duckdb)
 
         return fetch_collection
 
@@ -99,12 +99,11 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
     @asset(**settings, ins={"events": events_in}, automation_condition=_follows())
     def fetch_for_events(
         context: dg.AssetExecutionContext,
-        config: config_type,
         klaviyo: KlaviyoResource,
         duckdb: KlaviyoDuckDBResource,
         events: Any,  # noqa: ANN401 - a DataFrame; naming the type would import pandas at start-up
     ) -> Any:  # noqa: ANN401
-        return _fetch(context, spec, asked_of(spec, config), klaviyo, duckdb, events)
+        return _fetch(context, spec, _asked(context, spec, config_type), klaviyo, duckdb, events)
 
     return fetch_for_events
 
@@ -124,6 +123,11 @@ def _follows() -> Any:  # noqa: ANN401 - a type that Dagster does not export
     ).with_label("follows its events")
 
 
+def _asked(context: dg.AssetExecutionContext, spec: LoadSpec, config_type: type[LoadConfig]) -> Asked:
+    """What the run's config asks for."""
+    return asked_of(spec, config_type(**context.op_execution_context.op_config))
+
+
 def _fetch(
     context: dg.AssetExecutionContext,
     spec: LoadSpec,
@@ -141,13 +145,14 @@ def _fetch(
         duckdb = duckdb.at(spec.destination.database, spec.destination.timezone)
         turn = Turn.of(spec, duckdb.staging_area(), context.log.info)
         try:
-            fetched = _fetched(context, spec, asked, spec.account(klaviyo), duckdb, events, turn)
+            with no_secrets():
+                fetched = _fetched(context, spec, asked, spec.account(klaviyo), duckdb, events, turn)
         except BaseException:
             turn.end()
             raise
         if fetched is None:
             turn.end()
-    except (KlaviyoError, WarehouseError) as error:
+    except RedactedError as error:
         # Passing faults have been retried already; running the same again at once would not help.
         raise dg.Failure(str(error), allow_retries=False) from None
     return fetched

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from klaviyo_pipeline import redaction
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -21,6 +23,7 @@ class Variable:
 
 
 API_KEY = Variable("KLAVIYO_API_KEY", "", "Private API key of the Klaviyo account.")
+redaction.watch(API_KEY.name)
 BASE_URL = Variable("KLAVIYO_BASE_URL", "https://a.klaviyo.com", "Where Klaviyo's API is: Klaviyo, or a sandbox.")
 REVISION = Variable("KLAVIYO_REVISION", "", "API revision, YYYY-MM-DD; blank for the project's default.")
 DATABASE = Variable("KLAVIYO_DUCKDB_PATH", "data/klaviyo.duckdb", "The DuckDB file that tables are written to.")
@@ -38,9 +41,20 @@ AUTOMATION = Variable(
 ALERT_WEBHOOK = Variable(
     "KLAVIYO_ALERT_WEBHOOK", "", "Address that failed runs are posted to, in Slack's form. A secret; blank for none."
 )
+redaction.watch(ALERT_WEBHOOK.name, redaction.ADDRESS)
+ALLOW_HTTP = Variable(
+    "KLAVIYO_ALLOW_HTTP",
+    "",
+    "1: keys may go to http addresses of other machines, in clear. For a trusted network.",
+)
 DAGSTER_URL = Variable("KLAVIYO_DAGSTER_URL", "", "Address of Dagster's UI, for links to runs in messages.")
 
 VARIABLES = (
     *(API_KEY, BASE_URL, REVISION, DATABASE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR, PROGRESS, TRANSFERS),
-    *(AUTOMATION, ALERT_WEBHOOK, DAGSTER_URL),
+    *(AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, DAGSTER_URL),
 )
+
+
+def allow_http() -> bool:
+    """Whether a key may leave this machine over http."""
+    return ALLOW_HTTP.value.lower() in {"1", "true", "on", "yes"}

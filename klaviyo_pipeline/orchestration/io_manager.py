@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
 from pydantic import Field
@@ -15,7 +15,9 @@ from klaviyo_pipeline.orchestration import metadata as load_metadata
 from klaviyo_pipeline.orchestration.loads import Destination, Fetched, Range
 from klaviyo_pipeline.orchestration.plots import chart_of_load, plotted
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+from klaviyo_pipeline.orchestration.run_config import SetInCode
 from klaviyo_pipeline.orchestration.tables import not_answered, table_of
+from klaviyo_pipeline.redaction import SecretInErrorError, no_secrets
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 from klaviyo_pipeline.warehouse.tables import Table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.extract import ExtractRequest
 
 
-class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
+class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
     """Writes assets to DuckDB tables.
 
     Takes a staged extract, a pandas DataFrame or a pyarrow Table; an asset that returns None is left alone. A
@@ -35,6 +37,8 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
     ``write_mode``, ``partition_expr`` or ``partition_key``, ``primary_key``, ``database``), else from the asset key and
     the configuration here. Each output is one transaction: rows by their write mode, and a line in the ledger.
     """
+
+    at_launch: ClassVar[frozenset[str]] = frozenset({"write_mode"})
 
     duckdb: KlaviyoDuckDBResource
     write_mode: str = Field(
@@ -238,7 +242,8 @@ def _utc(time: datetime) -> datetime:
 def _said_plainly() -> Iterator[None]:
     """What went wrong as Dagster shows it best: one sentence, without the traceback of a bug."""
     try:
-        yield
-    except WarehouseError as error:
+        with no_secrets():
+            yield
+    except (WarehouseError, SecretInErrorError) as error:
         # The database has been waited for already; running the same again at once would not help.
         raise dg.Failure(str(error), allow_retries=False) from None

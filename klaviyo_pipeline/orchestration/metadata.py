@@ -11,6 +11,7 @@ import dagster as dg
 
 from klaviyo_pipeline.klaviyo.sources import Source
 from klaviyo_pipeline.orchestration.tables import DUCKDB_TYPES, EXTRA_COLUMN
+from klaviyo_pipeline.redaction import redact, redact_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,7 +85,7 @@ def load_metadata(staged: StagedExtract, landed: LandingResult, timezone: str) -
         metadata["type_misfits_by_column"] = dict(staged.findings.misfits)
     if staged.findings.vanished:
         metadata["vanished"] = sorted(staged.findings.vanished)
-    return metadata
+    return {name: redact_values(value) for name, value in metadata.items()}  # Klaviyo names attributes and ids
 
 
 def preview(batches: Iterable[pa.RecordBatch], rows: int = PREVIEW_ROWS) -> dg.MetadataValue[Any] | None:
@@ -114,7 +115,7 @@ def _cell(value: Any) -> str | int | float | bool | None:  # noqa: ANN401
         return value
     text = value.isoformat() if hasattr(value, "isoformat") else str(value)
     # Only the beginning is looked at: on a megabyte of HTML the search for addresses takes minutes.
-    shown = mask(text[:_MASKED_CHARACTERS])
+    shown = mask(redact(text[:_MASKED_CHARACTERS]))
     whole = len(text) <= _MASKED_CHARACTERS and len(shown) <= _PREVIEW_CHARACTERS
     return shown if whole else shown[: _PREVIEW_CHARACTERS - 1] + "…"
 
@@ -126,4 +127,4 @@ def mask(text: str) -> str:
 
 def details(values: Mapping[str, Any]) -> dict[str, Any]:
     """Metadata as plain JSON, for the ledger."""
-    return json.loads(json.dumps(values, default=str))  # type: ignore[no-any-return]
+    return redact_values(json.loads(json.dumps(values, default=str)))  # type: ignore[no-any-return]

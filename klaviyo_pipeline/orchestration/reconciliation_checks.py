@@ -17,6 +17,7 @@ from klaviyo_pipeline.klaviyo.revisions import today_utc
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration.load_spec import KEY_PREFIX
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.orchestration.run_config import launch_schema
 from klaviyo_pipeline.orchestration.undecided import undecided
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 
@@ -61,15 +62,20 @@ def build_reconciliation_checks() -> dg.AssetChecksDefinition:
         ),
     ]
 
-    @dg.multi_asset_check(name=RECONCILIATION_JOB + "_checks", specs=specs, can_subset=True)
+    @dg.multi_asset_check(
+        name=RECONCILIATION_JOB + "_checks",
+        specs=specs,
+        can_subset=True,
+        config_schema=launch_schema(ReconciliationConfig),
+    )
     def klaviyo_reconciliation_checks(
         context: dg.AssetCheckExecutionContext,
-        config: ReconciliationConfig,
         klaviyo: KlaviyoResource,
         duckdb: KlaviyoDuckDBResource,
     ) -> Iterator[dg.AssetCheckResult]:
         from klaviyo_pipeline.orchestration.reconciliation import reconcile_events, reconcile_members
 
+        config = ReconciliationConfig(**context.op_execution_context.op_config)
         if _runs_along(context) and not config.with_loads:
             context.log.debug("Not compared with Klaviyo's counts: with_loads is off.")
             return

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -17,6 +17,10 @@ from klaviyo_pipeline.klaviyo.revisions import DEFAULT_REVISION, check_revision
 from klaviyo_pipeline.klaviyo.settings import SETTINGS, ClientSettings, check_setting
 from klaviyo_pipeline.klaviyo.windows import parse_zone
 from klaviyo_pipeline.orchestration import environment
+from klaviyo_pipeline.orchestration.run_config import SetInCode, is_variable, value_of
+from klaviyo_pipeline.redaction import protect_logs
+
+protect_logs()
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,21 +39,36 @@ def _setting(name: str) -> Any:  # noqa: ANN401 - pydantic's own type
     )
 
 
-class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+KEY_SENTENCE = (
+    "The API key comes from the environment (KLAVIYO_API_KEY), the authentications file or code, never from run "
+    "config: Dagster keeps and shows run config."
+)
+ADDRESS_SENTENCE = (
+    "Klaviyo's address comes from the environment (KLAVIYO_BASE_URL), the authentications file or code, never from run "
+    "config: the API key is sent there."
+)
+
+
+class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-arg]
     """A Klaviyo account.
 
     The API key is read from the environment variable KLAVIYO_API_KEY when a run needs it, unless another one is
-    given with ``dg.EnvVar``. It is never part of a log, an error, a repr or a run's metadata.
+    given with ``dg.EnvVar``. It is never part of a log, an error, a repr or a run's metadata. A launch can set the
+    numbers below, and neither the key nor the address nor the revision.
 
     Raises:
         ConfigurationError: (as pydantic's ValidationError) for a setting out of bounds, naming it and the bounds.
     """
+
+    at_launch: ClassVar[frozenset[str]] = frozenset(SETTINGS)
+    refusals: ClassVar[Mapping[str, str]] = {"api_key": KEY_SENTENCE, "base_url": ADDRESS_SENTENCE}
 
     api_key: str = Field(
         default="",
         repr=False,
         description="Private API key; blank to read KLAVIYO_API_KEY. Give it as an environment variable only.",
     )
+    key_origin: str = Field(default="", description="Where the key is from, for the message of a wrong key.")
     base_url: str = Field(default="", description="Klaviyo's address; blank for KLAVIYO_BASE_URL, else Klaviyo.")
     revision: str = Field(default="", description=f"API revision, YYYY-MM-DD. Blank: {DEFAULT_REVISION}.")
     retry_limit: int = Field(default=5, description=_setting("retry_limit").description)
@@ -67,6 +86,8 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @field_validator(*SETTINGS)
     @classmethod
     def _check_bounds(cls, value: float, info: ValidationInfo) -> float:
+        if is_variable(value):  # checked when a run takes its value
+            return value
         try:
             check_setting(info.field_name or "", value)
         except ConfigurationError as error:
@@ -76,11 +97,19 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @field_validator("revision")
     @classmethod
     def _check_revision(cls, value: str) -> str:
+        if is_variable(value):
+            return value
         try:
             check_revision(value)
         except ConfigurationError as error:
             raise ValueError(str(error)) from None
         return value
+
+    def __init__(self, **data: Any) -> None:  # noqa: ANN401 - of any field
+        key: Any = data.get("api_key")
+        if is_variable(key) and not data.get("key_origin"):
+            data["key_origin"] = f"the environment variable {key.env_var_name}"
+        super().__init__(**data)
 
     def __repr__(self) -> str:
         return f"KlaviyoResource(base_url={self.base_url!r}, revision={self.revision!r})"
@@ -101,20 +130,27 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         from klaviyo_pipeline.klaviyo.client import KlaviyoClient
 
+        api_key, origin = value_of(self.api_key), self.key_origin or "the code"
+        if not api_key:
+            api_key, origin = environment.API_KEY.value, f"the environment variable {environment.API_KEY.name}"
         return KlaviyoClient(
-            self.api_key or environment.API_KEY.value,
-            ClientSettings(**{name: getattr(self, name) for name in SETTINGS}),
-            revision=self.revision or environment.REVISION.value,
-            base_url=self.base_url or environment.BASE_URL.value,
+            api_key,
+            ClientSettings(**{name: value_of(getattr(self, name)) for name in SETTINGS}),
+            revision=value_of(self.revision) or environment.REVISION.value,
+            base_url=value_of(self.base_url) or environment.BASE_URL.value,
+            key_origin=origin,
+            allow_http=environment.allow_http(),
         )
 
 
-class KlaviyoDuckDBResource(DuckDBResource):
-    """The DuckDB database that tables are written to.
+class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
+    """The DuckDB database that tables are written to. A launch can set the wait for its lock and the memory limit.
 
     Like dagster-duckdb's ``DuckDBResource``, which it extends, it gives SQL assets a connection; ours waits its
     turn at the database's file lock, and is meant to be held briefly.
     """
+
+    at_launch: ClassVar[frozenset[str]] = frozenset({"lock_timeout_s", "memory_limit"})
 
     database: str = Field(default="", description="Path of the DuckDB file; blank for KLAVIYO_DUCKDB_PATH.")
     schema_name: str = Field(default="", description="Schema for the tables; blank for KLAVIYO_SCHEMA.")
@@ -131,7 +167,7 @@ class KlaviyoDuckDBResource(DuckDBResource):
     @field_validator("timezone")
     @classmethod
     def _check_timezone(cls, value: str) -> str:
-        if value:
+        if value and not is_variable(value):
             try:
                 parse_zone(value, "timezone")
             except ConfigurationError as error:

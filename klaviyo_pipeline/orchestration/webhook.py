@@ -6,6 +6,10 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from klaviyo_pipeline.klaviyo.address import is_loopback, no_proxy_between
+from klaviyo_pipeline.redaction import ADDRESS, RedactedError, keep_secret, redact_values
 
 if TYPE_CHECKING:
     from urllib.request import OpenerDirector
@@ -18,12 +22,24 @@ TIMEOUT_S = 8.0
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
-class WebhookError(Exception):
+class WebhookError(RedactedError):
     """A message could not be delivered."""
 
 
-def post(address: str, message: Mapping[str, Any], sleep: Callable[[float], None] = time.sleep) -> None:
-    """Post a message as JSON, again after a second, two and four if the other side is busy or can not be reached.
+def post(
+    address: str,
+    message: Mapping[str, Any],
+    sleep: Callable[[float], None] = time.sleep,
+    *,
+    allow_http: bool = False,
+) -> None:
+    """Post a message as JSON, again after a second, two and four if the other side is busy or cannot be reached.
+
+    Args:
+        address: Where to. http must name the loopback interface, unless ``allow_http`` is on.
+        message: What to post; secrets in it are replaced.
+        sleep: Waits for some seconds.
+        allow_http: Whether the address may be sent over the network in clear.
 
     Raises:
         WebhookError: saying what was answered, without the address.
@@ -33,13 +49,25 @@ def post(address: str, message: Mapping[str, Any], sleep: Callable[[float], None
     from urllib.error import HTTPError
     from urllib.request import Request
 
+    keep_secret(address, ADDRESS)
     if not address.startswith(("https://", "http://")):
         raise WebhookError("The webhook's address must begin with https:// or http://.")
-    body = json.dumps(message).encode()
+    try:
+        direct = no_proxy_between(address)
+        local = is_loopback(urlsplit(address).hostname or "")
+    except ValueError:
+        raise WebhookError("The webhook's address is not a URL.") from None
+    if address.startswith("http://") and not (allow_http or local):
+        raise WebhookError(
+            "The webhook's address begins with http://, which sends it over the network in clear. Use https, or set "
+            "the environment variable KLAVIYO_ALLOW_HTTP to 1 for a network that you trust."
+        )
+    opener = _opener(direct=direct)
+    body = json.dumps(redact_values(message)).encode()
     for attempt in range(ATTEMPTS):
         try:
             request = Request(address, body, {"Content-Type": "application/json"})  # noqa: S310 - checked above
-            with _opener().open(request, timeout=TIMEOUT_S):
+            with opener.open(request, timeout=TIMEOUT_S):
                 return
         except HTTPError as error:
             problem, passing = f"answered HTTP {error.code}", error.code in _PASSING
@@ -53,12 +81,12 @@ def post(address: str, message: Mapping[str, Any], sleep: Callable[[float], None
         sleep(FIRST_WAIT_S * 2**attempt)
 
 
-def _opener() -> OpenerDirector:
+def _opener(*, direct: bool) -> OpenerDirector:
     """Opens addresses without following redirects: a redirect turns the POST into a GET, and delivers nothing."""
-    from urllib.request import HTTPRedirectHandler, build_opener
+    from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 
     class Refuse(HTTPRedirectHandler):
         def redirect_request(self, *_arguments: object) -> None:
             return None
 
-    return build_opener(Refuse)
+    return build_opener(Refuse, ProxyHandler({} if direct else None))

@@ -6,9 +6,10 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.orchestration.metadata import preview_table
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.orchestration.run_config import launch_schema
+from klaviyo_pipeline.redaction import RedactedError, no_secrets
 
 ROWS = 10
 
@@ -24,10 +25,11 @@ class PreviewConfig(dg.Config):
     rows: int = Field(default=ROWS, ge=1, le=100, description="How many rows to show.")
 
 
-@dg.op(description="Reads the first rows, typed as they would land, and shows them in the run. Nothing is written.")
-def show_first_rows(
-    context: dg.OpExecutionContext, config: PreviewConfig, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
-) -> None:
+@dg.op(
+    config_schema=launch_schema(PreviewConfig),
+    description="Reads the first rows, typed as they would land, and shows them in the run. Nothing is written.",
+)
+def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource) -> None:
     """Show a preview as a table in the run's metadata.
 
     Raises:
@@ -42,16 +44,20 @@ def show_first_rows(
     from klaviyo_pipeline.transfers.preview import preview
     from klaviyo_pipeline.transfers.reading import read_text
 
+    config = PreviewConfig(**context.op_config)
     try:
-        if config.transfer:
-            file = Folder().get(config.transfer)
-        else:
-            given = {name: value for name, value in dict(config).items() if name not in {"transfer", "rows"} and value}
-            file = read_text(yaml.safe_dump(given, sort_keys=False), Path("run config"))
-        spec = spec_of(file)
-        client = spec.account(klaviyo).client()
-        found = preview(client, spec, duckdb.at(None, spec.destination.timezone).zone, config.rows)
-    except KlaviyoError as error:
+        with no_secrets():
+            if config.transfer:
+                file = Folder().get(config.transfer)
+            else:
+                given = {
+                    name: value for name, value in dict(config).items() if name not in {"transfer", "rows"} and value
+                }
+                file = read_text(yaml.safe_dump(given, sort_keys=False), Path("run config"))
+            spec = spec_of(file)
+            client = spec.account(klaviyo).client()
+            found = preview(client, spec, duckdb.at(None, spec.destination.timezone).zone, config.rows)
+    except RedactedError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     context.add_output_metadata(
         {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from klaviyo_pipeline.redaction import RedactedError
 
-class WarehouseError(Exception):
+
+class WarehouseError(RedactedError):
     """Base of everything that the warehouse raises on purpose."""
 
 

@@ -453,15 +453,15 @@ def test_message_when_the_page_has_a_long_address_then_only_its_beginning_is_sho
     assert len(str(refused.value)) < 1000
 
 
-def test_message_when_the_key_is_wrong_then_is_a_sentence_that_names_the_variable(
+def test_message_when_the_key_is_wrong_then_is_a_sentence_that_says_where_the_key_is_from(
     client: KlaviyoClient, clock: VirtualTime, klaviyo: Any
 ) -> None:
     klaviyo.get(URL, **problem(401, "Incorrect authentication credentials.", "authentication_failed"))
     with pytest.raises(AuthenticationError) as refused:
         fetch(client, clock)
     assert str(refused.value) == (
-        "Metrics: Klaviyo does not accept the API key (401: Incorrect authentication credentials.). "
-        "Check KLAVIYO_API_KEY."
+        "Metrics: Klaviyo does not accept the API key from the code (401: Incorrect authentication credentials.). "
+        "Check the key there, or make a new one in Klaviyo, Settings, API keys."
     )
 
 
@@ -481,7 +481,7 @@ def test_message_when_the_host_is_unreachable_then_names_it_and_the_cause(clock:
 
 
 def test_message_when_the_host_has_no_address_then_says_so(clock: VirtualTime) -> None:
-    client = KlaviyoClient(KEY, ClientSettings(retry_limit=1), base_url="http://klaviyo.invalid")
+    client = KlaviyoClient(KEY, ClientSettings(retry_limit=1), base_url="https://klaviyo.invalid")
     client._limits = RateLimits(1.0, clock)
     with pytest.raises(UnavailableError, match=r"klaviyo\.invalid"):
         fetch(client, clock)
@@ -590,11 +590,12 @@ def test_key_when_debug_logging_is_on_then_does_not_stand_in_it(
 
 def test_account_when_key_or_address_differ_then_so_does_its_name() -> None:
     names = {
-        KlaviyoClient(key, base_url=url).account for key in ("a", "b") for url in ("http://x.test", "https://x.test")
+        KlaviyoClient(key, base_url=url).account for key in ("a", "b") for url in ("https://y.test", "https://x.test")
     }
     assert len(names) == 4
     assert (
-        KlaviyoClient("a", base_url="http://x.test/").account == KlaviyoClient(" a ", base_url="http://x.test").account
+        KlaviyoClient("a", base_url="https://x.test/").account
+        == KlaviyoClient(" a ", base_url="https://x.test").account
     )
 
 
