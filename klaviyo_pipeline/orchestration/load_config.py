@@ -19,17 +19,21 @@ _OPTION_TEXTS = {
 }
 
 
-def _choice(name: str, values: Iterable[str]) -> Any:  # noqa: ANN401 - an enum class
-    """An enum whose members are named as their values: Dagster takes members by name, and people write the values."""
-    return StrEnum(name, {value: value for value in values})
+def _choice(values: Iterable[str]) -> Any:  # noqa: ANN401 - an enum class
+    """An enum whose members are named as their values: Dagster takes members by name, and people write the values.
+
+    Dagster's error names the type, so the type's name lists what is allowed.
+    """
+    allowed = list(values)
+    return StrEnum("_or_".join(allowed), {value: value for value in allowed})
 
 
 if TYPE_CHECKING:
     WriteModeChoice = WriteMode
     FilterByChoice = FilterBy
 else:
-    WriteModeChoice = _choice("WriteMode", [mode.value for mode in WriteMode])
-    FilterByChoice = _choice("FilterBy", [each.value for each in FilterBy])
+    WriteModeChoice = _choice([mode.value for mode in WriteMode])
+    FilterByChoice = _choice([each.value for each in FilterBy])
 
 
 class LoadConfig(dg.Config):
@@ -64,7 +68,7 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
         )
         fields["end_time"] = _text("Load rows before this time; blank: the partition's end, else now.")
         fields["filter_by"] = (
-            _choice("FilterBy", [each.filter_by.value for each in source.time_fields]) | None,
+            _choice([each.filter_by.value for each in source.time_fields]) | None,
             Field(default=None, description=f"Which of a row's times the window is about: {times}."),
         )
         fields["incremental"] = (

@@ -35,7 +35,6 @@ def loaded(world: World) -> World:
         ("event_metrics", {}, {"event_ids": ["NOPE01"]}, ["NOPE01"]),
         ("events", {}, {"start_time": "yesterday"}, ["start_time", "yesterday", "ISO 8601"]),
         ("events", {}, {"start_time": "2026-11-18", "end_time": "2026-11-17"}, ["start_time", "before end_time"]),
-        ("events", {}, {"filter_by": "updated"}, ["filter_by", "events takes created"]),
         ("lists", {}, {"incremental": False, "start_time": "2026-11-18"}, ["incremental is off"]),
     ],
 )
@@ -94,9 +93,14 @@ def test_bad_revision_is_refused_when_the_configuration_is_read(revision: str) -
 
 
 def test_unknown_write_mode_is_refused_with_what_is_allowed(world: World) -> None:
-    with pytest.raises(dg.DagsterInvalidConfigError, match="write_mode not in enum type WriteMode got upsert"):
+    with pytest.raises(dg.DagsterInvalidConfigError, match="_or_replace_on_new_data_or_merge got upsert"):
         world.run("lists", config={"write_mode": "upsert"})
     assert not world.path.exists()
+
+
+def test_a_time_that_a_source_does_not_filter_by_is_refused_with_what_is_allowed(world: World) -> None:
+    with pytest.raises(dg.DagsterInvalidConfigError, match="filter_by not in enum type created got updated"):
+        world.run("events", config={"filter_by": "updated"})
 
 
 @pytest.mark.parametrize("source", [source for source in SOURCES.values() if source.time_fields])
