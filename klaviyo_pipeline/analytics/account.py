@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from klaviyo_pipeline.analytics.building import analytics_schema
 from klaviyo_pipeline.klaviyo.account import Account, read_account
-from klaviyo_pipeline.klaviyo.errors import AuthenticationError, ConfigurationError, ScopeError
+from klaviyo_pipeline.klaviyo.errors import AuthenticationError, ConfigurationError, KlaviyoError, ScopeError
 from klaviyo_pipeline.klaviyo.windows import parse_zone
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
@@ -42,9 +42,11 @@ def zone_of_account(
     try:
         account = read_account(klaviyo.client())
         zone = parse_zone(account.timezone, "the account's time zone")
-    except (AuthenticationError, ConfigurationError, ScopeError) as error:
+    except KlaviyoError as error:
         if known is not None:
             return ZoneInfo(known[0].timezone), known[0].currency
+        if not isinstance(error, AuthenticationError | ConfigurationError | ScopeError):
+            raise
         warn(f"Days begin in the storage time zone, {duckdb.zone.key}, since the account's is not known. {error}")
         return duckdb.zone, ""
     _keep(database, schema, account)

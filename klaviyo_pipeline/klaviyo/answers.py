@@ -13,15 +13,20 @@ import re
 import time
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
 from klaviyo_pipeline.klaviyo.http import Answered
 from klaviyo_pipeline.redaction import redact
 
+T = TypeVar("T")
+
 LONGEST_TEXT = 300
 """So many characters of a server's text stand in a message."""
 _MARGIN = 2_000
+LARGEST_DOCUMENT = 16 * 2**20
+"""So many bytes of JSON are decoded whole; pages of rows are not, and may be larger."""
+_WHOLE_NUMBER = re.compile(r"\d{1,15}", re.ASCII)
 _REVISION = re.compile(r"(\d{4}-\d{2}-\d{2})(\.pre)?", re.ASCII)
 _YEAR_S = 366 * 86_400.0
 
@@ -48,6 +53,8 @@ def document(body: bytes) -> dict[str, Any]:
     Raises:
         UnreadablePageError: if it is none.
     """
+    if len(body) > LARGEST_DOCUMENT:
+        raise UnreadablePageError(f"a document of {len(body)} bytes")
     try:
         found = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -55,6 +62,56 @@ def document(body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict) or "data" not in found:
         raise UnreadablePageError("no JSON:API document")
     return found
+
+
+def part(value: Any, *path: str | int, kind: type[T]) -> T:  # noqa: ANN401 - whatever JSON holds
+    """The part of a document at a path, which is of this kind.
+
+    Raises:
+        UnreadablePageError: naming the place, what is there and what must be.
+    """
+    place = ""
+    for step in path:
+        wanted: type = dict if isinstance(step, str) else list
+        _check_kind(value, wanted, place)
+        place += f".{step}" if place and isinstance(step, str) else f"[{step}]" if place else str(step)
+        if (step not in value) if isinstance(step, str) else (step >= len(value)):
+            raise UnreadablePageError(f"the answer has no {place}")
+        value = value[step]
+    _check_kind(value, kind, place)
+    return value  # type: ignore[no-any-return]
+
+
+def whole_number(value: Any, place: str) -> int:  # noqa: ANN401 - whatever JSON holds
+    """A count: a number without a fraction and not below zero, or its digits as a text.
+
+    Raises:
+        UnreadablePageError: for anything else.
+    """
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
+        return int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**63 and value == int(value):
+        return int(value)
+    raise UnreadablePageError(f"{place} is {_described(value)}, but must be a whole number")
+
+
+def _check_kind(value: Any, kind: type, place: str) -> None:  # noqa: ANN401
+    if not isinstance(value, kind):
+        raise UnreadablePageError(
+            f"{place or 'the document'} is {_described(value)}, but must be {_KINDS.get(kind, kind.__name__)}"
+        )
+
+
+def _described(value: Any) -> str:  # noqa: ANN401
+    """A value in a message: what it is, and what it says where that is short."""
+    if value is None:
+        return "null"
+    if isinstance(value, dict | list):
+        return f"{_KINDS[type(value)]} of {len(value)}"
+    return f"{_KINDS.get(type(value), 'a number')} ({shown(str(value)[:100], 40)})"
+
+
+_KINDS: dict[type, str] = {dict: "an object", list: "an array", str: "a text", bool: "a truth value"}
 
 
 def first_error(body: bytes) -> tuple[str, str | None]:

@@ -250,7 +250,15 @@ class KlaviyoClient:
 
     def get_json(self, request: Request) -> dict[str, Any]:
         """A small document, decoded whole."""
-        return self.fetch(request, lambda body, _revision: answers.document(body)).value
+        return self.get(request, lambda document: document)
+
+    def get(self, request: Request, read: Callable[[dict[str, Any]], T]) -> T:
+        """What ``read`` finds in a small document; UnreadablePageError from it is retried.
+
+        Raises:
+            KlaviyoError: as ``fetch`` does.
+        """
+        return self.fetch(request, lambda body, _revision: read(answers.document(body))).value
 
     def _wait_before(self, attempt: int, retry_after_s: float | None) -> float:
         """Seconds before the next attempt: doubled each time; what the server asks for can only lengthen it."""

@@ -2,12 +2,14 @@
 
 import gzip
 import itertools
+import re
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
 
 BODY = b'{"data":[]}'
+_STATUS_LINE = re.compile(rb"HTTP/1\.1 [2-9]\d\d .*")
 Handler = Callable[[socket.socket], None]
 
 
@@ -53,11 +55,16 @@ class WireServer:
 
 
 def says(data: bytes) -> Handler:
-    """Reads a request, writes this, and closes the connection."""
+    """Reads a request, writes this, and closes the connection.
+
+    The answer says so: a client that kept the connection could send its next request into the closing one.
+    """
+    status, line_end, rest = data.partition(b"\r\n")
+    said = status + line_end + b"Connection: close\r\n" + rest if _STATUS_LINE.fullmatch(status) and rest else data
 
     def handler(connection: socket.socket) -> None:
         connection.recv(65536)
-        connection.sendall(data)
+        connection.sendall(said)
 
     return handler
 
