@@ -38,7 +38,7 @@ test-ui: .venv/.ui chromium ## Test Dagster's UI in a real browser; pictures and
 	CHROMIUM="$(CHROMIUM)" $(BIN)/pytest -x -m ui klaviyo_pipeline_tests/ui
 
 soak: .venv/.installed ## Run the property tests for long
-	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 klaviyo_pipeline_tests/truth
+	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 klaviyo_pipeline_tests/truth klaviyo_pipeline_tests/hostile
 
 check: .venv/.package ## Check settings, transfers, accounts and the database
 	$(BIN)/klaviyo-pipeline check

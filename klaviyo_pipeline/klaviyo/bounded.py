@@ -50,11 +50,17 @@ class BoundedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(self._reader)
 
     def begin(self) -> None:
-        """Read the status line and the headers; interim answers of any kind are skipped."""
+        """Read the status line and the headers; interim answers of any kind are skipped.
+
+        Raises:
+            HTTPException: for headers that cannot be parsed to their end; urllib3 would log them and drop the rest.
+        """
         super().begin()
         while 100 <= self.status < 200:
             self.headers = self.msg = None  # type: ignore[assignment]  # so http.client reads the next answer
             super().begin()
+        if self.msg.defects or self.msg.get_payload():
+            raise http.client.HTTPException("the answer's headers cannot be parsed")
         self._reader.allow(self.most_bytes)
 
 

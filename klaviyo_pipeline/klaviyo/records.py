@@ -86,10 +86,10 @@ class _Extras:
         node[path[-1]] = msgspec.Raw(text)
 
     def set_aside(self, found: SetAside) -> None:
-        for row, name, text in found.attributes:
+        for row, name, text in found.values:
             self.keep(row, (name,), msgspec.json.encode(text), self.misfits)
         if found.elsewhere:
-            self.misfits["(not in attributes)"] += found.elsewhere
+            self.misfits["(not in rows)"] += found.elsewhere
 
     def column(self, rows: int) -> pa.Array:
         if not self._rows:

@@ -25,12 +25,12 @@ _LONGEST_NUMBER = 1000
 class SetAside:
     """A page without the values that cannot be decoded.
 
-    ``attributes`` are the rows and names of attributes that are null in ``body`` now, and what stood there as
-    text. ``elsewhere`` counts values outside of attributes: in ``body`` they are their own text.
+    ``values`` are what rows had: the row, the name of the attribute (or of another member of the row), and its
+    text; in ``body`` they are null. ``elsewhere`` counts values outside of rows; in ``body`` they are their text.
     """
 
     body: bytes
-    attributes: list[tuple[int, str, str]] = field(default_factory=list)
+    values: list[tuple[int, str, str]] = field(default_factory=list)
     elsewhere: int = 0
 
 
@@ -44,13 +44,21 @@ class _Frame:
 
 @dataclass
 class _Suspect:
-    """A value that may have to be taken out: an attribute (``name``), or one that begins too deep."""
+    """A value that may have to be taken out: an attribute, or one that begins too deep."""
 
     start: int
     depth: int
-    row: int = 0
-    name: bytes | None = None
+    place: _Place | None
     is_bad: bool = False
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A row, and which of its attributes (or other members)."""
+
+    row: int
+    name: bytes
+    is_attribute: bool
 
 
 def set_aside(body: bytes, typed: Collection[str]) -> SetAside | None:
@@ -65,14 +73,14 @@ def set_aside(body: bytes, typed: Collection[str]) -> SetAside | None:
     suspect: _Suspect | None = None
     text = b""
 
-    def take_out(start: int, end: int, row: int, name: bytes | None) -> None:
+    def take_out(start: int, end: int, place: _Place | None) -> None:
         nonlocal through
         taken = body[start:end].decode("utf-8", "replace")
-        if name is None:
+        if place is None:
             found.elsewhere += 1
         else:
-            found.attributes.append((row, _name(name), taken))
-        kept.extend((body[through:start], b"null" if name is not None else msgspec.json.encode(taken)))
+            found.values.append((place.row, _name(place.name), taken))
+        kept.extend((body[through:start], b"null" if place is not None else msgspec.json.encode(taken)))
         through = end
 
     for token in _TOKEN.finditer(body):
@@ -81,18 +89,17 @@ def set_aside(body: bytes, typed: Collection[str]) -> SetAside | None:
         if first == b'"':
             text = word
         elif first == b":":
-            if frames:
+            if frames and frames[-1].is_object:
                 frames[-1].key = text
         elif first == b",":
-            if frames and not frames[-1].is_object:
-                frames[-1].key += 1  # type: ignore[operator]
+            if frames and isinstance(frames[-1].key, int):
+                frames[-1].key += 1
         elif first in (b"{", b"["):
             if suspect is None:
-                attribute = _attribute(frames)
-                if attribute is not None:
-                    suspect = _Suspect(start, len(frames), *attribute)
-                elif len(frames) >= MOST_NESTED:
-                    suspect = _Suspect(start, len(frames), is_bad=True)
+                place = _place(frames)
+                is_deep = len(frames) >= MOST_NESTED
+                if is_deep or (place is not None and place.is_attribute and len(frames) in (3, 4)):
+                    suspect = _Suspect(start, len(frames), place, is_deep)
             frames.append(_Frame(first == b"{", None if first == b"{" else 0))
             if suspect is not None and len(frames) > MOST_NESTED:
                 suspect.is_bad = True
@@ -102,27 +109,33 @@ def set_aside(body: bytes, typed: Collection[str]) -> SetAside | None:
             frames.pop()
             if suspect is not None and len(frames) == suspect.depth:
                 if suspect.is_bad:
-                    take_out(suspect.start, end, suspect.row, suspect.name)
+                    take_out(suspect.start, end, suspect.place)
                 suspect = None
         elif suspect is not None:
-            suspect.is_bad |= _is_bad(word, suspect.name is None or _name(suspect.name) in typed)
+            suspect.is_bad |= _is_bad(word, _is_decoded(suspect.place, typed))
         else:
-            row, name = _attribute(frames) or (0, None)
-            if _is_bad(word, name is None or _name(name) in typed):
-                take_out(start, end, row, name)
+            place = _place(frames)
+            if _is_bad(word, _is_decoded(place, typed)):
+                take_out(start, end, place)
     if not through:
         return None
     found.body = b"".join([*kept, body[through:]])
     return found
 
 
-def _attribute(frames: list[_Frame]) -> tuple[int, bytes] | None:
-    """The row and the quoted name, if the next value is an attribute of a row: ``data[row].attributes.name``."""
-    keys = [frame.key for frame in frames] if len(frames) in (3, 4) else []
-    row = keys.pop(1) if len(keys) == 4 else 0
-    if keys[:2] == [b'"data"', b'"attributes"'] and isinstance(row, int) and isinstance(keys[2], bytes):
-        return row, keys[2]
-    return None
+def _place(frames: list[_Frame]) -> _Place | None:
+    """Where the next value belongs: ``data[row].attributes.name``, or ``data[row].name`` and what lies below it."""
+    keys = [frame.key for frame in frames[:4]]
+    row = keys.pop(1) if len(keys) > 1 and isinstance(keys[1], int) else 0
+    if len(keys) < 2 or keys[0] != b'"data"' or not isinstance(row, int):
+        return None
+    is_attribute = keys[1] == b'"attributes"' and len(keys) > 2
+    name = keys[2] if is_attribute else keys[1]
+    return _Place(row, name, is_attribute) if isinstance(name, bytes) else None
+
+
+def _is_decoded(place: _Place | None, typed: Collection[str]) -> bool:
+    return place is None or not place.is_attribute or _name(place.name) in typed
 
 
 def _name(quoted: bytes) -> str:
