@@ -14,10 +14,16 @@ import dagster as dg
 from dagster._config import ConfigType, ConfigTypeKind  # Dagster exports no type that refuses in its own words
 
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.redaction import redact_values
 
 _ENVIRONMENT = (
     "Run config takes values, never the name of an environment variable ({env: …}): anybody who can launch a run could "
     "read or send any variable. Write the value, or set the field in code."
+)
+
+_LOOKS_LIKE_A_KEY = (
+    "Run config has a text that is, or looks like, an API key. Dagster keeps run config and shows it: a key comes from "
+    "the environment (KLAVIYO_API_KEY), the authentications file or code."
 )
 
 
@@ -34,16 +40,39 @@ class _Refused(ConfigType):
 
 
 class _Value(dg.ScalarUnion):
-    """A text, whole number or truth value that cannot be taken from the environment."""
+    """A text, whole number or truth value that cannot be taken from the environment, and is no secret."""
 
     def __init__(self, scalar: type) -> None:
         refused = _Refused("environment", _ENVIRONMENT)
         selector = dg.Selector({"env": dg.Field(refused)})  # type: ignore[no-untyped-call]
         super().__init__(scalar, selector, _key=f"Value.{scalar.__name__}")
 
+    def post_process(self, value: Any) -> Any:  # noqa: ANN401 - Dagster's own signature
+        return _checked(value)
 
-_TEXT, _WHOLE, _TRUTH = _Value(str), _Value(int), _Value(bool)
-_PLAIN: Mapping[Any, ConfigType] = {dg.StringSource.key: _TEXT, dg.IntSource.key: _WHOLE, dg.BoolSource.key: _TRUTH}
+
+class _Anything(ConfigType):
+    """Any value without a secret in it."""
+
+    def __init__(self) -> None:
+        super().__init__(key="Value.any", kind=ConfigTypeKind.ANY, given_name="AnyValue")
+
+    def post_process(self, value: Any) -> Any:  # noqa: ANN401 - Dagster's own signature
+        return _checked(value)
+
+
+def _checked(value: Any) -> Any:  # noqa: ANN401
+    if redact_values(value) != value:
+        raise ConfigurationError(_LOOKS_LIKE_A_KEY)
+    return value
+
+
+_PLAIN: Mapping[Any, ConfigType] = {
+    dg.StringSource.key: _Value(str),
+    dg.IntSource.key: _Value(int),
+    dg.BoolSource.key: _Value(bool),
+    "Any": _Anything(),
+}
 
 
 def launch_schema(config: type[dg.Config]) -> dict[str, dg.Field]:
