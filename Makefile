@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
+# Empty: time zone rules from the tzdata package, also in Dagster's own processes.
+export PYTHONTZPATH :=
 
 .PHONY: help demo dev test test-ui chromium soak check lint format docs docs-serve bench profile clean
 help: ## Show the targets

@@ -52,8 +52,8 @@ def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
 class Page:
     """One decoded page.
 
-    ``first_time`` and ``last_time`` are the times of its first and last row by the window's field; ``in_order``
-    says whether the times on the page never go down.
+    ``first_time`` and ``last_time`` are the times of its first and last row by the window's field, of those that have
+    one; ``in_order`` says whether the times on the page never go down.
     """
 
     batch: pa.RecordBatch
@@ -182,7 +182,7 @@ class PageDecoder:
                     extras.keep(row, (name,), bytes(value), extras.unknown)
         for name in structs.extra:
             for row, value in enumerate(structs.attribute(items, name)):
-                if value is not None:
+                if value is not None and bytes(value) != b"null":
                     extras.keep(row, (name,), bytes(value), extras.unknown)
         objects = {name: self._objects(structs, items, name, extras) for name in self._nested}
         related = _Related(structs, items, document.included) if self._via else None
@@ -328,8 +328,9 @@ def _times(batch: pa.RecordBatch, name: str | None) -> tuple[datetime | None, da
     if name is None or batch.num_rows == 0:
         return None, None, True
     times = batch.column(name)
-    if times.null_count:
-        return None, None, False
-    stored = stored_times(times)
+    # A row without a time has no place in the order; it does not hide those of the others.
+    stored = stored_times(times.drop_null() if times.null_count else times)
+    if not len(stored):
+        return None, None, True
     in_order = bool((stored[:-1] <= stored[1:]).all())
     return from_microseconds(stored[0]), from_microseconds(stored[-1]), in_order

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from klaviyo_pipeline.klaviyo.extract import ExtractRequest
+    from klaviyo_pipeline.klaviyo.extract import ExtractRequest, StagedExtract
+    from klaviyo_pipeline.warehouse.landing import LandingResult
 
 
 class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
@@ -131,25 +132,41 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
         )
         try:
             landed = land(duckdb.warehouse(), load)
-            shown = load_metadata.load_metadata(staged, landed, str(duckdb.zone))
-            rows = load_metadata.preview(staged.batches())
         except BaseException:
             staged.keep()
             raise
-        staged.landed()
-        context.add_output_metadata(shown)
-        pictures = {"first_rows": rows} if rows else {}
-        if rows and not landed.skipped:
-            pictures |= plotted(
-                lambda: chart_of_load(duckdb.warehouse(), request, place.schema or "", place.table or "", duckdb.zone),
-                context.log.warning,
-            )
-        _show_once(context, pictures)
+        with _only_reports(context):
+            self._report(context, staged, landed, duckdb, place)
+        with _only_reports(context):
+            staged.landed()
+
+    def _report(
+        self,
+        context: dg.OutputContext,
+        staged: StagedExtract,
+        landed: LandingResult,
+        duckdb: KlaviyoDuckDBResource,
+        place: Destination,
+    ) -> None:
+        """Log and metadata of a load that is committed. The stage is still there."""
+        request = staged.request
         context.log.info(
             f"{landed.table_path}: {landed.rows_fetched:,} rows fetched, {landed.inserted:,} inserted, "
             f"{landed.updated:,} updated, {landed.unchanged:,} unchanged, {landed.deleted:,} deleted; the table has "
             f"{landed.total_rows:,} ({staged.duration_s:.1f} s to fetch, {landed.duration_s:.1f} s to land)."
         )
+        with _only_reports(context):
+            context.add_output_metadata(load_metadata.load_metadata(staged, landed, str(duckdb.zone)))
+        rows = None
+        with _only_reports(context):
+            rows = load_metadata.preview(staged.batches())
+        pictures = {"first_rows": rows} if rows else {}
+        if staged.rows and not landed.skipped:
+            pictures |= plotted(
+                lambda: chart_of_load(duckdb.warehouse(), request, place.schema or "", place.table or "", duckdb.zone),
+                context.log.warning,
+            )
+        _show_once(context, pictures)
 
     def _land_rows(self, context: dg.OutputContext, rows: pd.DataFrame | pa.Table) -> None:
         from klaviyo_pipeline.warehouse.landing import Load, land
@@ -236,6 +253,17 @@ _END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 def _utc(time: datetime) -> datetime:
     return time.astimezone(UTC)
+
+
+@contextmanager
+def _only_reports(context: dg.OutputContext) -> Iterator[None]:
+    """The rows are committed: whatever fails here is a warning in the log, and never fails the load."""
+    try:
+        yield
+    except Exception as error:
+        context.log.warning(
+            f"The rows are in the table, but a report about them failed: {type(error).__name__}: {error}"
+        )
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.orchestration.landed_days import DAY, covers, landed_days, ranges_of
 from klaviyo_pipeline.orchestration.load_spec import KEY_PREFIX
 from klaviyo_pipeline.orchestration.new_metrics import metric_names
+from klaviyo_pipeline.warehouse.local_days import local_day
 from klaviyo_pipeline.warehouse.tables import DELETED_AT, existing_columns, full_name
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -290,9 +291,9 @@ def _count_events(
     schema, _dot, table = place.rpartition(".")
     with duckdb.warehouse().reading() as connection:
         rows = connection.execute(
-            "SELECT metric_id, CAST(CAST(datetime AT TIME ZONE ? AS DATE) AS VARCHAR) AS day, count(*) "
+            f"SELECT metric_id, CAST({local_day(duckdb.zone, 'datetime', begin, until)} AS VARCHAR) AS day, count(*) "
             f"FROM {full_name(connection, schema, table)} WHERE datetime >= ? AND datetime < ? GROUP BY ALL",
-            [duckdb.zone.key, begin, until],
+            [begin, until],
         ).fetchall()
     return {(metric, date.fromisoformat(day)): count for metric, day, count in rows}
 

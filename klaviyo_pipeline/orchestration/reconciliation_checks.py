@@ -83,7 +83,7 @@ def build_reconciliation_checks() -> dg.AssetChecksDefinition:
             try:
                 if key.asset_key == _EVENTS:
                     days = [_day(name, getattr(config, name)) for name in ("first_day", "last_day")]
-                    yield _events_check(key, reconcile_events(klaviyo, duckdb, *days))
+                    yield _events_check(key, reconcile_events(klaviyo, duckdb, *days), _other_rules(duckdb))
                 else:
                     yield _members_check(key, reconcile_members(klaviyo, duckdb, most=config.most_lists))
             except (KlaviyoError, WarehouseError) as error:
@@ -97,7 +97,13 @@ def _runs_along(context: dg.AssetCheckExecutionContext) -> bool:
     return bool(context.job_def.asset_layer.selected_asset_keys)
 
 
-def _events_check(key: dg.AssetCheckKey, found: "Reconciliation") -> dg.AssetCheckResult:
+def _other_rules(duckdb: KlaviyoDuckDBResource) -> str:
+    from klaviyo_pipeline.orchestration.zone_rules import disagreement
+
+    return disagreement(duckdb.zone) or ""
+
+
+def _events_check(key: dg.AssetCheckKey, found: "Reconciliation", other_rules: str = "") -> dg.AssetCheckResult:
     from klaviyo_pipeline.orchestration.landed_days import spoken
 
     soon_read_again = today_utc() - timedelta(days=SOURCES["events"].lookback_days)
@@ -131,8 +137,9 @@ def _events_check(key: dg.AssetCheckKey, found: "Reconciliation") -> dg.AssetChe
         check_name=key.name,
         # A day that the next run reads again anyway is no cause for alarm; an older one that lacks rows is.
         severity=dg.AssetCheckSeverity.ERROR if lost else dg.AssetCheckSeverity.WARN,
-        description=text,
+        description=f"{text} {other_rules}".strip(),
         metadata={
+            "time_zone_rules_differ": other_rules,
             "days_compared": len(found.days),
             "metrics_compared": found.metrics,
             "events_compared": found.events,

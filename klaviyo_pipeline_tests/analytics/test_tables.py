@@ -179,7 +179,7 @@ def test_table_when_making_it_fails_stays_as_it_was(loaded: Loaded) -> None:
     with loaded.database.writing() as con:
         con.execute("ALTER TABLE klaviyo.events ALTER datetime TYPE VARCHAR")
         con.execute("UPDATE klaviyo.events SET datetime = 'never'")
-    with pytest.raises(Exception, match="timezone"):
+    with pytest.raises(Exception, match="VARCHAR"):
         build(loaded.database, TABLES["daily_metrics"], "klaviyo", ZoneInfo("UTC"))
     with loaded.database.reading() as con:
         assert con.execute("FROM klaviyo_analytics.daily_metrics").fetchall() == before

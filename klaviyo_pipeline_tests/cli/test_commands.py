@@ -194,7 +194,9 @@ def test_auth_list_and_a_bad_accounts_file(place: Workplace) -> None:
 
 def test_check_looks_at_everything(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     place.write("daily", EXAMPLE)
-    assert all(finding["ok"] for finding in place.json("check"))
+    found = place.json("check")
+    assert all(finding["ok"] for finding in found)
+    assert {each["what"]: each["text"] for each in found}["time zone UTC"] == "DuckDB and tzdata have the same rules"
     place.write("bad", "source: evnts")
     monkeypatch.setenv("KLAVIYO_API_KEY", "pk_lists_only")
     monkeypatch.setenv("KLAVIYO_TIMEZONE", "PST")
