@@ -83,7 +83,7 @@ def _read(
         yield from counts
         if cursor is None:
             return
-    raise UnreadablePageError(f"{request.subject}: {_MOST_PAGES} pages, and each names a next one.")
+    raise UnreadablePageError(f"{shown(request.subject)}: {_MOST_PAGES} pages, and each names a next one.")
 
 
 def _counts(document: dict[str, Any], zone: ZoneInfo) -> list[tuple[date, int]]:

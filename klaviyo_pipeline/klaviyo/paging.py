@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from klaviyo_pipeline.klaviyo.answers import shown
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
 from klaviyo_pipeline.klaviyo.records import Page
 
@@ -27,7 +28,7 @@ class Paging:
     """
 
     def __init__(self, subject: str, most_without_rows: int, target: str) -> None:
-        self._subject = subject
+        self._subject = shown(subject)
         self._most = most_without_rows
         self._without_rows = 0
         self._at_one_time = 0

@@ -12,7 +12,8 @@ from klaviyo_pipeline.klaviyo.address import is_loopback, no_proxy_between
 from klaviyo_pipeline.redaction import ADDRESS, RedactedError, keep_secret, redact_values
 
 if TYPE_CHECKING:
-    from urllib.request import OpenerDirector
+    from http.client import HTTPResponse
+    from urllib.request import OpenerDirector, Request
 
 FIRST_WAIT_S = 1.0
 ATTEMPTS = 4
@@ -82,11 +83,33 @@ def post(
 
 
 def _opener(*, direct: bool) -> OpenerDirector:
-    """Opens addresses without following redirects: a redirect turns the POST into a GET, and delivers nothing."""
-    from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
+    """Opens addresses within TIMEOUT_S, however slowly the answer dribbles, and without following redirects.
+
+    A redirect turns the POST into a GET, and delivers nothing.
+    """
+    from http.client import HTTPConnection, HTTPSConnection
+    from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, ProxyHandler, build_opener
+
+    from klaviyo_pipeline.klaviyo.bounded import ERROR_BYTES, bounded_response
+
+    bounded = bounded_response(TIMEOUT_S, ERROR_BYTES)
+
+    class Connection(HTTPConnection):
+        response_class = bounded
+
+    class SecureConnection(HTTPSConnection):
+        response_class = bounded
+
+    class Plain(HTTPHandler):
+        def http_open(self, request: Request) -> HTTPResponse:
+            return self.do_open(Connection, request)
+
+    class Secure(HTTPSHandler):
+        def https_open(self, request: Request) -> HTTPResponse:
+            return self.do_open(SecureConnection, request)
 
     class Refuse(HTTPRedirectHandler):
         def redirect_request(self, *_arguments: object) -> None:
             return None
 
-    return build_opener(Refuse, ProxyHandler({} if direct else None))
+    return build_opener(Refuse, Plain, Secure, ProxyHandler({} if direct else None))

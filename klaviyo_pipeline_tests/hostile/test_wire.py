@@ -16,6 +16,7 @@ from klaviyo_pipeline.klaviyo.errors import KlaviyoError, RequestRefusedError, U
 from klaviyo_pipeline.klaviyo.http import Http, TransportError
 from klaviyo_pipeline.klaviyo.settings import SETTINGS, ClientSettings, Setting
 from klaviyo_pipeline.klaviyo.sources import MEDIUM
+from klaviyo_pipeline.orchestration import webhook
 from klaviyo_pipeline_tests.hostile import server as hostile
 from klaviyo_pipeline_tests.hostile.server import BODY, Handler, WireServer, answer, chunked, endless, head, says
 
@@ -284,3 +285,25 @@ def test_proxy_when_it_never_ends_its_answer_then_the_same_bounds_hold(
     client = KlaviyoClient("pk_wire", tight(total_timeout_s=30), base_url="https://klaviyo.invalid")
     with pytest.raises(KlaviyoError, match=r"more bytes than allowed|more than 100 headers"):
         client.get_json(REQUEST)
+
+
+@pytest.mark.parametrize("what", ["headers", "interim answers", "early hints"])
+def test_webhook_when_its_answer_never_ends_then_is_given_up(what: str, server: WireServer) -> None:
+    server.then(endless(*ENDLESS[what]))
+    with pytest.raises(webhook.WebhookError, match=r"could not be reached"):
+        webhook.post(server.url, {"text": "failed"}, lambda _seconds: None)
+    assert server.accepted == webhook.ATTEMPTS
+
+
+def test_webhook_when_its_answer_dribbles_then_is_given_up_in_time(
+    server: WireServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "TIMEOUT_S", 0.2)
+
+    def handler(connection: Any) -> None:
+        connection.recv(65536)
+        hostile.drip(connection, DRIBBLED["interim answers"], server)
+
+    server.then(handler)
+    with pytest.raises(webhook.WebhookError, match=r"could not be reached"):
+        webhook.post(server.url, {"text": "failed"}, lambda _seconds: None)
