@@ -52,7 +52,7 @@ def test_account_that_is_checked_says_where_its_key_is_from(place: Workplace, mo
 def test_key_where_the_name_of_an_account_belongs_is_not_repeated(place: Workplace) -> None:
     for name, text in {
         "ours": f"source: lists\nauthentication: {WRONG}",
-        "theirs": f"in:\n  type: klaviyo\n  data_source: lists\n  td_authentication_id: {WRONG}\nout:\n  mode: append\n",
+        "theirs": f"in: {{type: klaviyo, data_source: lists, td_authentication_id: {WRONG}}}\nout: {{mode: append}}",
     }.items():
         place.write(name, text)
         for command in (("transfer", "list"), ("transfer", "list", "--json"), ("transfer", "show", name), ("check",)):
