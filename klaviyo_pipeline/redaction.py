@@ -208,10 +208,13 @@ def _either_case(hexadecimal: str) -> str:
 
 
 _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos", "/": "sol", "+": "plus", "_": "lowbar"}
+_ENCODED = (
+    r"%(?:25){0,3}[0-9A-Fa-f]{2}|\\{1,8}(?:u00|x)[0-9A-Fa-f]{2}|&(?:amp;){0,3}#(?:0{0,4}[0-9]{2,3}|[xX][0-9A-Fa-f]{2});"
+)
 _UNTIL_SPACE = r"(?![\s\[\"'])[^\s\"'<>,;]+"
 _SCHEME = r"(?:(?!Klaviyo)[A-Za-z][\w-]{0,40}\s{1,9})?(?!Klaviyo)"
 _GENERAL = (
-    (re.compile(_spelled("pk_") + r"(?:[A-Za-z0-9_]|%(?:25){0,3}[0-9A-Fa-f]{2})+"), API_KEY),
+    (re.compile(_spelled("pk_") + rf"(?:[A-Za-z0-9_]|{_ENCODED})+"), API_KEY),
     (re.compile(rf"(Klaviyo-API-Key)(?:\s|%20|\+|[:=\"']){{1,9}}{_UNTIL_SPACE}", re.IGNORECASE), rf"\1 {API_KEY}"),
     (
         re.compile(rf"(Authorization)[\"']?\s{{0,9}}[:=]\s{{0,9}}[\"']?{_SCHEME}{_UNTIL_SPACE}", re.IGNORECASE),

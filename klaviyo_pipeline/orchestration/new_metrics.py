@@ -13,6 +13,7 @@ from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.redaction import no_secrets
 from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, TableMissingError, WarehouseError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _PATIENCE: dict[str, Any] = {"retry_limit": 1, "connect_timeout_s": 30, "read_ti
 """Dagster allows a sensor a minute, and the next look comes in five."""
 
 
+@no_secrets()
 def metric_names(client: KlaviyoClient, duckdb: KlaviyoDuckDBResource, now: datetime) -> dict[str, str]:
     """Klaviyo's metrics: their names by id. A request for each two hundred.
 

@@ -21,6 +21,7 @@ from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.orchestration.landed_days import DAY, covers, landed_days, ranges_of
 from klaviyo_pipeline.orchestration.load_spec import KEY_PREFIX
 from klaviyo_pipeline.orchestration.new_metrics import metric_names
+from klaviyo_pipeline.redaction import no_secrets
 from klaviyo_pipeline.warehouse.local_days import local_day
 from klaviyo_pipeline.warehouse.tables import DELETED_AT, existing_columns, full_name
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
@@ -84,6 +85,7 @@ class Reconciliation:
         return tuple(sorted({each.day for each in self.differences if each.ours > each.klaviyos}))
 
 
+@no_secrets()
 def reconcile_events(
     klaviyo: KlaviyoResource,
     duckdb: KlaviyoDuckDBResource,
@@ -217,6 +219,7 @@ class MemberDifference:
         return f"list {self.list_id}: {self.ours:,} here, {theirs} at Klaviyo"
 
 
+@no_secrets()
 def reconcile_members(
     klaviyo: KlaviyoResource,
     duckdb: KlaviyoDuckDBResource,
