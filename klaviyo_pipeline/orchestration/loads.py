@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.sources import FilterBy, Source
 from klaviyo_pipeline.klaviyo.windows import SECOND, Window, parse_time
@@ -140,7 +141,7 @@ def window_of(
     Raises:
         ConfigurationError: for times that can not be read, that are the wrong way round, or lie in the future.
     """
-    now = (now or datetime.now(UTC)).replace(microsecond=0)
+    now = (now or clock.now()).replace(microsecond=0)
     source = asked.source
     whole = Window(None, None, now)
     if not source.time_fields:

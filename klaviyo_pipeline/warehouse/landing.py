@@ -6,9 +6,10 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.warehouse import ledger, write_modes
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import LoadError, RowsError
@@ -237,7 +238,7 @@ def land_within(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) 
         key=table.primary_key,
         version=load.version_column,
         trims=_trims(load),
-        now=datetime.now(UTC),
+        now=clock.now(),
         run_id=load.run_id,
     )
     merging = load.mode is WriteMode.MERGE and _count(con, target) > 0
