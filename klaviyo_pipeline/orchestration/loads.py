@@ -43,7 +43,8 @@ class Fetched:
 
     ``ledger_name`` is the name of the load in the ledger. ``moves_watermark`` tells whether the next run may go on
     where this one ended. ``release`` is called once the rows have landed, or could not: it lets another run of the
-    same load begin.
+    same load begin. ``sandbox_end`` is where the history of the sandbox ends that the rows come from; None for an
+    account's rows.
     """
 
     staged: StagedExtract
@@ -51,6 +52,7 @@ class Fetched:
     ledger_name: str
     moves_watermark: bool = True
     release: Callable[[], None] = lambda: None
+    sandbox_end: datetime | None = None
 
 
 @dataclass(frozen=True)

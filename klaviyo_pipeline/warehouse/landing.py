@@ -14,6 +14,7 @@ from klaviyo_pipeline.warehouse import ledger, write_modes
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import LoadError, RowsError
 from klaviyo_pipeline.warehouse.rows import Incoming, StagedFile
+from klaviyo_pipeline.warehouse.sandbox_rows import keep_apart
 from klaviyo_pipeline.warehouse.sql import fold
 from klaviyo_pipeline.warehouse.tables import (
     DELETED_AT,
@@ -85,6 +86,7 @@ class Load:
         requests: Requests that it took.
         duration_s: Seconds that the fetch took.
         details: Whatever else the ledger is to remember, as JSON.
+        sandbox_end: For rows of a sandbox, where its history ends; None for rows of an account.
     """
 
     table: Table
@@ -106,6 +108,7 @@ class Load:
     requests: int | None = None
     duration_s: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    sandbox_end: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ def land(database: Database, load: Load) -> LandingResult:
         TableShapeError: The table exists with an incompatible shape.
         RowsError: A value does not fit its column, or a row lacks its key.
         StagedFileError: A staged file is missing or torn.
+        MixedRowsError: The database has a sandbox's rows and these are an account's, or the other way round.
         DatabaseBusyError: Others held the file for too long.
         WarehouseError: Anything else that went wrong with the file.
     """
@@ -155,6 +159,7 @@ def land(database: Database, load: Load) -> LandingResult:
             opened = time.monotonic()
             con.begin()
             try:
+                keep_apart(con, database.file, load.sandbox_end)
                 outcome = land_within(con, load, incoming)
                 con.commit()
             except BaseException as error:
