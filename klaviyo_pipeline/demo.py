@@ -70,11 +70,11 @@ def klaviyo_or_sandbox() -> Iterator[SandboxProcess | None]:
         MixedRowsError: the database has a sandbox's rows and the environment names an account, or the other way
             round.
     """
-    from klaviyo_pipeline.warehouse.sandbox_rows import check_apart, remembered_end
+    from klaviyo_pipeline.warehouse.sandbox_rows import Origin, check_apart, remembered_end
 
     database = KlaviyoDuckDBResource().warehouse()
     if environment.API_KEY.value:
-        check_apart(database, environment.sandbox_end(environment.BASE_URL.value))
+        check_apart(database, Origin(environment.sandbox_end(environment.BASE_URL.value)))
         yield None
         return
     from klaviyo_pipeline.sandbox.server import sandbox_process

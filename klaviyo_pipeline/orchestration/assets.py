@@ -169,11 +169,11 @@ def _fetched(
     turn: Turn,
 ) -> Fetched | None:
     from klaviyo_pipeline.klaviyo.extract import ExtractRequest, extract
-    from klaviyo_pipeline.warehouse.sandbox_rows import check_apart
+    from klaviyo_pipeline.warehouse.sandbox_rows import Origin, check_apart
 
     client = klaviyo.client()
-    sandbox_end = environment.sandbox_end(client.base_url)
-    check_apart(duckdb.warehouse(), sandbox_end)
+    origin = Origin(environment.sandbox_end(client.base_url))
+    check_apart(duckdb.warehouse(), origin)
     source = asked.source
     partition = _partition(context)
     last_end = _last_end(spec, asked, duckdb) if partition is None and asked.goes_on else None
@@ -188,7 +188,7 @@ def _fetched(
         staged = extract(client, request, duckdb.staging_area(), report, LOOK_EVERY_S)
     _say_what_was_odd(context, client.revision, staged)
     moves_watermark = asked.ids == spec.ids
-    return Fetched(staged, asked.destination, spec.ledger_name, moves_watermark, turn.end, sandbox_end)
+    return Fetched(staged, asked.destination, spec.ledger_name, moves_watermark, turn.end, origin)
 
 
 def _partition(context: dg.AssetExecutionContext) -> Range | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.extract import StagedExtract
     from klaviyo_pipeline.orchestration.load_config import LoadConfig
     from klaviyo_pipeline.orchestration.load_spec import LoadSpec
+    from klaviyo_pipeline.warehouse.sandbox_rows import Origin
 
 Range = tuple[datetime, datetime]
 
@@ -43,8 +44,7 @@ class Fetched:
 
     ``ledger_name`` is the name of the load in the ledger. ``moves_watermark`` tells whether the next run may go on
     where this one ended. ``release`` is called once the rows have landed, or could not: it lets another run of the
-    same load begin. ``sandbox_end`` is where the history of the sandbox ends that the rows come from; None for an
-    account's rows.
+    same load begin. ``origin`` tells whether the rows are an account's or a sandbox's.
     """
 
     staged: StagedExtract
@@ -52,7 +52,7 @@ class Fetched:
     ledger_name: str
     moves_watermark: bool = True
     release: Callable[[], None] = lambda: None
-    sandbox_end: datetime | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from klaviyo_pipeline.warehouse import ledger, write_modes
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import LoadError, RowsError
 from klaviyo_pipeline.warehouse.rows import Incoming, StagedFile
-from klaviyo_pipeline.warehouse.sandbox_rows import keep_apart
+from klaviyo_pipeline.warehouse.sandbox_rows import Origin, keep_apart
 from klaviyo_pipeline.warehouse.sql import fold
 from klaviyo_pipeline.warehouse.tables import (
     DELETED_AT,
@@ -86,7 +86,7 @@ class Load:
         requests: Requests that it took.
         duration_s: Seconds that the fetch took.
         details: Whatever else the ledger is to remember, as JSON.
-        sandbox_end: For rows of a sandbox, where its history ends; None for rows of an account.
+        origin: Where the rows come from; None for rows that were made from others.
     """
 
     table: Table
@@ -108,7 +108,7 @@ class Load:
     requests: int | None = None
     duration_s: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
-    sandbox_end: datetime | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,8 @@ def land(database: Database, load: Load) -> LandingResult:
             opened = time.monotonic()
             con.begin()
             try:
-                keep_apart(con, database.file, load.sandbox_end)
+                if load.origin is not None:
+                    keep_apart(con, database.file, load.origin)
                 outcome = land_within(con, load, incoming)
                 con.commit()
             except BaseException as error:

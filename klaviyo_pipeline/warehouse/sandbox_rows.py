@@ -6,7 +6,7 @@ sandbox with the same end has the same rows and ids, so a later run finds every 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,13 @@ _SHORT_WAIT_S = 0.5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a load's rows come from: an account, or the sandbox whose history ends at ``sandbox_end`` (aware)."""
+
+    sandbox_end: datetime | None = None
+
+
 def remembered_end(database: Database) -> datetime | None:
     """Where the history of the database's sandbox ends (UTC); None for a database without loads.
 
@@ -48,33 +55,29 @@ def remembered_end(database: Database) -> datetime | None:
         return None
 
 
-def check_apart(database: Database, sandbox_end: datetime | None) -> None:
+def check_apart(database: Database, origin: Origin) -> None:
     """Refuses a load before it fetches. Does not wait for a busy database: the landing checks again.
-
-    Args:
-        database: Where the load's rows go; it may not exist yet.
-        sandbox_end: Where the history of the sandbox ends that the rows come from; None: they come from an account.
 
     Raises:
         MixedRowsError: The database has rows of the other kind, or of another sandbox.
     """
     try:
         with replace(database, lock_timeout_s=min(database.lock_timeout_s, _SHORT_WAIT_S)).reading() as con:
-            _check(con, database.file, sandbox_end)
+            _check(con, database.file, origin.sandbox_end)
     except (DatabaseBusyError, DatabaseMissingError):
         return
 
 
-def keep_apart(con: duckdb.DuckDBPyConnection, file: Path, sandbox_end: datetime | None) -> None:
+def keep_apart(con: duckdb.DuckDBPyConnection, file: Path, origin: Origin) -> None:
     """Refuses rows of the other kind, and remembers the sandbox, in the caller's transaction.
 
     Raises:
         MixedRowsError: As for `check_apart`.
     """
-    _check(con, file, sandbox_end)
-    if sandbox_end is not None and _end(con) is None:
+    _check(con, file, origin.sandbox_end)
+    if origin.sandbox_end is not None and _end(con) is None:
         shape(con, SANDBOX, SANDBOX.columns)
-        con.execute(f"INSERT INTO {full_name(con, SANDBOX.schema, SANDBOX.name)} VALUES (?)", [sandbox_end])
+        con.execute(f"INSERT INTO {full_name(con, SANDBOX.schema, SANDBOX.name)} VALUES (?)", [origin.sandbox_end])
 
 
 def _check(con: duckdb.DuckDBPyConnection, file: Path, sandbox_end: datetime | None) -> None:
