@@ -5,7 +5,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 # Empty: time zone rules from the tzdata package, also in Dagster's own processes.
 export PYTHONTZPATH :=
 
-.PHONY: help demo dev test test-ui chromium soak check lint format docs docs-serve bench profile clean
+.PHONY: help demo dev test test-clock libfaketime test-ui chromium soak check lint format docs docs-serve bench profile clean
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -27,6 +27,18 @@ dev: .venv/.package .dagster/dagster.yaml ## Open Dagster's UI on the assets (a 
 WORKERS ?= 4
 test: .venv/.installed ## Run the tests
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+libfaketime:
+	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } || { echo 'libfaketime is not installed. Install it: sudo apt-get install libfaketime'; exit 1; }
+	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libfaketime >/dev/null; }
+
+# A newcomer's machine is left out: its processes begin with an empty environment, and so with the real clock.
+SHIFTS ?= 45-days 400-days leap-day new-year summer-time winter-time
+FOLDERS ?= klaviyo_pipeline_tests
+test-clock: .venv/.installed libfaketime ## Run the tests at other times: make test-clock SHIFTS=leap-day FOLDERS=klaviyo_pipeline_tests/cli
+	@for shift in $(SHIFTS); do \
+	  $(BIN)/python -m klaviyo_pipeline_tests.clocks.shifted $$shift $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not ui and not newcomer' $(FOLDERS) || failed="$$failed $$shift"; \
+	done; test -z "$$failed" || { echo "Tests failed with the clock at:$$failed"; exit 1; }
 
 CHROMIUM ?= /usr/bin/chromium
 chromium:

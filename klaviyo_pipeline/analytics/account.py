@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.analytics.building import analytics_schema
 from klaviyo_pipeline.klaviyo.account import Account, read_account
 from klaviyo_pipeline.klaviyo.errors import AuthenticationError, ConfigurationError, KlaviyoError, ScopeError
@@ -37,7 +38,7 @@ def zone_of_account(
     """
     database, schema = duckdb.warehouse(), analytics_schema(duckdb.schema_or_default)
     known = _kept(database, schema)
-    if known is not None and datetime.now(UTC) - known[1] < FRESH:
+    if known is not None and clock.now() - known[1] < FRESH:
         return ZoneInfo(known[0].timezone), known[0].currency
     try:
         account = read_account(klaviyo.client())
@@ -83,8 +84,8 @@ def _keep(database: Database, schema: str, account: Account) -> None:
             shape(con, table, table.columns)
             name = full_name(con, schema, table.name)
             con.execute(f"DELETE FROM {name}")
-            values = [account.id, account.timezone, account.currency]
-            con.execute(f"INSERT INTO {name} VALUES (?, ?, ?, now())", values)
+            values = [account.id, account.timezone, account.currency, clock.now()]
+            con.execute(f"INSERT INTO {name} VALUES (?, ?, ?, ?)", values)
             con.commit()
         except BaseException:
             con.rollback()

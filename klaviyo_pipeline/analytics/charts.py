@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.analytics.building import analytics_schema
 from klaviyo_pipeline.analytics.tables import AnalyticsTable
 from klaviyo_pipeline.charts.counting import Counted, chart_of
@@ -43,7 +44,7 @@ def chart_of_table(database: Database, table: AnalyticsTable, schema: str, zone:
             )
         made = full_name(con, kept_in, table.name)
         counted = replace(table.chart, query=table.chart.query.format(table=made))
-        end = datetime.now(UTC)
+        end = clock.now()
         first = _first(con, counted, end, zone)
         if first is None:
             return None

@@ -66,9 +66,9 @@ def failure_of(error: Exception) -> Failed:
     from pydantic import ValidationError
 
     from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
-    from klaviyo_pipeline.warehouse.errors import DatabaseFileError, DatabasePathError, WarehouseError
+    from klaviyo_pipeline.warehouse.errors import DatabaseFileError, DatabasePathError, MixedRowsError, WarehouseError
 
-    if isinstance(error, ConfigurationError | DatabasePathError | DatabaseFileError):
+    if isinstance(error, ConfigurationError | DatabasePathError | DatabaseFileError | MixedRowsError):
         return WrongInput(str(error))
     if isinstance(error, KlaviyoError | WarehouseError):
         return Failed(str(error))

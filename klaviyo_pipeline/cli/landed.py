@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.cli.failing import WrongInput
 from klaviyo_pipeline.cli.output import as_json, cell, print_json, print_table
 
@@ -58,15 +59,13 @@ def ledger(source: str | None, limit: int, database: str, json_: bool) -> None:
 @as_json
 def rewind(source: str, to: str, database: str, json_: bool) -> None:
     """Make the next incremental run of SOURCE (a data source or a transfer) begin at a time, whatever was landed."""
-    from datetime import UTC, datetime
-
     from klaviyo_pipeline.klaviyo.windows import parse_time
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
     from klaviyo_pipeline.warehouse import ledger as ledgers
 
     name, file = _named(source, database)
     moment = parse_time(to, KlaviyoDuckDBResource().zone, "--to")
-    if moment >= datetime.now(UTC):
+    if moment >= clock.now():
         raise WrongInput(f"--to is {to!r}, which lies in the future.")
     if not file.file.exists():
         raise WrongInput(f"There is no database at {file.file} yet, so there is nothing to rewind.")

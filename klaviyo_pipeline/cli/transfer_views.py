@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.cli.failing import Failed, WrongInput
 from klaviyo_pipeline.cli.landed import window_text
 from klaviyo_pipeline.cli.output import as_json, cell, duration, print_json, print_pairs, print_table, printable, warn
@@ -161,7 +162,6 @@ def run(name: str, start: str | None, end: str | None, quiet: bool, json_: bool)
 
 
 def _check_window(file: TransferFile, start: str | None, end: str | None) -> None:
-    from datetime import UTC, datetime
 
     from klaviyo_pipeline.klaviyo.windows import parse_time
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
@@ -171,7 +171,7 @@ def _check_window(file: TransferFile, start: str | None, end: str | None) -> Non
     until = parse_time(end, zone, "--to") if end is not None else None
     if (since or until) and not file.transfer.catalogued.time_fields:
         raise WrongInput(f"{file.transfer.source} has no time to read by: neither --from nor --to.")
-    if since and since >= datetime.now(UTC):
+    if since and since >= clock.now():
         raise WrongInput(f"--from is {start!r}, which lies in the future.")
     if since and until and since >= until:
         raise WrongInput(f"--from {start!r} is not before --to {end!r}.")
@@ -179,8 +179,6 @@ def _check_window(file: TransferFile, start: str | None, end: str | None) -> Non
 
 def next_run(file: TransferFile) -> datetime | None:
     """When the schedule ticks next; None without one, or while it is paused."""
-    from datetime import UTC, datetime
-
     from dagster._utils.schedules import schedule_execution_time_iterator
 
     from klaviyo_pipeline.orchestration.schedules import delayed, parse_delay
@@ -189,7 +187,7 @@ def next_run(file: TransferFile) -> datetime | None:
     if when is None or not file.transfer.repeats or when.paused:
         return None
     crons = delayed(when.cron, parse_delay(when.delay))
-    return next(iter(schedule_execution_time_iterator(datetime.now(UTC).timestamp(), crons, when.timezone)))
+    return next(iter(schedule_execution_time_iterator(clock.now().timestamp(), crons, when.timezone)))
 
 
 def as_dict(file: TransferFile) -> dict[str, Any]:

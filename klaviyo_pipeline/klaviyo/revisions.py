@@ -9,8 +9,9 @@ and the changelog of Klaviyo's Python SDK (25.0.0 = 2026-10-15).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 
 DEFAULT_REVISION = "2026-07-15"
@@ -71,7 +72,7 @@ REVISIONS: tuple[Revision, ...] = tuple(
 
 def today_utc() -> date:
     """The current day in UTC."""
-    return datetime.now(UTC).date()
+    return clock.now().date()
 
 
 def check_revision(text: str | None, today: date | None = None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
+from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.load_config import LoadConfig, config_class
 from klaviyo_pipeline.orchestration.load_spec import GROUP, KEY_PREFIX, LoadSpec, default_spec
 from klaviyo_pipeline.orchestration.loads import Asked, Fetched, Range, asked_of, window_of
@@ -168,7 +169,11 @@ def _fetched(
     turn: Turn,
 ) -> Fetched | None:
     from klaviyo_pipeline.klaviyo.extract import ExtractRequest, extract
+    from klaviyo_pipeline.warehouse.sandbox_rows import Origin, check_apart
 
+    client = klaviyo.client()
+    origin = Origin(environment.sandbox_end(client.base_url))
+    check_apart(duckdb.warehouse(), origin)
     source = asked.source
     partition = _partition(context)
     last_end = _last_end(spec, asked, duckdb) if partition is None and asked.goes_on else None
@@ -178,13 +183,12 @@ def _fetched(
         return None
     parents = _events(spec, asked, duckdb, events)
     request = ExtractRequest(source, window, asked.filter_by, asked.options, asked.ids, parents)
-    client = klaviyo.client()
     context.log.info("Reading %s %s, revision %s.", source.name, _describe(request), client.revision)
     with reporting(source.name, context.log.info) as report:
         staged = extract(client, request, duckdb.staging_area(), report, LOOK_EVERY_S)
     _say_what_was_odd(context, client.revision, staged)
     moves_watermark = asked.ids == spec.ids
-    return Fetched(staged, asked.destination, spec.ledger_name, moves_watermark, turn.end)
+    return Fetched(staged, asked.destination, spec.ledger_name, moves_watermark, turn.end, origin)
 
 
 def _partition(context: dg.AssetExecutionContext) -> Range | None:

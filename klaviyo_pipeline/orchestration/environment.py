@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 
 from klaviyo_pipeline import redaction
 
@@ -48,13 +49,20 @@ ALLOW_HTTP = Variable(
     "1: keys may go to http addresses of other machines, in clear. For a trusted network.",
 )
 DAGSTER_URL = Variable("KLAVIYO_DAGSTER_URL", "", "Address of Dagster's UI, for links to runs in messages.")
+SANDBOX_END = Variable("KLAVIYO_SANDBOX_END", "", "Set by demo and with-sandbox: where their sandbox's history ends.")
 
 VARIABLES = (
     *(API_KEY, BASE_URL, REVISION, DATABASE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR, PROGRESS, TRANSFERS),
-    *(AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, DAGSTER_URL),
+    *(AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, DAGSTER_URL, SANDBOX_END),
 )
 
 
 def allow_http() -> bool:
     """Whether a key may leave this machine over http."""
     return ALLOW_HTTP.value.lower() in {"1", "true", "on", "yes"}
+
+
+def sandbox_end(base_url: str) -> datetime | None:
+    """Where the history of the sandbox at this address ends (aware); None if `demo` or `with-sandbox` started none."""
+    known = SANDBOX_END.value
+    return datetime.fromisoformat(known) if known and base_url == BASE_URL.value else None

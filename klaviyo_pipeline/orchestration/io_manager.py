@@ -118,6 +118,7 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
             revision=staged.revision,
             requests=staged.traffic.requests,
             duration_s=staged.duration_s,
+            origin=fetched.origin,
             details=load_metadata.details(
                 {
                     "asset": context.asset_key.to_user_string(),

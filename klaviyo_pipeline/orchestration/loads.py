@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.sources import FilterBy, Source
 from klaviyo_pipeline.klaviyo.windows import SECOND, Window, parse_time
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.extract import StagedExtract
     from klaviyo_pipeline.orchestration.load_config import LoadConfig
     from klaviyo_pipeline.orchestration.load_spec import LoadSpec
+    from klaviyo_pipeline.warehouse.sandbox_rows import Origin
 
 Range = tuple[datetime, datetime]
 
@@ -42,7 +44,7 @@ class Fetched:
 
     ``ledger_name`` is the name of the load in the ledger. ``moves_watermark`` tells whether the next run may go on
     where this one ended. ``release`` is called once the rows have landed, or could not: it lets another run of the
-    same load begin.
+    same load begin. ``origin`` tells whether the rows are an account's or a sandbox's.
     """
 
     staged: StagedExtract
@@ -50,6 +52,7 @@ class Fetched:
     ledger_name: str
     moves_watermark: bool = True
     release: Callable[[], None] = lambda: None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def window_of(
     Raises:
         ConfigurationError: for times that can not be read, that are the wrong way round, or lie in the future.
     """
-    now = (now or datetime.now(UTC)).replace(microsecond=0)
+    now = (now or clock.now()).replace(microsecond=0)
     source = asked.source
     whole = Window(None, None, now)
     if not source.time_fields:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.klaviyo.windows import Window
@@ -84,7 +85,7 @@ def new_metrics_sensor(
     def new_metrics(
         context: dg.SensorEvaluationContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
     ) -> dg.SensorResult | dg.SkipReason:
-        now = datetime.now(UTC)
+        now = clock.now()
         try:
             names = metric_names(klaviyo.with_settings(**_PATIENCE).client(), duckdb, now)
             known = json.loads(context.cursor) if context.cursor else landed_metrics(duckdb)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.charts.counting import Counted, chart_of
 from klaviyo_pipeline.warehouse.sql import quote
 
@@ -128,7 +129,7 @@ def chart_of_source(
     from klaviyo_pipeline.warehouse.tables import DELETED_AT, existing_columns, full_name
 
     plot = PLOTS[source.name]
-    end = end or datetime.now(UTC)
+    end = end or clock.now()
     with database.reading() as con:
         columns = existing_columns(con, schema, table)
         if not columns:

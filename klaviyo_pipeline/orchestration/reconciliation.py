@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.aggregates import events_by_day, start_of
 from klaviyo_pipeline.klaviyo.errors import RequestRefusedError
 from klaviyo_pipeline.klaviyo.sources import SOURCES
@@ -113,7 +114,7 @@ def reconcile_events(
     Raises:
         KlaviyoError, WarehouseError: if Klaviyo or the database can not be read.
     """
-    now = now or datetime.now(UTC)
+    now = now or clock.now()
     zone, place = duckdb.zone, f"{duckdb.schema_or_default}.{table or 'events'}"
     today = now.astimezone(zone).date()
     first = first or today - timedelta(days=DEFAULT_DAYS - 1)
@@ -249,7 +250,7 @@ def reconcile_members(
 
     place = f"{duckdb.schema_or_default}.{table or 'list_profiles'}"
     ours = _count_members(duckdb, place)
-    client, now = klaviyo.client(), datetime.now(UTC)
+    client, now = klaviyo.client(), clock.now()
     if list_ids is None:
         known = set(ours)
         if ledger.coverage(duckdb.warehouse(), "list_profiles", place):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.windows import HISTORY_START
 from klaviyo_pipeline.warehouse.local_days import first_disagreement
 
@@ -17,7 +18,7 @@ def disagreement(zone: ZoneInfo, now: datetime | None = None) -> str | None:
     """
     import duckdb
 
-    until = (now or datetime.now(UTC)) + timedelta(days=366)
+    until = (now or clock.now()) + timedelta(days=366)
     with duckdb.connect(":memory:") as con:
         found = first_disagreement(con, zone, HISTORY_START, until)
     if found is None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.columns import ColumnType
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.revisions import check_revision
@@ -184,7 +185,7 @@ def _times(source: Source, given: dict[str, Any], destination: dict[str, Any]) -
                 if not str(error).startswith("timezone"):
                     yield Wrong(("options", name), str(error).removeprefix(f"{name} "))
     start, end = times.get("start_time"), times.get("end_time")
-    if start and start >= datetime.now(UTC):
+    if start and start >= clock.now():
         yield Wrong(("options", "start_time"), f"is {given['start_time']!r}, which lies in the future.")
     elif start and end and start >= end:
         yield Wrong(("options", "start_time"), f"is {given['start_time']!r}, which is not before end_time.")

@@ -49,5 +49,9 @@ class RowsError(WarehouseError):
     """Rows can't be landed: a value that does not fit its column, or a row without its primary key."""
 
 
+class MixedRowsError(WarehouseError):
+    """A sandbox's rows were to go into an account's database, or the other way round. Nothing was touched."""
+
+
 class StagedFileError(WarehouseError):
     """A staged file is missing, torn, or of an unknown form."""

@@ -6,13 +6,15 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.warehouse import ledger, write_modes
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import LoadError, RowsError
 from klaviyo_pipeline.warehouse.rows import Incoming, StagedFile
+from klaviyo_pipeline.warehouse.sandbox_rows import Origin, keep_apart
 from klaviyo_pipeline.warehouse.sql import fold
 from klaviyo_pipeline.warehouse.tables import (
     DELETED_AT,
@@ -84,6 +86,7 @@ class Load:
         requests: Requests that it took.
         duration_s: Seconds that the fetch took.
         details: Whatever else the ledger is to remember, as JSON.
+        origin: Where the rows come from; None for rows that were made from others.
     """
 
     table: Table
@@ -105,6 +108,7 @@ class Load:
     requests: int | None = None
     duration_s: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,7 @@ def land(database: Database, load: Load) -> LandingResult:
         TableShapeError: The table exists with an incompatible shape.
         RowsError: A value does not fit its column, or a row lacks its key.
         StagedFileError: A staged file is missing or torn.
+        MixedRowsError: The database has a sandbox's rows and these are an account's, or the other way round.
         DatabaseBusyError: Others held the file for too long.
         WarehouseError: Anything else that went wrong with the file.
     """
@@ -154,6 +159,8 @@ def land(database: Database, load: Load) -> LandingResult:
             opened = time.monotonic()
             con.begin()
             try:
+                if load.origin is not None:
+                    keep_apart(con, database.file, load.origin)
                 outcome = land_within(con, load, incoming)
                 con.commit()
             except BaseException as error:
@@ -237,7 +244,7 @@ def land_within(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) 
         key=table.primary_key,
         version=load.version_column,
         trims=_trims(load),
-        now=datetime.now(UTC),
+        now=clock.now(),
         run_id=load.run_id,
     )
     merging = load.mode is WriteMode.MERGE and _count(con, target) > 0

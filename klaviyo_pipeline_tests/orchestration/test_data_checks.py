@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration.checks import CHECKS_JOB
 from klaviyo_pipeline.orchestration.data_checks import ATTRIBUTES, PRIMARY_KEY, REFERENCES, REQUIRED, TYPES, VALUES
@@ -32,7 +32,7 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """All nine tables, up to now."""
     with running_sandbox(SHOP, ServerOptions(rate_limits=False)) as sandbox:
         project = Project(World(sandbox, tmp_path_factory.mktemp("landed") / "warehouse.duckdb"))
-        today = datetime.now(UTC).date().isoformat()
+        today = clock.now().date().isoformat()
         project.load(*BY_DAY, days=(today, today), config={"start_time": "2024-01-01"})
         project.load(*(name for name in SOURCES if name not in BY_DAY), days=(FIRST_DAY, LAST_DAY))
         yield project

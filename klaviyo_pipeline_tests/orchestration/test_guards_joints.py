@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.utils import formatdate
 from typing import Any
 
 import msgspec
 import pytest
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.sandbox.messages import Request, Response
 from klaviyo_pipeline_tests.klaviyo.support import Watched
 from klaviyo_pipeline_tests.orchestration.conftest import World
@@ -45,9 +46,10 @@ def test_row_when_it_changed_between_klaviyos_now_and_ours_then_the_next_run_has
     answers.alter = dated_behind(2)
     assert world.run("lists", config={"lookback_days": 0}).success
     ((window_end,),) = world.sql("SELECT epoch(window_end)::BIGINT FROM klaviyo_pipeline.ledger")
-    assert time.time() - 3 * 3600 < window_end <= time.time() - 2 * 3600
+    now_s = clock.now().timestamp()
+    assert now_s - 3 * 3600 < window_end <= now_s - 2 * 3600
 
-    changed = (datetime.now(UTC) - timedelta(hours=1)).replace(microsecond=0)
+    changed = (clock.now() - timedelta(hours=1)).replace(microsecond=0)
     world.sandbox.store.put("lists", [{"id": "LATE01", "name": "Between", "updated": changed.isoformat()}])
     assert world.run("lists", config={"lookback_days": 0}).success
 

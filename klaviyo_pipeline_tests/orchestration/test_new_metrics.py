@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.orchestration.new_metrics import SENSOR
 from klaviyo_pipeline_tests.incremental.support import Project
 from klaviyo_pipeline_tests.orchestration.conftest import World
@@ -27,7 +27,7 @@ def test_new_metric_then_metrics_and_the_latest_events_are_loaded(world: World) 
     assert look(ticking, first.cursor).run_requests == []
     assert world.sandbox.counts()["total"] == 1
     world.sandbox.store.put("metrics", [{"id": "NewOne", "name": "Joined Loyalty Program"}])
-    now = datetime.now(UTC).replace(microsecond=0).isoformat()
+    now = clock.now().replace(microsecond=0).isoformat()
     profile = world.ids("profiles")[0]
     world.sandbox.store.put("events", [{"id": "loyal1", "datetime": now, "metric_id": "NewOne", "profile_id": profile}])
 
