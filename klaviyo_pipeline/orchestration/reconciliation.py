@@ -224,6 +224,7 @@ def reconcile_members(
     *,
     table: str | None = None,
     most: int | None = None,
+    now: datetime | None = None,
 ) -> tuple[MemberDifference, ...]:
     """Lists whose members are not as many here as at Klaviyo: somebody left, which Klaviyo does not report.
 
@@ -236,6 +237,7 @@ def reconcile_members(
             all of them have been read.
         table: The table in the schema; ``list_profiles`` by default.
         most: Compare only so many, others from day to day.
+        now: The present (aware); decides which lists are compared where ``most`` is given.
 
     Raises:
         KlaviyoError, WarehouseError: if Klaviyo or the database can not be read.
@@ -246,7 +248,7 @@ def reconcile_members(
 
     place = f"{duckdb.schema_or_default}.{table or 'list_profiles'}"
     ours = _count_members(duckdb, place)
-    client, now = klaviyo.client(), datetime.now(UTC)
+    client, now = klaviyo.client(), now or datetime.now(UTC)
     if list_ids is None:
         known = set(ours)
         if ledger.coverage(duckdb.warehouse(), "list_profiles", place):

@@ -73,7 +73,7 @@ def test_row_when_it_is_there_twice_and_only_one_copy_is_marked_then_one_living_
     put(database, [], sweep=Sweep())
     put(database, [event("a", value=2)], "append", extract_id="appended")
     result = put(database, [event("a", value=3)], sweep=Sweep())
-    assert (result.updated, result.total_rows) == (1, 1)
+    assert (result.updated, result.revived, result.total_rows) == (1, 0, 1)
     assert system(database, "a")[:2] == (3, True)
 
 
