@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from cosmic_ray.work_item import TestOutcome as Outcome
 
 from mutation.settings import ROOT, Settings
 
+Place = tuple[int, int]
+"""A line, from 1, and a column, from 0."""
 SLOWER = 4.0
 """A mutant has so many times the time of the unchanged tests, and a quarter of a minute more, before it is taken
 for caught: it hangs."""
@@ -125,7 +127,7 @@ def _cosmic_ray(arguments: list[str], tree: Path, environment: dict[str, str]) -
 
 def _choose(items: tuple[WorkItem, ...], path: Path, settings: Settings) -> set[str]:
     """A random sample of the mutants that can matter, spread over the lines of the module."""
-    silent = set(_silent_lines(path))
+    silent = tuple(_silent(path))
     shuffled = [
         item
         for item in sorted(items, key=lambda each: (each.mutations[0].start_pos, each.mutations[0].operator_name))
@@ -141,23 +143,28 @@ def _choose(items: tuple[WorkItem, ...], path: Path, settings: Settings) -> set[
     return {job_id for _turn, job_id in sorted(spread, key=lambda each: each[0])[: settings.sample]}
 
 
-def _matters(mutation: MutationSpec, silent: set[int], settings: Settings) -> bool:
+def _matters(mutation: MutationSpec, silent: Sequence[tuple[Place, Place]], settings: Settings) -> bool:
     name = mutation.operator_name.removeprefix("core/")
-    return mutation.start_pos[0] not in silent and not any(pattern.fullmatch(name) for pattern in settings.skip)
+    if any(pattern.fullmatch(name) for pattern in settings.skip):
+        return False
+    return not any(begin <= mutation.start_pos < end for begin, end in silent)
 
 
-def _silent_lines(path: Path) -> Iterator[int]:
-    """Lines whose code never runs, or only describes: annotations, imports for type checkers, dataclass settings."""
+def _silent(path: Path) -> Iterator[tuple[Place, Place]]:
+    """Where code never runs, or only describes: annotations, imports for type checkers, decorators of classes."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            yield from range(node.lineno, (node.end_lineno or node.lineno) + 1)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from range(node.lineno, node.body[0].lineno)
-        if isinstance(node, ast.ClassDef):
-            for decorator in node.decorator_list:
-                yield from range(decorator.lineno, (decorator.end_lineno or decorator.lineno) + 1)
-        if isinstance(node, ast.AnnAssign) and node.value is None:
-            yield node.lineno
+            yield _span(node)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield (node.lineno, node.col_offset), (node.body[0].lineno, node.body[0].col_offset)
+        elif isinstance(node, ast.ClassDef):
+            yield from map(_span, node.decorator_list)
+        elif isinstance(node, ast.AnnAssign):
+            yield _span(node.annotation)
+
+
+def _span(node: ast.stmt | ast.expr) -> tuple[Place, Place]:
+    return (node.lineno, node.col_offset), (node.end_lineno or node.lineno, node.end_col_offset or node.col_offset)
 
 
 def _survivors(done: list[tuple[WorkItem, WorkResult]]) -> Iterator[Survivor]:
