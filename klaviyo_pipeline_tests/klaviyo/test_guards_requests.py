@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.revisions import REVISIONS, shape_of
 from klaviyo_pipeline.klaviyo.staging import StagingArea
 from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.sandbox.server import RunningSandbox
@@ -77,3 +78,18 @@ def test_slices_when_a_window_is_short_then_each_has_a_quarter_of_an_hour_at_lea
     start = SHOP_ENDS - timedelta(days=30)
     load(make_client(max_connections=3), area, "events", start, start + timedelta(minutes=minutes))
     assert len(watched.requests) == max(1, min(3, minutes // 15))
+
+
+@pytest.mark.parametrize(
+    ("revision", "shape"),
+    [
+        ("2026-07-15", "2026-07-15"),
+        ("2026-08-01", "2026-07-15"),
+        ("2026-10-14", "2026-07-15"),
+        ("2026-10-15", "2026-10-15"),
+        ("2029-01-01", REVISIONS[-1].name),
+        ("2019-01-01", REVISIONS[0].name),
+    ],
+)
+def test_shape_when_a_revision_is_not_known_then_is_that_of_the_newest_before_it(revision: str, shape: str) -> None:
+    assert shape_of(revision) == shape
