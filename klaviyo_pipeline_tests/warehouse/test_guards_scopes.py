@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
+
 import pyarrow as pa
 import pytest
 
-from klaviyo_pipeline.warehouse.tables import Table, existing_columns
+from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns
 from klaviyo_pipeline_tests.warehouse.helpers import arrow, contents, day, event, ids, put, query
 
 SPAN = ((day(2), day(3)),)
@@ -43,3 +45,31 @@ def test_rows_when_they_carry_our_own_columns_then_ours_are_written_anew_and_non
     ((run_id, loaded_at),) = query(database, "SELECT _run_id, epoch(_loaded_at) FROM klaviyo.events")
     assert run_id == "ours"
     assert loaded_at > day(2).timestamp()
+
+
+def test_cells_when_the_declared_type_is_another_than_that_of_the_rows_then_hold_the_same_value(database):
+    declared = {
+        "id": "VARCHAR",
+        "at": "VARCHAR",
+        "number": "DOUBLE",
+        "day": "TIMESTAMP",
+        "nested": "JSON",
+        "listed": "JSON",
+    }
+    table = Table("klaviyo", "typed", tuple(Column(name, kind) for name, kind in declared.items()), ("id",))
+    rows = pa.table(
+        {
+            "id": [7, 8],
+            "at": pa.array([datetime(2024, 1, 2, 3)] * 2, pa.timestamp("us")),  # noqa: DTZ001 - a naive column
+            "number": [1, None],
+            "day": pa.array([date(2024, 1, 2), None]),
+            "nested": [{"a": [1, None], "b": "ü"}, None],
+            "listed": [["x"], None],
+        }
+    )
+    for mode in ("replace", "merge"):
+        put(database, rows, mode, table=table)
+        assert query(database, "SELECT * EXCLUDE (_loaded_at, _run_id) FROM klaviyo.typed ORDER BY id") == [
+            ("7", "2024-01-02 03:00:00", 1.0, datetime(2024, 1, 2), '{"a":[1,null],"b":"ü"}', '["x"]'),  # noqa: DTZ001
+            ("8", "2024-01-02 03:00:00", None, None, None, None),
+        ]
