@@ -73,3 +73,15 @@ def test_cells_when_the_declared_type_is_another_than_that_of_the_rows_then_hold
             ("7", "2024-01-02 03:00:00", 1.0, datetime(2024, 1, 2), '{"a":[1,null],"b":"ü"}', '["x"]'),  # noqa: DTZ001
             ("8", "2024-01-02 03:00:00", None, None, None, None),
         ]
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "replace_on_new_data"])
+def test_counts_when_rows_are_only_inserted_or_cleared_then_the_others_are_zero_in_result_and_ledger(database, mode):
+    put(database, [event("a")], mode, extract_id="first")
+    results = [put(database, rows, mode, extract_id=str(len(rows))) for rows in ([event("b"), event("c")], [])]
+
+    inserted, deleted = [2, 0], {"append": [0, 0], "replace": [1, 2], "replace_on_new_data": [1, 0]}[mode]
+    expected = list(zip(inserted, [0, 0], [0, 0], deleted, [0, 0], strict=True))
+    assert [(each.inserted, each.updated, each.unchanged, each.deleted, each.revived) for each in results] == expected
+    counts = "SELECT inserted, updated, unchanged, deleted, revived FROM klaviyo_pipeline.ledger ORDER BY entry"
+    assert query(database, counts) == [(1, 0, 0, 0, 0), *expected]
