@@ -5,7 +5,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 # Empty: time zone rules from the tzdata package, also in Dagster's own processes.
 export PYTHONTZPATH :=
 
-.PHONY: help demo dev test test-clock libfaketime test-ui chromium soak check lint format docs docs-serve bench profile clean
+.PHONY: help demo dev test test-clock libfaketime test-ui chromium soak check lint format docs docs-serve bench mutants profile clean
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -68,6 +68,13 @@ docs: .venv/.installed ## Write docs/reference from the code, and build the docu
 
 docs-serve: .venv/.installed ## Show the documentation while it is written, on http://127.0.0.1:8000
 	$(BIN)/zensical serve
+
+.venv/.mutants: .venv/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutants]' && touch $@
+
+# MODULES are parts of modules' paths: make mutants MODULES="ledger windows" SAMPLE=10
+mutants: .venv/.mutants ## Put faults into the code, one by one, and see whether the tests fail; hours for all modules
+	$(BIN)/python -m mutation $(MODULES) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 .venv/.bench: .venv/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]' && touch $@

@@ -228,6 +228,7 @@ def reconcile_members(
     *,
     table: str | None = None,
     most: int | None = None,
+    now: datetime | None = None,
 ) -> tuple[MemberDifference, ...]:
     """Lists whose members are not as many here as at Klaviyo: somebody left, which Klaviyo does not report.
 
@@ -240,6 +241,7 @@ def reconcile_members(
             all of them have been read.
         table: The table in the schema; ``list_profiles`` by default.
         most: Compare only so many, others from day to day.
+        now: The present (aware); decides which lists are compared where ``most`` is given.
 
     Raises:
         KlaviyoError, WarehouseError: if Klaviyo or the database can not be read.
@@ -250,7 +252,7 @@ def reconcile_members(
 
     place = f"{duckdb.schema_or_default}.{table or 'list_profiles'}"
     ours = _count_members(duckdb, place)
-    client, now = klaviyo.client(), clock.now()
+    client, now = klaviyo.client(), now or clock.now()
     if list_ids is None:
         known = set(ours)
         if ledger.coverage(duckdb.warehouse(), "list_profiles", place):

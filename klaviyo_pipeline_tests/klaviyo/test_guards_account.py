@@ -10,7 +10,7 @@ import responses
 
 from klaviyo_pipeline.klaviyo import rate_limits
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Request
-from klaviyo_pipeline.klaviyo.rate_limits import RateLimits
+from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit, RateLimits
 from klaviyo_pipeline.klaviyo.settings import ClientSettings
 from klaviyo_pipeline.klaviyo.sources import MEDIUM
 from klaviyo_pipeline_tests.klaviyo.support import VirtualTime
@@ -103,3 +103,27 @@ def test_connections_when_the_request_is_of_another_endpoint_or_account_then_the
     assert second == [told]
     assert first[:2] == [told, told]
     assert first[2] >= told + 20
+
+
+def test_quota_when_many_requests_follow_a_429_within_a_second_then_it_recovers_by_one_step_only() -> None:
+    clock = VirtualTime()
+    limit = EndpointLimit(MEDIUM, 1.0, clock)
+    whole = limit.requests_per_minute
+    limit.throttled(1.0)
+    for step in (1.05, 1.05 * 1.05):
+        clock.now += 1.1
+        for _ in range(50):
+            limit.reserve()
+        assert limit.requests_per_minute == pytest.approx(whole * 0.8 * step)
+
+
+@pytest.mark.parametrize("header", ["9, 9;w=1, 150;w=60", "9;w=1, 9, 150;w=60", "9;w=1, 150;w=60, 9, 150"])
+def test_remaining_when_the_quota_in_force_stands_anywhere_then_the_first_bare_number_is_meant(header: str) -> None:
+    clock = VirtualTime()
+    limit = EndpointLimit(MEDIUM, 1.0, clock)
+    limit.observe({"RateLimit-Limit": header, "RateLimit-Remaining": "4"})
+    sent = []
+    for _ in range(2):
+        sent.append(sum(limit.reserve() == 0.0 for _ in range(20)))
+        clock.now += 1.1
+    assert sent == [4, 9]

@@ -143,11 +143,13 @@ def test_cells_when_klaviyo_says_null_then_are_null_and_not_the_text_null(
     ]
 
 
-def test_extra_when_unknown_nested_keys_are_only_null_then_is_empty(world: World, answers: Watched) -> None:
-    answers.alter = with_attributes(location={"planet": None})
+def test_extra_when_unknown_attributes_and_nested_keys_are_only_null_then_is_empty(
+    world: World, answers: Watched
+) -> None:
+    answers.alter = with_attributes(novelty=None, location={"planet": None})
     assert world.run("profiles", **DAYS).success
     assert world.sql("SELECT count(*) > 0, count(_extra) FROM klaviyo.profiles") == [(True, 0)]
 
-    answers.alter = with_attributes(location={"planet": False})
+    answers.alter = with_attributes(novelty=0, location={"planet": False})
     assert world.run("profiles", **DAYS).success
-    assert set(world.column("SELECT _extra FROM klaviyo.profiles")) == {'{"location":{"planet":false}}'}
+    assert set(world.column("SELECT _extra FROM klaviyo.profiles")) == {'{"novelty":0,"location":{"planet":false}}'}

@@ -73,7 +73,7 @@ def test_row_when_it_is_there_twice_and_only_one_copy_is_marked_then_one_living_
     put(database, [], sweep=Sweep())
     put(database, [event("a", value=2)], "append", extract_id="appended")
     result = put(database, [event("a", value=3)], sweep=Sweep())
-    assert (result.updated, result.total_rows) == (1, 1)
+    assert (result.updated, result.revived, result.total_rows) == (1, 0, 1)
     assert system(database, "a")[:2] == (3, True)
 
 
@@ -234,3 +234,21 @@ def test_coverage_when_there_is_a_gap_then_it_stays(database):
     for window in ((day(1), day(2)), (day(2, 1), day(3))):
         put(database, [], window=window)
     assert ledger.coverage(database, "events") == [(day(1), day(2)), (day(2, 1), day(3))]
+
+
+@pytest.mark.parametrize("table", [None, "klaviyo.events"])
+def test_coverage_when_there_are_rewinds_and_loads_without_a_window_then_they_cover_nothing(database, table):
+    put(database, [event("a")])
+    put(database, [], window=(day(1), day(2)))
+    for to in (day(9), day(1, 12)):
+        ledger.rewind(database, "events", to, table=table)
+    assert ledger.coverage(database, "events", table) == [(day(1), day(2))]
+    assert ledger.coverage(database, "events", "klaviyo.other") == []
+
+
+def test_coverage_when_windows_are_over_several_fields_then_only_those_of_the_field_count(database):
+    put(database, [], window=(day(1), day(2)), filter_field="datetime")
+    put(database, [], window=(day(5), day(6)), filter_field="created")
+    put(database, [], window=(None, day(1)))
+    assert ledger.coverage(database, "events", filter_field="datetime") == [(None, day(2))]
+    assert ledger.coverage(database, "events", filter_field="created") == [(None, day(1)), (day(5), day(6))]
