@@ -183,7 +183,7 @@ def next_run(file: TransferFile) -> datetime | None:
 
     from dagster._utils.schedules import schedule_execution_time_iterator
 
-    from klaviyo_pipeline.orchestration.schedules import delayed, parse_delay
+    from klaviyo_pipeline.orchestration.cron import delayed, parse_delay
 
     when = file.transfer.schedule
     if when is None or not file.transfer.repeats or when.paused:

@@ -11,8 +11,9 @@ import dagster as dg
 
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.assets import build_asset
+from klaviyo_pipeline.orchestration.cron import check_cron, parse_delay
 from klaviyo_pipeline.orchestration.load_checks import build_load_checks
-from klaviyo_pipeline.orchestration.schedules import check_cron, parse_delay, tick_schedule
+from klaviyo_pipeline.orchestration.schedules import tick_schedule
 from klaviyo_pipeline.orchestration.sensors import Watched, changed_files_sensor
 from klaviyo_pipeline.transfers.folder import Broken, Folder
 from klaviyo_pipeline.transfers.loading import TAG, op_name, spec_of

@@ -16,7 +16,7 @@ from klaviyo_pipeline.klaviyo.settings import SETTINGS, check_setting
 from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
 from klaviyo_pipeline.klaviyo.windows import parse_time, parse_zone
 from klaviyo_pipeline.orchestration import environment
-from klaviyo_pipeline.orchestration.schedules import check_cron, delayed, parse_delay
+from klaviyo_pipeline.orchestration.cron import check_cron, delayed, parse_delay
 from klaviyo_pipeline.transfers import liquid
 from klaviyo_pipeline.transfers.authentications import REFERENCE
 from klaviyo_pipeline.transfers.model import MODES, Transfer, options_of, source_name
