@@ -66,9 +66,10 @@ def failure_of(error: Exception) -> Failed:
     from pydantic import ValidationError
 
     from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
+    from klaviyo_pipeline.paths import UnusablePathError
     from klaviyo_pipeline.warehouse.errors import DatabaseFileError, DatabasePathError, WarehouseError
 
-    if isinstance(error, ConfigurationError | DatabasePathError | DatabaseFileError):
+    if isinstance(error, ConfigurationError | DatabasePathError | DatabaseFileError | UnusablePathError):
         return WrongInput(str(error))
     if isinstance(error, KlaviyoError | WarehouseError):
         return Failed(str(error))

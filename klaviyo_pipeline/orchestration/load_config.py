@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import Field, create_model
+from pydantic import Field, create_model, field_validator
 
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -36,6 +38,23 @@ else:
     FilterByChoice = _choice([each.value for each in FilterBy])
 
 
+LONGEST_LOOKBACK_DAYS = 3650
+
+
+def parse_lookback(days: float) -> timedelta:
+    """A lookback in days as a length of time.
+
+    Raises:
+        ConfigurationError: for what is not a number of days from none to ten years.
+    """
+    if not 0 <= days <= LONGEST_LOOKBACK_DAYS:  # neither is true of nan
+        raise ConfigurationError(
+            f"lookback_days is {days:g}, but must be from 0 to {LONGEST_LOOKBACK_DAYS}; to read everything, set "
+            "incremental to false."
+        )
+    return timedelta(days=days)
+
+
 class LoadConfig(dg.Config):
     """What every asset takes. Times are ISO 8601; without an offset they are read in the storage time zone."""
 
@@ -50,6 +69,16 @@ class WindowConfig(LoadConfig):
     """What an asset with a usable time takes as well; the fields are described per source."""
 
     filter_by: FilterByChoice | None = None
+
+    @field_validator("lookback_days", check_fields=False)
+    @classmethod
+    def _check_lookback(cls, value: float | None) -> float | None:
+        if value is not None:
+            try:
+                parse_lookback(value)
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        return value
 
 
 def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) -> type[LoadConfig]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,10 +39,11 @@ def client_of(name: str) -> KlaviyoClient:
     return (account if name == DEFAULT else account.with_settings(**named_account(name))).client()
 
 
-def check_all() -> list[Finding]:
+def check_all(folder: Folder) -> list[Finding]:
     """Look at everything, and say what is right and what is wrong."""
-    findings = [*_settings(), *_transfers()]
-    good = Folder().good()
+    files = folder.all()
+    findings = [*_settings(), *_transfers(files)]
+    good = [file for file in files if not isinstance(file, Broken)]
     findings += _databases(good)
     return [*findings, *_accounts(good)]
 
@@ -58,8 +59,8 @@ def _settings() -> Iterator[Finding]:
     yield _try(revision.name, lambda: check_revision(revision.value))
 
 
-def _transfers() -> Iterator[Finding]:
-    for file in Folder().all():
+def _transfers(files: Iterable[TransferFile | Broken]) -> Iterator[Finding]:
+    for file in files:
         if isinstance(file, Broken):
             yield Finding(f"transfer {file.name}", False, str(file.error))
         else:
