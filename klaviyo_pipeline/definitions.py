@@ -11,6 +11,17 @@ from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.transfers.definitions import transfer_definitions
 from klaviyo_pipeline.transfers.folder import Folder
 
-_built_in = built_in_definitions(daily_partitions(environment.PARTITION_START.value, environment.TIMEZONE.value))
 
-defs = dg.Definitions.merge(_built_in, transfer_definitions(Folder(taken=lambda: names_in(_built_in))))
+def definitions() -> dg.Definitions:
+    """The project's definitions, as the environment and the folder of transfers say now.
+
+    Raises:
+        ConfigurationError: naming the environment variable that is wrong.
+    """
+    days = daily_partitions(environment.PARTITION_START.value, environment.TIMEZONE.value)
+    built_in = built_in_definitions(days)
+    return dg.Definitions.merge(built_in, transfer_definitions(Folder(taken=lambda: names_in(built_in))))
+
+
+# Dagster takes one Definitions of a module, so there is no other one beside it.
+defs = definitions()

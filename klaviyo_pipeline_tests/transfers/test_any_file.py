@@ -223,3 +223,10 @@ def test_any_mapping_is_a_transfer_or_says_what_is_wrong(place: Workplace, data:
             assert dg.Definitions.validate_loadable(made) is None
         else:
             assert "can't be used" not in str(file.error)  # an error that nobody foresaw
+
+
+def test_dagster_loads_the_code_location_as_it_does_itself() -> None:
+    from dagster._core.workspace.autodiscovery import loadable_targets_from_python_module
+
+    (target,) = loadable_targets_from_python_module("klaviyo_pipeline.definitions", working_directory=None)
+    assert isinstance(target.target_definition, dg.Definitions)
