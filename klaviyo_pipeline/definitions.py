@@ -16,8 +16,9 @@ def definitions() -> dg.Definitions:
     """The project's definitions, as the environment and the folder of transfers say now.
 
     Raises:
-        ConfigurationError: naming the environment variable that is wrong.
+        ConfigurationError: naming each environment variable that is wrong.
     """
+    environment.check_all()
     days = daily_partitions(environment.PARTITION_START.value, environment.TIMEZONE.value)
     built_in = built_in_definitions(days)
     return dg.Definitions.merge(built_in, transfer_definitions(Folder(taken=lambda: names_in(built_in))))

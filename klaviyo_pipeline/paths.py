@@ -91,6 +91,8 @@ def _expanded(text: str, what: str) -> str:
     expanded = _with_home(_VARIABLE.sub(lambda found: _value(found, text, what), given), text, what)
     # A variable may hold an address.
     refuse_scheme(expanded, what)
+    if "\\" in expanded and os.sep != "\\":
+        raise _unusable(text, what, "has a backslash, which DuckDB reads as /: write / between folders.")
     if not expanded.isprintable():
         raise _unusable(text, what, "has a line break, a control character or bytes that are not UTF-8.")
     return expanded

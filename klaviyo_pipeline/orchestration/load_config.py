@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, ValidationInfo, create_model, field_validator
 
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
+from klaviyo_pipeline.orchestration import grammar
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 _OPTION_TEXTS = {
@@ -63,6 +64,17 @@ class LoadConfig(dg.Config):
     )
     table: str | None = Field(default=None, description="Another table to write to.")
     schema_name: str | None = Field(default=None, description="Another schema to write to.")
+
+    @field_validator("table", "schema_name")
+    @classmethod
+    def _check_name(cls, value: str | None, info: ValidationInfo) -> str | None:
+        parse = grammar.schema if info.field_name == "schema_name" else grammar.table
+        if value is not None:
+            try:
+                parse(value, info.field_name or "")
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        return value
 
 
 class WindowConfig(LoadConfig):

@@ -16,7 +16,7 @@ from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.revisions import DEFAULT_REVISION, check_revision
 from klaviyo_pipeline.klaviyo.settings import SETTINGS, ClientSettings, check_setting
 from klaviyo_pipeline.klaviyo.windows import parse_zone
-from klaviyo_pipeline.orchestration import environment
+from klaviyo_pipeline.orchestration import environment, grammar
 from klaviyo_pipeline.orchestration.run_config import SetInCode, is_variable, value_of
 from klaviyo_pipeline.redaction import protect_logs
 
@@ -143,6 +143,14 @@ class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-
         )
 
 
+_PARSERS = {
+    "database": grammar.file,
+    "schema_name": grammar.schema,
+    "timezone": grammar.zone,
+    "staging_dir": grammar.folder,
+}
+
+
 class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
     """The DuckDB database that tables are written to. A launch can set the wait for its lock and the memory limit.
 
@@ -164,12 +172,13 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         default="v1.5.0", description="Oldest DuckDB version that can read a new database file."
     )
 
-    @field_validator("timezone")
+    @field_validator("database", "schema_name", "timezone", "staging_dir")
     @classmethod
-    def _check_timezone(cls, value: str) -> str:
+    def _check_text(cls, value: str, info: ValidationInfo) -> str:
+        name = info.field_name or ""
         if value and not is_variable(value):
             try:
-                parse_zone(value, "timezone")
+                _PARSERS[name](value, name)
             except ConfigurationError as error:
                 raise ValueError(str(error)) from None
         return value
@@ -208,7 +217,7 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         """Where fetched pages wait to be landed."""
         from klaviyo_pipeline.klaviyo.staging import StagingArea
 
-        given = self.staging_dir or environment.STAGING_DIR.value
+        given = grammar.folder(self.staging_dir, "staging_dir") if self.staging_dir else environment.STAGING_DIR.value
         if given:
             return StagingArea(Path(given))
         file = self.warehouse().file

@@ -53,8 +53,17 @@ class Folder:
     """
 
     def __init__(self, path: Path | str | None = None, taken: Callable[[], Collection[str]] = frozenset[str]) -> None:
-        self.path = Path(path or environment.TRANSFERS.value)
+        self._given = path
         self._taken = taken
+
+    @property
+    def path(self) -> Path:
+        """The folder.
+
+        Raises:
+            ConfigurationError: if the environment names none that can be one.
+        """
+        return Path(self._given or environment.TRANSFERS.value)
 
     def all(self) -> list[TransferFile | Broken]:
         """Every transfer by name, broken ones too."""
@@ -175,5 +184,5 @@ class Folder:
     def _accounts(self) -> Collection[str]:
         try:
             return read_authentications().keys()
-        except FileError:
+        except ConfigurationError:  # said by check, and by the run that needs an account
             return _Any()

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
-from klaviyo_pipeline.transfers.authentications import DEFAULT
+from klaviyo_pipeline.transfers.authentications import DEFAULT, FILE
 from klaviyo_pipeline.transfers.folder import Broken, Folder
 from klaviyo_pipeline.transfers.loading import named_account, spec_of
 from klaviyo_pipeline.warehouse.errors import WarehouseError
@@ -41,22 +41,25 @@ def client_of(name: str) -> KlaviyoClient:
 
 def check_all(folder: Folder) -> list[Finding]:
     """Look at everything, and say what is right and what is wrong."""
-    files = folder.all()
-    findings = [*_settings(), *_transfers(files)]
+    findings = list(_settings())
+    try:
+        files = folder.all()
+    except ConfigurationError as error:
+        return [*findings, Finding("transfers", False, str(error))]
+    findings += _transfers(files)
     good = [file for file in files if not isinstance(file, Broken)]
     findings += _databases(good)
     return [*findings, *_accounts(good)]
 
 
 def _settings() -> Iterator[Finding]:
-    from klaviyo_pipeline.klaviyo.revisions import check_revision
-    from klaviyo_pipeline.klaviyo.windows import parse_zone
-    from klaviyo_pipeline.orchestration.partitions import daily_partitions
+    for variable in (*environment.VARIABLES, FILE):
+        yield _try(variable.name, lambda variable=variable: _shown(variable))  # type: ignore[misc]
 
-    zone, start, revision = environment.TIMEZONE, environment.PARTITION_START, environment.REVISION
-    yield _try(zone.name, lambda: str(parse_zone(zone.value, zone.name)))
-    yield _try(start.name, lambda: str(daily_partitions(start.value, "UTC").start.date()))
-    yield _try(revision.name, lambda: check_revision(revision.value))
+
+def _shown(variable: environment.Variable) -> str:
+    value = variable.value
+    return ("set" if value else "not set") if variable.is_secret or not value else value
 
 
 def _transfers(files: Iterable[TransferFile | Broken]) -> Iterator[Finding]:

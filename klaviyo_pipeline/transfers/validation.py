@@ -15,7 +15,7 @@ from klaviyo_pipeline.klaviyo.revisions import check_revision
 from klaviyo_pipeline.klaviyo.settings import SETTINGS, check_setting
 from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
 from klaviyo_pipeline.klaviyo.windows import parse_time, parse_zone
-from klaviyo_pipeline.orchestration import environment
+from klaviyo_pipeline.orchestration import environment, grammar
 from klaviyo_pipeline.orchestration.cron import check_cron, delayed, parse_delay
 from klaviyo_pipeline.orchestration.load_config import parse_lookback
 from klaviyo_pipeline.paths import UnusablePathError
@@ -56,6 +56,9 @@ def wrong_in(data: dict[str, Any], accounts: Collection[str]) -> list[Wrong]:
         found += _partition_key(source, options, destination)
     found += _said(("destination", "timezone"), destination, lambda text: parse_zone(text, "timezone"))
     found += _said(("destination", "database"), destination, database_file)
+    found += _said(("destination", "schema"), destination, lambda text: grammar.schema(text, "schema"))
+    found += _said(("destination", "table"), destination, lambda text: grammar.table(text, "table"))
+    found += _said(("options", "events_table"), options, lambda text: grammar.table(text, "events_table"))
     found += _said(("revision",), data, lambda text: check_revision(text))
     found += _schedule(data.get("schedule"))
     # A value of the wrong type is wrong once; what follows from it is not said as well.
@@ -182,7 +185,7 @@ def _options(source: Source, given: dict[str, Any]) -> Iterator[Wrong]:
 def _times(source: Source, given: dict[str, Any], destination: dict[str, Any]) -> Iterator[Wrong]:
     if not source.time_fields:
         return
-    zone = destination.get("timezone") or environment.TIMEZONE.value
+    zone = destination.get("timezone") or environment.TIMEZONE.text
     times: dict[str, datetime] = {}
     for name in ("start_time", "end_time"):
         if isinstance(given.get(name), str):
