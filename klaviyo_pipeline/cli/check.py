@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from klaviyo_pipeline.cli.folder import transfers_folder
 from klaviyo_pipeline.cli.output import as_json, print_json, printable
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def check(json_: bool) -> None:
     """Check settings, transfers, the database, and every account that is used. Exit code 1 if anything is wrong."""
     from klaviyo_pipeline.transfers.setup_check import check_all
 
-    findings = [*check_all(), *_zone_rules()]
+    findings = [*check_all(transfers_folder()), *_zone_rules()]
     if json_:
         print_json([asdict(finding) for finding in findings])
     else:

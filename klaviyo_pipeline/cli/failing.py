@@ -66,9 +66,11 @@ def failure_of(error: Exception) -> Failed:
     from pydantic import ValidationError
 
     from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
+    from klaviyo_pipeline.paths import UnusablePathError
     from klaviyo_pipeline.warehouse.errors import DatabaseFileError, DatabasePathError, MixedRowsError, WarehouseError
 
-    if isinstance(error, ConfigurationError | DatabasePathError | DatabaseFileError | MixedRowsError):
+    wrong_input = (ConfigurationError, DatabasePathError, DatabaseFileError, MixedRowsError, UnusablePathError)
+    if isinstance(error, wrong_input):
         return WrongInput(str(error))
     if isinstance(error, KlaviyoError | WarehouseError):
         return Failed(str(error))

@@ -8,6 +8,7 @@ import click
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.cli.failing import WrongInput
+from klaviyo_pipeline.cli.folder import transfers_folder
 from klaviyo_pipeline.cli.output import as_json, cell, print_json, print_table
 
 if TYPE_CHECKING:
@@ -86,12 +87,11 @@ def window_text(start: object, end: object) -> str:
 def _named(source: str, database: str) -> tuple[str, Database]:
     """A load's name in the ledger, and the database it lands in."""
     from klaviyo_pipeline.klaviyo.sources import SOURCES
-    from klaviyo_pipeline.transfers.folder import Folder
     from klaviyo_pipeline.transfers.loading import KEY_PREFIX, ledger_name
     from klaviyo_pipeline.transfers.model import source_name
     from klaviyo_pipeline.transfers.problems import one_of
 
-    folder = Folder()
+    folder = transfers_folder()
     if source_name(source) in SOURCES:
         return source_name(source), _project(database)
     plain = source.removeprefix(f"{KEY_PREFIX}/")

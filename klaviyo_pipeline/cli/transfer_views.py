@@ -9,6 +9,7 @@ import click
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.cli.failing import Failed, WrongInput
+from klaviyo_pipeline.cli.folder import transfers_folder
 from klaviyo_pipeline.cli.landed import window_text
 from klaviyo_pipeline.cli.output import as_json, cell, duration, print_json, print_pairs, print_table, printable, warn
 
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 @as_json
 def list_(json_: bool) -> None:
     """List the transfers. A file that can not be used is listed with the reason."""
-    from klaviyo_pipeline.transfers.folder import Broken, Folder
+    from klaviyo_pipeline.transfers.folder import Broken
 
-    files = Folder().all()
+    files = transfers_folder().all()
     if json_:
         print_json([_broken(file) if isinstance(file, Broken) else as_dict(file) for file in files])
         return
@@ -49,9 +50,7 @@ def list_(json_: bool) -> None:
 @as_json
 def show(name: str, json_: bool) -> None:
     """Show the settings of the transfer NAME, and its next run."""
-    from klaviyo_pipeline.transfers.folder import Folder
-
-    file = Folder().get(name)
+    file = transfers_folder().get(name)
     if json_:
         print_json(as_dict(file))
         return
@@ -94,11 +93,10 @@ def history(name: str, limit: int, json_: bool) -> None:
     """Show the runs of the transfer NAME, newest first: from Dagster's records and the ledger."""
     import dagster as dg
 
-    from klaviyo_pipeline.transfers.folder import Folder
     from klaviyo_pipeline.transfers.history import history as runs_of
     from klaviyo_pipeline.transfers.running import dagster_home
 
-    file = Folder().get(name)
+    file = transfers_folder().get(name)
     dagster_home()
     with dg.DagsterInstance.get() as instance:
         runs = runs_of(name, instance, _database(file), limit)
@@ -134,11 +132,10 @@ def run(name: str, start: str | None, end: str | None, quiet: bool, json_: bool)
     """Run the transfer NAME now and wait for it. Exit code 1 if it fails."""
     import dagster as dg
 
-    from klaviyo_pipeline.transfers.folder import Folder
     from klaviyo_pipeline.transfers.running import dagster_home
     from klaviyo_pipeline.transfers.running import run as run_now
 
-    file = Folder().get(name)
+    file = transfers_folder().get(name)
     _check_window(file, start, end)
     for warning in file.warnings:
         warn(warning)
@@ -181,7 +178,7 @@ def next_run(file: TransferFile) -> datetime | None:
     """When the schedule ticks next; None without one, or while it is paused."""
     from dagster._utils.schedules import schedule_execution_time_iterator
 
-    from klaviyo_pipeline.orchestration.schedules import delayed, parse_delay
+    from klaviyo_pipeline.orchestration.cron import delayed, parse_delay
 
     when = file.transfer.schedule
     if when is None or not file.transfer.repeats or when.paused:

@@ -144,7 +144,13 @@ def _fetch(
     """
     try:
         duckdb = duckdb.at(spec.destination.database, spec.destination.timezone)
-        turn = Turn.of(spec, duckdb.staging_area(), context.log.info)
+        turn = Turn.of(
+            spec,
+            duckdb.staging_area(),
+            context.log.info,
+            run_id=context.run.run_id,
+            wait_s=duckdb.same_load_timeout_s,
+        )
         try:
             with no_secrets():
                 fetched = _fetched(context, spec, asked, spec.account(klaviyo), duckdb, events, turn)

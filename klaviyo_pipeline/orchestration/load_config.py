@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import Field, create_model
+from pydantic import Field, ValidationInfo, create_model, field_validator
 
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
+from klaviyo_pipeline.orchestration import grammar
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 _OPTION_TEXTS = {
@@ -36,6 +39,23 @@ else:
     FilterByChoice = _choice([each.value for each in FilterBy])
 
 
+LONGEST_LOOKBACK_DAYS = 3650
+
+
+def parse_lookback(days: float) -> timedelta:
+    """A lookback in days as a length of time.
+
+    Raises:
+        ConfigurationError: for what is not a number of days from none to ten years.
+    """
+    if not 0 <= days <= LONGEST_LOOKBACK_DAYS:  # neither is true of nan
+        raise ConfigurationError(
+            f"lookback_days is {days:g}, but must be from 0 to {LONGEST_LOOKBACK_DAYS}; to read everything, set "
+            "incremental to false."
+        )
+    return timedelta(days=days)
+
+
 class LoadConfig(dg.Config):
     """What every asset takes. Times are ISO 8601; without an offset they are read in the storage time zone."""
 
@@ -45,11 +65,32 @@ class LoadConfig(dg.Config):
     table: str | None = Field(default=None, description="Another table to write to.")
     schema_name: str | None = Field(default=None, description="Another schema to write to.")
 
+    @field_validator("table", "schema_name")
+    @classmethod
+    def _check_name(cls, value: str | None, info: ValidationInfo) -> str | None:
+        parse = grammar.schema if info.field_name == "schema_name" else grammar.table
+        if value is not None:
+            try:
+                parse(value, info.field_name or "")
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        return value
+
 
 class WindowConfig(LoadConfig):
     """What an asset with a usable time takes as well; the fields are described per source."""
 
     filter_by: FilterByChoice | None = None
+
+    @field_validator("lookback_days", check_fields=False)
+    @classmethod
+    def _check_lookback(cls, value: float | None) -> float | None:
+        if value is not None:
+            try:
+                parse_lookback(value)
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        return value
 
 
 def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) -> type[LoadConfig]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.sources import FilterBy, Source
 from klaviyo_pipeline.klaviyo.windows import SECOND, Window, parse_time
+from klaviyo_pipeline.orchestration.load_config import parse_lookback
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
@@ -179,10 +180,9 @@ def _going_on(asked: Asked, last_end: datetime, end: datetime) -> datetime:
     Only a merge may read rows again: the other modes would repeat or lose them.
     """
     lookback_days = asked.lookback_days if asked.lookback_days is not None else asked.source.lookback_days
-    if lookback_days < 0:
-        raise ConfigurationError(f"lookback_days is {lookback_days:g}, but must be 0 or more.")
+    lookback = parse_lookback(lookback_days)
     if not asked.merges:
         return last_end
     # A run that follows within the second reads that second again: it may have had more rows to come.
     last_end = min(last_end, end - SECOND) if last_end >= end else last_end
-    return last_end - timedelta(days=lookback_days)
+    return last_end - lookback

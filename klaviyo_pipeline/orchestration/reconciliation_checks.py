@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
 from klaviyo_pipeline.klaviyo.revisions import today_utc
 from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.orchestration import grammar
 from klaviyo_pipeline.orchestration.load_spec import KEY_PREFIX
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
@@ -174,6 +175,6 @@ def _members_check(key: dg.AssetCheckKey, found: "Sequence[MemberDifference]") -
 
 def _day(name: str, text: str | None) -> date | None:
     try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise dg.Failure(f"{name} is {text!r}, but must be a day written YYYY-MM-DD.", allow_retries=False) from None
+        return date.fromisoformat(grammar.day(text, name)) if text else None
+    except ConfigurationError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None

@@ -16,7 +16,8 @@ from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.revisions import DEFAULT_REVISION, check_revision
 from klaviyo_pipeline.klaviyo.settings import SETTINGS, ClientSettings, check_setting
 from klaviyo_pipeline.klaviyo.windows import parse_zone
-from klaviyo_pipeline.orchestration import environment
+from klaviyo_pipeline.orchestration import environment, grammar
+from klaviyo_pipeline.orchestration.one_at_a_time import DEFAULT_WAIT_S, LONGEST_WAIT_S
 from klaviyo_pipeline.orchestration.run_config import SetInCode, is_variable, value_of
 from klaviyo_pipeline.redaction import protect_logs
 
@@ -143,33 +144,51 @@ class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-
         )
 
 
+_PARSERS = {
+    "database": grammar.file,
+    "schema_name": grammar.schema,
+    "timezone": grammar.zone,
+    "staging_dir": grammar.folder,
+}
+
+
 class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
-    """The DuckDB database that tables are written to. A launch can set the wait for its lock and the memory limit.
+    """The DuckDB database that tables are written to. A launch can set the waits and the memory limit.
 
     Like dagster-duckdb's ``DuckDBResource``, which it extends, it gives SQL assets a connection; ours waits its
     turn at the database's file lock, and is meant to be held briefly.
     """
 
-    at_launch: ClassVar[frozenset[str]] = frozenset({"lock_timeout_s", "memory_limit"})
+    at_launch: ClassVar[frozenset[str]] = frozenset({"lock_timeout_s", "same_load_timeout_s", "memory_limit"})
 
     database: str = Field(default="", description="Path of the DuckDB file; blank for KLAVIYO_DUCKDB_PATH.")
     schema_name: str = Field(default="", description="Schema for the tables; blank for KLAVIYO_SCHEMA.")
     timezone: str = Field(default="", description="Storage time zone (IANA name); blank for KLAVIYO_TIMEZONE.")
     staging_dir: str = Field(default="", description="Folder for fetched pages; blank for KLAVIYO_STAGING_DIR.")
     lock_timeout_s: float = Field(
-        default=300.0, gt=0, description="How long to wait for others that hold the database, in seconds."
+        default=300.0,
+        gt=0,
+        le=LONGEST_WAIT_S,
+        description="How long to wait for others that hold the database, in seconds.",
+    )
+    same_load_timeout_s: float = Field(
+        default=DEFAULT_WAIT_S,
+        ge=0,
+        le=LONGEST_WAIT_S,
+        description="How long a run waits for another run of the same transfer, in seconds.",
     )
     memory_limit: str = Field(default="", description="DuckDB's memory limit while landing; blank for the default.")
     storage_version: str = Field(
         default="v1.5.0", description="Oldest DuckDB version that can read a new database file."
     )
 
-    @field_validator("timezone")
+    @field_validator("database", "schema_name", "timezone", "staging_dir")
     @classmethod
-    def _check_timezone(cls, value: str) -> str:
+    def _check_text(cls, value: str, info: ValidationInfo) -> str:
+        name = info.field_name or ""
         if value and not is_variable(value):
             try:
-                parse_zone(value, "timezone")
+                _PARSERS[name](value, name)
             except ConfigurationError as error:
                 raise ValueError(str(error)) from None
         return value
@@ -208,7 +227,7 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         """Where fetched pages wait to be landed."""
         from klaviyo_pipeline.klaviyo.staging import StagingArea
 
-        given = self.staging_dir or environment.STAGING_DIR.value
+        given = grammar.folder(self.staging_dir, "staging_dir") if self.staging_dir else environment.STAGING_DIR.value
         if given:
             return StagingArea(Path(given))
         file = self.warehouse().file

@@ -13,7 +13,7 @@ from klaviyo_pipeline import redaction
 from klaviyo_pipeline.klaviyo.address import check_address
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.revisions import check_revision
-from klaviyo_pipeline.orchestration import environment
+from klaviyo_pipeline.orchestration import environment, grammar
 from klaviyo_pipeline.transfers.problems import FileError, Problem, Wrong, did_you_mean, spell
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ FILE = environment.Variable(
     "KLAVIYO_AUTHENTICATIONS",
     "authentications.yml",
     "File that names further Klaviyo accounts and their keys' variables.",
+    grammar.file,
 )
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _KEYS = ("api_key", "base_url", "revision")

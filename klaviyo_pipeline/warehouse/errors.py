@@ -37,6 +37,10 @@ class LoadError(WarehouseError):
     """The load contradicts itself, for example a merge without a primary key. Nothing was touched."""
 
 
+class TableNameError(WarehouseError):
+    """A schema or table cannot have this name. Nothing was touched."""
+
+
 class TableShapeError(WarehouseError):
     """A table of this name exists with another shape. Nothing was touched."""
 

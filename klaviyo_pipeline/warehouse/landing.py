@@ -13,6 +13,7 @@ from klaviyo_pipeline import clock
 from klaviyo_pipeline.warehouse import ledger, write_modes
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import LoadError, RowsError
+from klaviyo_pipeline.warehouse.names import check_schema, check_table
 from klaviyo_pipeline.warehouse.rows import Incoming, StagedFile
 from klaviyo_pipeline.warehouse.sandbox_rows import Origin, keep_apart
 from klaviyo_pipeline.warehouse.sql import fold
@@ -142,6 +143,7 @@ def land(database: Database, load: Load) -> LandingResult:
 
     Raises:
         LoadError: The load contradicts itself.
+        TableNameError: There can be no such schema or table.
         TableShapeError: The table exists with an incompatible shape.
         RowsError: A value does not fit its column, or a row lacks its key.
         StagedFileError: A staged file is missing or torn.
@@ -205,6 +207,8 @@ class _Outcome:
 
 
 def _check(load: Load) -> None:
+    check_schema(load.table.schema)
+    check_table(load.table.name)
     name = load.table.plain_name
     if load.mode is WriteMode.MERGE and not load.table.primary_key:
         raise LoadError(f"{name} can't be merged without a primary key: declare one, or use append or replace.")

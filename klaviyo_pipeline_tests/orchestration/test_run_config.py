@@ -18,7 +18,11 @@ from klaviyo_pipeline_tests.hostile.listener import Listener, listening
 KEY = "pk_of_the_environment_4711"
 OTHER = "another-secret-of-this-machine"
 PASTED = "pk_pasted_into_the_launchpad"
-FREE = {"klaviyo": set(SETTINGS), "duckdb": {"lock_timeout_s", "memory_limit"}, "io_manager": {"write_mode"}}
+FREE = {
+    "klaviyo": set(SETTINGS),
+    "duckdb": {"lock_timeout_s", "memory_limit", "same_load_timeout_s"},
+    "io_manager": {"write_mode"},
+}
 """All that a launch may set; a new field of a resource is not in it until somebody decides so."""
 
 

@@ -178,7 +178,7 @@ def test_runs_of_one_transfer_wait_for_each_other_and_a_killed_one_blocks_none(p
         with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as waiting:
             assert waiting.stderr is not None
             for line in waiting.stderr:
-                if "is under way: waiting for it to end" in line:
+                if f"(process {holder.pid}, since" in line and "waiting up to" in line:
                     break
             else:
                 pytest.fail("the second run did not wait")
