@@ -31,7 +31,9 @@ SCHEMA = Variable("KLAVIYO_SCHEMA", "klaviyo", "The schema that tables are writt
 TIMEZONE = Variable("KLAVIYO_TIMEZONE", "UTC", "Storage time zone: bounds of days, and times given without an offset.")
 PARTITION_START = Variable("KLAVIYO_PARTITION_START", "2024-01-01", "First day partition, YYYY-MM-DD.")
 STAGING_DIR = Variable(
-    "KLAVIYO_STAGING_DIR", "", "Folder for fetched pages before they land; blank for one beside the database."
+    "KLAVIYO_STAGING_DIR",
+    "",
+    "Folder in which klaviyo-staging is made, for fetched pages before they land; blank for one beside the database.",
 )
 PROGRESS = Variable("KLAVIYO_PROGRESS", "", "Set to bar for a progress bar on a terminal, beside the log.")
 TRANSFERS = Variable("KLAVIYO_TRANSFERS_DIR", "transfers", "Folder with a YAML file for each transfer.")

@@ -42,7 +42,7 @@ class Fetched:
 
     ``ledger_name`` is the name of the load in the ledger. ``moves_watermark`` tells whether the next run may go on
     where this one ended. ``release`` is called once the rows have landed, or could not: it lets another run of the
-    same load begin.
+    same load begin. ``fetch_again`` fetches the same window anew, if what is staged turns out to be damaged.
     """
 
     staged: StagedExtract
@@ -50,6 +50,7 @@ class Fetched:
     ledger_name: str
     moves_watermark: bool = True
     release: Callable[[], None] = lambda: None
+    fetch_again: Callable[[], StagedExtract] | None = None
 
 
 @dataclass(frozen=True)

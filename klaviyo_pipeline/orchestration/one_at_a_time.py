@@ -33,13 +33,15 @@ class Turn:
             return cls()
         from filelock import FileLock, Timeout
 
+        from klaviyo_pipeline.klaviyo.private_files import FILE_MODE, make_folder
         from klaviyo_pipeline.klaviyo.staging import disk_errors
 
         folder = area.root / "one_at_a_time"
         with disk_errors(area.root):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(area.root)
+            make_folder(folder)
         path = folder / f"{re.sub('[^A-Za-z0-9_.-]', '_', spec.ledger_name)}.lock"
-        lock = FileLock(path, thread_local=False, poll_interval=POLL_S)
+        lock = FileLock(path, mode=FILE_MODE, thread_local=False, poll_interval=POLL_S)
         try:
             lock.acquire(timeout=0)
         except Timeout:

@@ -51,3 +51,7 @@ class RowsError(WarehouseError):
 
 class StagedFileError(WarehouseError):
     """A staged file is missing, torn, or of an unknown form."""
+
+
+class StageDamagedError(StagedFileError):
+    """Staged pages are no longer those that were fetched. Nothing was touched; fetching them again helps."""

@@ -140,6 +140,7 @@ def land(database: Database, load: Load) -> LandingResult:
         LoadError: The load contradicts itself.
         TableShapeError: The table exists with an incompatible shape.
         RowsError: A value does not fit its column, or a row lacks its key.
+        StageDamagedError: A staged page is not as it was written: fetch again.
         StagedFileError: A staged file is missing or torn.
         DatabaseBusyError: Others held the file for too long.
         WarehouseError: Anything else that went wrong with the file.
@@ -242,6 +243,7 @@ def land_within(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) 
     )
     merging = load.mode is WriteMode.MERGE and _count(con, target) > 0
     rows = write_modes.gather(job, fingerprint=merging)
+    incoming.check_complete()
     skipped = load.mode is WriteMode.REPLACE_ON_NEW_DATA and rows == 0
     if skipped:
         counts = Counts()
