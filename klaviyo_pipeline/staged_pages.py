@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CHUNK_BYTES = 2_000_000
-"""Pages are read so many bytes at a time: opening a stream for each page of a hundred rows takes longer than it."""
+_CHUNK_BYTES = 500_000
+"""Pages are read so many bytes at a time: less costs a stream for each page, more leaves the processor's cache."""
 
 
 FileState = tuple[int, int, int]

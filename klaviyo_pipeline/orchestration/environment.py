@@ -49,11 +49,16 @@ ALLOW_HTTP = Variable(
     "",
     "1: keys may go to http addresses of other machines, in clear. For a trusted network.",
 )
+PREVIEW_COLUMNS = Variable(
+    "KLAVIYO_PREVIEW_COLUMNS",
+    "impersonal",
+    "Columns whose values Dagster's records may hold (first rows, examples in checks): impersonal, or all.",
+)
 DAGSTER_URL = Variable("KLAVIYO_DAGSTER_URL", "", "Address of Dagster's UI, for links to runs in messages.")
 
 VARIABLES = (
     *(API_KEY, BASE_URL, REVISION, DATABASE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR, PROGRESS, TRANSFERS),
-    *(AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, DAGSTER_URL),
+    *(AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, PREVIEW_COLUMNS, DAGSTER_URL),
 )
 
 

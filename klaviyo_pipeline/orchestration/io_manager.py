@@ -18,9 +18,10 @@ from klaviyo_pipeline.orchestration.loads import Destination, Fetched, Range
 from klaviyo_pipeline.orchestration.plots import chart_of_load, plotted
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.orchestration.run_config import SetInCode
+from klaviyo_pipeline.orchestration.shown_columns import hidden_note
 from klaviyo_pipeline.orchestration.tables import not_answered, table_of
 from klaviyo_pipeline.redaction import SecretInErrorError, no_secrets
-from klaviyo_pipeline.warehouse.errors import StageDamagedError, WarehouseError
+from klaviyo_pipeline.warehouse.errors import StageDamagedError, WarehouseError, without_values
 from klaviyo_pipeline.warehouse.tables import Table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -173,8 +174,10 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
             context.add_output_metadata(load_metadata.load_metadata(staged, landed, str(duckdb.zone)))
         rows = None
         with _only_reports(context):
-            rows = load_metadata.preview(staged.batches())
-        pictures = {"first_rows": rows} if rows else {}
+            rows = load_metadata.preview(staged.batches(), staged.source)
+        pictures: dict[str, Any] = {"first_rows": rows} if rows else {}
+        if rows and (note := hidden_note(staged.source, staged.schema.names)):
+            pictures["hidden_columns"] = note
         if staged.rows and not landed.skipped:
             pictures |= plotted(
                 lambda: chart_of_load(duckdb.warehouse(), request, place.schema or "", place.table or "", duckdb.zone),
@@ -275,9 +278,8 @@ def _only_reports(context: dg.OutputContext) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        context.log.warning(
-            f"The rows are in the table, but a report about them failed: {type(error).__name__}: {error}"
-        )
+        said = f"{type(error).__name__}: {without_values(error)}"
+        context.log.warning(f"The rows are in the table, but a report about them failed: {said}")
 
 
 @contextmanager

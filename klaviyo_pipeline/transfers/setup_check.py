@@ -10,6 +10,7 @@ from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.orchestration.shown_columns import check_preview_columns
 from klaviyo_pipeline.transfers.authentications import DEFAULT
 from klaviyo_pipeline.transfers.folder import Broken, Folder
 from klaviyo_pipeline.transfers.loading import named_account, spec_of
@@ -56,6 +57,8 @@ def _settings() -> Iterator[Finding]:
     yield _try(zone.name, lambda: str(parse_zone(zone.value, zone.name)))
     yield _try(start.name, lambda: str(daily_partitions(start.value, "UTC").start.date()))
     yield _try(revision.name, lambda: check_revision(revision.value))
+    previews = environment.PREVIEW_COLUMNS
+    yield _try(previews.name, lambda: check_preview_columns(previews.value))
 
 
 def _transfers() -> Iterator[Finding]:

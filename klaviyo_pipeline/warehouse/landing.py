@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.warehouse import ledger, write_modes
 from klaviyo_pipeline.warehouse.database import Database
-from klaviyo_pipeline.warehouse.errors import LoadError, RowsError
+from klaviyo_pipeline.warehouse.errors import LoadError, RowsError, without_values
 from klaviyo_pipeline.warehouse.rows import Incoming, StagedFile
 from klaviyo_pipeline.warehouse.sql import fold
 from klaviyo_pipeline.warehouse.tables import (
@@ -161,13 +161,14 @@ def land(database: Database, load: Load) -> LandingResult:
                 # A commit that fails (a full disk) has ended the transaction already.
                 with contextlib.suppress(duckdb.TransactionException):
                     con.rollback()
-                if incoming.failure is not None and incoming.failure is not error:
-                    raise incoming.failure from error
-                if isinstance(error, duckdb.DataError):
+                cause = incoming.failure or error
+                if isinstance(cause, _unfit()):
                     raise RowsError(
                         f"A row for {load.table.plain_name} does not fit its column, and nothing was changed. "
-                        f"Correct the rows or declare another type. DuckDB said: {error}"
-                    ) from error
+                        f"Correct the rows or declare another type. The cause: {without_values(cause)}"
+                    ) from None
+                if cause is not error:
+                    raise cause from error
                 raise
             path = typed_path(con, load.table)
     finally:
@@ -187,6 +188,14 @@ def land(database: Database, load: Load) -> LandingResult:
         skipped=outcome.skipped,
         added_columns=outcome.added_columns,
     )
+
+
+def _unfit() -> tuple[type[Exception], ...]:
+    """What DuckDB and Arrow raise about a value. They quote it, and it may be personal: it goes no further."""
+    import duckdb
+    import pyarrow as pa
+
+    return duckdb.DataError, duckdb.InvalidInputException, duckdb.ConstraintException, pa.ArrowException
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.staged_pages import DamagedPagesError, StagedFile, Verified, read_pages, read_schema
-from klaviyo_pipeline.warehouse.errors import RowsError, StageDamagedError, StagedFileError, TableShapeError
+from klaviyo_pipeline.warehouse.errors import (
+    RowsError,
+    StageDamagedError,
+    StagedFileError,
+    TableShapeError,
+    without_values,
+)
 from klaviyo_pipeline.warehouse.sql import fold
 
 if TYPE_CHECKING:
@@ -212,7 +218,7 @@ def _from_pandas(rows: object) -> pa.Table:
         return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     except pa.ArrowException as error:
         raise RowsError(
-            f"The data frame has a column that mixes types, so it has no column type: {error}. "
+            f"The data frame has a column that mixes types, so it has no column type: {without_values(error)}. "
             "Convert that column to one type, e.g. with astype(str)."
         ) from error
 
