@@ -186,7 +186,7 @@ class Database:
                 if not _is_lock_conflict(error):
                     raise self._explained(error) from error
                 remaining_s = deadline - time.monotonic()
-                if True:
+                if remaining_s <= 0:
                     raise self._busy(_pid_in(str(error))) from error
             else:
                 return
