@@ -65,3 +65,7 @@ class CancelledError(KlaviyoError):
 
 class StagingError(KlaviyoError):
     """Staged files could not be written or read: a full disk, a read-only folder, a foreign file."""
+
+
+class StageDamagedError(StagingError):
+    """Staged pages are no longer those that were fetched; fetching them again helps."""

@@ -183,7 +183,7 @@ class Fetch:
             self._enqueue(stream, TimeSlice(staged.through, staged.bounds.end))
             self._stage.cut_slice(staged, staged.through)
             self._stage.finish_slice(staged)
-        since_then = TimeSlice(self._stage.began.replace(microsecond=0), None)
+        since_then = TimeSlice(self._stage.read_until.replace(microsecond=0), None)
         for stream in streams:
             if stream.key in begun:
                 if stream.time_field and slices[-1].end is None:
@@ -377,6 +377,7 @@ class Fetch:
             # What lies before the last time read is complete, if pages come in order.
             through = task.last_time if task.in_order and self._source.sorted_by_time else None
         batch = _within(page, self._time_column, bounds) if self._time_column else page.batch
+        self._stage.note_clock(self._client.clock_ahead_s)
         writer.write(batch, through)
         with self._changed:
             task.rows += batch.num_rows

@@ -190,11 +190,15 @@ def _fetched(
     parents = _events(spec, asked, duckdb, events)
     request = ExtractRequest(source, window, asked.filter_by, asked.options, asked.ids, parents)
     context.log.info("Reading %s %s, revision %s.", source.name, _describe(request), client.revision)
-    with reporting(source.name, context.log.info) as report:
-        staged = extract(client, request, duckdb.staging_area(), report, LOOK_EVERY_S)
+
+    def fetch() -> "StagedExtract":
+        with reporting(source.name, context.log.info) as report:
+            return extract(client, request, duckdb.staging_area(), report, LOOK_EVERY_S)
+
+    staged = fetch()
     _say_what_was_odd(context, client.revision, staged)
     moves_watermark = asked.ids == spec.ids
-    return Fetched(staged, asked.destination, spec.ledger_name, moves_watermark, turn.end, origin)
+    return Fetched(staged, asked.destination, spec.ledger_name, moves_watermark, turn.end, origin, fetch)
 
 
 def _partition(context: dg.AssetExecutionContext) -> Range | None:

@@ -55,7 +55,7 @@ PARTITION_START = Variable("KLAVIYO_PARTITION_START", "2024-01-01", "First day p
 STAGING_DIR = Variable(
     "KLAVIYO_STAGING_DIR",
     "",
-    "Folder for fetched pages before they land; blank for one beside the database.",
+    "Folder in which klaviyo-staging is made, for fetched pages before they land; blank for one beside the database.",
     grammar.folder,
 )
 PROGRESS = Variable(
@@ -82,6 +82,12 @@ ALLOW_HTTP = Variable(
     "1: keys may go to http addresses of other machines, in clear. For a trusted network.",
     grammar.switch,
 )
+PREVIEW_COLUMNS = Variable(
+    "KLAVIYO_PREVIEW_COLUMNS",
+    "impersonal",
+    "Columns whose values Dagster's records may hold (first rows, examples in checks): impersonal, or all.",
+    grammar.one_of("impersonal", "all"),
+)
 DAGSTER_URL = Variable(
     "KLAVIYO_DAGSTER_URL", "", "Address of Dagster's UI, for links to runs in messages.", grammar.address
 )
@@ -89,7 +95,7 @@ SANDBOX_END = Variable("KLAVIYO_SANDBOX_END", "", "Set by demo and with-sandbox:
 
 VARIABLES = (
     *(API_KEY, BASE_URL, REVISION, DATABASE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR, PROGRESS, TRANSFERS),
-    *(AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, DAGSTER_URL, SANDBOX_END),
+    *(AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, PREVIEW_COLUMNS, DAGSTER_URL, SANDBOX_END),
 )
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
 from pydantic import Field
 
+from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.orchestration import metadata as load_metadata
 from klaviyo_pipeline.orchestration.loads import Destination, Fetched, Range
 from klaviyo_pipeline.orchestration.plots import chart_of_load, plotted
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.orchestration.run_config import SetInCode
+from klaviyo_pipeline.orchestration.shown_columns import hidden_note
 from klaviyo_pipeline.orchestration.tables import not_answered, table_of
 from klaviyo_pipeline.redaction import SecretInErrorError, no_secrets
-from klaviyo_pipeline.warehouse.errors import WarehouseError
+from klaviyo_pipeline.warehouse.errors import StageDamagedError, WarehouseError, without_values
 from klaviyo_pipeline.warehouse.tables import Table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -58,7 +61,7 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
         with _said_plainly():
             if isinstance(obj, Fetched):
                 try:
-                    self._land_extract(context, obj)
+                    self._land_or_fetch_again(context, obj)
                 finally:
                     obj.release()
             else:
@@ -87,9 +90,18 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
                 ranges=ranges,
             )
 
+    def _land_or_fetch_again(self, context: dg.OutputContext, fetched: Fetched) -> None:
+        """Land an extract. One that was damaged on disk is fetched again, once."""
+        try:
+            self._land_extract(context, fetched)
+        except StageDamagedError as error:
+            if fetched.fetch_again is None:
+                raise
+            context.log.warning(f"{error} Nothing has landed; the rows are fetched again.")
+            self._land_extract(context, replace(fetched, staged=fetched.fetch_again(), fetch_again=None))
+
     def _land_extract(self, context: dg.OutputContext, fetched: Fetched) -> None:
         from klaviyo_pipeline.warehouse.landing import Load, Sweep, TimeRange, land
-        from klaviyo_pipeline.warehouse.rows import StagedFile
 
         staged, request = fetched.staged, fetched.staged.request
         source, window, time_field = request.source, request.window, request.time_field
@@ -101,7 +113,7 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
             sweep = Sweep("list_id", request.ids) if request.ids is not None else Sweep()
         load = Load(
             table=table_of(source, place.schema or "", place.table, request.options),
-            rows=tuple(StagedFile(file.path, file.valid_bytes) for file in staged.files),
+            rows=staged.files,
             mode=mode,
             source=fetched.ledger_name,
             run_id=context.run_id,
@@ -133,6 +145,9 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
         )
         try:
             landed = land(duckdb.warehouse(), load)
+        except StageDamagedError:
+            staged.drop()
+            raise
         except BaseException:
             staged.keep()
             raise
@@ -160,8 +175,10 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
             context.add_output_metadata(load_metadata.load_metadata(staged, landed, str(duckdb.zone)))
         rows = None
         with _only_reports(context):
-            rows = load_metadata.preview(staged.batches())
-        pictures = {"first_rows": rows} if rows else {}
+            rows = load_metadata.preview(staged.batches(), staged.source)
+        pictures: dict[str, Any] = {"first_rows": rows} if rows else {}
+        if rows and (note := hidden_note(staged.source, staged.schema.names)):
+            pictures["hidden_columns"] = note
         if staged.rows and not landed.skipped:
             pictures |= plotted(
                 lambda: chart_of_load(duckdb.warehouse(), request, place.schema or "", place.table or "", duckdb.zone),
@@ -262,9 +279,8 @@ def _only_reports(context: dg.OutputContext) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        context.log.warning(
-            f"The rows are in the table, but a report about them failed: {type(error).__name__}: {error}"
-        )
+        said = f"{type(error).__name__}: {without_values(error)}"
+        context.log.warning(f"The rows are in the table, but a report about them failed: {said}")
 
 
 @contextmanager
@@ -273,6 +289,6 @@ def _said_plainly() -> Iterator[None]:
     try:
         with no_secrets():
             yield
-    except (WarehouseError, SecretInErrorError) as error:
+    except (KlaviyoError, WarehouseError, SecretInErrorError) as error:
         # The database has been waited for already; running the same again at once would not help.
         raise dg.Failure(str(error), allow_retries=False) from None

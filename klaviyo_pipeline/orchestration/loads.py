@@ -45,7 +45,8 @@ class Fetched:
 
     ``ledger_name`` is the name of the load in the ledger. ``moves_watermark`` tells whether the next run may go on
     where this one ended. ``release`` is called once the rows have landed, or could not: it lets another run of the
-    same load begin. ``origin`` tells whether the rows are an account's or a sandbox's.
+    same load begin. ``origin`` tells whether the rows are an account's or a sandbox's. ``fetch_again`` fetches the same
+    window anew, if staged pages are damaged.
     """
 
     staged: StagedExtract
@@ -54,6 +55,7 @@ class Fetched:
     moves_watermark: bool = True
     release: Callable[[], None] = lambda: None
     origin: Origin | None = None
+    fetch_again: Callable[[], StagedExtract] | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_pipeline.klaviyo.sources import Source
+from klaviyo_pipeline.orchestration.shown_columns import shown_columns
 from klaviyo_pipeline.orchestration.tables import DUCKDB_TYPES, EXTRA_COLUMN
 from klaviyo_pipeline.redaction import redact, redact_values
 
@@ -88,25 +89,32 @@ def load_metadata(staged: StagedExtract, landed: LandingResult, timezone: str) -
     return {name: redact_values(value) for name, value in metadata.items()}  # Klaviyo names attributes and ids
 
 
-def preview(batches: Iterable[pa.RecordBatch], rows: int = PREVIEW_ROWS) -> dg.MetadataValue[Any] | None:
-    """The first rows as a table. Addresses and phone numbers are masked: this is kept in Dagster's storage."""
+def preview(
+    batches: Iterable[pa.RecordBatch], source: Source, rows: int = PREVIEW_ROWS
+) -> dg.MetadataValue[Any] | None:
+    """The first rows as a table, columns that may be personal left out: this is kept in Dagster's storage."""
     from klaviyo_pipeline.klaviyo.values import python_rows
 
     records: list[dg.TableRecord] = []
     for batch in batches:
+        shown = batch.select(shown_columns(source, batch.schema.names))
         records += [
-            dg.TableRecord({name: _cell(value) for name, value in row.items() if name != EXTRA_COLUMN.name})
-            for row in python_rows(batch.slice(0, rows - len(records)))
+            dg.TableRecord({name: _cell(value) for name, value in row.items()})
+            for row in python_rows(shown.slice(0, rows - len(records)))
         ]
         if len(records) >= rows:
             break
     return dg.MetadataValue.table(records) if records else None
 
 
-def preview_table(columns: Iterable[tuple[str, str]], rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue[Any]:
-    """Rows as a table with its columns' types, masked as above."""
-    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns])
-    records = [dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows]
+def preview_table(
+    columns: Iterable[tuple[str, str]], rows: Iterable[Mapping[str, Any]], source: Source
+) -> dg.MetadataValue[Any]:
+    """Rows as a table with its columns' types; columns that may be personal are left out as above."""
+    kinds = dict(columns)
+    shown = shown_columns(source, list(kinds))
+    schema = dg.TableSchema([dg.TableColumn(name, kinds[name]) for name in shown])
+    records = [dg.TableRecord({name: _cell(row[name]) for name in shown}) for row in rows]
     return dg.MetadataValue.table(records, schema)
 
 

@@ -64,14 +64,16 @@ class Turn:
             return cls()
         from filelock import FileLock
 
+        from klaviyo_pipeline.klaviyo.private_files import FILE_MODE, make_folder
         from klaviyo_pipeline.klaviyo.staging import disk_errors
 
         folder = area.root / "one_at_a_time"
         name = re.sub("[^A-Za-z0-9_.-]", "_", spec.ledger_name)
         holder = folder / f"{name}.json"
         with disk_errors(area.root):
-            folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{name}.lock", thread_local=False, poll_interval=POLL_S)
+            make_folder(area.root)
+            make_folder(folder)
+        lock = FileLock(folder / f"{name}.lock", mode=FILE_MODE, thread_local=False, poll_interval=POLL_S)
         _wait(lock, spec.ledger_name, holder, say, wait_s)
         with disk_errors(area.root):
             holder.write_text(

@@ -13,6 +13,7 @@ import dagster as dg
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.charts.counting import Counted, chart_of
+from klaviyo_pipeline.warehouse.errors import without_values
 from klaviyo_pipeline.warehouse.sql import quote
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def plotted(make: Callable[[], Chart | None], warn: Callable[[str], None]) -> di
 
         encoded = base64.b64encode(draw(chart)).decode()
     except Exception as error:  # whatever it is, the rows have landed
-        warn(f"The rows are there, but not their plot: {type(error).__name__}: {error}")
+        warn(f"The rows are there, but not their plot: {type(error).__name__}: {without_values(error)}")
         return {}
     return {"plot": dg.MetadataValue.md(f"![{chart.title}](data:image/png;base64,{encoded})")}
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.staging import StagingArea
     from klaviyo_pipeline.warehouse.database import Database
 
+STAGING_SUBFOLDER = "klaviyo-staging"
+
 
 def _setting(name: str) -> Any:  # noqa: ANN401 - pydantic's own type
     setting = SETTINGS[name]
@@ -229,7 +231,8 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
 
         given = grammar.folder(self.staging_dir, "staging_dir") if self.staging_dir else environment.STAGING_DIR.value
         if given:
-            return StagingArea(Path(given))
+            # A folder of our own in it: the one given may hold other things.
+            return StagingArea(Path(given) / STAGING_SUBFOLDER)
         file = self.warehouse().file
         return StagingArea(file.with_name(f".{file.name}.staging"))
 

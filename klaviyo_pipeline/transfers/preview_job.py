@@ -9,6 +9,7 @@ from pydantic import Field
 from klaviyo_pipeline.orchestration.metadata import preview_table
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
+from klaviyo_pipeline.orchestration.shown_columns import hidden_note
 from klaviyo_pipeline.redaction import RedactedError, no_secrets
 
 ROWS = 10
@@ -59,11 +60,13 @@ def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, du
             found = preview(client, spec, duckdb.at(None, spec.destination.timezone).zone, config.rows)
     except RedactedError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
+    note = hidden_note(spec.source, [name for name, _kind in found.columns])
     context.add_output_metadata(
         {
             "rows": len(found.rows),
             "columns": [f"{name}:{kind}" for name, kind in found.columns],
-            **({"preview": preview_table(found.columns, found.rows)} if found.rows else {}),
+            **({"preview": preview_table(found.columns, found.rows, spec.source)} if found.rows else {}),
+            **({"hidden_columns": note} if note else {}),
         }
     )
 

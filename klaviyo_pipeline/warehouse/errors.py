@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from klaviyo_pipeline.redaction import RedactedError
 
 
@@ -59,3 +61,27 @@ class MixedRowsError(WarehouseError):
 
 class StagedFileError(WarehouseError):
     """A staged file is missing, torn, or of an unknown form."""
+
+
+class StageDamagedError(StagedFileError):
+    """Staged pages are no longer those that were fetched. Nothing was touched; fetching them again helps."""
+
+
+def without_values(error: object) -> str:
+    """The text of an error of DuckDB or Arrow without the values that it quotes: they may be personal data.
+
+    What stays is the text up to the first value, and at the end the type and column that it did not fit.
+    """
+    text = str(error)
+    begin = _VALUE.split(text, maxsplit=1)[0]
+    end = _END.search(text, len(begin))
+    kept = begin.rstrip() + (" …" if len(begin) < len(text) else "") + (end[1] if end else "")
+    return _NUMBER.sub("…", kept)
+
+
+_VALUE = re.compile(r"(?<![a-z])['\"]| with value |\n|Input: ")
+_END = re.compile(
+    r"((?: to [A-Z][A-Z0-9_]*(?:\(\d+,\d+\))?| can't be cast because the value is out of range [a-z ]*[A-Z0-9]+)"
+    r"(?: when casting from source column \w+)?)(?:\n\nLINE \d+:[^\n]*(?:\n[ ^]*)?)?\Z"
+)
+_NUMBER = re.compile(r"[+-]?\d[\d.,:+-]{3,}")

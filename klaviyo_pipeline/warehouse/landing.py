@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.warehouse import ledger, write_modes
 from klaviyo_pipeline.warehouse.database import Database
-from klaviyo_pipeline.warehouse.errors import LoadError, RowsError
+from klaviyo_pipeline.warehouse.errors import LoadError, RowsError, without_values
 from klaviyo_pipeline.warehouse.names import check_schema, check_table
 from klaviyo_pipeline.warehouse.rows import Incoming, StagedFile
 from klaviyo_pipeline.warehouse.sandbox_rows import Origin, keep_apart
@@ -146,6 +146,7 @@ def land(database: Database, load: Load) -> LandingResult:
         TableNameError: There can be no such schema or table.
         TableShapeError: The table exists with an incompatible shape.
         RowsError: A value does not fit its column, or a row lacks its key.
+        StageDamagedError: A staged page is not as it was written: fetch again.
         StagedFileError: A staged file is missing or torn.
         MixedRowsError: The database has a sandbox's rows and these are an account's, or the other way round.
         DatabaseBusyError: Others held the file for too long.
@@ -169,13 +170,14 @@ def land(database: Database, load: Load) -> LandingResult:
                 # A commit that fails (a full disk) has ended the transaction already.
                 with contextlib.suppress(duckdb.TransactionException):
                     con.rollback()
-                if incoming.failure is not None and incoming.failure is not error:
-                    raise incoming.failure from error
-                if isinstance(error, duckdb.DataError):
+                cause = incoming.failure or error
+                if isinstance(cause, _unfit()):
                     raise RowsError(
                         f"A row for {load.table.plain_name} does not fit its column, and nothing was changed. "
-                        f"Correct the rows or declare another type. DuckDB said: {error}"
-                    ) from error
+                        f"Correct the rows or declare another type. The cause: {without_values(cause)}"
+                    ) from None
+                if cause is not error:
+                    raise cause from error
                 raise
             path = typed_path(con, load.table)
     finally:
@@ -195,6 +197,14 @@ def land(database: Database, load: Load) -> LandingResult:
         skipped=outcome.skipped,
         added_columns=outcome.added_columns,
     )
+
+
+def _unfit() -> tuple[type[Exception], ...]:
+    """What DuckDB and Arrow raise about a value. They quote it, and it may be personal: it goes no further."""
+    import duckdb
+    import pyarrow as pa
+
+    return duckdb.DataError, duckdb.InvalidInputException, duckdb.ConstraintException, pa.ArrowException
 
 
 @dataclass(frozen=True)
@@ -253,6 +263,7 @@ def land_within(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) 
     )
     merging = load.mode is WriteMode.MERGE and _count(con, target) > 0
     rows = write_modes.gather(job, fingerprint=merging)
+    incoming.check_complete()
     skipped = load.mode is WriteMode.REPLACE_ON_NEW_DATA and rows == 0
     if skipped:
         counts = Counts()
