@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
+# Empty: time zone rules from the tzdata package, also in Dagster's own processes.
+export PYTHONTZPATH :=
 
-.PHONY: help demo dev test test-ui chromium soak check lint format docs docs-serve bench profile clean
+.PHONY: help demo dev test test-clock libfaketime test-ui chromium soak check lint format docs docs-serve bench mutants profile clean
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -26,6 +28,18 @@ WORKERS ?= 4
 test: .venv/.installed ## Run the tests
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
+libfaketime:
+	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } || { echo 'libfaketime is not installed. Install it: sudo apt-get install libfaketime'; exit 1; }
+	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libfaketime >/dev/null; }
+
+# A newcomer's machine is left out: its processes begin with an empty environment, and so with the real clock.
+SHIFTS ?= 45-days 400-days leap-day new-year summer-time winter-time
+FOLDERS ?= klaviyo_pipeline_tests
+test-clock: .venv/.installed libfaketime ## Run the tests at other times: make test-clock SHIFTS=leap-day FOLDERS=klaviyo_pipeline_tests/cli
+	@for shift in $(SHIFTS); do \
+	  $(BIN)/python -m klaviyo_pipeline_tests.clocks.shifted $$shift $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not ui and not newcomer' $(FOLDERS) || failed="$$failed $$shift"; \
+	done; test -z "$$failed" || { echo "Tests failed with the clock at:$$failed"; exit 1; }
+
 CHROMIUM ?= /usr/bin/chromium
 chromium:
 	@test -x "$(CHROMIUM)" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } || { echo 'No browser at $(CHROMIUM). Install it (sudo apt-get install chromium), or say where one is: make test-ui CHROMIUM=/path/to/chromium'; exit 1; }
@@ -38,7 +52,7 @@ test-ui: .venv/.ui chromium ## Test Dagster's UI in a real browser; pictures and
 	CHROMIUM="$(CHROMIUM)" $(BIN)/pytest -x -m ui klaviyo_pipeline_tests/ui
 
 soak: .venv/.installed ## Run the property tests for long
-	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 klaviyo_pipeline_tests/truth
+	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 klaviyo_pipeline_tests/truth klaviyo_pipeline_tests/hostile
 
 check: .venv/.package ## Check settings, transfers, accounts and the database
 	$(BIN)/klaviyo-pipeline check
@@ -54,6 +68,13 @@ docs: .venv/.installed ## Write docs/reference from the code, and build the docu
 
 docs-serve: .venv/.installed ## Show the documentation while it is written, on http://127.0.0.1:8000
 	$(BIN)/zensical serve
+
+.venv/.mutants: .venv/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutants]' && touch $@
+
+# MODULES are parts of modules' paths: make mutants MODULES="ledger windows" SAMPLE=10
+mutants: .venv/.mutants ## Put faults into the code, one by one, and see whether the tests fail; hours for all modules
+	$(BIN)/python -m mutation $(MODULES) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 .venv/.bench: .venv/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]' && touch $@

@@ -7,26 +7,28 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import dagster as dg
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
 from klaviyo_pipeline.orchestration import environment
-from klaviyo_pipeline.orchestration.assets import asset_key
+from klaviyo_pipeline.orchestration.assets import asset_key, partition_key_of
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.sandbox.server import SandboxProcess
 
+Range = tuple[datetime, datetime]
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 @dataclass(frozen=True)
 class DemoRow:
-    """One line of the demo's summary: a table, what landed in it, and what the sandbox has."""
+    """One line of the demo's summary: a table, its rows in the days of the run, and what the sandbox has of them."""
 
     table: str
     rows: int
@@ -40,22 +42,14 @@ class DemoRow:
         return self.rows == self.ids and self.expected in {None, self.rows}
 
 
-@contextlib.contextmanager
-def klaviyo_or_sandbox() -> Iterator[SandboxProcess | None]:
-    """Leaves the environment alone if it names a Klaviyo account; otherwise starts a sandbox, and points to it."""
-    if environment.API_KEY.value:
-        yield None
-        return
-    from klaviyo_pipeline.sandbox.server import sandbox_process
+@dataclass(frozen=True)
+class DemoRun:
+    """What a run of the demo loaded: its days, and how many seconds each part of the run took."""
 
-    with sandbox_process() as sandbox:
-        given = {environment.API_KEY.name: sandbox.api_key, environment.BASE_URL.name: sandbox.url}
-        os.environ.update(given)
-        try:
-            yield sandbox
-        finally:
-            for name in given:
-                del os.environ[name]
+    rows: list[DemoRow]
+    first: date
+    last: date
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -66,8 +60,49 @@ class DemoTable:
     rows: int
 
 
-def run_demo(days: int, sandbox: SandboxProcess | None) -> list[DemoRow]:
-    """Materialize the nine assets for the last so many days, those of analytics too, and count what landed.
+@contextlib.contextmanager
+def klaviyo_or_sandbox() -> Iterator[SandboxProcess | None]:
+    """Leaves the environment alone if it names a Klaviyo account; otherwise starts a sandbox, and points to it.
+
+    The sandbox's shop is the one whose rows the database has; for a new database, one whose history ends now.
+
+    Raises:
+        MixedRowsError: the database has a sandbox's rows and the environment names an account, or the other way
+            round.
+    """
+    from klaviyo_pipeline.warehouse.sandbox_rows import Origin, check_apart, remembered_end
+
+    database = KlaviyoDuckDBResource().warehouse()
+    if environment.API_KEY.value:
+        check_apart(database, Origin(environment.sandbox_end(environment.BASE_URL.value)))
+        yield None
+        return
+    from klaviyo_pipeline.sandbox.server import sandbox_process
+
+    end = remembered_end(database) or clock.now().replace(minute=0, second=0, microsecond=0)
+    with sandbox_process("--until", end.isoformat()) as sandbox:
+        given = {
+            environment.API_KEY.name: sandbox.api_key,
+            environment.BASE_URL.name: sandbox.url,
+            environment.SANDBOX_END.name: end.isoformat(),
+        }
+        before = {name: os.environ.get(name) for name in given}
+        os.environ.update(given)
+        try:
+            yield sandbox
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+def run_demo(days: int, sandbox: SandboxProcess | None) -> DemoRun:
+    """Materialize the nine assets, and those of analytics too, and count what landed.
+
+    The days are the last so many until today, or until the end of the sandbox's history: a second run of the same
+    sandbox loads the same days, whatever the time.
 
     Raises:
         dagster.DagsterError, dagster.Failure: if an asset could not be loaded.
@@ -75,35 +110,36 @@ def run_demo(days: int, sandbox: SandboxProcess | None) -> list[DemoRow]:
     from klaviyo_pipeline.definitions import defs
 
     duckdb = KlaviyoDuckDBResource()
-    today = datetime.now(duckdb.zone).date()
-    first = today - timedelta(days=days)
+    now = clock.now()
+    end = environment.sandbox_end(environment.BASE_URL.value) or now
+    last = min(end, now).astimezone(duckdb.zone).date()
+    first = last - timedelta(days=days)
+    started = time.monotonic()
     instance = dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
     with instance:
         result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
-            tags={_RANGE_START: first.isoformat(), _RANGE_END: today.isoformat()},
+            tags={_RANGE_START: first.isoformat(), _RANGE_END: last.isoformat()},
             run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
         )
-    seconds = {
+    run_s = time.monotonic() - started
+    steps = {
         event.step_key: event.step_success_data.duration_ms / 1000
         for event in result.all_events
         if event.is_step_success and event.step_key
     }
     window = (
         datetime.combine(first, datetime.min.time(), duckdb.zone),
-        datetime.combine(today + timedelta(days=1), datetime.min.time(), duckdb.zone),
+        datetime.combine(last + timedelta(days=1), datetime.min.time(), duckdb.zone),
     )
     rows = []
     with duckdb.warehouse().reading() as connection:
         for source in SOURCES.values():
-            counted = connection.execute(
-                f'SELECT count(*), count(DISTINCT id) FROM "{_schema(connection, duckdb)}"."{source.name}"'
-            ).fetchone()
-            assert counted is not None
+            counted, ids = _landed(connection, duckdb, source, window)
             expected = len(_truth(sandbox, source, window)) if sandbox is not None else None
-            step = "__".join(asset_key(source).path)
-            rows.append(DemoRow(source.name, counted[0], counted[1], expected, seconds.get(step, 0.0)))
-    return rows
+            taken = steps.get("__".join(asset_key(source).path), 0.0)
+            rows.append(DemoRow(source.name, counted, ids, expected, taken))
+    return DemoRun(rows, first, last, _parts(steps, run_s, rows))
 
 
 def analytics_made() -> list[DemoTable]:
@@ -123,13 +159,35 @@ def analytics_made() -> list[DemoTable]:
     return made
 
 
-def _schema(connection: Any, duckdb: KlaviyoDuckDBResource) -> str:  # noqa: ANN401
-    from klaviyo_pipeline.warehouse.tables import resolve_schema
+def _parts(steps: dict[str, float], run_s: float, rows: list[DemoRow]) -> dict[str, float]:
+    """What a run's time went into, in seconds; Dagster's own share is what no step took."""
+    sources_s = sum(row.seconds for row in rows)
+    analytics_s = sum(taken for step, taken in steps.items() if step.startswith("klaviyo_analytics__"))
+    steps_s = sum(steps.values())
+    return {
+        "the nine data sources": sources_s,
+        "the tables of analytics": analytics_s,
+        "checks": steps_s - sources_s - analytics_s,
+        "Dagster between these steps": run_s - steps_s,
+    }
 
-    return resolve_schema(connection, duckdb.schema_or_default)
+
+def _landed(connection: Any, duckdb: KlaviyoDuckDBResource, source: Source, window: Range) -> tuple[int, int]:  # noqa: ANN401
+    """A table's rows and distinct ids, in the window if the source is partitioned."""
+    from klaviyo_pipeline.warehouse.sql import quote
+    from klaviyo_pipeline.warehouse.tables import full_name
+
+    query = f"SELECT count(*), count(DISTINCT id) FROM {full_name(connection, duckdb.schema_or_default, source.name)}"
+    key = partition_key_of(source)
+    if key is None:
+        counted = connection.execute(query).fetchone()
+    else:
+        counted = connection.execute(f"{query} WHERE {quote(key)} >= ? AND {quote(key)} < ?", window).fetchone()
+    assert counted is not None
+    return counted[0], counted[1]
 
 
-def _truth(sandbox: SandboxProcess, source: Source, window: tuple[datetime, datetime]) -> list[Any]:
+def _truth(sandbox: SandboxProcess, source: Source, window: Range) -> list[Any]:
     """What the sandbox has of a source, in the window if it is partitioned."""
     collection, wanted = source.name, None
     if source.fan_out is not None:
@@ -141,8 +199,3 @@ def _truth(sandbox: SandboxProcess, source: Source, window: tuple[datetime, date
         query = "?" + urlencode({"since": since, "until": until})
     rows: list[Any] = sandbox.admin("GET", f"truth/{collection}{query}")
     return [row for row in rows if wanted is None or row[wanted]]
-
-
-def timed(started: float) -> str:
-    """How long ago that was, for people."""
-    return f"{time.monotonic() - started:.0f} s"

@@ -1,4 +1,21 @@
+from collections.abc import Iterator
 from importlib.util import find_spec
+
+import pytest
+from hypothesis import settings
+
+from klaviyo_pipeline_tests import clocks
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 # The browser tests need a package that only they need.
 collect_ignore = [] if find_spec("playwright") else ["ui"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clock_of_the_tests() -> Iterator[None]:
+    """No test depends on today's date: the product asks this clock. Processes that a test starts ask the real one."""
+    with clocks.started_at(clocks.NOW):
+        yield

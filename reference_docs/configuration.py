@@ -40,8 +40,10 @@ counts as not set.
 RESOURCES = """\
 ## Resources
 
-Set in code (`klaviyo_pipeline/definitions.py`, or `Definitions` of your own that merge ours), or for one run in the
-Launchpad under `resources:`. A value out of its bounds is refused before anything is requested.
+Set in code (`klaviyo_pipeline/definitions.py`, or `Definitions` of your own that merge ours). A launch can set only the
+fields that are named below, in the Launchpad under `resources:`; everything else in its run config is refused, since
+anybody who reaches Dagster's web server can launch a run ([security](../security.md)). A value out of its bounds is
+refused before anything is requested.
 """
 
 RUN_CONFIG = """\
@@ -49,7 +51,8 @@ RUN_CONFIG = """\
 
 In the Launchpad, a schedule, or `--config-json`: `ops: {klaviyo__events: {config: {…}}}`. Times are ISO 8601; without
 an offset they are read in the storage time zone. Each data source takes those of these that Klaviyo's endpoint can do;
-[data sources](data-sources.md) has them one by one, with the defaults of each.
+[data sources](data-sources.md) has them one by one, with the defaults of each. A value is never the name of an
+environment variable (`{env: …}`).
 """
 
 
@@ -89,7 +92,9 @@ def _resources() -> list[str]:
                 for key, field in kind.model_fields.items()
                 if not (isinstance(field.annotation, type) and issubclass(field.annotation, dg.ConfigurableResource))
             }
-            parts += [f"### `{name}`\n", f"{about} Class: `{kind.__name__}`.\n", fields_table(kind, shown, what=name)]
+            free = codes(each for each in shown if each in kind.at_launch)
+            heading = [f"### `{name}`\n", f"{about} Class: `{kind.__name__}`. At launch: {free}.\n"]
+            parts += [*heading, fields_table(kind, shown, what=name)]
     return parts
 
 
@@ -98,8 +103,9 @@ def _run_config() -> str:
     for source in SOURCES:
         for name, field in config_class(source).model_fields.items():
             text = described(field.description, f"{name} of {source}")
-            _kind, _text, sources = rows.setdefault(name, (type_of(field.annotation), general(text), []))
-            sources.append(source)
+            # The choices differ by source: the longest list has them all.
+            kind, known = type_of(field.annotation), rows.get(name, ("", "", []))
+            rows[name] = (max(kind, known[0], key=len), general(text), [*known[2], source])
     shown = [
         [code(name), kind, text, "all" if len(sources) == len(SOURCES) else codes(sources)]
         for name, (kind, text, sources) in rows.items()

@@ -70,6 +70,8 @@ def type_of(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " or ".join(code(each) for each in arguments)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return " or ".join(code(each.value) for each in annotation)
     if origin in {Union, UnionType}:
         return " or ".join(type_of(each) for each in arguments if each is not NoneType)
     if hasattr(annotation, "__metadata__"):

@@ -11,7 +11,7 @@ from klaviyo_pipeline.transfers.model import (
     Transfer,
     options_of,
 )
-from klaviyo_pipeline.transfers.treasure_data import IN, OUT
+from klaviyo_pipeline.transfers.treasure_data import IGNORED_IN, IGNORED_OUT, IGNORED_SECTIONS, IN, OUT
 from reference_docs.markdown import code, codes, described, fields_table, general, table
 
 INTRO = """\
@@ -58,9 +58,18 @@ def _options() -> str:
     )
 
 
+_TYPES = {"in": "(always `klaviyo`)", "out": "(`td` or `duckdb`; rows go to DuckDB)"}
+
+
 def _theirs() -> list[list[str]]:
-    return [
-        [f"`{section}.{name}`", code(".".join(path)) if path else "(always `klaviyo`)"]
+    read = [
+        [f"`{section}.{name}`", code(".".join(path)) if path else _TYPES[section]]
         for section, names in (("in", IN), ("out", OUT))
         for name, path in names.items()
     ]
+    not_used = [
+        [f"`{section}{name}`", f"(read with a warning: {text})"]
+        for section, names in (("in.", IGNORED_IN), ("out.", IGNORED_OUT), ("", IGNORED_SECTIONS))
+        for name, text in names.items()
+    ]
+    return read + not_used

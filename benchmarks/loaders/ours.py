@@ -33,7 +33,6 @@ from klaviyo_pipeline.orchestration.tables import table_of
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.landing import LandingResult, Load, TimeRange, land
 from klaviyo_pipeline.warehouse.ledger import last_window_end
-from klaviyo_pipeline.warehouse.rows import StagedFile
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 SCHEMA = "klaviyo"
@@ -72,7 +71,7 @@ def land_extract(database: Database, staged: StagedExtract) -> LandingResult:
         database,
         Load(
             table=table_of(source, SCHEMA, None, request.options),
-            rows=tuple(StagedFile(file.path, file.valid_bytes) for file in staged.files),
+            rows=staged.files,
             mode=WriteMode.MERGE,
             source=source.name,
             run_id=uuid.uuid4().hex,

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.analytics.building import analytics_schema
 from klaviyo_pipeline.klaviyo.account import Account, read_account
-from klaviyo_pipeline.klaviyo.errors import AuthenticationError, ConfigurationError, ScopeError
+from klaviyo_pipeline.klaviyo.errors import AuthenticationError, ConfigurationError, KlaviyoError, ScopeError
 from klaviyo_pipeline.klaviyo.windows import parse_zone
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
@@ -37,14 +38,16 @@ def zone_of_account(
     """
     database, schema = duckdb.warehouse(), analytics_schema(duckdb.schema_or_default)
     known = _kept(database, schema)
-    if known is not None and datetime.now(UTC) - known[1] < FRESH:
+    if known is not None and clock.now() - known[1] < FRESH:
         return ZoneInfo(known[0].timezone), known[0].currency
     try:
         account = read_account(klaviyo.client())
         zone = parse_zone(account.timezone, "the account's time zone")
-    except (AuthenticationError, ConfigurationError, ScopeError) as error:
+    except KlaviyoError as error:
         if known is not None:
             return ZoneInfo(known[0].timezone), known[0].currency
+        if not isinstance(error, AuthenticationError | ConfigurationError | ScopeError):
+            raise
         warn(f"Days begin in the storage time zone, {duckdb.zone.key}, since the account's is not known. {error}")
         return duckdb.zone, ""
     _keep(database, schema, account)
@@ -81,8 +84,8 @@ def _keep(database: Database, schema: str, account: Account) -> None:
             shape(con, table, table.columns)
             name = full_name(con, schema, table.name)
             con.execute(f"DELETE FROM {name}")
-            values = [account.id, account.timezone, account.currency]
-            con.execute(f"INSERT INTO {name} VALUES (?, ?, ?, now())", values)
+            values = [account.id, account.timezone, account.currency, clock.now()]
+            con.execute(f"INSERT INTO {name} VALUES (?, ?, ?, ?)", values)
             con.commit()
         except BaseException:
             con.rollback()

@@ -13,6 +13,7 @@ from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration.assets import OWNERS, asset_key
 from klaviyo_pipeline.orchestration.plots import plotted
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.redaction import no_secrets
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 
 GROUP = KEY_PREFIX = "klaviyo_analytics"
@@ -59,6 +60,7 @@ def _build_asset(table: AnalyticsTable) -> dg.AssetsDefinition:
     return made_by_sql
 
 
+@no_secrets()
 def _make(
     context: dg.AssetExecutionContext, table: AnalyticsTable, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
 ) -> "dg.MaterializeResult":  # type: ignore[type-arg]

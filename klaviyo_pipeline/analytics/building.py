@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -14,12 +15,19 @@ from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration.tables import DUCKDB_TYPES
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import TableMissingError
-from klaviyo_pipeline.warehouse.sql import literal, quote, quoted_list
+from klaviyo_pipeline.warehouse.local_days import FIRST_YEAR, LAST_YEAR, local_day
+from klaviyo_pipeline.warehouse.sql import quote, quoted_list
 from klaviyo_pipeline.warehouse.tables import DELETED_AT, Table, existing_columns, full_name, shape, typed_path
 
 if TYPE_CHECKING:
     import duckdb
 
+_DAYS_OF = {
+    "events": ("datetime",),
+    "campaigns": ("send_time",),
+    "list_profiles": ("joined_group_at", DELETED_AT),
+}
+"""The times that SQL files take the day of."""
 _MACROS = (
     # Klaviyo keeps what an event is worth in $value, as a number or as text.
     "text_property(properties, name) AS json_extract_string(properties, '$.\"' || name || '\"')",
@@ -91,7 +99,7 @@ def _prepare(con: duckdb.DuckDBPyConnection, table: AnalyticsTable, schema: str,
     """What the SQL files refer to: the loaded tables by their plain names, the roles of metrics, a few functions."""
     for source in table.made_from:
         con.execute(f"CREATE TEMP VIEW {quote(source)} AS {_all_columns(con, source, schema)}")
-    con.execute(f"CREATE TEMP MACRO day_of(instant) AS timezone({literal(zone.key)}, instant)::DATE")
+    con.execute(f"CREATE TEMP MACRO day_of(instant) AS {local_day(zone, 'instant', *_span(con, table))}")
     for macro in _MACROS:
         con.execute(f"CREATE TEMP MACRO {macro}")
     if "metrics" in table.made_from:
@@ -102,6 +110,15 @@ def _prepare(con: duckdb.DuckDBPyConnection, table: AnalyticsTable, schema: str,
             con.executemany("INSERT INTO metric_roles VALUES (?, ?)", roles)
     for step in table.steps:
         con.execute(f"CREATE TEMP VIEW {quote(step)} AS {sql_of(step)}")
+
+
+def _span(con: duckdb.DuckDBPyConnection, table: AnalyticsTable) -> tuple[datetime, datetime]:
+    """Between which times the days of a table lie."""
+    columns = [(source, column) for source in table.made_from for column in _DAYS_OF.get(source, ())]
+    every = " UNION ALL ".join(f"SELECT min({column}) AS low, max({column}) AS high FROM {s}" for s, column in columns)
+    low, high = con.execute(f"SELECT year(min(low)), year(max(high)) FROM ({every})").fetchall()[0]
+    first, last = (min(max(year or FIRST_YEAR, FIRST_YEAR), LAST_YEAR) for year in (low, high))
+    return datetime(first, 1, 1, tzinfo=UTC), datetime(last, 12, 31, tzinfo=UTC)
 
 
 def _all_columns(con: duckdb.DuckDBPyConnection, source: str, schema: str) -> str:

@@ -25,7 +25,7 @@ class AnalyticsTable:
         made_from: The data sources whose tables it reads.
         columns: Its columns, in order.
         key: The columns that tell rows apart.
-        chart: What is drawn of it; ``{table}`` in the query stands for it, ``{zone}`` for the account's time zone.
+        chart: What is drawn of it; ``{table}`` in the query stands for it.
         steps: SQL files that it reads as views.
     """
 
@@ -46,10 +46,6 @@ class AnalyticsTable:
 def sql_of(name: str) -> str:
     """The text of an SQL file."""
     return files(__package__).joinpath("sql", f"{name}.sql").read_text()
-
-
-def _at(day: str) -> str:
-    return f"timezone({{zone}}, {day}::TIMESTAMP) AS instant"
 
 
 DAILY_METRICS = AnalyticsTable(
@@ -73,7 +69,8 @@ DAILY_METRICS = AnalyticsTable(
     key=("day", "metric_id"),
     chart=Counted(
         "Events per {step} by metric",
-        f"SELECT {_at('day')}, metric_name AS series, events AS amount FROM {{table}}",
+        "SELECT day, metric_name AS series, events AS amount FROM {table}",
+        by_day=True,
     ),
 )
 
@@ -112,10 +109,11 @@ CAMPAIGN_PERFORMANCE = AnalyticsTable(
     key=("campaign_id", "event_day"),
     chart=Counted(
         "People that campaigns reached, per {step} of sending, by what they did",
-        f"SELECT {_at('send_day')}, unnest(['clicked', 'opened', 'only received']) AS series, "
+        "SELECT send_day AS day, unnest(['clicked', 'opened', 'only received']) AS series, "
         "unnest([clicked, greatest(opened - clicked, 0), greatest(reached - greatest(opened, clicked), 0)]) AS amount "
         "FROM (SELECT send_day, sum(recipients) AS reached, sum(unique_opens) AS opened, sum(unique_clicks) AS clicked "
         "FROM {table} WHERE send_day IS NOT NULL GROUP BY campaign_id, send_day)",
+        by_day=True,
     ),
     steps=("campaign_messages", "orders"),
 )
@@ -140,7 +138,10 @@ LIST_GROWTH = AnalyticsTable(
     ),
     key=("day", "list_id"),
     chart=Counted(
-        "Members by list", f"SELECT {_at('day')}, list_name AS series, net AS amount FROM {{table}}", is_level=True
+        "Members by list",
+        "SELECT day, list_name AS series, net AS amount FROM {table}",
+        is_level=True,
+        by_day=True,
     ),
 )
 

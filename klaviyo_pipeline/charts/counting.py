@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import accumulate
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from klaviyo_pipeline.charts.model import Chart, Series, Step, bins_between, step_for
-from klaviyo_pipeline.warehouse.sql import literal
+from klaviyo_pipeline.charts.model import MOST_BINS, Chart, Series, Step, bins_between, step_for
+from klaviyo_pipeline.warehouse.local_days import local_day
 
 if TYPE_CHECKING:
     import duckdb
 
 MOST_SERIES = 6
 OTHERS = "all others"
+_HOUR_US = 3_600_000_000
+_LONGEST = timedelta(days=30 * MOST_BINS)
+"""A chart goes no further back: one row of the year 1 would make it thousands of months."""
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -26,13 +30,21 @@ class Counted:
 
     Attributes:
         title: The chart's title; ``{step}`` in it becomes hour, day, week or month.
-        query: SQL that gives the columns ``instant`` (TIMESTAMPTZ), ``series`` (VARCHAR) and ``amount`` (any number).
+        query: SQL that gives the columns ``instant`` (TIMESTAMPTZ), or ``day`` (DATE, in the chart's time zone),
+            ``series`` (VARCHAR) and ``amount`` (any number).
         is_level: Whether a value includes all before it: members of a list rather than people who joined.
+        by_day: Whether the query gives days rather than instants.
     """
 
     title: str
     query: str
     is_level: bool = False
+    by_day: bool = False
+
+    @property
+    def time(self) -> str:
+        """The column that says when."""
+        return "day" if self.by_day else "instant"
 
 
 def chart_of(
@@ -57,19 +69,24 @@ def chart_of(
         step: How long each stretch of time is; by default what suits the span.
     """
     step = step or step_for(start, end)
-    bins = bins_between(start, end, step, zone)
+    if counted.by_day and step is Step.HOUR:
+        step = Step.DAY
+    bins = bins_between(max(start, end - _LONGEST), end, step, zone)
+    day, bounds = "day", (bins[0].date(), (end - _MICROSECOND).astimezone(zone).date())
+    if not counted.by_day:
+        day, bounds = local_day(zone, "instant", bins[0], end), (bins[0], end - _MICROSECOND)
     # Hours as microseconds, since fetching TIMESTAMPTZ as a Python value would need pytz; days are local.
-    binned = "epoch_us(date_trunc('hour', instant))"
+    binned = f"epoch_us(instant) // {_HOUR_US} * {_HOUR_US}"
     if step is not Step.HOUR:
-        binned = f"date_trunc('{step.value}', timezone({literal(zone.key)}, instant))::DATE"
+        binned = f"date_trunc('{step.value}', {day})::DATE"
     rows = con.execute(
         f"""
         SELECT coalesce(series, '') AS series, {binned} AS bin, sum(amount)::DOUBLE AS amount
         FROM ({counted.query})
-        WHERE instant < $end AND (instant >= $start OR $is_level)
+        WHERE {counted.time} <= $last AND ({counted.time} >= $first OR $is_level)
         GROUP BY ALL
         """,
-        {"start": bins[0], "end": end, "is_level": counted.is_level},
+        {"first": bounds[0], "last": bounds[1], "is_level": counted.is_level},
     ).fetchall()
     first = bins[0].astimezone(UTC)
     values: dict[str, dict[datetime, float]] = defaultdict(lambda: defaultdict(float))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from klaviyo_pipeline.cli.output import as_json, print_json
@@ -11,7 +9,7 @@ from klaviyo_pipeline.cli.output import as_json, print_json
 
 @click.command()
 @click.argument("name")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The PNG file; by default NAME.png.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The PNG file.  [default: artifacts/NAME.png]")
 @as_json
 def chart(name: str, output: str | None, json_: bool) -> None:
     """Draw a chart of what has landed, as it is on the asset's page.
@@ -27,6 +25,7 @@ def chart(name: str, output: str | None, json_: bool) -> None:
     from klaviyo_pipeline.klaviyo.sources import SOURCES
     from klaviyo_pipeline.orchestration.plots import PLOTS, chart_of_source
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+    from klaviyo_pipeline.paths import file_path
 
     if name not in {*PLOTS, *TABLES}:
         raise WrongInput(f"There is no chart {name!r}, but of: {', '.join([*PLOTS, *TABLES])}.")
@@ -48,6 +47,7 @@ def chart(name: str, output: str | None, json_: bool) -> None:
             }
         )
         return
-    file = Path(output or f"{name}.png")
+    file = file_path(output or f"artifacts/{name}.png", "--output")
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(draw(drawn))
     click.echo(f"{drawn.title}: {file}")

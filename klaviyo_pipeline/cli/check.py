@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
-from klaviyo_pipeline.cli.output import as_json, print_json
+from klaviyo_pipeline.cli.folder import transfers_folder
+from klaviyo_pipeline.cli.output import as_json, print_json, printable
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.transfers.setup_check import Finding
 
 
 @click.command()
@@ -16,10 +22,32 @@ def check(json_: bool) -> None:
     """Check settings, transfers, the database, and every account that is used. Exit code 1 if anything is wrong."""
     from klaviyo_pipeline.transfers.setup_check import check_all
 
-    findings = check_all()
+    findings = [*check_all(transfers_folder()), *_zone_rules()]
     if json_:
         print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            click.echo(f"{'ok    ' if finding.ok else 'WRONG '} {finding.what}: {finding.text}")
+            click.echo(printable(f"{'ok    ' if finding.ok else 'WRONG '} {finding.what}: {finding.text}"))
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _zone_rules() -> Iterator[Finding]:
+    """Whether DuckDB has the same rules for the storage and the account's time zone. Other rules only warn."""
+    from klaviyo_pipeline.analytics.account import zone_of_tables
+    from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+    from klaviyo_pipeline.orchestration.zone_rules import disagreement
+    from klaviyo_pipeline.transfers.setup_check import Finding
+    from klaviyo_pipeline.warehouse.errors import WarehouseError
+
+    database = KlaviyoDuckDBResource(lock_timeout_s=10)
+    try:
+        zones = {database.zone.key: database.zone}
+        account = zone_of_tables(database)
+        zones[account.key] = account
+    except ConfigurationError:
+        return  # said of the setting already
+    except WarehouseError:
+        pass  # said of the database already
+    for name, zone in sorted(zones.items()):
+        yield Finding(f"time zone {name}", True, disagreement(zone) or "DuckDB and tzdata have the same rules")

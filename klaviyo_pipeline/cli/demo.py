@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from klaviyo_pipeline.demo import DemoRun
 
 
 @click.command()
@@ -13,47 +19,76 @@ import click
 def demo(days: int) -> None:
     """Load all nine data sources and show what landed: from Klaviyo if KLAVIYO_API_KEY is set, else a sandbox.
 
-    Tables of analytics are made from them, too.
+    Tables of analytics are made from them, too. The days end today; those of a sandbox end where its history ends,
+    so that a second run finds the same rows. A database holds rows of a sandbox or of an account, never of both.
     """
     from rich.console import Console
-    from rich.table import Table
 
-    from klaviyo_pipeline.demo import analytics_made, klaviyo_or_sandbox, run_demo, timed
+    from klaviyo_pipeline.demo import analytics_made, klaviyo_or_sandbox, run_demo
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 
-    console, started = Console(), time.monotonic()
+    console, started = Console(soft_wrap=True), time.monotonic()
     with klaviyo_or_sandbox() as running:
         where = "your Klaviyo account" if running is None else f"a sandbox at {running.url}"
         console.print(f"Loading nine data sources, {days} days of them, from {where}…")
-        rows = run_demo(days, running)
-    table = Table("table", "rows", "distinct ids", "in Klaviyo", "seconds", "")
-    for row in rows:
-        expected = "" if row.expected is None else f"{row.expected:,}"
-        verdict = "ok" if row.is_right else "[red]differs[/red]"
-        table.add_row(row.table, f"{row.rows:,}", f"{row.ids:,}", expected, f"{row.seconds:.1f}", verdict)
-    console.print(table)
+        run = run_demo(days, running)
+    compared = running is not None
+    console.print(_summary(run, compared=compared))
+    total_s = time.monotonic() - started
     database = KlaviyoDuckDBResource().warehouse()
-    console.print(f"{sum(row.rows for row in rows):,} rows in {database.path}, in {timed(started)}. From them, in SQL:")
+    rows = sum(row.rows for row in run.rows)
+    console.print(f"{rows:,} rows of {run.first} to {run.last} in {database.path}, in {total_s:.0f} s.")
+    parts = {"the start" + (" of the sandbox and Dagster" if compared else ""): total_s - sum(run.seconds.values())}
+    parts |= run.seconds
+    console.print("Of these: " + ", ".join(f"{part_s:.1f} s for {part}" for part, part_s in parts.items()) + ".")
+    if not compared:
+        console.print(
+            "The rows were not compared with your account; each id is there once if the last column says ok. "
+            "`klaviyo-pipeline reconcile` compares the counts of events with Klaviyo's own."
+        )
+    console.print("From these rows, in SQL:")
     for made in analytics_made():
         console.print(f"  {made.name:<40} {made.rows:>8,} rows")
     console.print("\nNext:")
     console.print("  klaviyo-pipeline chart daily_metrics   draws daily_metrics.png")
     console.print("  make dev                               the same assets in Dagster's UI")
     console.print(f"  python -c \"import duckdb; duckdb.connect('{database.path}').sql('from klaviyo.events').show()\"")
-    console.print("  export KLAVIYO_API_KEY=…               to load your own account (see .env.example)")
-    if not all(row.is_right for row in rows):
+    if compared:
+        console.print(
+            "  docs/getting-started.md                how to load your own account, into a database of its own"
+        )
+    if not all(row.is_right for row in run.rows):
         sys.exit(1)
+
+
+def _summary(run: DemoRun, *, compared: bool) -> Table:
+    """What landed, a line for each data source; beside what the sandbox has, where the two were compared."""
+    from rich.table import Table
+
+    table = Table("table", "rows", "distinct ids", *(["in Klaviyo"] if compared else []), "seconds", "")
+    for row in run.rows:
+        expected = [] if row.expected is None else [f"{row.expected:,}"]
+        verdict = "ok" if row.is_right else "[red]differs[/red]"
+        table.add_row(row.table, f"{row.rows:,}", f"{row.ids:,}", *expected, f"{row.seconds:.1f}", verdict)
+    return table
 
 
 @click.command()
 @click.argument("command", nargs=-1, required=True)
 def with_sandbox(command: tuple[str, ...]) -> None:
-    """Run a COMMAND with a sandbox to read from, unless KLAVIYO_API_KEY is set."""
+    """Run a COMMAND with a sandbox to read from, unless KLAVIYO_API_KEY is set.
+
+    The sandbox is the one whose rows the database has. A database with an account's rows is refused.
+    """
     import subprocess
 
     from klaviyo_pipeline.demo import klaviyo_or_sandbox
+    from klaviyo_pipeline.orchestration import environment
 
     with klaviyo_or_sandbox() as running:
         if running is not None:
-            click.echo(f"No KLAVIYO_API_KEY: reading from a sandbox at {running.url}.")
+            click.echo(
+                f"No KLAVIYO_API_KEY: reading from a sandbox at {running.url}, "
+                f"whose history ends at {environment.SANDBOX_END.value}."
+            )
         sys.exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - the user's own command

@@ -7,13 +7,27 @@ from typing import Any
 
 import click
 
+from klaviyo_pipeline.cli.output import printable
+from klaviyo_pipeline.redaction import protect_logs, redact
+
 DEBUG = "KLAVIYO_DEBUG"
+_STOPPED = "DagsterExecutionInterruptedError"
+"""Dagster's own error for Ctrl-C while a run is under way; by name, since importing Dagster takes a second."""
 
 
 class Failed(click.ClickException):
     """Ends a command with a message: it failed. Exit code 1."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(redact(message)))
+
+
+class Interrupted(click.ClickException):
+    """Ends a command that a person stopped. Exit code 130, as shells have it."""
+
+    exit_code = 130
 
 
 class WrongInput(Failed):
@@ -27,11 +41,21 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         """Run a command."""
+        protect_logs()
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+        except click.ClickException as error:
+            error.message = redact(error.message)  # type: ignore[misc]
             raise
-        except Exception as error:
+        except (click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or type(error).__name__ == _STOPPED:
+                raise Interrupted(
+                    "Stopped. What was not finished has not landed. Run it again: it resumes with the finished pages."
+                ) from None
+            if not isinstance(error, Exception):
+                raise
             if os.environ.get(DEBUG):
                 raise
             raise failure_of(error) from error
@@ -42,9 +66,11 @@ def failure_of(error: Exception) -> Failed:
     from pydantic import ValidationError
 
     from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
-    from klaviyo_pipeline.warehouse.errors import DatabaseFileError, DatabasePathError, WarehouseError
+    from klaviyo_pipeline.paths import UnusablePathError
+    from klaviyo_pipeline.warehouse.errors import DatabaseFileError, DatabasePathError, MixedRowsError, WarehouseError
 
-    if isinstance(error, ConfigurationError | DatabasePathError | DatabaseFileError):
+    wrong_input = (ConfigurationError, DatabasePathError, DatabaseFileError, MixedRowsError, UnusablePathError)
+    if isinstance(error, wrong_input):
         return WrongInput(str(error))
     if isinstance(error, KlaviyoError | WarehouseError):
         return Failed(str(error))

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.cli.failing import WrongInput
+from klaviyo_pipeline.cli.folder import transfers_folder
 from klaviyo_pipeline.cli.output import as_json, cell, print_json, print_table
 
 if TYPE_CHECKING:
@@ -58,15 +60,13 @@ def ledger(source: str | None, limit: int, database: str, json_: bool) -> None:
 @as_json
 def rewind(source: str, to: str, database: str, json_: bool) -> None:
     """Make the next incremental run of SOURCE (a data source or a transfer) begin at a time, whatever was landed."""
-    from datetime import UTC, datetime
-
     from klaviyo_pipeline.klaviyo.windows import parse_time
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
     from klaviyo_pipeline.warehouse import ledger as ledgers
 
     name, file = _named(source, database)
     moment = parse_time(to, KlaviyoDuckDBResource().zone, "--to")
-    if moment >= datetime.now(UTC):
+    if moment >= clock.now():
         raise WrongInput(f"--to is {to!r}, which lies in the future.")
     if not file.file.exists():
         raise WrongInput(f"There is no database at {file.file} yet, so there is nothing to rewind.")
@@ -87,12 +87,11 @@ def window_text(start: object, end: object) -> str:
 def _named(source: str, database: str) -> tuple[str, Database]:
     """A load's name in the ledger, and the database it lands in."""
     from klaviyo_pipeline.klaviyo.sources import SOURCES
-    from klaviyo_pipeline.transfers.folder import Folder
     from klaviyo_pipeline.transfers.loading import KEY_PREFIX, ledger_name
     from klaviyo_pipeline.transfers.model import source_name
     from klaviyo_pipeline.transfers.problems import one_of
 
-    folder = Folder()
+    folder = transfers_folder()
     if source_name(source) in SOURCES:
         return source_name(source), _project(database)
     plain = source.removeprefix(f"{KEY_PREFIX}/")

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from klaviyo_pipeline.redaction import redact
+
 WIDEST_CELL = 40
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON, for machines.")
@@ -53,8 +55,13 @@ def cell(value: Any, widest: int = WIDEST_CELL) -> str:  # noqa: ANN401
         text = ", ".join(str(each) for each in value)
     else:
         text = str(value)
-    text = "".join(character if character.isprintable() else " " for character in text)
+    text = printable(text, keep="")
     return text if not widest or len(text) <= widest else text[: widest - 1] + "…"
+
+
+def printable(text: str, keep: str = "\n\t") -> str:
+    """Text without control characters, which could move a terminal's cursor or change its title."""
+    return "".join(each if each.isprintable() or each in keep else " " for each in text)
 
 
 def duration(seconds: float | None) -> str:
@@ -64,7 +71,7 @@ def duration(seconds: float | None) -> str:
 
 def warn(text: str) -> None:
     """Say something on standard error, where it does not mix with the output."""
-    click.echo(f"Warning: {text}", err=True)
+    click.echo(f"Warning: {printable(redact(text))}", err=True)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from klaviyo_pipeline.cli.folder import transfers_folder
 from klaviyo_pipeline.cli.output import as_json, cell, print_json, print_table, warn
 
 
@@ -17,12 +18,11 @@ def preview(config: str, rows: int, json_: bool) -> None:
     """Show the first rows of CONFIG, a transfer's file or name, typed as they would land. Writes nothing."""
     from klaviyo_pipeline.klaviyo.revisions import expected_answer
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
-    from klaviyo_pipeline.transfers.folder import Folder
     from klaviyo_pipeline.transfers.loading import spec_of
     from klaviyo_pipeline.transfers.preview import preview as first_rows
     from klaviyo_pipeline.transfers.reading import read_file
 
-    folder = Folder()
+    folder = transfers_folder()
     by_name = not Path(config).exists() and folder.path_of(config) is not None
     file = folder.get(config) if by_name else read_file(Path(config))
     for warning in file.warnings:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
 from klaviyo_pipeline.cli.failing import WrongInput
+from klaviyo_pipeline.cli.folder import transfers_folder
 from klaviyo_pipeline.cli.output import as_json, print_json, warn
 from klaviyo_pipeline.cli.transfer_views import history, list_, run, show
 
@@ -52,11 +54,9 @@ def create(
     CRON has five fields, or is @hourly, @daily, @weekly or @monthly. DATABASE is a DuckDB file, or a name:
     sample_db is data/sample_db.duckdb. CONFIG is in Treasure Data's form or in ours; it is copied with its comments.
     """
-    from klaviyo_pipeline.transfers.folder import Folder
     from klaviyo_pipeline.transfers.problems import FileError
-    from klaviyo_pipeline.transfers.reading import check_name, read_file
+    from klaviyo_pipeline.transfers.reading import read_file
 
-    check_name(name)
     given = read_file(config)
     if not (database.strip() and table.strip()):
         raise WrongInput("DATABASE and TABLE must not be blank.")
@@ -71,14 +71,14 @@ def create(
     if no_schedule:
         changes.append((("schedule", "repeat"), False))
     try:
-        made = Folder().create(name, given.text, changes, str(config))
+        made = transfers_folder().create(name, given.text, changes, str(config))
     except FileError as error:
         raise _about_arguments(error, {"cron": "CRON", "timezone": "--timezone", "delay": "--delay"}) from None
     _say(made, "Created", json_)
 
 
 def _schedule_changes(cron: str | None, timezone: str | None, delay: str | None) -> list[tuple[tuple[str, ...], Any]]:
-    number = int(delay) if delay is not None and delay.isdigit() else delay
+    number = int(delay) if delay is not None and re.fullmatch(r"0|[1-9][0-9]{0,9}", delay) else delay
     given = (("cron", cron), ("timezone", timezone), ("delay", number))
     return [(("schedule", key), value) for key, value in given if value is not None]
 
@@ -120,11 +120,10 @@ def update(
     json_: bool,
 ) -> None:
     """Change the transfer NAME: what is named, and with CONFIG what it imports. The rest of its file stays."""
-    from klaviyo_pipeline.transfers.folder import Folder
     from klaviyo_pipeline.transfers.problems import FileError
     from klaviyo_pipeline.transfers.reading import read_file
 
-    folder = Folder()
+    folder = transfers_folder()
     now = folder.get(name)
     given = read_file(config) if config else now
     changes: list[tuple[tuple[str, ...], Any]] = []
@@ -167,9 +166,8 @@ def resume(name: str, json_: bool) -> None:
 
 
 def _set_paused(name: str, paused: bool, json_: bool) -> None:
-    from klaviyo_pipeline.transfers.folder import Folder
 
-    folder = Folder()
+    folder = transfers_folder()
     if not folder.get(name).transfer.repeats:
         raise WrongInput(f"{name} has no schedule; add one: transfer update {name} --cron … --schedule")
     made = folder.update(name, [(("schedule", "paused"), paused)])
@@ -184,9 +182,7 @@ def _set_paused(name: str, paused: bool, json_: bool) -> None:
 @as_json
 def delete(name: str, json_: bool) -> None:
     """Delete the transfer NAME. Its table, its lines in the ledger and its runs in Dagster stay."""
-    from klaviyo_pipeline.transfers.folder import Folder
-
-    path = Folder().delete(name)
+    path = transfers_folder().delete(name)
     if json_:
         print_json({"name": name, "deleted": str(path)})
     else:

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.cli.failing import Failed, WrongInput
+from klaviyo_pipeline.cli.folder import transfers_folder
 from klaviyo_pipeline.cli.landed import window_text
-from klaviyo_pipeline.cli.output import as_json, cell, duration, print_json, print_pairs, print_table, warn
+from klaviyo_pipeline.cli.output import as_json, cell, duration, print_json, print_pairs, print_table, printable, warn
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from klaviyo_pipeline.transfers.model import Transfer
     from klaviyo_pipeline.transfers.reading import TransferFile
     from klaviyo_pipeline.warehouse.database import Database
 
@@ -22,9 +25,9 @@ if TYPE_CHECKING:
 @as_json
 def list_(json_: bool) -> None:
     """List the transfers. A file that can not be used is listed with the reason."""
-    from klaviyo_pipeline.transfers.folder import Broken, Folder
+    from klaviyo_pipeline.transfers.folder import Broken
 
-    files = Folder().all()
+    files = transfers_folder().all()
     if json_:
         print_json([_broken(file) if isinstance(file, Broken) else as_dict(file) for file in files])
         return
@@ -47,9 +50,7 @@ def list_(json_: bool) -> None:
 @as_json
 def show(name: str, json_: bool) -> None:
     """Show the settings of the transfer NAME, and its next run."""
-    from klaviyo_pipeline.transfers.folder import Folder
-
-    file = Folder().get(name)
+    file = transfers_folder().get(name)
     if json_:
         print_json(as_dict(file))
         return
@@ -74,7 +75,7 @@ def show(name: str, json_: bool) -> None:
             ("Source", made.source),
             ("Options", options),
             ("HTTP", http),
-            ("Account", "API key in the file" if made.api_token else made.authentication or "default"),
+            ("Account", _account(made)),
             ("Revision", made.revision),
             ("Run on change", made.run_on_change),
             ("Status", _status(file)),
@@ -92,11 +93,10 @@ def history(name: str, limit: int, json_: bool) -> None:
     """Show the runs of the transfer NAME, newest first: from Dagster's records and the ledger."""
     import dagster as dg
 
-    from klaviyo_pipeline.transfers.folder import Folder
     from klaviyo_pipeline.transfers.history import history as runs_of
     from klaviyo_pipeline.transfers.running import dagster_home
 
-    file = Folder().get(name)
+    file = transfers_folder().get(name)
     dagster_home()
     with dg.DagsterInstance.get() as instance:
         runs = runs_of(name, instance, _database(file), limit)
@@ -117,6 +117,9 @@ def history(name: str, limit: int, json_: bool) -> None:
         for run in runs
     ]
     print_table(["Run", "Status", "Rows", "Inserted", "Start", "End", "Duration", "Window"], rows, widest=50)
+    for run in runs:
+        if run.error:
+            click.echo(printable(f"{run.run_id} failed: {run.error}"), err=True)
 
 
 @click.command()
@@ -130,11 +133,10 @@ def run(name: str, start: str | None, end: str | None, accept_shrink: bool, quie
     """Run the transfer NAME now and wait for it. Exit code 1 if it fails."""
     import dagster as dg
 
-    from klaviyo_pipeline.transfers.folder import Folder
     from klaviyo_pipeline.transfers.running import dagster_home
     from klaviyo_pipeline.transfers.running import run as run_now
 
-    file = Folder().get(name)
+    file = transfers_folder().get(name)
     _check_window(file, start, end)
     for warning in file.warnings:
         warn(warning)
@@ -159,7 +161,6 @@ def run(name: str, start: str | None, end: str | None, accept_shrink: bool, quie
 
 
 def _check_window(file: TransferFile, start: str | None, end: str | None) -> None:
-    from datetime import UTC, datetime
 
     from klaviyo_pipeline.klaviyo.windows import parse_time
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
@@ -169,7 +170,7 @@ def _check_window(file: TransferFile, start: str | None, end: str | None) -> Non
     until = parse_time(end, zone, "--to") if end is not None else None
     if (since or until) and not file.transfer.catalogued.time_fields:
         raise WrongInput(f"{file.transfer.source} has no time to read by: neither --from nor --to.")
-    if since and since >= datetime.now(UTC):
+    if since and since >= clock.now():
         raise WrongInput(f"--from is {start!r}, which lies in the future.")
     if since and until and since >= until:
         raise WrongInput(f"--from {start!r} is not before --to {end!r}.")
@@ -177,17 +178,15 @@ def _check_window(file: TransferFile, start: str | None, end: str | None) -> Non
 
 def next_run(file: TransferFile) -> datetime | None:
     """When the schedule ticks next; None without one, or while it is paused."""
-    from datetime import UTC, datetime
-
     from dagster._utils.schedules import schedule_execution_time_iterator
 
-    from klaviyo_pipeline.orchestration.schedules import delayed, parse_delay
+    from klaviyo_pipeline.orchestration.cron import delayed, parse_delay
 
     when = file.transfer.schedule
     if when is None or not file.transfer.repeats or when.paused:
         return None
     crons = delayed(when.cron, parse_delay(when.delay))
-    return next(iter(schedule_execution_time_iterator(datetime.now(UTC).timestamp(), crons, when.timezone)))
+    return next(iter(schedule_execution_time_iterator(clock.now().timestamp(), crons, when.timezone)))
 
 
 def as_dict(file: TransferFile) -> dict[str, Any]:
@@ -214,6 +213,16 @@ def _status(file: TransferFile) -> str:
     if when is None or not file.transfer.repeats:
         return "by hand"
     return "paused" if when.paused else "scheduled"
+
+
+def _account(made: Transfer) -> str:
+    """Where the API key comes from; never the key."""
+    from klaviyo_pipeline.transfers.authentications import REFERENCE
+
+    if not made.api_token:
+        return made.authentication or "default"
+    found = REFERENCE.fullmatch(made.api_token.strip())
+    return f"API key in the environment variable {found[1]}" if found else "API key in the file"
 
 
 def _database(file: TransferFile) -> Database:

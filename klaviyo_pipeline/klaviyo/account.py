@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from klaviyo_pipeline.klaviyo.answers import part
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Request, target
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
 from klaviyo_pipeline.klaviyo.sources import Tier
@@ -11,11 +13,12 @@ from klaviyo_pipeline.klaviyo.sources import Tier
 ENDPOINT = "/api/accounts"
 SCOPES = ("accounts:read",)
 _EXTRA_SMALL = Tier(1, 15)
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
 class Account:
-    """A Klaviyo account. ``timezone`` is an IANA name, ``currency`` an ISO 4217 code or blank."""
+    """A Klaviyo account. ``timezone`` is an IANA name or blank, ``currency`` an ISO 4217 code or blank."""
 
     id: str
     timezone: str
@@ -27,6 +30,7 @@ def read_account(client: KlaviyoClient) -> Account:
 
     Raises:
         ScopeError: if the key lacks accounts:read.
+        UnavailableError: if the answer is no account, time after time.
         KlaviyoError: as for any other request.
     """
     request = Request(
@@ -36,10 +40,24 @@ def read_account(client: KlaviyoClient) -> Account:
         subject="the account",
         scopes=SCOPES,
     )
-    document = client.get_json(request, many=True)
-    try:
-        (account,) = document["data"]
-        attributes = account["attributes"]
-        return Account(account["id"], attributes["timezone"], attributes.get("preferred_currency") or "")
-    except (KeyError, TypeError, ValueError) as error:
-        raise UnreadablePageError(f"{request.subject}: the answer has another form ({error}).") from None
+    return client.get(request, _account, many=True)
+
+
+def _account(document: dict[str, Any]) -> Account:
+    found = part(document, "data", kind=list)
+    if len(found) != 1:
+        raise UnreadablePageError(f"the answer has {len(found)} accounts, but must have one")
+    attributes = part(found, 0, "attributes", kind=dict)
+    return Account(
+        part(found, 0, "id", kind=str), _text(attributes, "timezone"), _text(attributes, "preferred_currency")
+    )
+
+
+def _text(attributes: dict[str, Any], name: str) -> str:
+    """A short text, blank where the account has none."""
+    if attributes.get(name) is None:
+        return ""
+    text = part(attributes, name, kind=str)
+    if len(text) > _LONGEST_NAME:
+        raise UnreadablePageError(f"{name} has {len(text)} characters")
+    return text

@@ -10,9 +10,11 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
+from klaviyo_pipeline.klaviyo.answers import part, shown, whole_number
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Request
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
 from klaviyo_pipeline.klaviyo.filters import GREATER_OR_EQUAL, LESS_THAN, condition
@@ -20,6 +22,8 @@ from klaviyo_pipeline.klaviyo.sources import SMALL
 
 ENDPOINT = "/api/metric-aggregates"
 _PAGE_SIZE = 500
+_MOST_PAGES = 1000
+"""One metric's count has one group, so one page; more come only where Klaviyo counts groups that nobody asked for."""
 _LONGEST = timedelta(days=360)
 """Below a year with room to spare, since a page is cut at a local day's start."""
 
@@ -56,8 +60,9 @@ def _pieces(start: datetime, end: datetime, zone: ZoneInfo) -> Iterator[tuple[da
 def _read(
     client: KlaviyoClient, metric_id: str, start: datetime, end: datetime, zone: ZoneInfo
 ) -> Iterator[tuple[date, int]]:
-    cursor, linked = None, False
-    while True:
+    cursor: str | None = None
+    linked = False
+    for _page in range(_MOST_PAGES):
         attributes = {
             "metric_id": metric_id,
             "measurements": ["count"],
@@ -75,18 +80,45 @@ def _read(
             scopes=("metrics:read",),
             body=json.dumps({"data": {"type": "metric-aggregate", "attributes": attributes}}).encode(),
         )
-        document = client.get_json(request, many=False, linked=linked)
-        try:
-            found = document["data"]["attributes"]
-            days = [datetime.fromisoformat(text).astimezone(zone).date() for text in found["dates"]]
-            for group in found["data"]:
-                counts = group["measurements"]["count"]
-                yield from ((day, int(count)) for day, count in zip(days, counts, strict=True))
-        except (KeyError, TypeError, ValueError) as error:
-            raise UnreadablePageError(f"{request.subject}: the answer has another form ({error}).") from None
-        links = document.get("links")
-        linked = isinstance(links, dict)
-        following = links.get("next") if isinstance(links, dict) else None
-        cursor = parse_qs(urlsplit(following).query).get("page[cursor]", [None])[0] if following else None
+        counts, cursor, linked = client.get(
+            request,
+            lambda document: (_counts(document, zone), _next_cursor(document), isinstance(document.get("links"), dict)),
+            many=False,
+            linked=linked,
+        )
+        yield from counts
         if cursor is None:
             return
+    raise UnreadablePageError(f"{shown(request.subject)}: {_MOST_PAGES} pages, and each names a next one.")
+
+
+def _counts(document: dict[str, Any], zone: ZoneInfo) -> list[tuple[date, int]]:
+    attributes = part(document, "data", "attributes", kind=dict)
+    days = [_day(text, zone) for text in part(attributes, "dates", kind=list)]
+    counted: list[tuple[date, int]] = []
+    for group in part(attributes, "data", kind=list):
+        counts = part(group, "measurements", "count", kind=list)
+        if len(counts) != len(days):
+            raise UnreadablePageError(f"measurements.count has {len(counts)} values for {len(days)} dates")
+        counted += [(day, whole_number(count, "a count")) for day, count in zip(days, counts, strict=True)]
+    return counted
+
+
+def _day(text: Any, zone: ZoneInfo) -> date:  # noqa: ANN401 - whatever JSON holds
+    try:
+        begins = datetime.fromisoformat(text)
+        # A time without an offset is UTC, as all of Klaviyo's are.
+        return (begins if begins.tzinfo else begins.replace(tzinfo=UTC)).astimezone(zone).date()
+    except (TypeError, ValueError, OverflowError):
+        raise UnreadablePageError(f"dates holds {shown(repr(text)[:100], 40)}, which is no date") from None
+
+
+def _next_cursor(document: dict[str, Any]) -> str | None:
+    links = document.get("links")
+    if links is None or part(links, kind=dict).get("next") is None:
+        return None
+    try:
+        cursors = parse_qs(urlsplit(part(links, "next", kind=str)).query).get("page[cursor]", [])
+    except ValueError:
+        raise UnreadablePageError("links.next is no address") from None
+    return cursors[0] if cursors else None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import email.utils
 import hashlib
-import json
-import math
+import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Generic, NoReturn, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
+from klaviyo_pipeline.klaviyo import answers
+from klaviyo_pipeline.klaviyo.address import check_address
+from klaviyo_pipeline.klaviyo.answers import shown
 from klaviyo_pipeline.klaviyo.envelope import check_document
 from klaviyo_pipeline.klaviyo.errors import (
     AuthenticationError,
@@ -34,12 +35,18 @@ from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit, limits_of_accoun
 from klaviyo_pipeline.klaviyo.revisions import check_revision, expected_answer
 from klaviyo_pipeline.klaviyo.settings import KLAVIYO_URL, ClientSettings
 from klaviyo_pipeline.klaviyo.sources import Tier
+from klaviyo_pipeline.redaction import keep_secret
 
 T = TypeVar("T")
 
 CLOCK_TOLERANCE_S = 3.0
 """Clocks this close are taken to agree: dates come in whole seconds, and answers take their time."""
-RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+USUAL_WAIT_S = 65.0
+"""So long a request may have to wait for the catalogue's own limits (60 s), whatever the settings say."""
+LOGGED_WAIT_S = 10.0
+"""A longer wait is logged, for each endpoint at most once in LOGGED_EVERY_S."""
+LOGGED_EVERY_S = 60.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,8 @@ class KlaviyoClient:
         settings: Retries, timeouts and the share of the rate limit.
         revision: The API revision to send; blank means ours.
         base_url: Klaviyo's address, or another one that speaks the same API.
+        key_origin: Where the key was taken from, for the message of a wrong key.
+        allow_http: Whether the key may leave this machine over http.
 
     Raises:
         ConfigurationError: for a missing or malformed key, revision or address.
@@ -123,8 +132,11 @@ class KlaviyoClient:
         *,
         revision: str | None = None,
         base_url: str = KLAVIYO_URL,
+        key_origin: str = "the code",
+        allow_http: bool = False,
     ) -> None:
         key = api_key.strip()
+        keep_secret(key)
         if not key:
             raise ConfigurationError(
                 "No Klaviyo API key: set the environment variable KLAVIYO_API_KEY to a private API key "
@@ -132,24 +144,16 @@ class KlaviyoClient:
             )
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise ConfigurationError(
-                "The Klaviyo API key holds characters that no key has; copy it again from Klaviyo."
+                f"The Klaviyo API key from {key_origin} holds characters that no key has; copy it again from Klaviyo."
             )
-        try:
-            parts = urlsplit(base_url)
-            usable = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc
-            usable = usable and parts.port != 0  # asking for the port checks it
-        except ValueError:
-            usable = False
-        if not usable:
-            raise ConfigurationError(
-                f"base_url must be an address like {KLAVIYO_URL}, with http or https and without credentials."
-            )
+        self.base_url = check_address(base_url, allow_http=allow_http)
         self.settings = settings or ClientSettings()
         self.revision = check_revision(revision)
-        self.base_url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         self.traffic = Traffic()
         self._key = key
+        self._key_origin = key_origin
         self._clock_ahead_s: float | None = None
+        self._wait_logged: dict[str, float] = {}
         self._http = Http(self.base_url, key, self.revision, self.settings)
         self._limits = limits_of_account(self.account, self.settings.rate_limit_share)
 
@@ -167,14 +171,12 @@ class KlaviyoClient:
         measured = self._clock_ahead_s or 0.0
         return measured if measured > CLOCK_TOLERANCE_S else 0.0
 
-    def _observe_clock(self, date: str | None) -> None:
-        try:
-            ahead_s = time.time() - email.utils.parsedate_to_datetime(date or "").timestamp()
-        except (TypeError, ValueError):
-            return
-        # An answer is never younger than its date: the smallest difference is the nearest to the truth.
-        known = self._clock_ahead_s
-        self._clock_ahead_s = ahead_s if known is None else min(known, ahead_s)
+    def _observe_clock(self, headers: Mapping[str, str]) -> None:
+        ahead_s = answers.clock_ahead(headers)
+        if ahead_s is not None:
+            # An answer is never younger than its date: the smallest difference is the nearest to the truth.
+            known = self._clock_ahead_s
+            self._clock_ahead_s = ahead_s if known is None else min(known, ahead_s)
 
     def limit(self, request: Request) -> EndpointLimit:
         """The rate limit that a request counts against."""
@@ -202,8 +204,12 @@ class KlaviyoClient:
             if stop.wait(seconds):
                 raise CancelledError(f"{request.subject} was cancelled.")
 
+        def wait_for_limit(seconds: float) -> None:
+            self._check_limit(request, limit, seconds)
+            sleep(seconds)
+
         for attempt in range(self.settings.retry_limit + 1):
-            self.traffic.add(limit_wait_s=limit.acquire(sleep))
+            self.traffic.add(limit_wait_s=limit.acquire(wait_for_limit))
             if stop.is_set():
                 raise CancelledError(f"{request.subject} was cancelled.")
             self.traffic.add(requests=1)
@@ -215,73 +221,112 @@ class KlaviyoClient:
                 self.traffic.add(body_bytes=len(answered.body))
                 if answered.status == 200:
                     limit.observe(answered.headers)
-                    self._observe_clock(answered.headers.get("Date"))
-                    revision = answered.headers.get("X-Klaviyo-API-Revision") or expected_answer(self.revision)
+                    self._observe_clock(answered.headers)
+                    revision = answers.answering_revision(answered.headers) or expected_answer(self.revision)
                     value = read(answered.body, revision)
                     return Answer(value, revision, attempt, len(answered.body), network_s)
                 throttled = answered.status == 429
-                if not (answered.status in RETRIED_STATUSES or _is_gateway_page(answered)):
+                if not answers.passes(answered):
                     self._refuse(request, answered)
                 problem = f"HTTP {answered.status}"
-                retry_after_s = _retry_after(answered.headers)
+                retry_after_s = answers.retry_after(answered.headers)
             except TransportError as error:
                 problem = str(error)
             except UnreadablePageError as error:
                 problem = f"an unreadable answer ({error})"
+            wait_s = self._wait_before(attempt, retry_after_s)
             if throttled:
                 self.traffic.add(throttled=1)
                 # Not longer than anybody is willing to wait: later requests ask again and hear the same.
                 limit.throttled(min(retry_after_s or 1.0, self.settings.max_retry_wait_s))
-            wait_s = self._wait_before(attempt, retry_after_s)
             if attempt == self.settings.retry_limit:
                 self._give_up(request, problem, throttled)
             if retry_after_s is not None and retry_after_s > self.settings.max_retry_wait_s:
-                raise RateLimitedError(
-                    f"{request.subject}: Klaviyo asks to wait {retry_after_s:.0f} s, more than max_retry_wait_s "
-                    f"({self.settings.max_retry_wait_s:g} s). Run it again later, or raise that setting. "
-                    f"Page: {_shorten(request.target)}"
-                )
+                self._wait_too_long(request, retry_after_s, "")
             self.traffic.add(retries=1, retry_wait_s=wait_s)
+            if wait_s >= LOGGED_WAIT_S:
+                self._log_wait(request, wait_s, f"before attempt {attempt + 2}: {shown(problem)}")
             sleep(wait_s)
         raise AssertionError("the loop above returns or raises")
 
-    def get_json(self, request: Request, *, many: bool | None = None, linked: bool = False) -> dict[str, Any]:
-        """A small document, decoded whole: of one resource, of ``many``, or (None) of either.
+    def get_json(self, request: Request, *, many: bool | None = None) -> dict[str, Any]:
+        """A small document, decoded whole: of one resource, of ``many``, or (None) of either."""
+        return self.get(request, lambda document: document, many=many)
 
-        ``linked`` says that earlier pages of the same cursor had links, so that this one must have them too.
+    def get(
+        self,
+        request: Request,
+        read: Callable[[dict[str, Any]], T],
+        *,
+        many: bool | None = None,
+        linked: bool = False,
+    ) -> T:
+        """What ``read`` finds in a small document; UnreadablePageError from it is retried.
+
+        Args:
+            request: The request.
+            read: Reads the document.
+            many: Whether the document is of many resources, or of one; None for either.
+            linked: Whether earlier pages of the same cursor had links, so that this one must have them too.
+
+        Raises:
+            KlaviyoError: as ``fetch`` does.
         """
 
-        def read(body: bytes, _revision: str) -> dict[str, Any]:
-            return check_document(_document(body), many=many, linked=linked)
+        def checked(body: bytes, _revision: str) -> T:
+            return read(check_document(answers.document(body), many=many, linked=linked))
 
-        return self.fetch(request, read).value
+        return self.fetch(request, checked).value
 
     def _wait_before(self, attempt: int, retry_after_s: float | None) -> float:
+        """Seconds before the next attempt: doubled each time; what the server asks for can only lengthen it."""
         ceiling = min(self.settings.max_retry_wait_s, self.settings.initial_retry_wait_s * 2.0**attempt)
         jittered = ceiling * random.uniform(0.75, 1.0)  # noqa: S311 - jitter, not a secret
-        return max(retry_after_s or 0.0, jittered if retry_after_s is None else 0.0)
+        return max(retry_after_s or 0.0, jittered)
+
+    def _check_limit(self, request: Request, limit: EndpointLimit, wait_s: float) -> None:
+        """Say that the rate limit makes a request wait for long, or refuse to wait for longer than allowed."""
+        if wait_s > max(self.settings.max_retry_wait_s, USUAL_WAIT_S):
+            stated = ", ".join(f"{quota} in {length_s:g} s" for length_s, quota in limit.stated.items())
+            self._wait_too_long(request, wait_s, f" for its rate limit ({stated})")
+        if wait_s >= LOGGED_WAIT_S:
+            self._log_wait(request, wait_s, "for Klaviyo's rate limit")
+
+    def _log_wait(self, request: Request, wait_s: float, reason: str) -> None:
+        now = time.monotonic()
+        if now - self._wait_logged.get(request.endpoint, -LOGGED_EVERY_S) >= LOGGED_EVERY_S:
+            self._wait_logged[request.endpoint] = now
+            _log.warning("%s: waiting %.0f s %s", shown(request.subject), wait_s, reason)
+
+    def _wait_too_long(self, request: Request, wait_s: float, why: str) -> NoReturn:
+        raise RateLimitedError(
+            f"{shown(request.subject)}: Klaviyo asks to wait {wait_s:.6g} s{why}, more than max_retry_wait_s "
+            f"({self.settings.max_retry_wait_s:g} s). Run it again later, or raise that setting. "
+            f"Page: {shown(request.target)}"
+        )
 
     def _give_up(self, request: Request, problem: str, throttled: bool) -> NoReturn:
         attempts = self.settings.retry_limit + 1
         if throttled:
             raise RateLimitedError(
-                f"{request.subject}: Klaviyo answered 429 (too many requests) {attempts} times. Other "
+                f"{shown(request.subject)}: Klaviyo answered 429 (too many requests) {attempts} times. Other "
                 "integrations use up the account's limit: lower rate_limit_share or run it later. "
-                f"Page: {_shorten(request.target)}"
+                f"Page: {shown(request.target)}"
             )
         raise UnavailableError(
-            f"{request.subject}: no usable answer from {self.base_url} after {attempts} attempts; the last "
-            f"problem was {self._redact(problem)}. Page: {_shorten(request.target)}"
+            f"{shown(request.subject)}: no usable answer from {self.base_url} after {attempts} attempts; the last "
+            f"problem was {shown(problem)}. Page: {shown(request.target)}"
         )
 
     def _refuse(self, request: Request, answered: Answered) -> NoReturn:
         """Turn a final answer into the error that says what to do."""
-        detail, source = _first_error(answered.body)
-        detail = self._redact(detail)
-        subject, status = request.subject, answered.status
+        detail, source = answers.first_error(answered.body)
+        detail, source = shown(detail), None if source is None else shown(source)
+        subject, status = shown(request.subject), answered.status
         if status == 401:
             raise AuthenticationError(
-                f"{subject}: Klaviyo does not accept the API key (401: {detail}). Check KLAVIYO_API_KEY."
+                f"{subject}: Klaviyo does not accept the API key from {self._key_origin} (401: {detail}). "
+                "Check the key there, or make a new one in Klaviyo, Settings, API keys."
             )
         if status == 403:
             needed = " and ".join(request.scopes) or "this endpoint's scope"
@@ -298,16 +343,13 @@ class KlaviyoClient:
             )
         if status == 400 and "cursor" in f"{source} {detail}".lower():
             raise CursorRefusedError(
-                f"{subject}: {detail} (400). Page: {_shorten(request.target)}", parameter="page_cursor"
+                f"{subject}: {detail} (400). Page: {shown(request.target)}", parameter="page_cursor"
             )
         raise RequestRefusedError(
-            f"{subject}: Klaviyo refused the request ({status}: {detail}). Page: {_shorten(request.target)}",
+            f"{subject}: Klaviyo refused the request ({status}: {detail}). Page: {shown(request.target)}",
             status=status,
             parameter=source,
         )
-
-    def _redact(self, text: str) -> str:
-        return text.replace(self._key, "[api key]")
 
 
 def target(path: str, parameters: Mapping[str, str | None]) -> str:
@@ -329,71 +371,6 @@ def target_of_link(link: str) -> str:
         return f"/{link}"  # what stands right behind a host's name could become part of it
     slash = rest.find("/")
     return rest[slash:] if slash >= 0 else "/"
-
-
-def _is_gateway_page(answered: Answered) -> bool:
-    """Whether a refusal comes from a gateway before Klaviyo (an HTML page), not from Klaviyo itself.
-
-    Seen of Cloudflare: 403 with a challenge page (klaviyo-api-python, issue 84). Those pass.
-    """
-    if answered.status not in {400, 403, 404}:
-        return False
-    body = answered.body.lstrip()
-    return body.startswith(b"<") or (body.startswith(b"{") and not _is_json(body))
-
-
-def _is_json(body: bytes) -> bool:
-    """Whether an error document is whole; one that was cut on its way says nothing of the request."""
-    try:
-        json.loads(body)
-    except ValueError:
-        return False
-    return True
-
-
-def _document(body: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(body)
-    except ValueError as error:
-        raise UnreadablePageError(f"no valid JSON: {type(error).__name__}") from None
-    if not isinstance(document, dict) or not document.keys() & {"data", "errors"}:
-        raise UnreadablePageError("no JSON:API document")
-    return document
-
-
-def _first_error(body: bytes) -> tuple[str, str | None]:
-    """An error document's first detail, and the parameter or pointer it is about."""
-    try:
-        error = json.loads(body)["errors"][0]
-        source = error.get("source") or {}
-        return str(error.get("detail") or error.get("title") or ""), source.get("parameter") or source.get("pointer")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        return "", None
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """``Retry-After`` in seconds; it may be a number, whole or not, or an HTTP date (of the server's own clock)."""
-    text = headers.get("Retry-After")
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-        return None if math.isnan(seconds) else max(0.0, seconds)
-    except ValueError:
-        pass
-    try:
-        until_s = email.utils.parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError):
-        return None
-    try:
-        now_s = email.utils.parsedate_to_datetime(headers.get("Date") or "").timestamp()
-    except (TypeError, ValueError):
-        now_s = time.time()
-    return max(0.0, until_s - now_s)
-
-
-def _shorten(text: str, length: int = 300) -> str:
-    return text if len(text) <= length else text[:length] + "…"
 
 
 __all__ = ["Answer", "KlaviyoClient", "KlaviyoError", "Request", "Traffic", "target", "target_of_link"]

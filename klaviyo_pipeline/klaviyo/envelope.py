@@ -25,7 +25,10 @@ def refuse_errors(errors: msgspec.Raw | bytes) -> None:
     Raises:
         UnreadablePageError: with the details of the first errors.
     """
-    found = json.loads(bytes(errors))
+    try:
+        found = json.loads(bytes(errors))
+    except (ValueError, RecursionError):
+        found = "unreadable errors"
     if found not in (None, []):
         raise UnreadablePageError(f"the answer has errors: {details(found)}")
 

@@ -1,13 +1,15 @@
 """What can go wrong when talking to Klaviyo, in words that a person can act on.
 
-One base class, and a leaf for each thing a person would do differently. No message ever holds an API key:
-keys travel in a header that nothing here reads.
+One base class, and a leaf for each thing a person would do differently. The base class redacts every message, so that
+none has an API key in it.
 """
 
 from __future__ import annotations
 
+from klaviyo_pipeline.redaction import RedactedError, redact
 
-class KlaviyoError(Exception):
+
+class KlaviyoError(RedactedError):
     """Base of everything this room raises."""
 
 
@@ -29,7 +31,7 @@ class RequestRefusedError(KlaviyoError):
     def __init__(self, message: str, *, status: int = 400, parameter: str | None = None) -> None:
         super().__init__(message)
         self.status = status
-        self.parameter = parameter
+        self.parameter = redact(parameter) if parameter else parameter
         """The query parameter that Klaviyo points at, for example ``page_size`` or ``filter``."""
 
 
@@ -67,3 +69,7 @@ class CancelledError(KlaviyoError):
 
 class StagingError(KlaviyoError):
     """Staged files could not be written or read: a full disk, a read-only folder, a foreign file."""
+
+
+class StageDamagedError(StagingError):
+    """Staged pages are no longer those that were fetched; fetching them again helps."""

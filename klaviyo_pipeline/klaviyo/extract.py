@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,15 +12,16 @@ from typing import TYPE_CHECKING
 
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Traffic
 from klaviyo_pipeline.klaviyo.columns import Column
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError, StageDamagedError
 from klaviyo_pipeline.klaviyo.fetch_state import Connections, Findings, Progress
 from klaviyo_pipeline.klaviyo.fetching import Fetch
 from klaviyo_pipeline.klaviyo.records import arrow_schema
 from klaviyo_pipeline.klaviyo.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source, TimeField
-from klaviyo_pipeline.klaviyo.staging import Stage, StagedFile, StagingArea
+from klaviyo_pipeline.klaviyo.staging import Stage, StagingArea
 from klaviyo_pipeline.klaviyo.streams import Stream, streams_of, streams_of_parents
 from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window, cut
+from klaviyo_pipeline.staged_pages import DamagedPagesError, StagedFile, read_pages
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -177,17 +179,16 @@ class Begun:
 
 
 def read_batches(files: tuple[StagedFile, ...]) -> Iterator[pa.RecordBatch]:
-    """Rows of staged files, a page at a time."""
-    import pyarrow as pa
+    """Rows of staged files, a page at a time.
 
+    Raises:
+        StageDamagedError: A file is not as it was written.
+    """
     for file in files:
-        with pa.OSFile(str(file.path)) as source:
-            reader = pa.ipc.open_stream(source)
-            left = file.rows
-            while left > 0:
-                batch = reader.read_next_batch()
-                left -= batch.num_rows
-                yield batch
+        try:
+            yield from read_pages(file)
+        except DamagedPagesError as error:
+            raise StageDamagedError(f"Staged pages were damaged after they were fetched: {error}.") from error
 
 
 def extract(
@@ -196,10 +197,12 @@ def extract(
     area: StagingArea,
     report: Callable[[Progress], None] = lambda _progress: None,
     report_every_s: float = 10.0,
+    *,
+    anew: bool = False,
 ) -> StagedExtract:
     """Fetch a window of a data source into staged files.
 
-    A run of the same window that was killed before is taken up where it stopped.
+    A run of the same window that was killed before is taken up where it stopped, unless all is to be read ``anew``.
 
     Raises:
         KlaviyoError: of the first page that could not be read; what was read stays staged for the next run.
@@ -213,7 +216,8 @@ def extract(
     ids = request.ids
     if source.fan_out is not None and ids is None:
         ids = read_ids(client, SOURCES[source.fan_out.parent], area, request.window)
-    stage = area.open(_identity(client, request), now)
+    identity = _identity(client, request)
+    stage = area.open({**identity, "run": uuid.uuid4().hex} if anew else identity, now)
     try:
         fetch = Fetch(client, source, request.columns, request.options, stage, now)
         fetch.run(_streams(client, request, ids), _slices(client, request), report, report_every_s)
@@ -224,9 +228,9 @@ def extract(
 
 
 def read_ids(client: KlaviyoClient, source: Source, area: StagingArea, window: Window) -> tuple[str, ...]:
-    """All ids of a collection, sorted."""
+    """All ids of a collection, sorted; read anew, whatever an earlier run has staged: a list may be new or gone."""
     whole = ExtractRequest(source, Window(None, None, window.now), options=source.choose())
-    staged = extract(client, whole, area)
+    staged = extract(client, whole, area, anew=True)
     try:
         return tuple(sorted({id_ for batch in staged.batches() for id_ in batch.column("id").to_pylist()}))
     finally:

@@ -152,5 +152,4 @@ def _read_one_by_one(
 
 def _merge(into: Findings, found: Findings) -> None:
     into.revisions |= found.revisions
-    into.unknown.update(found.unknown)
-    into.misfits.update(found.misfits)
+    into.add(found.unknown, found.misfits)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from klaviyo_pipeline.klaviyo.staging import StagedSlice
 from klaviyo_pipeline.klaviyo.streams import Stream
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
+
+MOST_NAMES = 1000
+LONGEST_NAME = 200
+OTHER_NAMES = "(others)"
 
 
 @dataclass
@@ -65,6 +70,18 @@ class Findings:
     unknown: Counter[str] = field(default_factory=Counter)
     misfits: Counter[str] = field(default_factory=Counter)
     vanished: set[str] = field(default_factory=set)
+
+    def add(self, unknown: Mapping[str, int], misfits: Mapping[str, int]) -> None:
+        """Count what a page had; past MOST_NAMES under one name, since a server can make up names without end."""
+        for into, found in ((self.unknown, unknown), (self.misfits, misfits)):
+            for name, count in found.items():
+                short = name[:LONGEST_NAME]
+                into[short if short in into or len(into) < MOST_NAMES else OTHER_NAMES] += count
+
+    def add_revision(self, revision: str) -> None:
+        """A revision that answered."""
+        if len(self.revisions) < MOST_NAMES:
+            self.revisions.add(revision)
 
 
 class Connections:

@@ -25,11 +25,11 @@ from klaviyo_pipeline.klaviyo.errors import (
     CursorRefusedError,
     NotFoundError,
     RequestRefusedError,
-    UnreadablePageError,
 )
 from klaviyo_pipeline.klaviyo.fetch_state import Connections, Findings, Progress, Task
+from klaviyo_pipeline.klaviyo.paging import Paging
 from klaviyo_pipeline.klaviyo.records import Page, PageDecoder, arrow_schema
-from klaviyo_pipeline.klaviyo.revisions import expected_answer
+from klaviyo_pipeline.klaviyo.revisions import expected_answer, shape_of
 from klaviyo_pipeline.klaviyo.sources import Source
 from klaviyo_pipeline.klaviyo.staging import SliceWriter, Stage
 from klaviyo_pipeline.klaviyo.streams import PageSizes, Stream, first_request, request_for
@@ -184,7 +184,7 @@ class Fetch:
             self._enqueue(stream, TimeSlice(staged.through, staged.bounds.end))
             self._stage.cut_slice(staged, staged.through)
             self._stage.finish_slice(staged)
-        since_then = TimeSlice(self._stage.began.replace(microsecond=0), None)
+        since_then = TimeSlice(self._stage.read_until.replace(microsecond=0), None)
         for stream in streams:
             if stream.key in begun:
                 if stream.time_field and slices[-1].end is None:
@@ -251,6 +251,8 @@ class Fetch:
         assert best.last_time is not None
         # The page under way begins at the last row's time: cut after that second at the earliest.
         low = best.last_time.replace(microsecond=0) + SECOND
+        # A server that does not obey the filter gives rows from before the slice.
+        low = max(low, best.bounds.start or low)
         edges = divide(low, best.bounds.upper(self._now), min(self._idle + 1, int(best_pages)))
         if not edges:
             return
@@ -295,7 +297,7 @@ class Fetch:
 
     def _follow(self, task: Task, writer: SliceWriter) -> None:
         page_target, page_size = self._first_target(task)
-        seen = {page_target}
+        paging = Paging(task.stream.subject, self._client.settings.max_pages_without_rows, page_target)
         while True:
             began, cpu_began = time.monotonic(), time.thread_time()
             try:
@@ -305,7 +307,7 @@ class Fetch:
                     raise
                 task.restarts += 1
                 page_target, page_size = self._first_target(task)
-                seen = {page_target}
+                paging.restart(page_target)
                 continue
             except RequestRefusedError as error:
                 if task.pages or page_size is None or not _is_about_page_size(error):
@@ -313,14 +315,12 @@ class Fetch:
                 PAGE_SIZES.refused(self._client.account, self._source, self._revision, page_size)
                 page_target, page_size = self._first_target(task)
                 continue
-            if page.next_target in seen:
-                raise UnreadablePageError(f"{task.stream.subject}: a next link leads back to a page already read.")
+            paging.follow(page)
             passed_end = self._keep(task, writer, page)
             self._pace(network_s, time.thread_time() - cpu_began, time.monotonic() - began)
             if page.next_target is None or passed_end:
                 return
             page_target = page.next_target
-            seen.add(page_target)
 
     def _first_target(self, task: Task) -> tuple[str, int | None]:
         """Where a slice begins, or begins again after a refused cursor; and the page size asked for there."""
@@ -342,13 +342,12 @@ class Fetch:
 
         request = request_for(self._source, task.stream, self._options, self._revision, page_target)
         answer = self._client.fetch(request, read, self._cancelled)
-        self.findings.revisions.add(answer.revision)
+        self.findings.add_revision(answer.revision)
         task.linked = task.linked or answer.value.has_links
         with self._changed:
             self.progress.pages += 1
             self.progress.page_bytes += answer.body_bytes
-            self.findings.unknown.update(answer.value.unknown)
-            self.findings.misfits.update(answer.value.misfits)
+            self.findings.add(answer.value.unknown, answer.value.misfits)
         return answer.value, answer.network_s
 
     def _pace(self, network_s: float, cpu_s: float, all_s: float) -> None:
@@ -359,11 +358,12 @@ class Fetch:
                 self._add_worker()
 
     def _decoder(self, revision: str, single: bool) -> PageDecoder:
-        if (revision, single) not in self._decoders:
-            self._decoders[revision, single] = PageDecoder(
-                self._columns, revision, self._time_column, resource=self._source.resource, single=single
+        shape = shape_of(revision)  # a server may name any day: only those that change the columns count
+        if (shape, single) not in self._decoders:
+            self._decoders[shape, single] = PageDecoder(
+                self._columns, shape, self._time_column, resource=self._source.resource, single=single
             )
-        return self._decoders[revision, single]
+        return self._decoders[shape, single]
 
     def _keep(self, task: Task, writer: SliceWriter, page: Page) -> bool:
         """Stage a page's rows that lie in the slice. Says whether the slice's end has been passed."""
@@ -383,6 +383,7 @@ class Fetch:
             # What lies before the last time read is complete, if pages come in order.
             through = task.last_time if task.in_order and self._source.sorted_by_time else None
         batch = _within(page, self._time_column, bounds) if self._time_column else page.batch
+        self._stage.note_clock(self._client.clock_ahead_s)
         writer.write(batch, through)
         with self._changed:
             task.rows += batch.num_rows

@@ -21,7 +21,8 @@ ANY = "any"
 def literal(value: str | bool | int | float | datetime | Iterable[str]) -> str:
     """A value as the filter language writes it. Datetimes must be aware and are written in whole seconds."""
     if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        # Not strftime: its %Y writes the year 1 as "1".
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
     if isinstance(value, bool | int | float | str):
         return json.dumps(value, ensure_ascii=False)
     return "[" + ",".join(json.dumps(item, ensure_ascii=False) for item in value) + "]"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +15,34 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 import klaviyo_pipeline
+from klaviyo_pipeline.klaviyo.address import no_proxy_between
+from klaviyo_pipeline.klaviyo.bounded import (
+    ACCEPTED_ENCODING,
+    BoundExceededError,
+    bounded_response,
+    read_error,
+    read_page,
+)
 from klaviyo_pipeline.klaviyo.settings import ClientSettings
 
 
 class TransportError(Exception):
-    """No whole answer arrived: no connection, a reset, a timeout, a cut-off body."""
+    """No whole answer arrived: no connection, a reset, a timeout, a cut-off body, or more than is allowed."""
+
+
+_FAULTS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    zlib.error,
+    OSError,
+    ValueError,  # the libraries' own parsing of addresses, lengths and texts
+)
 
 
 @dataclass(frozen=True)
 class Answered:
-    """An HTTP answer with its whole body."""
+    """An HTTP answer with its whole body; of an answer that is no page (not 200), the beginning of it."""
 
     status: int
     headers: Mapping[str, str]
@@ -35,10 +55,12 @@ class Http:
     def __init__(self, base_url: str, api_key: str, revision: str, settings: ClientSettings) -> None:
         self._base_url = base_url
         self._settings = settings
+        self._most_bytes = int(settings.max_page_mb * 2**20)
         self._auth = _PrivateKey(api_key)
         self._headers = {
             "revision": revision,
             "Accept": "application/vnd.api+json",
+            "Accept-Encoding": ACCEPTED_ENCODING,
             "Content-Type": "application/vnd.api+json",
             "User-Agent": f"klaviyo-pipeline/{klaviyo_pipeline.__version__}",
         }
@@ -64,10 +86,13 @@ class Http:
                 timeout=(self._settings.connect_timeout_s, self._settings.read_timeout_s),
                 **environment,
             ) as response:
-                # requests would read in pieces of 10 kB; and its own error classes do not cover this read.
-                content = response.raw.read(decode_content=True)
+                # requests would read in pieces of 10 kB, and unpack whatever they come to.
+                if response.status_code == 200:
+                    content = read_page(response.raw, response.headers, self._most_bytes)
+                else:
+                    content = read_error(response.raw, response.headers)
                 return Answered(response.status_code, response.headers, content)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        except _FAULTS as error:
             raise TransportError(_describe(error)) from None
 
     def _connection(self) -> tuple[HTTPAdapter, requests.PreparedRequest, dict[str, Any]]:
@@ -78,7 +103,9 @@ class Http:
             template = session.prepare_request(requests.Request("GET", self._base_url, auth=self._auth))
             found = session.merge_environment_settings(self._base_url, {}, None, None, None)
             environment = {name: value for name, value in found.items() if name != "stream"}
-            self._local.connection = (_Adapter(self._settings.write_timeout_s), template, environment)
+            if no_proxy_between(self._base_url):
+                environment["proxies"] = {}
+            self._local.connection = (_Adapter(self._settings, self._most_bytes), template, environment)
         connection: tuple[HTTPAdapter, requests.PreparedRequest, dict[str, Any]] = self._local.connection
         return connection
 
@@ -95,36 +122,50 @@ class _PrivateKey(AuthBase):
 
 
 class _Adapter(HTTPAdapter):
-    """One kept-alive connection, no retries of its own, and a timeout for sending.
+    """One kept-alive connection, no retries of its own, a timeout for sending, and bounds on the answer.
 
     requests knows a connect and a read timeout; urllib3 uses the connect timeout while it sends.
     """
 
-    def __init__(self, write_timeout_s: float) -> None:
-        self._write_timeout_s = write_timeout_s
+    def __init__(self, settings: ClientSettings, most_bytes: int) -> None:
+        self._pools = _pools(settings, most_bytes)
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - urllib3's own signature
         super().init_poolmanager(*args, **kwargs)
-        write_timeout_s = self._write_timeout_s
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
-        class Connection(urllib3.connection.HTTPConnection):
-            def send(self, data: Any) -> None:  # noqa: ANN401 - bytes, a file or an iterable
-                _send_within(self, write_timeout_s)
-                super().send(data)
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> urllib3.ProxyManager:  # noqa: ANN401 - as above
+        manager: urllib3.ProxyManager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
 
-        class SecureConnection(urllib3.connection.HTTPSConnection):
-            def send(self, data: Any) -> None:  # noqa: ANN401 - bytes, a file or an iterable
-                _send_within(self, write_timeout_s)
-                super().send(data)
 
-        class Pool(urllib3.HTTPConnectionPool):
-            ConnectionCls = Connection
+def _pools(settings: ClientSettings, most_bytes: int) -> dict[str, type[urllib3.HTTPConnectionPool]]:
+    """urllib3's pools by scheme, with connections that keep our bounds."""
+    bounded = bounded_response(settings.total_timeout_s, most_bytes)
 
-        class SecurePool(urllib3.HTTPSConnectionPool):
-            ConnectionCls = SecureConnection
+    class Connection(urllib3.connection.HTTPConnection):
+        response_class = bounded
 
-        self.poolmanager.pool_classes_by_scheme = {"http": Pool, "https": SecurePool}
+        def send(self, data: Any) -> None:  # noqa: ANN401 - bytes, a file or an iterable
+            _send_within(self, settings.write_timeout_s)
+            super().send(data)
+
+    class SecureConnection(urllib3.connection.HTTPSConnection):
+        response_class = bounded
+
+        def send(self, data: Any) -> None:  # noqa: ANN401 - bytes, a file or an iterable
+            _send_within(self, settings.write_timeout_s)
+            super().send(data)
+
+    class Pool(urllib3.HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    class SecurePool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = SecureConnection
+
+    return {"http": Pool, "https": SecurePool}
 
 
 def _send_within(connection: urllib3.connection.HTTPConnection, seconds: float) -> None:
@@ -147,6 +188,8 @@ def _describe(error: Exception) -> str:
         if not isinstance(inner, BaseException):
             break
         cause = inner
+    if isinstance(cause, BoundExceededError):
+        return str(cause)
     if isinstance(cause, TimeoutError) and cause.errno is None:  # the socket's own, while sending
         return "the request could not be sent within write_timeout_s"
     text = str(cause).strip() or type(cause).__name__

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from klaviyo_pipeline.klaviyo.answers import part, whole_number
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Request, target
-from klaviyo_pipeline.klaviyo.errors import NotFoundError, UnreadablePageError
+from klaviyo_pipeline.klaviyo.errors import NotFoundError
 from klaviyo_pipeline.klaviyo.filters import path_segment
 from klaviyo_pipeline.klaviyo.sources import LARGE_UNTIL_2025, Tier
 
@@ -20,13 +23,9 @@ def profile_count(client: KlaviyoClient, list_id: str) -> int | None:
         scopes=("lists:read",),
     )
     try:
-        document = client.get_json(request, many=False)
+        return client.get(request, _count, many=False)
     except NotFoundError:
         return None
-    try:
-        return int(document["data"]["attributes"]["profile_count"])
-    except (KeyError, TypeError, ValueError):
-        raise UnreadablePageError(f"{request.subject}: the answer has no profile_count.") from None
 
 
 def list_exists(client: KlaviyoClient, list_id: str) -> bool:
@@ -43,3 +42,8 @@ def list_exists(client: KlaviyoClient, list_id: str) -> bool:
     except NotFoundError:
         return False
     return True
+
+
+def _count(document: dict[str, Any]) -> int:
+    attributes = part(document, "data", "attributes", kind=dict)
+    return whole_number(attributes.get("profile_count"), "profile_count")

@@ -7,6 +7,7 @@ noticed; once noticed it is part of the struct, and later pages decode in one pa
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import msgspec
 
 from klaviyo_pipeline.klaviyo.columns import ColumnType
+from klaviyo_pipeline.klaviyo.undecodable import SetAside
 
 Path = tuple[str, ...]
 
@@ -32,6 +34,8 @@ class _LoosePage(msgspec.Struct, gc=False):
     data: list[_LooseItem] | _LooseItem | None
 
 
+MOST_LEARNED = 2000
+"""So many attributes that no column is made from become part of the decoder."""
 _NO_FIELD_NAME = re.compile(r'[\\"\x00-\x1f]')
 _LOOSE_DECODER = msgspec.json.Decoder(_LoosePage)
 
@@ -47,6 +51,17 @@ class Structs:
     """Attributes that no column is made from."""
     loose: tuple[str, ...] = ()
     """Such attributes whose names msgspec takes for no field; with them, unknown ones go unnoticed here."""
+    is_crowded: bool = False
+    """More attributes were met that no column is made from than are learned: they are looked for in each page."""
+
+    @property
+    def reads_loosely(self) -> bool:
+        """Whether the decoder passes over attributes that it does not know."""
+        return bool(self.loose) or self.is_crowded
+
+    def is_unread(self, name: str) -> bool:
+        """Whether the decoder passed over an attribute."""
+        return name in self.loose or (self.is_crowded and name not in self.attributes)
 
     def attribute(self, items: list[Any], name: str) -> list[Any]:
         """An attribute's value in each row, None where it is missing."""
@@ -67,13 +82,15 @@ def build(
 
     A page of a collection has a list as ``data``; a ``single`` one has an object, or null for a thing that is not.
     """
+    is_crowded = len(extra) > MOST_LEARNED
+    extra = () if is_crowded else extra
     loose = tuple(name for name in extra if _NO_FIELD_NAME.search(name))
     extra = tuple(name for name in extra if name not in loose)
     attributes: dict[str, Any] = dict.fromkeys(extra, msgspec.Raw)
     relationships: dict[str, None] = dict.fromkeys(via)
     for path, kind in paths:
         if path[0] == "attributes":
-            attributes[path[1]] = msgspec.Raw if kind is ColumnType.JSON and len(path) == 2 else Any
+            attributes[path[1]] = msgspec.Raw if is_raw(path, kind) else Any
         elif path[0] == "relationships":
             relationships[path[1]] = None
     attribute_fields = {name: f"a{i}" for i, name in enumerate(attributes)}
@@ -81,7 +98,7 @@ def build(
     attributes_struct = msgspec.defstruct(
         "Attributes",
         [(attribute_fields[name], kind, msgspec.field(default=None, name=name)) for name, kind in attributes.items()],
-        forbid_unknown_fields=not loose,
+        forbid_unknown_fields=not (loose or is_crowded),
         gc=False,
     )
     relationship_struct = msgspec.defstruct("Relationship", [("data", Any, None)], gc=False)
@@ -113,7 +130,12 @@ def build(
         ],
         gc=False,
     )
-    return Structs(msgspec.json.Decoder(page), attribute_fields, relationship_fields, extra, loose)
+    return Structs(msgspec.json.Decoder(page), attribute_fields, relationship_fields, extra, loose, is_crowded)
+
+
+def is_raw(path: Path, kind: ColumnType) -> bool:
+    """Whether a column takes its attribute's JSON as text, unread."""
+    return kind is ColumnType.JSON and len(path) == 2
 
 
 def all_attributes(body: bytes) -> list[dict[str, msgspec.Raw]]:
@@ -123,12 +145,14 @@ def all_attributes(body: bytes) -> list[dict[str, msgspec.Raw]]:
     return [item.attributes or {} for item in items if item is not None]
 
 
-def mend_surrogates(body: bytes) -> bytes:
-    """A page in which the escape of half a character stands as U+FFFD.
+def mend_text(body: bytes) -> SetAside | None:
+    """A page without a byte order mark, in which the escape of half a character stands as U+FFFD; None if it is so.
 
     A text cut off in the middle of an emoji ends in such a half; no UTF-8 can hold it, and msgspec refuses the page.
     """
-    return _ESCAPE.sub(lambda found: rb"\ufffd" if len(found[0]) == _HALF else found[0], body)
+    mended = _ESCAPE.sub(lambda found: rb"\ufffd" if len(found[0]) == _HALF else found[0], body)
+    mended = mended.removeprefix(codecs.BOM_UTF8)
+    return None if mended == body else SetAside(mended)
 
 
 _HALF = len(rb"\ud83d")

@@ -10,7 +10,6 @@ Source: Klaviyo's guide "Rate limits, status codes, and errors"; headers as reco
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import deque
@@ -25,6 +24,12 @@ SLOWER = 0.8
 """After a 429 the quota is taken to be this share of what it was…"""
 RECOVERY = 1.05
 """…and grows again by this factor with every full window that passes without one."""
+MOST_WINDOWS = 8
+"""So many stated windows are kept; Klaviyo states two or three."""
+MOST_SENT = 100_000
+"""A larger quota is no limit to one process: such a window is not kept, and no more requests are remembered."""
+LONGEST_WINDOW_S = 7 * 86_400.0
+"""A longer window is no rate limit."""
 
 
 @dataclass
@@ -55,11 +60,14 @@ class EndpointLimit:
     _caution: float = 1.0
     _caution_since: float = 0.0
     _limited: bool = True
+    _catalogued: frozenset[float] = frozenset()
+    """Lengths of the windows that stay, whatever an answer states."""
     _proven: bool = False
     """Whether the server has ever stated or enforced a limit."""
 
     def __post_init__(self) -> None:
         self._windows = [_Window(1.0, self.tier.burst), _Window(60.0, self.tier.steady)]
+        self._catalogued = frozenset(window.length_s for window in self._windows)
 
     def acquire(self, sleep: Callable[[float], None]) -> float:
         """Wait for the right to send one request, and say how many seconds that took.
@@ -100,7 +108,10 @@ class EndpointLimit:
             self._blocked_until = max(self._blocked_until, now + retry_after_s)
 
     def observe(self, headers: Mapping[str, str]) -> None:
-        """Correct the windows by an answer's ``RateLimit-*`` headers; unreadable headers are ignored."""
+        """Correct the windows by an answer's ``RateLimit-*`` headers; unreadable headers are ignored.
+
+        A window that an earlier answer stated and this one does not is forgotten.
+        """
         header = headers.get("RateLimit-Limit")
         stated = _policies(header or "")
         with self._lock:
@@ -110,10 +121,13 @@ class EndpointLimit:
             self._limited = self._proven = True
             quota_in_force, policies = stated
             now = self.clock()
+            self._windows = [
+                window for window in self._windows if window.length_s in policies or window.length_s in self._catalogued
+            ]
             for length_s, quota in policies.items():
                 self._window(length_s).quota = quota
             try:
-                remaining = int(headers.get("RateLimit-Remaining", ""))
+                remaining = max(0, int(headers.get("RateLimit-Remaining", "")))
             except ValueError:
                 return
             # The first number says which window the remaining count is about.
@@ -121,7 +135,8 @@ class EndpointLimit:
                 if window.quota == quota_in_force:
                     ours = sum(1 for sent in self._sent if sent > now - window.length_s)
                     window.foreign = max(0, window.quota - remaining - ours)
-                    window.foreign_until = now + (_seconds(headers.get("RateLimit-Reset")) or window.length_s)
+                    reset_s = _seconds(headers.get("RateLimit-Reset")) or window.length_s
+                    window.foreign_until = now + min(reset_s, window.length_s)
                     break
 
     @property
@@ -152,7 +167,8 @@ class EndpointLimit:
 
     def _forget(self, now: float) -> None:
         longest = max(window.length_s for window in self._windows) + EDGE_S
-        while self._sent and self._sent[0] < now - longest:
+        most = max(window.quota for window in self._windows)
+        while self._sent and (self._sent[0] < now - longest or len(self._sent) > most):
             self._sent.popleft()
 
 
@@ -188,11 +204,11 @@ def _policies(header: str) -> tuple[int, dict[float, int]] | None:
     policies: dict[float, int] = {}
     in_force: int | None = None
     try:
-        for part in header.split(","):
+        for part in header.split(",", 2 * MOST_WINDOWS)[: 2 * MOST_WINDOWS]:
             quota, *parameters = part.strip().split(";")
             for parameter in parameters:
                 name, _, value = parameter.strip().partition("=")
-                if name == "w" and 0 < float(value) < math.inf and int(quota) > 0:
+                if name == "w" and _is_limit(float(value), int(quota)) and len(policies) < MOST_WINDOWS:
                     policies[float(value)] = int(quota)
             if not parameters and in_force is None:
                 in_force = int(quota)
@@ -201,6 +217,10 @@ def _policies(header: str) -> tuple[int, dict[float, int]] | None:
     if not policies:
         return None
     return in_force if in_force is not None else next(iter(policies.values())), policies
+
+
+def _is_limit(length_s: float, quota: int) -> bool:
+    return 0 < length_s <= LONGEST_WINDOW_S and 0 < quota <= MOST_SENT
 
 
 def _seconds(text: str | None) -> float | None:

@@ -23,7 +23,8 @@ from klaviyo_pipeline.klaviyo import envelope, page_structs
 from klaviyo_pipeline.klaviyo.client import target_of_link
 from klaviyo_pipeline.klaviyo.columns import EXTRA, Column, ColumnType
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
-from klaviyo_pipeline.klaviyo.page_structs import Path, Structs
+from klaviyo_pipeline.klaviyo.page_structs import Path, Structs, is_raw
+from klaviyo_pipeline.klaviyo.undecodable import SetAside, set_aside
 from klaviyo_pipeline.klaviyo.values import (
     ARROW_TYPES,
     constant_array,
@@ -34,6 +35,9 @@ from klaviyo_pipeline.klaviyo.values import (
     string_array,
 )
 
+LONGEST_LINK = 16_384
+"""Servers refuse a longer address; Klaviyo's cursors have some hundred characters."""
+_UNDECODABLE = (msgspec.MsgspecError, RecursionError, OverflowError, ValueError)
 _DECODING = threading.Lock()
 """Decoding holds the interpreter lock for most of its time; threads that fight over it page by page lose a third."""
 
@@ -48,9 +52,9 @@ def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
 class Page:
     """One decoded page.
 
-    ``first_time`` and ``last_time`` are the times of its first and last row by the window's field; ``in_order``
-    says whether the times on the page never go down. ``has_links`` says whether it has links, be there a next page
-    or not.
+    ``first_time`` and ``last_time`` are the times of its first and last row by the window's field, of those that have
+    one; ``in_order`` says whether the times on the page never go down. ``has_links`` says whether it has links, with or
+    without a next page.
     """
 
     batch: pa.RecordBatch
@@ -82,6 +86,12 @@ class _Extras:
         for step in path[:-1]:
             node = node.setdefault(step, {})
         node[path[-1]] = msgspec.Raw(text)
+
+    def set_aside(self, found: SetAside) -> None:
+        for row, name, text in found.values:
+            self.keep(row, (name,), msgspec.json.encode(text), self.misfits)
+        if found.elsewhere:
+            self.misfits["(not in rows)"] += found.elsewhere
 
     def column(self, rows: int) -> pa.Array:
         if not self._rows:
@@ -122,6 +132,7 @@ class PageDecoder:
         for path, _kind in self._own:
             if path[0] == "attributes" and len(path) > 2:
                 self._nested.setdefault(path[1], set()).add(path[2])
+        self._typed = {path[1] for path, kind in self._own if path[0] == "attributes" and not is_raw(path, kind)}
         self._structs = page_structs.build(self._own, self._via, single=single)
 
     def decode(self, body: bytes, constants: Mapping[str, Any] | None = None) -> Page:
@@ -130,29 +141,40 @@ class PageDecoder:
         Raises:
             UnreadablePageError: if the body is not a JSON:API document with all of what was asked for.
         """
+        found: SetAside | None = SetAside(body)
+        for mend in (None, page_structs.mend_text, self._set_aside):
+            if mend is not None:
+                found = mend(body)
+            if found is None:  # nothing to mend that way
+                continue
+            body = found.body
+            try:
+                with _DECODING:
+                    return self._decode(found, constants or {})
+            except _UNDECODABLE as error:
+                problem = f"{type(error).__name__}: {error}"
+        raise UnreadablePageError(f"not the JSON:API document it should be: {envelope.errors_of(body) or problem}")
+
+    def _decode(self, found: SetAside, constants: Mapping[str, Any]) -> Page:
+        body = found.body
+        structs = self._learn(body) if self._structs.reads_loosely else self._structs
         try:
-            with _DECODING:
-                structs = self._learn(body) if self._structs.loose else self._structs
-                try:
-                    document = structs.decoder.decode(body)
-                except msgspec.ValidationError:
-                    structs = self._learn(body)
-                    document = structs.decoder.decode(body)
-                unread = page_structs.all_attributes(body) if structs.loose else []
-                return self._page(structs, document, unread, constants or {})
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            mended = page_structs.mend_surrogates(body)
-            if mended != body:
-                return self.decode(mended, constants)
-            told = envelope.errors_of(body)
-            raise UnreadablePageError(f"not the JSON:API document it should be: {told or error}") from None
+            document = structs.decoder.decode(body)
+        except msgspec.ValidationError:
+            structs = self._learn(body)
+            document = structs.decoder.decode(body)
+        unread = page_structs.all_attributes(body) if structs.reads_loosely else []
+        return self._page(structs, document, unread, constants, found)
+
+    def _set_aside(self, body: bytes) -> SetAside | None:
+        return set_aside(body, self._typed)
 
     def _learn(self, body: bytes) -> Structs:
         """Structs that also take the attributes of a page that the catalogue does not know."""
         known = self._structs
         names = {name for attributes in page_structs.all_attributes(body) for name in attributes}
         new = names.difference(known.attributes, known.loose)
-        if new:
+        if new and not known.is_crowded:
             extra = (*known.extra, *known.loose, *sorted(new))
             self._structs = page_structs.build(self._own, self._via, extra, single=self._single)
         return self._structs
@@ -163,6 +185,7 @@ class PageDecoder:
         document: Any,  # noqa: ANN401 - a struct made at run time
         unread: list[dict[str, msgspec.Raw]],
         constants: Mapping[str, Any],
+        found: SetAside,
     ) -> Page:
         envelope.refuse_errors(document.errors)
         data = document.data
@@ -170,12 +193,12 @@ class PageDecoder:
         envelope.check_identities([(item.id, item.type) for item in items], self._resource)
         extras = _Extras()
         for row, attributes in enumerate(unread):
-            for name in structs.loose:
-                if name in attributes and bytes(attributes[name]) != b"null":
-                    extras.keep(row, (name,), bytes(attributes[name]), extras.unknown)
+            for name, value in attributes.items():
+                if structs.is_unread(name) and bytes(value) != b"null":
+                    extras.keep(row, (name,), bytes(value), extras.unknown)
         for name in structs.extra:
             for row, value in enumerate(structs.attribute(items, name)):
-                if value is not None:
+                if value is not None and bytes(value) != b"null":
                     extras.keep(row, (name,), bytes(value), extras.unknown)
         objects = {name: self._objects(structs, items, name, extras) for name in self._nested}
         related = _Related(structs, items, document.included) if self._via else None
@@ -213,10 +236,13 @@ class PageDecoder:
         _compose_id(arrays)
         if arrays[self._schema.names[0]].null_count:
             raise UnreadablePageError("a row without an id")
+        extras.set_aside(found)
         arrays[EXTRA] = extras.column(len(items))
         batch = pa.RecordBatch.from_arrays([arrays[name] for name in self._schema.names], schema=self._schema)
         link = document.links.next if document.links is not None else None
         first, last, in_order = _times(batch, self._time_column)
+        if link and len(link) > LONGEST_LINK:
+            raise UnreadablePageError(f"a next link of {len(link)} characters")
         next_target = target_of_link(link) if link else None
         has_links = document.links is not None
         return Page(batch, next_target, first, last, in_order, extras.unknown, extras.misfits, has_links)
@@ -274,10 +300,10 @@ def _summary(resource: dict[str, Any]) -> dict[str, Any]:
     """A related resource without its links: its id, its attributes, and what it relates to."""
     relationships = {
         name: linkage
-        for name, relationship in (resource.get("relationships") or {}).items()
+        for name, relationship in _object(resource, "relationships").items()
         if (linkage := _step(relationship, "data"))
     }
-    summary = {"id": resource.get("id"), **(resource.get("attributes") or {})}
+    summary = {"id": resource.get("id"), **_object(resource, "attributes")}
     return summary | ({"relationships": relationships} if relationships else {})
 
 
@@ -287,6 +313,11 @@ def _identifier(resource: Any) -> tuple[str, str]:  # noqa: ANN401 - a resource,
 
 def _step(value: Any, key: str) -> Any:  # noqa: ANN401 - whatever JSON holds
     return value.get(key) if isinstance(value, dict) else None
+
+
+def _object(resource: dict[str, Any], key: str) -> dict[str, Any]:
+    found = resource.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _walk(value: Any, path: Path, column: Column) -> Any:  # noqa: ANN401
@@ -314,8 +345,9 @@ def _times(batch: pa.RecordBatch, name: str | None) -> tuple[datetime | None, da
     if name is None or batch.num_rows == 0:
         return None, None, True
     times = batch.column(name)
-    if times.null_count:
-        return None, None, False
-    stored = stored_times(times)
+    # A row without a time has no place in the order; it does not hide those of the others.
+    stored = stored_times(times.drop_null() if times.null_count else times)
+    if not len(stored):
+        return None, None, True
     in_order = bool((stored[:-1] <= stored[1:]).all())
     return from_microseconds(stored[0]), from_microseconds(stored[-1]), in_order

@@ -9,8 +9,9 @@ and the changelog of Klaviyo's Python SDK (25.0.0 = 2026-10-15).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 
 DEFAULT_REVISION = "2026-07-15"
@@ -31,6 +32,8 @@ class Revision:
 
 def _two_years_after(name: str) -> date:
     released = date.fromisoformat(name)
+    if released.year > date.max.year - 2:
+        return date.max
     try:
         return released.replace(year=released.year + 2)
     except ValueError:  # released on a 29 February
@@ -69,7 +72,7 @@ REVISIONS: tuple[Revision, ...] = tuple(
 
 def today_utc() -> date:
     """The current day in UTC."""
-    return datetime.now(UTC).date()
+    return clock.now().date()
 
 
 def check_revision(text: str | None, today: date | None = None) -> str:
@@ -114,9 +117,14 @@ def expected_answer(revision: str, today: date | None = None) -> str:
     return living[0]
 
 
+def shape_of(revision: str) -> str:
+    """The newest known revision that is not after this one: rows of both have the same columns."""
+    return max((known.name for known in REVISIONS if known.name <= revision), default=REVISIONS[0].name)
+
+
 def sunset_of(revision: str) -> date:
     """The day from which Klaviyo no longer serves this revision."""
     for known in REVISIONS:
         if known.name == revision:
             return known.sunset
-    return _two_years_after(revision)
+    return _two_years_after(revision[: len("YYYY-MM-DD")])

@@ -26,6 +26,11 @@ SETTINGS: dict[str, Setting] = {
     "connect_timeout_s": Setting(300, 30, 1800, "Seconds to wait for a connection."),
     "read_timeout_s": Setting(300, 30, 1800, "Seconds to wait for Klaviyo to send the next bytes."),
     "write_timeout_s": Setting(300, 30, 1800, "Seconds to wait while sending a request."),
+    "total_timeout_s": Setting(900, 60, 7200, "Seconds to wait for one whole answer, even while bytes keep coming."),
+    "max_page_mb": Setting(256, 16, 2000, "Largest page to take, unpacked, in megabytes (of 1,048,576 bytes)."),
+    "max_pages_without_rows": Setting(
+        1000, 1, 100_000, "After this many pages in a row without a new row a window fails."
+    ),
     "rate_limit_share": Setting(
         0.9, 0.05, 1.0, "Share of Klaviyo's rate limit to use; the rest is left for other integrations."
     ),
@@ -33,7 +38,7 @@ SETTINGS: dict[str, Setting] = {
         64, 1, 64, "Most requests under way at once; as many are used as it takes to be bounded by Klaviyo's limit."
     ),
 }
-INTEGER_SETTINGS = frozenset({"retry_limit", "max_connections"})
+INTEGER_SETTINGS = frozenset({"retry_limit", "max_connections", "max_pages_without_rows"})
 
 
 def check_setting(name: str, value: float) -> None:
@@ -64,6 +69,9 @@ class ClientSettings:
     connect_timeout_s: float = 300
     read_timeout_s: float = 300
     write_timeout_s: float = 300
+    total_timeout_s: float = 900
+    max_page_mb: float = 256
+    max_pages_without_rows: int = 1000
     rate_limit_share: float = 0.9
     max_connections: int = 64
 

@@ -1,49 +1,46 @@
-"""Staged pages on disk, and the manifest that lets a killed fetch go on where it stopped.
+"""Staged pages on disk, and the manifest that lets a killed fetch continue where it stopped.
 
 A stage is a folder of Arrow streams, one a slice, to which pages are appended as they arrive, and a manifest of
-one JSON line for each thing that happened. A page counts only once its line stands in the manifest, which is
+one line for each thing that happened. A page counts only once its line stands in the manifest, which is
 written after the page; so whatever the moment of a kill, the manifest never promises more than the files hold.
-A stage is named after everything that decides its rows (account, source, window, options, columns), and its
-first line repeats it: pages of another window, account or program version are never mixed in.
+A stage is named after everything that decides its rows (account, source, window, options, columns), and the
+manifest repeats it: pages of another window, account or program version are never mixed in. Pages and lines have
+checksums: a stage with any damage is dropped, and fetched again.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
+import logging
 import os
-import shutil
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import filelock
-
+from klaviyo_pipeline.klaviyo import manifest, stage_folders
 from klaviyo_pipeline.klaviyo.errors import StagingError
+from klaviyo_pipeline.klaviyo.manifest import DamagedManifestError, Manifest
+from klaviyo_pipeline.klaviyo.private_files import append_to, make_folder, sync_folder
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
+from klaviyo_pipeline.staged_pages import DamagedPagesError, StagedFile, StagedPage, checksum, encode_page, verify
 
 if TYPE_CHECKING:
+    import filelock
     import pyarrow as pa
 
-FORMAT = 3
+_LOG = logging.getLogger(__name__)
+
 RESUMABLE_FOR = timedelta(hours=6)
 """Pages older than this are fetched anew: rows change meanwhile."""
-_MANIFEST = "manifest.jsonl"
-
-
-@dataclass(frozen=True)
-class StagedFile:
-    """An Arrow stream of which the first ``valid_bytes`` count (a killed writer may leave a torn tail)."""
-
-    path: Path
-    valid_bytes: int
-    rows: int
 
 
 @dataclass
@@ -55,30 +52,57 @@ class StagedSlice:
     bounds: TimeSlice
     file: str
     through: datetime | None = None
-    valid_bytes: int = 0
+    pages: list[StagedPage] = field(default_factory=list)
+    """The pages with rows, in the order in which they stand in the file."""
     rows: int = 0
     done: bool = False
 
 
 class Stage:
-    """One extract's folder. Safe to write to from several threads, each slice from one at a time."""
+    """One extract's folder. Safe to write to from several threads, each slice from one at a time.
 
-    def __init__(self, folder: Path, lock: filelock.BaseFileLock, began: datetime, extract_id: str) -> None:
+    Attributes:
+        began: When the fetch began, by this machine's clock.
+        clock_ahead_s: By how many seconds this machine's clock was ahead of Klaviyo's when the fetch began.
+        slices: The slices that count, by number.
+        numbers: Slice numbers given so far. None is given twice: a dropped slice may still have a writer.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        lock: filelock.BaseFileLock,
+        began: datetime,
+        extract_id: str,
+        lines_checksum: int | None = None,
+    ) -> None:
         self.folder = folder
         self.began = began
         self.extract_id = extract_id
+        self.clock_ahead_s: float | None = None
         self.slices: dict[int, StagedSlice] = {}
         self.numbers = 0
-        """Slice numbers given so far. None is given twice: a dropped slice may still have a writer."""
         self._lock = lock
         self._mutex = threading.Lock()
-        self._manifest = (folder / _MANIFEST).open("ab", buffering=0)
+        self._manifest = Manifest(folder, lines_checksum)
+
+    @property
+    def read_until(self) -> datetime:
+        """Before this time, by Klaviyo's clock, finished slices that are open towards the future are complete."""
+        return self.began - timedelta(seconds=max(0.0, self.clock_ahead_s or 0.0))
+
+    def note_clock(self, ahead_s: float) -> None:
+        """Remember how far this machine's clock is ahead of Klaviyo's, unless that is known from an earlier run."""
+        with self._mutex:
+            if self.clock_ahead_s is None:
+                self.clock_ahead_s = ahead_s
+                self._record(ahead=ahead_s)
 
     def add_slice(self, stream: str, bounds: TimeSlice) -> StagedSlice:
         """Begin a slice."""
         with self._mutex:
             number, self.numbers = self.numbers, self.numbers + 1
-            staged = StagedSlice(number, stream, bounds, f"slice-{number:05d}.arrows")
+            staged = StagedSlice(number, stream, bounds, stage_folders.slice_file(number))
             self.slices[number] = staged
             self._record(
                 slice=number, stream=stream, start=_text(bounds.start), end=_text(bounds.end), file=staged.file
@@ -91,18 +115,26 @@ class Stage:
             staged.bounds = TimeSlice(staged.bounds.start, end)
             self._record(cut=staged.number, end=_text(end))
 
-    def add_page(self, staged: StagedSlice, valid_bytes: int, rows: int, through: datetime | None) -> None:
-        """A page of a slice is in its file. All rows before ``through`` have been read; None if nobody knows."""
+    def add_page(self, staged: StagedSlice, page: StagedPage | None, through: datetime | None) -> None:
+        """A page of a slice is in its file; None for one without rows.
+
+        All rows before ``through`` have been read; None if nobody knows.
+        """
         with self._mutex:
-            staged.valid_bytes, staged.rows = valid_bytes, staged.rows + rows
+            if page is not None:
+                staged.pages.append(page)
+                staged.rows += page.rows
             staged.through = through
-            self._record(page=staged.number, bytes=valid_bytes, rows=rows, through=_text(through))
+            self._record(page=staged.number, through=_text(through), **(page._asdict() if page else {}))
 
     def finish_slice(self, staged: StagedSlice) -> None:
-        """All of a slice has been read."""
+        """All of a slice has been read, and its rows are on the disk."""
         with self._mutex:
             staged.done = True
             self._record(done=staged.number)
+        if staged.rows:
+            with disk_errors(self.folder):
+                self._manifest.sync()
 
     def drop_slice(self, staged: StagedSlice) -> None:
         """A slice's rows do not count (any more)."""
@@ -118,23 +150,22 @@ class Stage:
     def files(self) -> tuple[StagedFile, ...]:
         """The files that hold rows, in the order in which their slices began."""
         return tuple(
-            StagedFile(self.folder / staged.file, staged.valid_bytes, staged.rows)
+            StagedFile(self.folder / staged.file, pages=staged.pages)
             for _number, staged in sorted(self.slices.items())
             if staged.rows
         )
 
     def close(self, *, remove: bool) -> None:
         """Let go of the folder, and remove it if its rows have landed."""
-        self._manifest.close()
+        with self._mutex:
+            self._manifest.close()
         if remove:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            stage_folders.clear(self.folder)
         self._lock.release()
 
     def _record(self, **entry: Any) -> None:  # noqa: ANN401 - JSON
         with disk_errors(self.folder):
-            line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
-            if self._manifest.write(line) != len(line):
-                raise OSError(errno.ENOSPC, "No space left on device")
+            self._manifest.add(entry)
 
 
 class SliceWriter:
@@ -144,93 +175,137 @@ class SliceWriter:
         self._stage = stage
         self._staged = staged
         self._schema = schema
-        self._sink: Any = None
-        self._stream: Any = None
+        self._file: FileIO | None = None
+        self._end = 0
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._sink is not None:
-            self._sink.close()
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        if self._file is not None:
+            with disk_errors(self._stage.folder), self._file:
+                if failed is None:
+                    os.fsync(self._file.fileno())
 
     def write(self, batch: pa.RecordBatch, through: datetime | None) -> None:
         """Append a page's rows, then say so in the manifest.
 
         Raises:
-            StagingError: if the disk is full or the folder can not be written to.
+            StagingError: if the disk is full or the folder cannot be written to.
         """
-        import pyarrow as pa
-
-        with disk_errors(self._stage.folder):
-            if batch.num_rows:
-                if self._stream is None:
-                    self._sink = pa.OSFile(str(self._stage.folder / self._staged.file), "wb")
-                    # lz4 costs next to nothing and takes half the disk; handing a page's small buffers to other
-                    # threads costs twice as much again.
-                    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-                    self._stream = pa.ipc.new_stream(self._sink, self._schema, options=options)
-                self._stream.write_batch(batch)
-            valid_bytes = self._sink.tell() if self._sink is not None else 0
-        self._stage.add_page(self._staged, valid_bytes, batch.num_rows, through)
+        page = None
+        if batch.num_rows:
+            content = encode_page(batch, first=not self._end)
+            with disk_errors(self._stage.folder):
+                if self._file is None:
+                    self._file = append_to(self._stage.folder / self._staged.file, new=True)
+                _write_all(self._file, content)
+            self._end += len(content)
+            page = StagedPage(self._end, batch.num_rows, checksum(content))
+        self._stage.add_page(self._staged, page, through)
 
 
 class StagingArea:
-    """The folder that stages are made in.
+    """The folder that stages are made in: this program's own, for its user only.
 
     Args:
-        root: A folder on a local disk with room for the rows of the extracts under way.
+        root: A folder on a local disk with room for the rows of the extracts under way. Only what carries a stage's
+            manifest is ever removed from it.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def open(self, identity: Mapping[str, Any], now: datetime) -> Stage:
-        """Take up the stage of this identity if a killed run left one that is still fresh, or begin a new one.
+        """Take up the stage of this identity if a killed run left one that is fresh and whole, or begin a new one.
 
-        A stage that another living process works on is left alone; this one then begins its own.
+        A stage that another living process works on is left alone, and so is a folder that is not a stage; this one
+        then gets a folder beside it.
+
+        Raises:
+            StagingError: if the folder cannot be written to.
         """
         with disk_errors(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
             self._remove_stale(now)
-            text = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
+            text = json.dumps({"format": manifest.FORMAT, **identity}, sort_keys=True)
             name = f"{identity['source']}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-            folder = self.root / name
-            lock = filelock.FileLock(self.root / f"{name}.lock", thread_local=False)
-            try:
-                lock.acquire(timeout=0)
-            except filelock.Timeout:
-                folder = self.root / f"{name}-{uuid.uuid4().hex[:8]}"
-                lock = filelock.FileLock(self.root / f"{folder.name}.lock", thread_local=False)
-                lock.acquire(timeout=0)
-            entries = _read_manifest(folder)
-            if entries and entries[0].get("begin") == text:
-                _cut_torn_line(folder)
-                began = datetime.fromisoformat(entries[0]["at"])
-                if now - began < RESUMABLE_FOR:
-                    stage = Stage(folder, lock, began, entries[0]["extract"])
-                    _replay(stage, entries[1:])
+            for number in itertools.count():
+                folder = self.root / (f"{name}-{number}" if number else name)
+                lock = stage_folders.lock(folder)
+                if lock is None:
+                    continue
+                stage = _taken_up(folder, lock, text, now) or _begun(folder, lock, text, now)
+                if stage is not None:
                     return stage
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            stage = Stage(folder, lock, now, uuid.uuid4().hex)
-            stage._record(begin=text, at=now.isoformat(), extract=stage.extract_id)
-            return stage
+                lock.release()
+        raise AssertionError
 
     def _remove_stale(self, now: datetime) -> None:
-        """Remove what killed runs left behind and nobody came back for."""
-        for path in self.root.glob("*.lock"):
-            folder = path.with_suffix("")
-            manifest = folder / _MANIFEST
-            try:
-                changed = datetime.fromtimestamp((manifest if manifest.exists() else path).stat().st_mtime, UTC)
-                if now - changed < RESUMABLE_FOR:
-                    continue
-                with filelock.FileLock(path, timeout=0, thread_local=False):
-                    shutil.rmtree(folder, ignore_errors=True)
-                    path.unlink(missing_ok=True)
-            except (filelock.Timeout, FileNotFoundError):
+        """Remove what killed runs left behind and no run may take up any more."""
+        for folder in stage_folders.stages(self.root):
+            if _is_fresh(manifest.read_begin(folder), now) or (lock := stage_folders.lock(folder)) is None:
                 continue
+            # Again, now that nobody else can take it up.
+            if not _is_fresh(manifest.read_begin(folder), now):
+                stage_folders.clear(folder)
+            lock.release()
+        stage_folders.remove_idle_locks(self.root, RESUMABLE_FOR)
+
+
+def _taken_up(folder: Path, lock: filelock.BaseFileLock, identity: str, now: datetime) -> Stage | None:
+    """The stage of a killed run; None if there is none, or it is another one, too old, from the future, or damaged."""
+    if not stage_folders.is_stage(folder):
+        return None
+    try:
+        entries, lines_checksum = manifest.read_manifest(folder)
+        begin, replayed = entries[0], _Replayed()
+        if begin.get("begin") != identity or not _is_fresh(begin, now):
+            return None
+        for entry in entries[1:]:
+            replayed.add(entry)
+        for staged in replayed.slices.values():
+            _verify(folder, staged)
+    except (DamagedManifestError, DamagedPagesError) as error:
+        _LOG.warning("A stage was damaged after it was written, so its rows are fetched again: %s.", error)
+        return None
+    stage = Stage(folder, lock, datetime.fromisoformat(begin["at"]), begin["extract"], lines_checksum)
+    stage.slices, stage.clock_ahead_s = replayed.slices, replayed.clock_ahead_s
+    # A manifest whose end is torn may lack slices whose files are there.
+    stage.numbers = max(replayed.numbers, stage_folders.next_number(folder))
+    return stage
+
+
+def _begun(folder: Path, lock: filelock.BaseFileLock, identity: str, now: datetime) -> Stage | None:
+    """A new stage; None if the folder has something in it that is not ours."""
+    if not stage_folders.clear(folder):
+        _LOG.warning("%s is in the way, and no stage of this program: it is left alone.", folder)
+        return None
+    make_folder(folder)
+    stage = Stage(folder, lock, now, uuid.uuid4().hex)
+    stage._record(begin=identity, at=now.isoformat(), extract=stage.extract_id)
+    # Without its first lines nobody could tell whose folder it is.
+    stage._manifest.sync()
+    sync_folder(folder)
+    return stage
+
+
+def _is_fresh(begin: Mapping[str, Any] | None, now: datetime) -> bool:
+    """Whether a stage may be taken up. One that begins after now was written under a clock that was wrong."""
+    if begin is None:
+        return False
+    began = datetime.fromisoformat(begin["at"])
+    return began <= now < began + RESUMABLE_FOR
+
+
+def _verify(folder: Path, staged: StagedSlice) -> None:
+    """Compares a slice's file with its pages, and cuts off what a kill left half written."""
+    if not staged.pages:
+        return
+    path = folder / staged.file
+    verify(StagedFile(path, pages=staged.pages), whole=staged.done)
+    if not staged.done:
+        os.truncate(path, staged.pages[-1].end)
 
 
 @contextmanager
@@ -242,7 +317,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
         if error.errno == errno.ENOSPC or "No space left" in str(error):
             problem = "the disk is full"
         elif isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            problem = "it can not be written to"
+            problem = "it cannot be written to"
         else:
             problem = str(error)
         raise StagingError(
@@ -251,37 +326,38 @@ def disk_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _read_manifest(folder: Path) -> list[dict[str, Any]]:
-    """The whole lines of a manifest; a torn last one is what a kill leaves."""
-    try:
-        lines = (folder / _MANIFEST).read_bytes().split(b"\n")[:-1]
-        entries = [json.loads(line) for line in lines]
-    except (OSError, ValueError):
-        return []
-    return entries if all(isinstance(entry, dict) for entry in entries) else []
+class _Replayed:
+    """What the entries of a manifest come to."""
 
+    def __init__(self) -> None:
+        self.slices: dict[int, StagedSlice] = {}
+        self.numbers = 0
+        self.clock_ahead_s: float | None = None
 
-def _cut_torn_line(folder: Path) -> None:
-    """What is written next must not stand behind half a line."""
-    manifest = folder / _MANIFEST
-    os.truncate(manifest, manifest.read_bytes().rfind(b"\n") + 1)
-
-
-def _replay(stage: Stage, entries: list[dict[str, Any]]) -> None:
-    for entry in entries:
+    def add(self, entry: dict[str, Any]) -> None:
+        """Take in an entry."""
         if "slice" in entry:
             bounds = TimeSlice(_time(entry["start"]), _time(entry["end"]))
-            stage.numbers = entry["slice"] + 1
-            stage.slices[entry["slice"]] = StagedSlice(entry["slice"], entry["stream"], bounds, entry["file"])
-        elif "cut" in entry and (staged := stage.slices.get(entry["cut"])):
+            self.numbers = entry["slice"] + 1
+            self.slices[entry["slice"]] = StagedSlice(entry["slice"], entry["stream"], bounds, entry["file"])
+        elif "cut" in entry and (staged := self.slices.get(entry["cut"])):
             staged.bounds = TimeSlice(staged.bounds.start, _time(entry["end"]))
-        elif "page" in entry and (staged := stage.slices.get(entry["page"])):
-            staged.valid_bytes, staged.rows = entry["bytes"], staged.rows + entry["rows"]
+        elif "page" in entry and (staged := self.slices.get(entry["page"])):
             staged.through = _time(entry["through"])
-        elif "done" in entry and (staged := stage.slices.get(entry["done"])):
+            if "rows" in entry:
+                staged.pages.append(StagedPage(entry["end"], entry["rows"], entry["checksum"]))
+                staged.rows += entry["rows"]
+        elif "done" in entry and (staged := self.slices.get(entry["done"])):
             staged.done = True
         elif "drop" in entry:
-            stage.slices.pop(entry["drop"], None)
+            self.slices.pop(entry["drop"], None)
+        elif "ahead" in entry:
+            self.clock_ahead_s = entry["ahead"]
+
+
+def _write_all(file: FileIO, content: memoryview) -> None:
+    while content:
+        content = content[file.write(content) :]
 
 
 def _text(time: datetime | None) -> str | None:

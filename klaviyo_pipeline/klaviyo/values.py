@@ -6,6 +6,8 @@ costs a second at every start, and it takes twice as long for the long texts of 
 
 from __future__ import annotations
 
+import math
+import re
 from array import array
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -44,6 +46,10 @@ _FITTING: dict[ColumnType, frozenset[type]] = {
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST_TIME = (datetime(2, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_TIME = (datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+"""Between these Arrow and Python read every time alike, whatever its offset."""
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
 
 
 def convert(columns: Sequence[tuple[list[Any], ColumnType]]) -> list[tuple[pa.Array, dict[int, bytes]]]:
@@ -191,12 +197,34 @@ def _numbers(values: list[Any], code: str, kind: pa.DataType) -> pa.Array:
 
 def _floats(values: list[Any]) -> pa.Array:
     # Klaviyo gives latitude and longitude as a number or as text (OpenAPI: oneOf string, number).
-    return _numbers([None if value is None else float(value) for value in values], "d", pa.float64())
+    numbers = [_number_in(value) if type(value) is str else value for value in values]
+    return _numbers(numbers, "d", pa.float64())
+
+
+def _number_in(text: str) -> float:
+    """A text's number. Python also reads ``nan``, ``inf``, ``1_000`` and the digits of any script; JSON does not."""
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _booleans(values: list[Any]) -> pa.Array:
     bits = _bits(map(bool, values), len(values))
     return pa.Array.from_buffers(pa.bool_(), len(values), [_validity(values), bits])
+
+
+def _times_as_sent(values: list[str | None]) -> pa.Array:
+    """Times by Arrow's cast, which knows years that Python has no aware time for.
+
+    Raises:
+        OverflowError: for a time near or beyond these years, to be looked at by itself.
+    """
+    times = string_array(values).cast(TIMESTAMP_TYPE)
+    stored = stored_times(times)
+    if stored.min() < _FIRST_TIME or stored.max() > _LAST_TIME:
+        raise OverflowError
+    return times
 
 
 def _times(values: list[datetime | None]) -> pa.Array:
@@ -220,9 +248,9 @@ _MAKE_FITTED: dict[ColumnType, Callable[[list[Any]], pa.Array]] = {
     ColumnType.BOOLEAN: _booleans,
     ColumnType.TIMESTAMP: _times,
 }
-_MAKE = {
+_MAKE: dict[ColumnType, Callable[[list[Any]], pa.Array]] = {
     **_MAKE_FITTED,
-    ColumnType.TIMESTAMP: lambda values: string_array(values).cast(TIMESTAMP_TYPE),
+    ColumnType.TIMESTAMP: _times_as_sent,
     ColumnType.JSON: _json_as_sent,
 }
 
@@ -242,7 +270,7 @@ def _integer(value: Any) -> int:  # noqa: ANN401
 def _float(value: Any) -> float:  # noqa: ANN401
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError
-    return float(value)
+    return _number_in(value) if isinstance(value, str) else float(value)
 
 
 def _boolean(value: Any) -> bool:  # noqa: ANN401

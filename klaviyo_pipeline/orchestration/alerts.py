@@ -8,7 +8,9 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_pipeline.orchestration import environment
+from klaviyo_pipeline.orchestration.failure_reason import reason_of_step
 from klaviyo_pipeline.orchestration.webhook import post
+from klaviyo_pipeline.redaction import redact
 
 SENSOR = "failed_runs"
 CHECK_EVERY_S = 30
@@ -29,7 +31,7 @@ def failed_runs_sensor(*, running: bool) -> dg.SensorDefinition:
         address = environment.ALERT_WEBHOOK.value
         if not address:
             return dg.SkipReason(f"Nobody is told: {environment.ALERT_WEBHOOK.name} is not set.")
-        post(address, message_of(context))
+        post(address, message_of(context), allow_http=environment.allow_http())
         context.log.info("Posted the failure of run %s.", context.dagster_run.run_id)
         return None
 
@@ -39,7 +41,7 @@ def failed_runs_sensor(*, running: bool) -> dg.SensorDefinition:
 def message_of(context: dg.RunFailureSensorContext) -> dict[str, Any]:
     """A failed run as a Slack message: which job and assets, and why in a sentence; a link where the UI is known."""
     run = context.dagster_run
-    reason = _shortened(reason_of(context))
+    reason = _shortened(redact(reason_of(context)))
     named, failed = _listed(_assets(context)), _listed(_failed(context))
     base = environment.DAGSTER_URL.value.rstrip("/")
     link = f"{base}/runs/{run.run_id}" if base else ""
@@ -67,15 +69,10 @@ def reason_of(context: dg.RunFailureSensorContext) -> str:
     """Why a run failed: what the first failed asset says, or the check that stopped what follows."""
     for event in context.get_step_failure_events():
         failure = event.step_failure_data
-        if failure.user_failure_data is not None and failure.user_failure_data.description:
-            return failure.user_failure_data.description
-        error = failure.error
-        while error is not None and error.cause is not None:
-            error = error.cause
-        if error is not None and error.cls_name == "DagsterAssetCheckFailedError":
+        if failure.error is not None and failure.error.cls_name == "DagsterAssetCheckFailedError":
             return _blocked(context)
-        if error is not None:
-            return error.message.strip()
+        if reason := reason_of_step(failure):
+            return reason
     return context.failure_event.message or "No reason was given."
 
 

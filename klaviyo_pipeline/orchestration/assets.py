@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
-from klaviyo_pipeline.orchestration.load_config import config_class
+from klaviyo_pipeline.orchestration import environment
+from klaviyo_pipeline.orchestration.load_config import LoadConfig, config_class
 from klaviyo_pipeline.orchestration.load_spec import GROUP, KEY_PREFIX, LoadSpec, default_spec, partition_key_of
 from klaviyo_pipeline.orchestration.loads import Asked, Fetched, Range, asked_of, replaced_ranges, window_of
 from klaviyo_pipeline.orchestration.metadata import column_schema
@@ -19,7 +19,8 @@ from klaviyo_pipeline.orchestration.notices import first_time
 from klaviyo_pipeline.orchestration.one_at_a_time import Turn
 from klaviyo_pipeline.orchestration.progress import LOOK_EVERY_S, reporting
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
-from klaviyo_pipeline.warehouse.errors import WarehouseError
+from klaviyo_pipeline.orchestration.run_config import launch_schema
+from klaviyo_pipeline.redaction import RedactedError, no_secrets
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
@@ -73,18 +74,18 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
         settings["freshness_policy"] = dg.FreshnessPolicy.time_window(
             fail_window=spec.cadence.fail_after, warn_window=spec.cadence.warn_after
         )
-    config_type: Any = config_class(source.name, spec.options)
+    config_type = config_class(source.name, spec.options)
+    settings["config_schema"] = launch_schema(config_type)
     asset: Callable[..., Callable[[Callable[..., Fetched | None]], dg.AssetsDefinition]] = dg.asset
     if not spec.needs_events or spec.events_table:
 
         @asset(**settings)
         def fetch_collection(
             context: dg.AssetExecutionContext,
-            config: config_type,
             klaviyo: KlaviyoResource,
             duckdb: KlaviyoDuckDBResource,
         ) -> Any:  # noqa: ANN401 - a type that Dagster does not check
-            return _fetch(context, spec, asked_of(spec, config), klaviyo, duckdb)
+            return _fetch(context, spec, _asked(context, spec, config_type), klaviyo, duckdb)
 
         return fetch_collection
 
@@ -93,12 +94,11 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
     @asset(**settings, ins={"events": events_in}, automation_condition=_follows())
     def fetch_for_events(
         context: dg.AssetExecutionContext,
-        config: config_type,
         klaviyo: KlaviyoResource,
         duckdb: KlaviyoDuckDBResource,
         events: Any,  # noqa: ANN401 - a DataFrame; naming the type would import pandas at start-up
     ) -> Any:  # noqa: ANN401
-        return _fetch(context, spec, asked_of(spec, config), klaviyo, duckdb, events)
+        return _fetch(context, spec, _asked(context, spec, config_type), klaviyo, duckdb, events)
 
     return fetch_for_events
 
@@ -118,6 +118,11 @@ def _follows() -> Any:  # noqa: ANN401 - a type that Dagster does not export
     ).with_label("follows its events")
 
 
+def _asked(context: dg.AssetExecutionContext, spec: LoadSpec, config_type: type[LoadConfig]) -> Asked:
+    """What the run's config asks for."""
+    return asked_of(spec, config_type(**context.op_execution_context.op_config))
+
+
 def _fetch(
     context: dg.AssetExecutionContext,
     spec: LoadSpec,
@@ -133,15 +138,22 @@ def _fetch(
     """
     try:
         duckdb = duckdb.at(spec.destination.database, spec.destination.timezone)
-        turn = Turn.of(spec, duckdb.staging_area(), context.log.info)
+        turn = Turn.of(
+            spec,
+            duckdb.staging_area(),
+            context.log.info,
+            run_id=context.run.run_id,
+            wait_s=duckdb.same_load_timeout_s,
+        )
         try:
-            fetched = _fetched(context, spec, asked, spec.account(klaviyo), duckdb, events, turn)
+            with no_secrets():
+                fetched = _fetched(context, spec, asked, spec.account(klaviyo), duckdb, events, turn)
         except BaseException:
             turn.end()
             raise
         if fetched is None:
             turn.end()
-    except (KlaviyoError, WarehouseError) as error:
+    except RedactedError as error:
         # Passing faults have been retried already; running the same again at once would not help.
         raise dg.Failure(str(error), allow_retries=False) from None
     return fetched
@@ -158,7 +170,11 @@ def _fetched(
 ) -> Fetched | None:
     from klaviyo_pipeline.klaviyo.extract import ExtractRequest, extract
     from klaviyo_pipeline.orchestration.wholes import gone_lists, living_members, owner_of
+    from klaviyo_pipeline.warehouse.sandbox_rows import Origin, check_apart
 
+    client = klaviyo.client()
+    origin = Origin(environment.sandbox_end(client.base_url))
+    check_apart(duckdb.warehouse(), origin)
     source = asked.source
     partition = _partition(context)
     last_end = _last_end(spec, asked, duckdb) if partition is None and asked.goes_on else None
@@ -170,12 +186,16 @@ def _fetched(
     request = ExtractRequest(source, window, asked.filter_by, asked.options, asked.ids, parents)
     if asked.replaces:
         replaced_ranges(request, asked.destination.partition_key)
-    client, database, table = klaviyo.client(), duckdb.warehouse(), _table(spec, asked, duckdb)
+    database, table = duckdb.warehouse(), _table(spec, asked, duckdb)
     owner = owner_of(client, database, source.name, table, asked.mode)
     limits = None if asked.accept_shrink else duckdb.shrink_limits()
     context.log.info("Reading %s %s, revision %s.", source.name, _describe(request), client.revision)
-    with reporting(source.name, context.log.info) as report:
-        staged = extract(client, request, duckdb.staging_area(), report, LOOK_EVERY_S)
+
+    def fetch() -> "StagedExtract":
+        with reporting(source.name, context.log.info) as report:
+            return extract(client, request, duckdb.staging_area(), report, LOOK_EVERY_S)
+
+    staged = fetch()
     _say_what_was_odd(context, client.revision, staged)
     if limits is not None and source.shows_deletions and source.fan_out is not None:
         limits = replace(limits, by="list_id")
@@ -193,6 +213,8 @@ def _fetched(
         spec.ledger_name,
         moves_watermark=asked.ids == spec.ids,
         release=turn.end,
+        origin=origin,
+        fetch_again=fetch,
         owner=owner,
         shrink=limits,
     )
@@ -232,10 +254,18 @@ def _events(spec: LoadSpec, asked: Asked, duckdb: KlaviyoDuckDBResource, frame: 
     if not spec.needs_events or asked.ids is not None:
         return None
     if spec.events_table:
+        from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, TableMissingError
         from klaviyo_pipeline.warehouse.reading import read_table
 
         schema = asked.destination.schema or duckdb.schema_or_default
-        frame = read_table(duckdb.warehouse(), schema, spec.events_table, columns=spec.events_columns)
+        try:
+            frame = read_table(duckdb.warehouse(), schema, spec.events_table, columns=spec.events_columns)
+        except (DatabaseMissingError, TableMissingError):
+            raise TableMissingError(
+                f"{asked.source.name} follows the events in {schema}.{spec.events_table}, and "
+                f"{duckdb.warehouse().file} has no such table. Load the data source events first, into the same "
+                f"database and schema, with table: {spec.events_table}. Or name another table in events_table."
+            ) from None
     import pyarrow as pa
 
     return pa.Table.from_pandas(frame, preserve_index=False)

@@ -91,7 +91,7 @@ def _lookback_days(source: Source) -> int:
 
 def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition) -> dg.Definitions:
     """Jobs, schedules and sensors, running from the start if ``KLAVIYO_AUTOMATION`` is on."""
-    running = environment.AUTOMATION.value.lower() == "on"
+    running = environment.AUTOMATION.value == "on"
     by_day = [name for name, source in SOURCES.items() if source.partitioned_by_day]
     hourly = _job(HOURLY, by_day, "What happens: the latest days of events, profiles and campaigns.")
     daily = _job(DAILY, daily_loads()[0].sources, "What changes slowly: metrics, templates, lists, who joined them.")

@@ -14,6 +14,8 @@ import dagster as dg
 
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration import table_findings
+from klaviyo_pipeline.orchestration.metadata import mask
+from klaviyo_pipeline.orchestration.shown_columns import may_be_shown
 from klaviyo_pipeline.orchestration.table_findings import LandedTable
 from klaviyo_pipeline.warehouse.tables import LOADED_AT, RUN_ID
 
@@ -26,6 +28,7 @@ REFERENCES = "references_exist"
 VALUES = "values_are_documented"
 ATTRIBUTES = "attributes_are_known"
 TYPES = "types_fit"
+HIDDEN = "values that are not shown"
 _WARN, _ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 
@@ -57,7 +60,8 @@ def _key(table: LandedTable, source: Source) -> Verdict:
     if found.without:
         problems.append(f"{found.without:,} rows without {key}.")
     if found.repeated:
-        problems.append(f"{found.repeated:,} values of {key} stand more than once, such as {_some(found.examples)}.")
+        examples = _such_as(found.examples, source, *source.primary_key)
+        problems.append(f"{found.repeated:,} values of {key} stand more than once{examples}.")
     if problems and table.appended:
         problems.append("Rows have been appended to this table, which repeats what is read again: merge or replace.")
     elif problems:
@@ -92,7 +96,7 @@ def _required(table: LandedTable, source: Source) -> Verdict:
 
 def _values(table: LandedTable, source: Source) -> Verdict:
     found = {
-        column.name: values
+        column.name: _countable(values, source, column.name)
         for column in source.columns
         for allowed in column.allowed
         if column.name in table.columns and (values := table_findings.undocumented_values(table, column.name, allowed))
@@ -179,7 +183,7 @@ def references_verdict(table: LandedTable, source: Source, schema: str) -> Verdi
             lost[column] = found.orphans
             problems.append(
                 f"{found.orphans:,} of {found.naming:,} rows name a {column} that {schema}.{other} does not have "
-                f"({found.ids:,} in all, such as {_some(found.examples)})."
+                f"({found.ids:,} in all{_such_as(found.examples, source, column)})."
             )
     if problems:
         problems.append("They have not been loaded yet, or are gone from Klaviyo: joins leave these rows out.")
@@ -193,5 +197,14 @@ def references_verdict(table: LandedTable, source: Source, schema: str) -> Verdi
     )
 
 
-def _some(examples: tuple[str, ...]) -> str:
-    return ", ".join(examples)
+def _such_as(examples: tuple[str, ...], source: Source, *columns: str) -> str:
+    """Some values, where all of the columns may be shown."""
+    shown = all(may_be_shown(source, column) for column in columns)
+    return f", such as {', '.join(mask(each) for each in examples)}" if shown else ""
+
+
+def _countable(values: dict[str, int], source: Source, column: str) -> dict[str, int]:
+    """Rows by value, where the column's values may be shown; else in one number."""
+    if may_be_shown(source, column):
+        return {mask(value): count for value, count in values.items()}
+    return {HIDDEN: sum(values.values())}

@@ -5,19 +5,23 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
 from pydantic import Field
 
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.orchestration import metadata as load_metadata
 from klaviyo_pipeline.orchestration.loads import Destination, Fetched, Range, replaced_ranges
 from klaviyo_pipeline.orchestration.plots import chart_of_load, plotted
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+from klaviyo_pipeline.orchestration.run_config import SetInCode
+from klaviyo_pipeline.orchestration.shown_columns import hidden_note
 from klaviyo_pipeline.orchestration.tables import not_answered, table_of
-from klaviyo_pipeline.warehouse.errors import ShrinkError, WarehouseError
+from klaviyo_pipeline.redaction import SecretInErrorError, no_secrets
+from klaviyo_pipeline.warehouse.errors import ShrinkError, StageDamagedError, WarehouseError, without_values
 from klaviyo_pipeline.warehouse.tables import Table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -25,10 +29,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from klaviyo_pipeline.klaviyo.extract import ExtractRequest
+    from klaviyo_pipeline.klaviyo.extract import ExtractRequest, StagedExtract
+    from klaviyo_pipeline.warehouse.landing import LandingResult
 
 
-class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
+class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
     """Writes assets to DuckDB tables.
 
     Takes a staged extract, a pandas DataFrame or a pyarrow Table; an asset that returns None is left alone. A
@@ -36,6 +41,8 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
     ``write_mode``, ``partition_expr`` or ``partition_key``, ``primary_key``, ``database``), else from the asset key and
     the configuration here. Each output is one transaction: rows by their write mode, and a line in the ledger.
     """
+
+    at_launch: ClassVar[frozenset[str]] = frozenset({"write_mode"})
 
     duckdb: KlaviyoDuckDBResource
     write_mode: str = Field(
@@ -54,7 +61,7 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
         with _said_plainly():
             if isinstance(obj, Fetched):
                 try:
-                    self._land_extract(context, obj)
+                    self._land_or_fetch_again(context, obj)
                 finally:
                     obj.release()
             else:
@@ -83,9 +90,18 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
                 ranges=ranges,
             )
 
+    def _land_or_fetch_again(self, context: dg.OutputContext, fetched: Fetched) -> None:
+        """Land an extract. One that was damaged on disk is fetched again, once."""
+        try:
+            self._land_extract(context, fetched)
+        except StageDamagedError as error:
+            if fetched.fetch_again is None:
+                raise
+            context.log.warning(f"{error} Nothing has landed; the rows are fetched again.")
+            self._land_extract(context, replace(fetched, staged=fetched.fetch_again(), fetch_again=None))
+
     def _land_extract(self, context: dg.OutputContext, fetched: Fetched) -> None:
         from klaviyo_pipeline.warehouse.landing import Load, Sweep, TimeRange, land
-        from klaviyo_pipeline.warehouse.rows import StagedFile
 
         staged, request = fetched.staged, fetched.staged.request
         source, window, time_field = request.source, request.window, request.time_field
@@ -103,7 +119,7 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             sweep = some  # A run of other parents than the load's own clears only theirs.
         load = Load(
             table=table_of(source, place.schema or "", place.table, request.options),
-            rows=tuple(StagedFile(file.path, file.valid_bytes) for file in staged.files),
+            rows=staged.files,
             mode=mode,
             source=fetched.ledger_name,
             run_id=context.run_id,
@@ -120,6 +136,7 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
             revision=staged.revision,
             requests=staged.traffic.requests,
             duration_s=staged.duration_s,
+            origin=fetched.origin,
             owner=fetched.owner,
             shrink=fetched.shrink,
             details=load_metadata.details(
@@ -136,28 +153,46 @@ class KlaviyoDuckDBIOManager(dg.ConfigurableIOManager):
         )
         try:
             landed = land(duckdb.warehouse(), load)
-            shown = load_metadata.load_metadata(staged, landed, str(duckdb.zone))
-            rows = load_metadata.preview(staged.batches())
-        except ShrinkError:
+        except (ShrinkError, StageDamagedError):
             staged.drop()
             raise
         except BaseException:
             staged.keep()
             raise
-        staged.landed()
-        context.add_output_metadata(shown)
-        pictures = {"first_rows": rows} if rows else {}
-        if rows and not landed.skipped:
-            pictures |= plotted(
-                lambda: chart_of_load(duckdb.warehouse(), request, place.schema or "", place.table or "", duckdb.zone),
-                context.log.warning,
-            )
-        _show_once(context, pictures)
+        with _only_reports(context):
+            self._report(context, staged, landed, duckdb, place)
+        with _only_reports(context):
+            staged.landed()
+
+    def _report(
+        self,
+        context: dg.OutputContext,
+        staged: StagedExtract,
+        landed: LandingResult,
+        duckdb: KlaviyoDuckDBResource,
+        place: Destination,
+    ) -> None:
+        """Log and metadata of a load that is committed. The stage is still there."""
+        request = staged.request
         context.log.info(
             f"{landed.table_path}: {landed.rows_fetched:,} rows fetched, {landed.inserted:,} inserted, "
             f"{landed.updated:,} updated, {landed.unchanged:,} unchanged, {landed.deleted:,} deleted; the table has "
             f"{landed.total_rows:,} ({staged.duration_s:.1f} s to fetch, {landed.duration_s:.1f} s to land)."
         )
+        with _only_reports(context):
+            context.add_output_metadata(load_metadata.load_metadata(staged, landed, str(duckdb.zone)))
+        rows = None
+        with _only_reports(context):
+            rows = load_metadata.preview(staged.batches(), staged.source)
+        pictures: dict[str, Any] = {"first_rows": rows} if rows else {}
+        if rows and (note := hidden_note(staged.source, staged.schema.names)):
+            pictures["hidden_columns"] = note
+        if staged.rows and not landed.skipped:
+            pictures |= plotted(
+                lambda: chart_of_load(duckdb.warehouse(), request, place.schema or "", place.table or "", duckdb.zone),
+                context.log.warning,
+            )
+        _show_once(context, pictures)
 
     def _land_rows(self, context: dg.OutputContext, rows: pd.DataFrame | pa.Table) -> None:
         from klaviyo_pipeline.warehouse.landing import Load, land
@@ -240,10 +275,21 @@ def _utc(time: datetime) -> datetime:
 
 
 @contextmanager
+def _only_reports(context: dg.OutputContext) -> Iterator[None]:
+    """The rows are committed: whatever fails here is a warning in the log, and never fails the load."""
+    try:
+        yield
+    except Exception as error:
+        said = f"{type(error).__name__}: {without_values(error)}"
+        context.log.warning(f"The rows are in the table, but a report about them failed: {said}")
+
+
+@contextmanager
 def _said_plainly() -> Iterator[None]:
     """What went wrong as Dagster shows it best: one sentence, without the traceback of a bug."""
     try:
-        yield
-    except (ConfigurationError, WarehouseError) as error:
+        with no_secrets():
+            yield
+    except (KlaviyoError, WarehouseError, SecretInErrorError) as error:
         # The database has been waited for already; running the same again at once would not help.
         raise dg.Failure(str(error), allow_retries=False) from None

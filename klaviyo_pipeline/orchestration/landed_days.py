@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.aggregates import start_of
 from klaviyo_pipeline.klaviyo.sources import Source
 from klaviyo_pipeline.warehouse import ledger
@@ -63,7 +64,7 @@ def landed_days(
         ledger_name: The load's name in the ledger; the source's name by default.
         now: The present.
     """
-    now = now or datetime.now(UTC)
+    now = now or clock.now()
     today = now.astimezone(zone).date()
     field = source.time_fields[0].name if source.time_fields else None
     spans = ledger.coverage(database, ledger_name or source.name, table, filter_field=field)

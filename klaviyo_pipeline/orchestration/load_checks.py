@@ -25,6 +25,7 @@ from klaviyo_pipeline.orchestration.upkeep_checks import (
     freshness_check,
     revision_check,
 )
+from klaviyo_pipeline.redaction import no_secrets
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 
 _LOOKS = {check.name: check for check in DATA_CHECKS}
@@ -125,6 +126,7 @@ def result_of(key: dg.AssetKey, name: str, verdict: Verdict) -> dg.AssetCheckRes
     )
 
 
+@no_secrets()
 def _upkeep_result(
     context: dg.AssetCheckExecutionContext,
     spec: LoadSpec,

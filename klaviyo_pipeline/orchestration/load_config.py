@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, ValidationInfo, create_model, field_validator
 
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
+from klaviyo_pipeline.orchestration import grammar
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 _OPTION_TEXTS = {
@@ -18,10 +22,44 @@ _OPTION_TEXTS = {
 }
 
 
+def _choice(values: Iterable[str]) -> Any:  # noqa: ANN401 - an enum class
+    """An enum whose members are named as their values: Dagster takes members by name, and people write the values.
+
+    Dagster's error names the type, so the type's name lists what is allowed.
+    """
+    allowed = list(values)
+    return StrEnum("_or_".join(allowed), {value: value for value in allowed})
+
+
+if TYPE_CHECKING:
+    WriteModeChoice = WriteMode
+    FilterByChoice = FilterBy
+else:
+    WriteModeChoice = _choice([mode.value for mode in WriteMode])
+    FilterByChoice = _choice([each.value for each in FilterBy])
+
+
+LONGEST_LOOKBACK_DAYS = 3650
+
+
+def parse_lookback(days: float) -> timedelta:
+    """A lookback in days as a length of time.
+
+    Raises:
+        ConfigurationError: for what is not a number of days from none to ten years.
+    """
+    if not 0 <= days <= LONGEST_LOOKBACK_DAYS:  # neither is true of nan
+        raise ConfigurationError(
+            f"lookback_days is {days:g}, but must be from 0 to {LONGEST_LOOKBACK_DAYS}; to read everything, set "
+            "incremental to false."
+        )
+    return timedelta(days=days)
+
+
 class LoadConfig(dg.Config):
     """What every asset takes. Times are ISO 8601; without an offset they are read in the storage time zone."""
 
-    write_mode: str | None = Field(
+    write_mode: WriteModeChoice | None = Field(
         default=None, description="append, replace, replace_on_new_data or merge; blank for the asset's own."
     )
     table: str | None = Field(default=None, description="Another table to write to.")
@@ -33,22 +71,32 @@ class LoadConfig(dg.Config):
         "outage can look like that.",
     )
 
-    # Dagster takes an Enum by its members' names only ("MERGE"); people write the values.
-    @field_validator("write_mode")
+    @field_validator("table", "schema_name")
     @classmethod
-    def _check_write_mode(cls, value: str | None) -> str | None:
-        return _one_of("write_mode", value, [mode.value for mode in WriteMode])
+    def _check_name(cls, value: str | None, info: ValidationInfo) -> str | None:
+        parse = grammar.schema if info.field_name == "schema_name" else grammar.table
+        if value is not None:
+            try:
+                parse(value, info.field_name or "")
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        return value
 
 
 class WindowConfig(LoadConfig):
     """What an asset with a usable time takes as well; the fields are described per source."""
 
-    filter_by: str | None = None
+    filter_by: FilterByChoice | None = None
 
-    @field_validator("filter_by")
+    @field_validator("lookback_days", check_fields=False)
     @classmethod
-    def _check_filter_by(cls, value: str | None) -> str | None:
-        return _one_of("filter_by", value, [each.value for each in FilterBy])
+    def _check_lookback(cls, value: float | None) -> float | None:
+        if value is not None:
+            try:
+                parse_lookback(value)
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        return value
 
 
 def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) -> type[LoadConfig]:
@@ -67,7 +115,7 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
         )
         fields["end_time"] = _text("Load rows before this time; blank: the partition's end, else now.")
         fields["filter_by"] = (
-            str | None,
+            _choice([each.filter_by.value for each in source.time_fields]) | None,
             Field(default=None, description=f"Which of a row's times the window is about: {times}."),
         )
         fields["incremental"] = (
@@ -114,9 +162,3 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
 
 def _text(description: str) -> tuple[Any, Any]:
     return str | None, Field(default=None, description=description)
-
-
-def _one_of(name: str, value: str | None, allowed: list[str]) -> str | None:
-    if value is not None and value not in allowed:
-        raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(allowed)}.")
-    return value

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.sources import FilterBy, Source
 from klaviyo_pipeline.klaviyo.windows import SECOND, Window, parse_time
+from klaviyo_pipeline.orchestration.load_config import parse_lookback
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.orchestration.load_config import LoadConfig
     from klaviyo_pipeline.orchestration.load_spec import LoadSpec
     from klaviyo_pipeline.warehouse.ownership import Owner
+    from klaviyo_pipeline.warehouse.sandbox_rows import Origin
     from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
 Range = tuple[datetime, datetime]
@@ -44,8 +47,9 @@ class Fetched:
 
     ``ledger_name`` is the name of the load in the ledger. ``moves_watermark`` tells whether the next run may go on
     where this one ended. ``release`` is called once the rows have landed, or could not: it lets another run of the
-    same load begin. ``owner`` is the account that the rows come from. ``shrink`` says how much of the table the landing
-    may take away; None for no limit.
+    same load begin. ``origin`` tells whether the rows are an account's or a sandbox's. ``fetch_again`` fetches the same
+    window anew, if staged pages are damaged. ``owner`` is the account that the rows come from. ``shrink`` says how much
+    of the table the landing may take away; None for no limit.
     """
 
     staged: StagedExtract
@@ -53,6 +57,8 @@ class Fetched:
     ledger_name: str
     moves_watermark: bool = True
     release: Callable[[], None] = lambda: None
+    origin: Origin | None = None
+    fetch_again: Callable[[], StagedExtract] | None = None
     owner: Owner | None = None
     shrink: ShrinkLimits | None = None
 
@@ -167,7 +173,7 @@ def window_of(
     Raises:
         ConfigurationError: for times that can not be read, that are the wrong way round, or lie in the future.
     """
-    now = (now or datetime.now(UTC)).replace(microsecond=0)
+    now = (now or clock.now()).replace(microsecond=0)
     source = asked.source
     whole = Window(None, None, now)
     if not source.time_fields:
@@ -225,10 +231,9 @@ def _going_on(asked: Asked, last_end: datetime, end: datetime) -> datetime:
     Only a merge may read rows again: the other modes would repeat or lose them.
     """
     lookback_days = asked.lookback_days if asked.lookback_days is not None else asked.source.lookback_days
-    if lookback_days < 0:
-        raise ConfigurationError(f"lookback_days is {lookback_days:g}, but must be 0 or more.")
+    lookback = parse_lookback(lookback_days)
     if not asked.merges:
         return last_end
     # A run that follows within the second reads that second again: it may have had more rows to come.
     last_end = min(last_end, end - SECOND) if last_end >= end else last_end
-    return last_end - timedelta(days=lookback_days)
+    return last_end - lookback

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_pipeline.klaviyo.sources import Source
+from klaviyo_pipeline.orchestration.shown_columns import shown_columns
 from klaviyo_pipeline.orchestration.tables import DUCKDB_TYPES, EXTRA_COLUMN
+from klaviyo_pipeline.redaction import redact, redact_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,28 +86,35 @@ def load_metadata(staged: StagedExtract, landed: LandingResult, timezone: str) -
         metadata["type_misfits_by_column"] = dict(staged.findings.misfits)
     if staged.findings.vanished:
         metadata["vanished"] = sorted(staged.findings.vanished)
-    return metadata
+    return {name: redact_values(value) for name, value in metadata.items()}  # Klaviyo names attributes and ids
 
 
-def preview(batches: Iterable[pa.RecordBatch], rows: int = PREVIEW_ROWS) -> dg.MetadataValue[Any] | None:
-    """The first rows as a table. Addresses and phone numbers are masked: this is kept in Dagster's storage."""
+def preview(
+    batches: Iterable[pa.RecordBatch], source: Source, rows: int = PREVIEW_ROWS
+) -> dg.MetadataValue[Any] | None:
+    """The first rows as a table, columns that may be personal left out: this is kept in Dagster's storage."""
     from klaviyo_pipeline.klaviyo.values import python_rows
 
     records: list[dg.TableRecord] = []
     for batch in batches:
+        shown = batch.select(shown_columns(source, batch.schema.names))
         records += [
-            dg.TableRecord({name: _cell(value) for name, value in row.items() if name != EXTRA_COLUMN.name})
-            for row in python_rows(batch.slice(0, rows - len(records)))
+            dg.TableRecord({name: _cell(value) for name, value in row.items()})
+            for row in python_rows(shown.slice(0, rows - len(records)))
         ]
         if len(records) >= rows:
             break
     return dg.MetadataValue.table(records) if records else None
 
 
-def preview_table(columns: Iterable[tuple[str, str]], rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue[Any]:
-    """Rows as a table with its columns' types, masked as above."""
-    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns])
-    records = [dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows]
+def preview_table(
+    columns: Iterable[tuple[str, str]], rows: Iterable[Mapping[str, Any]], source: Source
+) -> dg.MetadataValue[Any]:
+    """Rows as a table with its columns' types; columns that may be personal are left out as above."""
+    kinds = dict(columns)
+    shown = shown_columns(source, list(kinds))
+    schema = dg.TableSchema([dg.TableColumn(name, kinds[name]) for name in shown])
+    records = [dg.TableRecord({name: _cell(row[name]) for name in shown}) for row in rows]
     return dg.MetadataValue.table(records, schema)
 
 
@@ -114,7 +123,7 @@ def _cell(value: Any) -> str | int | float | bool | None:  # noqa: ANN401
         return value
     text = value.isoformat() if hasattr(value, "isoformat") else str(value)
     # Only the beginning is looked at: on a megabyte of HTML the search for addresses takes minutes.
-    shown = mask(text[:_MASKED_CHARACTERS])
+    shown = mask(redact(text[:_MASKED_CHARACTERS]))
     whole = len(text) <= _MASKED_CHARACTERS and len(shown) <= _PREVIEW_CHARACTERS
     return shown if whole else shown[: _PREVIEW_CHARACTERS - 1] + "…"
 
@@ -126,4 +135,4 @@ def mask(text: str) -> str:
 
 def details(values: Mapping[str, Any]) -> dict[str, Any]:
     """Metadata as plain JSON, for the ledger."""
-    return json.loads(json.dumps(values, default=str))  # type: ignore[no-any-return]
+    return redact_values(json.loads(json.dumps(values, default=str)))  # type: ignore[no-any-return]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.redaction import no_secrets
+from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, TableMissingError, WarehouseError
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client import KlaviyoClient
@@ -23,6 +26,7 @@ _PATIENCE: dict[str, Any] = {"retry_limit": 1, "connect_timeout_s": 30, "read_ti
 """Dagster allows a sensor a minute, and the next look comes in five."""
 
 
+@no_secrets()
 def metric_names(client: KlaviyoClient, duckdb: KlaviyoDuckDBResource, now: datetime) -> dict[str, str]:
     """Klaviyo's metrics: their names by id. A request for each two hundred.
 
@@ -40,6 +44,21 @@ def metric_names(client: KlaviyoClient, duckdb: KlaviyoDuckDBResource, now: date
         }
     finally:
         staged.landed()
+
+
+def landed_metrics(duckdb: KlaviyoDuckDBResource) -> list[str]:
+    """The ids of the metrics that have landed; none where there is no table yet.
+
+    Raises:
+        WarehouseError: if the database cannot be read.
+    """
+    from klaviyo_pipeline.warehouse.reading import read_table
+
+    try:
+        table = read_table(duckdb.warehouse(), duckdb.schema_or_default, "metrics", columns=["id"])
+    except (DatabaseMissingError, TableMissingError):
+        return []
+    return [str(each) for each in table["id"]]
 
 
 def new_metrics_sensor(
@@ -66,12 +85,15 @@ def new_metrics_sensor(
     def new_metrics(
         context: dg.SensorEvaluationContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
     ) -> dg.SensorResult | dg.SkipReason:
-        now = datetime.now(UTC)
+        now = clock.now()
         try:
             names = metric_names(klaviyo.with_settings(**_PATIENCE).client(), duckdb, now)
+            known = json.loads(context.cursor) if context.cursor else landed_metrics(duckdb)
         except KlaviyoError as error:
             return dg.SkipReason(f"Klaviyo could not be asked: {error}")
-        new = sorted(names.keys() - set(json.loads(context.cursor or "[]")))
+        except WarehouseError as error:
+            return dg.SkipReason(f"The metrics that have landed could not be read: {error}")
+        new = sorted(names.keys() - set(known))
         cursor = json.dumps(sorted(names))
         if not new:
             context.update_cursor(cursor)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -14,6 +22,12 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.orchestration.load_spec import LoadSpec
 
 POLL_S = 0.2
+REMIND_S = 300.0
+DEFAULT_WAIT_S, LONGEST_WAIT_S = 3600.0, 86_400.0
+
+
+class AnotherRunError(KlaviyoError):
+    """Another run of the same load did not end within the time that this one was to wait. Nothing was read."""
 
 
 @dataclass
@@ -21,34 +35,88 @@ class Turn:
     """A run's turn: from before it asks where the last one ended until its rows have landed."""
 
     _lock: BaseFileLock | None = None
+    _holder: Path | None = None
 
     @classmethod
-    def of(cls, spec: LoadSpec, area: StagingArea, say: Callable[[str], object]) -> Turn:
+    def of(
+        cls,
+        spec: LoadSpec,
+        area: StagingArea,
+        say: Callable[[str], object],
+        *,
+        run_id: str = "",
+        wait_s: float = DEFAULT_WAIT_S,
+    ) -> Turn:
         """Wait for this load's turn; loads that may run side by side have it at once.
 
+        Args:
+            spec: The load.
+            area: The staging folder; runs that share it wait for each other.
+            say: Told whom this run waits for, at once and then every five minutes.
+            run_id: This run, for others that wait for it.
+            wait_s: How long to wait, in seconds.
+
         Raises:
-            StagingError: if the staging folder can not be written to.
+            AnotherRunError: if the other run has not ended by then; it names that run.
+            StagingError: if the staging folder cannot be written to.
         """
         if not spec.one_at_a_time:
             return cls()
-        from filelock import FileLock, Timeout
+        from filelock import FileLock
 
+        from klaviyo_pipeline.klaviyo.private_files import FILE_MODE, make_folder
         from klaviyo_pipeline.klaviyo.staging import disk_errors
 
         folder = area.root / "one_at_a_time"
+        name = re.sub("[^A-Za-z0-9_.-]", "_", spec.ledger_name)
+        holder = folder / f"{name}.json"
         with disk_errors(area.root):
-            folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{re.sub('[^A-Za-z0-9_.-]', '_', spec.ledger_name)}.lock"
-        lock = FileLock(path, thread_local=False, poll_interval=POLL_S)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say(f"Another run of {spec.ledger_name} is under way: waiting for it to end.")
-            lock.acquire()
-        return cls(lock)
+            make_folder(area.root)
+            make_folder(folder)
+        lock = FileLock(folder / f"{name}.lock", mode=FILE_MODE, thread_local=False, poll_interval=POLL_S)
+        _wait(lock, spec.ledger_name, holder, say, wait_s)
+        with disk_errors(area.root):
+            holder.write_text(
+                json.dumps({"run": run_id, "pid": os.getpid(), "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"})
+            )
+        return cls(lock, holder)
 
     def end(self) -> None:
         """Let the next run begin."""
         if self._lock is not None:
+            if self._holder is not None:
+                with contextlib.suppress(OSError):  # it only tells others who is there
+                    self._holder.unlink(missing_ok=True)
             self._lock.release(force=True)
             self._lock = None
+
+
+def _wait(lock: BaseFileLock, load: str, holder: Path, say: Callable[[str], object], wait_s: float) -> None:
+    from filelock import Timeout
+
+    deadline = time.monotonic() + wait_s
+    remaining_s = 0.0
+    while True:
+        try:
+            lock.acquire(timeout=max(0.0, min(remaining_s, REMIND_S)))
+        except Timeout:
+            remaining_s = deadline - time.monotonic()
+        else:
+            return
+        if remaining_s <= 0:
+            raise AnotherRunError(
+                f"Another run of {load} is under way{_who(holder)}, and was for the whole {wait_s:g} s that this run "
+                "was to wait. Nothing was read. Wait for that run, or end it; same_load_timeout_s of the resource "
+                "duckdb sets a longer wait."
+            )
+        say(f"Another run of {load} is under way{_who(holder)}: waiting up to {remaining_s:.0f} s for it to end.")
+
+
+def _who(holder: Path) -> str:
+    """Whose turn it is, as that run wrote it down; blank where it has not yet."""
+    try:
+        found = json.loads(holder.read_text())
+        run = f"run {found['run']}, " if found["run"] else ""
+        return f" ({run}process {found['pid']}, since {found['since']})"
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""

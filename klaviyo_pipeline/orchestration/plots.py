@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.charts.counting import Counted, chart_of
+from klaviyo_pipeline.warehouse.errors import without_values
 from klaviyo_pipeline.warehouse.sql import quote
 
 if TYPE_CHECKING:
@@ -128,7 +130,7 @@ def chart_of_source(
     from klaviyo_pipeline.warehouse.tables import DELETED_AT, existing_columns, full_name
 
     plot = PLOTS[source.name]
-    end = end or datetime.now(UTC)
+    end = end or clock.now()
     with database.reading() as con:
         columns = existing_columns(con, schema, table)
         if not columns:
@@ -162,7 +164,7 @@ def plotted(make: Callable[[], Chart | None], warn: Callable[[str], None]) -> di
 
         encoded = base64.b64encode(draw(chart)).decode()
     except Exception as error:  # whatever it is, the rows have landed
-        warn(f"The rows are there, but not their plot: {type(error).__name__}: {error}")
+        warn(f"The rows are there, but not their plot: {type(error).__name__}: {without_values(error)}")
         return {}
     return {"plot": dg.MetadataValue.md(f"![{chart.title}](data:image/png;base64,{encoded})")}
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.aggregates import events_by_day, start_of
 from klaviyo_pipeline.klaviyo.errors import RequestRefusedError
 from klaviyo_pipeline.klaviyo.sources import SOURCES
@@ -21,6 +22,8 @@ from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.orchestration.landed_days import DAY, covers, landed_days, ranges_of
 from klaviyo_pipeline.orchestration.load_spec import KEY_PREFIX
 from klaviyo_pipeline.orchestration.new_metrics import metric_names
+from klaviyo_pipeline.redaction import no_secrets
+from klaviyo_pipeline.warehouse.local_days import local_day
 from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -83,6 +86,7 @@ class Reconciliation:
         return tuple(sorted({each.day for each in self.differences if each.ours > each.klaviyos}))
 
 
+@no_secrets()
 def reconcile_events(
     klaviyo: KlaviyoResource,
     duckdb: KlaviyoDuckDBResource,
@@ -110,7 +114,7 @@ def reconcile_events(
     Raises:
         KlaviyoError, WarehouseError: if Klaviyo or the database can not be read.
     """
-    now = now or datetime.now(UTC)
+    now = now or clock.now()
     zone, place = duckdb.zone, f"{duckdb.schema_or_default}.{table or 'events'}"
     today = now.astimezone(zone).date()
     first = first or today - timedelta(days=DEFAULT_DAYS - 1)
@@ -219,6 +223,7 @@ class MemberDifference:
         return f"list {self.list_id}: {self.ours:,} here, {theirs} at Klaviyo"
 
 
+@no_secrets()
 def reconcile_members(
     klaviyo: KlaviyoResource,
     duckdb: KlaviyoDuckDBResource,
@@ -226,6 +231,7 @@ def reconcile_members(
     *,
     table: str | None = None,
     most: int | None = None,
+    now: datetime | None = None,
 ) -> tuple[MemberDifference, ...]:
     """Lists whose members are not as many here as at Klaviyo: somebody left, which Klaviyo does not report.
 
@@ -238,6 +244,7 @@ def reconcile_members(
             all of them have been read.
         table: The table in the schema; ``list_profiles`` by default.
         most: Compare only so many, others from day to day.
+        now: The present (aware); decides which lists are compared where ``most`` is given.
 
     Raises:
         KlaviyoError, WarehouseError: if Klaviyo or the database can not be read.
@@ -249,7 +256,7 @@ def reconcile_members(
 
     place = f"{duckdb.schema_or_default}.{table or 'list_profiles'}"
     ours = living_members(duckdb.warehouse(), duckdb.schema_or_default, table or "list_profiles")
-    client, now = klaviyo.client(), datetime.now(UTC)
+    client, now = klaviyo.client(), now or clock.now()
     if list_ids is None:
         known = set(ours)
         if ledger.coverage(duckdb.warehouse(), "list_profiles", place):
@@ -298,8 +305,8 @@ def _count_events(
     schema, _dot, table = place.rpartition(".")
     with duckdb.warehouse().reading() as connection:
         rows = connection.execute(
-            "SELECT metric_id, CAST(CAST(datetime AT TIME ZONE ? AS DATE) AS VARCHAR) AS day, count(*) "
+            f"SELECT metric_id, CAST({local_day(duckdb.zone, 'datetime', begin, until)} AS VARCHAR) AS day, count(*) "
             f"FROM {full_name(connection, schema, table)} WHERE datetime >= ? AND datetime < ? GROUP BY ALL",
-            [duckdb.zone.key, begin, until],
+            [begin, until],
         ).fetchall()
     return {(metric, date.fromisoformat(day)): count for metric, day, count in rows}

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
 from klaviyo_pipeline.klaviyo.revisions import today_utc
 from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.orchestration import grammar
 from klaviyo_pipeline.orchestration.load_spec import KEY_PREFIX
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.orchestration.run_config import launch_schema
 from klaviyo_pipeline.orchestration.undecided import undecided
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 
@@ -61,15 +63,20 @@ def build_reconciliation_checks() -> dg.AssetChecksDefinition:
         ),
     ]
 
-    @dg.multi_asset_check(name=RECONCILIATION_JOB + "_checks", specs=specs, can_subset=True)
+    @dg.multi_asset_check(
+        name=RECONCILIATION_JOB + "_checks",
+        specs=specs,
+        can_subset=True,
+        config_schema=launch_schema(ReconciliationConfig),
+    )
     def klaviyo_reconciliation_checks(
         context: dg.AssetCheckExecutionContext,
-        config: ReconciliationConfig,
         klaviyo: KlaviyoResource,
         duckdb: KlaviyoDuckDBResource,
     ) -> Iterator[dg.AssetCheckResult]:
         from klaviyo_pipeline.orchestration.reconciliation import reconcile_events, reconcile_members
 
+        config = ReconciliationConfig(**context.op_execution_context.op_config)
         if _runs_along(context) and not config.with_loads:
             context.log.debug("Not compared with Klaviyo's counts: with_loads is off.")
             return
@@ -77,7 +84,7 @@ def build_reconciliation_checks() -> dg.AssetChecksDefinition:
             try:
                 if key.asset_key == _EVENTS:
                     days = [_day(name, getattr(config, name)) for name in ("first_day", "last_day")]
-                    yield _events_check(key, reconcile_events(klaviyo, duckdb, *days))
+                    yield _events_check(key, reconcile_events(klaviyo, duckdb, *days), _other_rules(duckdb))
                 else:
                     yield _members_check(key, reconcile_members(klaviyo, duckdb, most=config.most_lists))
             except (KlaviyoError, WarehouseError) as error:
@@ -91,7 +98,13 @@ def _runs_along(context: dg.AssetCheckExecutionContext) -> bool:
     return bool(context.job_def.asset_layer.selected_asset_keys)
 
 
-def _events_check(key: dg.AssetCheckKey, found: "Reconciliation") -> dg.AssetCheckResult:
+def _other_rules(duckdb: KlaviyoDuckDBResource) -> str:
+    from klaviyo_pipeline.orchestration.zone_rules import disagreement
+
+    return disagreement(duckdb.zone) or ""
+
+
+def _events_check(key: dg.AssetCheckKey, found: "Reconciliation", other_rules: str = "") -> dg.AssetCheckResult:
     from klaviyo_pipeline.orchestration.landed_days import spoken
 
     soon_read_again = today_utc() - timedelta(days=SOURCES["events"].lookback_days)
@@ -125,8 +138,9 @@ def _events_check(key: dg.AssetCheckKey, found: "Reconciliation") -> dg.AssetChe
         check_name=key.name,
         # A day that the next run reads again anyway is no cause for alarm; an older one that lacks rows is.
         severity=dg.AssetCheckSeverity.ERROR if lost else dg.AssetCheckSeverity.WARN,
-        description=text,
+        description=f"{text} {other_rules}".strip(),
         metadata={
+            "time_zone_rules_differ": other_rules,
             "days_compared": len(found.days),
             "metrics_compared": found.metrics,
             "events_compared": found.events,
@@ -161,6 +175,6 @@ def _members_check(key: dg.AssetCheckKey, found: "Sequence[MemberDifference]") -
 
 def _day(name: str, text: str | None) -> date | None:
     try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise dg.Failure(f"{name} is {text!r}, but must be a day written YYYY-MM-DD.", allow_retries=False) from None
+        return date.fromisoformat(grammar.day(text, name)) if text else None
+    except ConfigurationError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None

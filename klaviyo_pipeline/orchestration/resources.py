@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -16,7 +16,12 @@ from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.revisions import DEFAULT_REVISION, check_revision
 from klaviyo_pipeline.klaviyo.settings import SETTINGS, ClientSettings, check_setting
 from klaviyo_pipeline.klaviyo.windows import parse_zone
-from klaviyo_pipeline.orchestration import environment
+from klaviyo_pipeline.orchestration import environment, grammar
+from klaviyo_pipeline.orchestration.one_at_a_time import DEFAULT_WAIT_S, LONGEST_WAIT_S
+from klaviyo_pipeline.orchestration.run_config import SetInCode, is_variable, value_of
+from klaviyo_pipeline.redaction import protect_logs
+
+protect_logs()
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.warehouse.database import Database
     from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
+STAGING_SUBFOLDER = "klaviyo-staging"
+
 
 def _setting(name: str) -> Any:  # noqa: ANN401 - pydantic's own type
     setting = SETTINGS[name]
@@ -36,21 +43,36 @@ def _setting(name: str) -> Any:  # noqa: ANN401 - pydantic's own type
     )
 
 
-class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+KEY_SENTENCE = (
+    "The API key comes from the environment (KLAVIYO_API_KEY), the authentications file or code, never from run "
+    "config: Dagster keeps and shows run config."
+)
+ADDRESS_SENTENCE = (
+    "Klaviyo's address comes from the environment (KLAVIYO_BASE_URL), the authentications file or code, never from run "
+    "config: the API key is sent there."
+)
+
+
+class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-arg]
     """A Klaviyo account.
 
     The API key is read from the environment variable KLAVIYO_API_KEY when a run needs it, unless another one is
-    given with ``dg.EnvVar``. It is never part of a log, an error, a repr or a run's metadata.
+    given with ``dg.EnvVar``. It is never part of a log, an error, a repr or a run's metadata. A launch can set the
+    numbers below, and neither the key nor the address nor the revision.
 
     Raises:
         ConfigurationError: (as pydantic's ValidationError) for a setting out of bounds, naming it and the bounds.
     """
+
+    at_launch: ClassVar[frozenset[str]] = frozenset(SETTINGS)
+    refusals: ClassVar[Mapping[str, str]] = {"api_key": KEY_SENTENCE, "base_url": ADDRESS_SENTENCE}
 
     api_key: str = Field(
         default="",
         repr=False,
         description="Private API key; blank to read KLAVIYO_API_KEY. Give it as an environment variable only.",
     )
+    key_origin: str = Field(default="", description="Where the key is from, for the message of a wrong key.")
     base_url: str = Field(default="", description="Klaviyo's address; blank for KLAVIYO_BASE_URL, else Klaviyo.")
     revision: str = Field(default="", description=f"API revision, YYYY-MM-DD. Blank: {DEFAULT_REVISION}.")
     retry_limit: int = Field(default=5, description=_setting("retry_limit").description)
@@ -59,12 +81,17 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     connect_timeout_s: float = _setting("connect_timeout_s")
     read_timeout_s: float = _setting("read_timeout_s")
     write_timeout_s: float = _setting("write_timeout_s")
+    total_timeout_s: float = _setting("total_timeout_s")
+    max_page_mb: float = _setting("max_page_mb")
+    max_pages_without_rows: int = Field(default=1000, description=_setting("max_pages_without_rows").description)
     rate_limit_share: float = _setting("rate_limit_share")
     max_connections: int = Field(default=64, description=_setting("max_connections").description)
 
     @field_validator(*SETTINGS)
     @classmethod
     def _check_bounds(cls, value: float, info: ValidationInfo) -> float:
+        if is_variable(value):  # checked when a run takes its value
+            return value
         try:
             check_setting(info.field_name or "", value)
         except ConfigurationError as error:
@@ -74,11 +101,19 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @field_validator("revision")
     @classmethod
     def _check_revision(cls, value: str) -> str:
+        if is_variable(value):
+            return value
         try:
             check_revision(value)
         except ConfigurationError as error:
             raise ValueError(str(error)) from None
         return value
+
+    def __init__(self, **data: Any) -> None:  # noqa: ANN401 - of any field
+        key: Any = data.get("api_key")
+        if is_variable(key) and not data.get("key_origin"):
+            data["key_origin"] = f"the environment variable {key.env_var_name}"
+        super().__init__(**data)
 
     def __repr__(self) -> str:
         return f"KlaviyoResource(base_url={self.base_url!r}, revision={self.revision!r})"
@@ -99,27 +134,51 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         from klaviyo_pipeline.klaviyo.client import KlaviyoClient
 
+        api_key, origin = value_of(self.api_key), self.key_origin or "the code"
+        if not api_key:
+            api_key, origin = environment.API_KEY.value, f"the environment variable {environment.API_KEY.name}"
         return KlaviyoClient(
-            self.api_key or environment.API_KEY.value,
-            ClientSettings(**{name: getattr(self, name) for name in SETTINGS}),
-            revision=self.revision or environment.REVISION.value,
-            base_url=self.base_url or environment.BASE_URL.value,
+            api_key,
+            ClientSettings(**{name: value_of(getattr(self, name)) for name in SETTINGS}),
+            revision=value_of(self.revision) or environment.REVISION.value,
+            base_url=value_of(self.base_url) or environment.BASE_URL.value,
+            key_origin=origin,
+            allow_http=environment.allow_http(),
         )
 
 
-class KlaviyoDuckDBResource(DuckDBResource):
-    """The DuckDB database that tables are written to.
+_PARSERS = {
+    "database": grammar.file,
+    "schema_name": grammar.schema,
+    "timezone": grammar.zone,
+    "staging_dir": grammar.folder,
+}
+
+
+class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
+    """The DuckDB database that tables are written to. A launch can set the waits and the memory limit.
 
     Like dagster-duckdb's ``DuckDBResource``, which it extends, it gives SQL assets a connection; ours waits its
     turn at the database's file lock, and is meant to be held briefly.
     """
+
+    at_launch: ClassVar[frozenset[str]] = frozenset({"lock_timeout_s", "same_load_timeout_s", "memory_limit"})
 
     database: str = Field(default="", description="Path of the DuckDB file; blank for KLAVIYO_DUCKDB_PATH.")
     schema_name: str = Field(default="", description="Schema for the tables; blank for KLAVIYO_SCHEMA.")
     timezone: str = Field(default="", description="Storage time zone (IANA name); blank for KLAVIYO_TIMEZONE.")
     staging_dir: str = Field(default="", description="Folder for fetched pages; blank for KLAVIYO_STAGING_DIR.")
     lock_timeout_s: float = Field(
-        default=300.0, gt=0, description="How long to wait for others that hold the database, in seconds."
+        default=300.0,
+        gt=0,
+        le=LONGEST_WAIT_S,
+        description="How long to wait for others that hold the database, in seconds.",
+    )
+    same_load_timeout_s: float = Field(
+        default=DEFAULT_WAIT_S,
+        ge=0,
+        le=LONGEST_WAIT_S,
+        description="How long a run waits for another run of the same transfer, in seconds.",
     )
     memory_limit: str = Field(default="", description="DuckDB's memory limit while landing; blank for the default.")
     shrink_share: float | None = Field(
@@ -139,12 +198,13 @@ class KlaviyoDuckDBResource(DuckDBResource):
         default="v1.5.0", description="Oldest DuckDB version that can read a new database file."
     )
 
-    @field_validator("timezone")
+    @field_validator("database", "schema_name", "timezone", "staging_dir")
     @classmethod
-    def _check_timezone(cls, value: str) -> str:
-        if value:
+    def _check_text(cls, value: str, info: ValidationInfo) -> str:
+        name = info.field_name or ""
+        if value and not is_variable(value):
             try:
-                parse_zone(value, "timezone")
+                _PARSERS[name](value, name)
             except ConfigurationError as error:
                 raise ValueError(str(error)) from None
         return value
@@ -189,18 +249,19 @@ class KlaviyoDuckDBResource(DuckDBResource):
 
         share, rows = self.shrink_share, self.shrink_rows
         if share is None:
-            share = environment.number(environment.SHRINK_SHARE, 0, 1)
+            share = float(environment.SHRINK_SHARE.value)
         if rows is None:
-            rows = int(environment.number(environment.SHRINK_ROWS, 0, 1_000_000_000, whole=True))
+            rows = int(environment.SHRINK_ROWS.value)
         return ShrinkLimits(share, rows)
 
     def staging_area(self) -> StagingArea:
         """Where fetched pages wait to be landed."""
         from klaviyo_pipeline.klaviyo.staging import StagingArea
 
-        given = self.staging_dir or environment.STAGING_DIR.value
+        given = grammar.folder(self.staging_dir, "staging_dir") if self.staging_dir else environment.STAGING_DIR.value
         if given:
-            return StagingArea(Path(given))
+            # A folder of our own in it: the one given may hold other things.
+            return StagingArea(Path(given) / STAGING_SUBFOLDER)
         file = self.warehouse().file
         return StagingArea(file.with_name(f".{file.name}.staging"))
 

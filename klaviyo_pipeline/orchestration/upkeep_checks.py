@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.revisions import REVISIONS, check_revision, expected_answer, sunset_of, today_utc
 from klaviyo_pipeline.orchestration import environment
 
@@ -98,7 +99,7 @@ def freshness_check(until: datetime | None, cadence: Cadence, now: datetime | No
     """Whether what has landed, until a time by the ledger, reaches close enough to the present."""
     if until is None:
         return dg.AssetCheckResult(passed=False, severity=_WARN, description="Nothing has landed yet.")
-    age = (now or datetime.now(UTC)) - until
+    age = (now or clock.now()) - until
     text = f"Landed until {until:%Y-%m-%d %H:%M} UTC, {_spoken(age)} ago"
     stale = age > cadence.warn_after
     if stale:

@@ -74,11 +74,11 @@ def check_account(client: KlaviyoClient) -> AccountReport:
         missing = tuple(dict.fromkeys(scope for other in others for scope in other.missing))
         problem = next((other.problem for other in others if other.problem), "")
         found.append(Readable(name, source.scopes, missing, problem))
-    attributes = account.get("attributes") or {}
-    contact = attributes.get("contact_information") or {}
+    attributes = _object(account.get("attributes"))
+    contact = _object(attributes.get("contact_information"))
     return AccountReport(
-        account=contact.get("organization_name") or contact.get("default_sender_name") or "",
-        account_id=str(account.get("id") or ""),
+        account=_text(contact.get("organization_name")) or _text(contact.get("default_sender_name")),
+        account_id=_text(account.get("id")),
         base_url=client.base_url,
         revision=client.revision,
         answered=revision,
@@ -88,17 +88,34 @@ def check_account(client: KlaviyoClient) -> AccountReport:
 
 
 def _account(client: KlaviyoClient) -> tuple[dict[str, Any], str]:
-    import json
-
+    from klaviyo_pipeline.klaviyo.answers import document
     from klaviyo_pipeline.klaviyo.client import Request
 
     request = Request("/api/accounts", "/api/accounts", ACCOUNTS, "Account", ("accounts:read",))
     try:
-        answer = client.fetch(request, lambda body, _revision: json.loads(body))
+        answer = client.fetch(request, lambda body, _revision: _first(document(body)))
     except ScopeError:
         return {}, _revision(client)
-    data = answer.value.get("data") or [{}]
-    return (data[0] if isinstance(data, list) else data), answer.revision
+    return answer.value, answer.revision
+
+
+def _first(document: dict[str, Any]) -> dict[str, Any]:
+    from klaviyo_pipeline.klaviyo.answers import part
+
+    if isinstance(document["data"], dict):
+        return document["data"]
+    return part(document, "data", 0, kind=dict)
+
+
+def _object(value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON holds
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds
+    """A text that can be shown, or blank."""
+    from klaviyo_pipeline.klaviyo.answers import shown
+
+    return shown(value, 100) if isinstance(value, str) else ""
 
 
 def _revision(client: KlaviyoClient) -> str:
@@ -119,7 +136,7 @@ def _probe(client: KlaviyoClient, source: Source) -> Readable:
     page_size = 1 if since(source.page_size, revision) else None
     request = first_request(source, stream, TimeSlice(None, None), frozenset(), revision, page_size)
     try:
-        client.fetch(request, lambda _body, _revision: None)
+        client.get_json(request)
     except AuthenticationError:
         raise
     except ScopeError:

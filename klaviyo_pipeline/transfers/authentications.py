@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from klaviyo_pipeline import redaction
+from klaviyo_pipeline.klaviyo.address import check_address
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.revisions import check_revision
-from klaviyo_pipeline.orchestration import environment
+from klaviyo_pipeline.orchestration import environment, grammar
 from klaviyo_pipeline.transfers.problems import FileError, Problem, Wrong, did_you_mean, spell
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ FILE = environment.Variable(
     "KLAVIYO_AUTHENTICATIONS",
     "authentications.yml",
     "File that names further Klaviyo accounts and their keys' variables.",
+    grammar.file,
 )
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _KEYS = ("api_key", "base_url", "revision")
@@ -35,6 +38,7 @@ class Authentication:
     variable: str
     base_url: str = ""
     revision: str = ""
+    file: str = ""
 
     @property
     def api_key(self) -> str:
@@ -45,6 +49,13 @@ class Authentication:
         """
         return resolve(f"${{{self.variable}}}", f"the account {self.name!r}")
 
+    @property
+    def key_origin(self) -> str:
+        """Where the key is from, for the message of a wrong key."""
+        if not self.file:
+            return f"the environment variable {self.variable}"
+        return f"authentication {self.name!r} in {self.file} (environment variable {self.variable})"
+
 
 def resolve(text: str, what: str) -> str:
     """A secret that is written as ``${NAME}``, or as it is.
@@ -54,11 +65,19 @@ def resolve(text: str, what: str) -> str:
     """
     found = REFERENCE.fullmatch(text.strip())
     if found is None:
+        redaction.keep_secret(text)
         return text
+    redaction.watch(found[1])
     value = os.environ.get(found[1], "").strip()
     if not value:
         raise ConfigurationError(f"The environment variable {found[1]} is not set; {what} takes its API key from it.")
     return value
+
+
+def variable_named_in(text: str) -> str:
+    """The variable of a secret that is written as ``${NAME}``, to be added to where it stands; else blank."""
+    found = REFERENCE.fullmatch(text.strip())
+    return f" (environment variable {found[1]})" if found else ""
 
 
 def read_authentications(file: str | None = None) -> dict[str, Authentication]:
@@ -104,7 +123,13 @@ def read_authentications(file: str | None = None) -> dict[str, Authentication]:
                 check_revision(texts["revision"])
         except ConfigurationError as error:
             say(Wrong((name, "revision"), str(error).removeprefix("revision ")))
-        known[name] = Authentication(name, found[1], texts["base_url"], texts["revision"])
+        if texts["base_url"]:
+            try:
+                check_address(texts["base_url"], allow_http=environment.allow_http())
+            except ConfigurationError as error:
+                say(Wrong((name, "base_url"), str(error).removeprefix("base_url ")))
+        redaction.watch(found[1])
+        known[name] = Authentication(name, found[1], texts["base_url"], texts["revision"], str(path))
     if problems:
         raise FileError(str(path), problems)
     return known

@@ -11,8 +11,9 @@ import dagster as dg
 
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.assets import build_asset
+from klaviyo_pipeline.orchestration.cron import check_cron, parse_delay
 from klaviyo_pipeline.orchestration.load_checks import build_load_checks
-from klaviyo_pipeline.orchestration.schedules import check_cron, parse_delay, tick_schedule
+from klaviyo_pipeline.orchestration.schedules import tick_schedule
 from klaviyo_pipeline.orchestration.sensors import Watched, changed_files_sensor
 from klaviyo_pipeline.transfers.folder import Broken, Folder
 from klaviyo_pipeline.transfers.loading import TAG, op_name, spec_of
@@ -27,23 +28,25 @@ SENSOR = "transfer_files"
 
 def transfer_definitions(folder: Folder) -> dg.Definitions:
     """Definitions of all transfers of a folder. A broken file is logged, and absent."""
-    assets, jobs, schedules, good = [], [], [], []
+    assets, checks, jobs, schedules, good = [], [], [], [], []
     for file in folder.all():
         if isinstance(file, Broken):
             _log.error("Transfer %s is left out:\n%s", file.name, file.error)
             continue
         try:
-            asset, job = build_asset(spec_of(file)), job_of(file)
+            spec, job = spec_of(file), job_of(file)
+            asset, check = build_asset(spec), build_load_checks(spec)
             schedule = schedule_of(file, job, folder) if file.transfer.repeats else None
-        except dg.DagsterError as error:
-            _log.error("Transfer %s is left out: %s", file.name, error)
+        except Exception:
+            # Whatever else is wrong with one transfer, the others are not to suffer for it.
+            _log.exception("Transfer %s is left out.", file.name)
             continue
         good.append(file)
         assets.append(asset)
+        checks.append(check)
         jobs.append(job)
         schedules += [schedule] if schedule else []
     sensors = [_sensor(folder, good, jobs)] if good else []
-    checks = [build_load_checks(spec_of(file)) for file in good]
     return dg.Definitions(assets=assets, asset_checks=checks, jobs=jobs, schedules=schedules, sensors=sensors)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from klaviyo_pipeline.transfers import liquid
 from klaviyo_pipeline.transfers.documents import parse
 from klaviyo_pipeline.transfers.problems import FileError, Problem, spell
 
@@ -21,8 +22,10 @@ def with_values(text: str, changes: Sequence[Change], file: str) -> str:
     Raises:
         FileError: where the text is laid out in a way that this can't edit.
     """
+    text = liquid.mask(text)
     for path, value in changes:
         text = _with_value(text, path, value)
+    text = liquid.unmask(text)
     data = parse(text, file).data
     for path, value in changes:
         found: Any = data

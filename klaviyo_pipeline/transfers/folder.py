@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.transfers.authentications import read_authentications
 from klaviyo_pipeline.transfers.editing import Change, with_values
 from klaviyo_pipeline.transfers.problems import FileError, Problem, did_you_mean
-from klaviyo_pipeline.transfers.reading import TransferFile, check_name, read_file, read_text
+from klaviyo_pipeline.transfers.reading import TransferFile, check_name, read_file, read_text, text_of
 
+_log = logging.getLogger(__name__)
 SUFFIXES = (".yml", ".yaml")
+TEMPLATES = (".yml.liquid", ".yaml.liquid")
+"""Embulk's templates. They are listed as broken, so that no import is missing without a word."""
 
 
 @dataclass(frozen=True)
@@ -45,27 +49,55 @@ class Folder:
 
     Args:
         path: The folder; by default KLAVIYO_TRANSFERS_DIR.
+        taken: Gives the names that a transfer cannot have; asked once there is a file.
     """
 
-    def __init__(self, path: Path | str | None = None) -> None:
-        self.path = Path(path or environment.TRANSFERS.value)
+    def __init__(self, path: Path | str | None = None, taken: Callable[[], Collection[str]] = frozenset[str]) -> None:
+        self._given = path
+        self._taken = taken
+
+    @property
+    def path(self) -> Path:
+        """The folder.
+
+        Raises:
+            ConfigurationError: if the environment names none that can be one.
+        """
+        return Path(self._given or environment.TRANSFERS.value)
 
     def all(self) -> list[TransferFile | Broken]:
         """Every transfer by name, broken ones too."""
-        paths = self._paths()
+        try:
+            paths = self._paths()
+        except FileError as error:
+            return [Broken(self.path.name, self.path, error)]
         if not paths:
             return []
-        accounts = self._accounts()
-        found: dict[str, TransferFile | Broken] = {}
+        accounts, taken = self._accounts(), self._taken()
+        found: list[TransferFile | Broken] = []
+        first_of: dict[str, Path] = {}
         for path in paths:
             try:
-                if path.stem in found:
-                    raise FileError(str(path), [Problem(0, 0, f"has the name of {found[path.stem].path}.")])
-                check_name(path.stem)
-                found[path.stem] = read_file(path, accounts)
+                # DuckDB, and some file systems, do not tell names apart by case.
+                first = first_of.setdefault(path.stem.lower(), path)
+                if first != path:
+                    raise FileError(str(path), [Problem(0, 0, f"has the name of {first}.")])
+                if path.name.endswith(TEMPLATES):
+                    name = path.name.removesuffix(".liquid")
+                    raise FileError(
+                        str(path), [Problem(0, 0, f"rename it to {name}: {{{{ env.NAME }}}} is read there.")]
+                    )
+                check_name(path.stem, taken)
+                found.append(read_file(path, accounts))
             except FileError as error:
-                found[path.stem if path.stem not in found else path.name] = Broken(path.stem, path, error)
-        return list(found.values())
+                found.append(Broken(path.stem, path, error))
+            except Exception as error:
+                # Whatever else is wrong with one file, the others are not to suffer for it.
+                _log.exception("Reading %s failed unexpectedly.", path)
+                found.append(
+                    Broken(path.stem, path, FileError(str(path), [Problem(0, 0, f"can't be used: {error!r}")]))
+                )
+        return found
 
     def good(self) -> list[TransferFile]:
         """Every transfer that can be used."""
@@ -83,7 +115,7 @@ class Folder:
             names = tuple(path.stem for path in self._paths())
             there = f"there is {', '.join(names)}{did_you_mean(name, names)}" if names else "there is none yet."
             raise ConfigurationError(f"There is no transfer {name!r} in {self.path}; {there}")
-        check_name(name)
+        check_name(name, self._taken())
         return read_file(path, self._accounts())
 
     def path_of(self, name: str) -> Path | None:
@@ -96,7 +128,7 @@ class Folder:
         Raises:
             FileError: if the name is taken, or anything is wrong with the text.
         """
-        check_name(name)
+        check_name(name, self._taken())
         there = self.path_of(name)
         if there is not None:
             raise FileError(str(there), [Problem(0, 0, f"is there already; change it with: transfer update {name}")])
@@ -110,7 +142,7 @@ class Folder:
             FileError: if anything is wrong with what it would be; the file is as it was.
         """
         path = self.path_of(name) or self.get(name).path
-        return self._write(path, path.read_text(encoding="utf-8-sig") if text is None else text, changes)
+        return self._write(path, text_of(path) if text is None else text, changes)
 
     def delete(self, name: str) -> Path:
         """Remove a transfer's file, and say which it was."""
@@ -135,14 +167,22 @@ class Folder:
         return made
 
     def _paths(self) -> list[Path]:
+        """Everything in the folder that has the name of a transfer's file.
+
+        Raises:
+            FileError: if the folder is there and cannot be read.
+        """
         try:
-            found = [path for path in self.path.iterdir() if path.suffix in SUFFIXES and path.is_file()]
-        except OSError:
+            found = [path for path in self.path.iterdir() if path.name.endswith(SUFFIXES + TEMPLATES)]
+        except FileNotFoundError:
             return []
+        except OSError as error:
+            reason = f"can't be read as a folder: {error.strerror or error}."
+            raise FileError(str(self.path), [Problem(0, 0, reason)]) from None
         return sorted(path for path in found if not path.name.startswith("."))
 
     def _accounts(self) -> Collection[str]:
         try:
             return read_authentications().keys()
-        except FileError:
+        except ConfigurationError:  # said by check, and by the run that needs an account
             return _Any()

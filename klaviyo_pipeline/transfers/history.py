@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from klaviyo_pipeline.orchestration.failure_reason import reason_of_run
 from klaviyo_pipeline.transfers.loading import TAG, ledger_name
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One run. What only the ledger or only Dagster knows is None where the other has nothing of the run."""
+    """One run. What only the ledger or only Dagster knows is None where the other has nothing of the run.
+
+    ``error`` says why it failed; blank if it did not.
+    """
 
     run_id: str
     status: str
@@ -30,6 +34,7 @@ class HistoryRow:
     window_start: datetime | None
     window_end: datetime | None
     tick: str | None = None
+    error: str = ""
 
     @property
     def duration_s(self) -> float | None:
@@ -71,6 +76,7 @@ def history(name: str, instance: dg.DagsterInstance, database: Database, limit: 
                 window_start=line.window_start if line else None,
                 window_end=line.window_end if line else None,
                 tick=record.dagster_run.tags.get("klaviyo/tick") if record else None,
+                error=reason_of_run(instance, run_id) if status == "failure" else "",
             )
         )
     oldest = datetime(1970, 1, 1, tzinfo=UTC)

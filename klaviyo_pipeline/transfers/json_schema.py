@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.transfers.model import ALIASES, Transfer, options_of
-from klaviyo_pipeline.transfers.treasure_data import IN, OURS_TOO, OUT
+from klaviyo_pipeline.transfers.treasure_data import IGNORED_IN, IGNORED_OUT, IGNORED_SECTIONS, IN, OURS_TOO, OUT
 
 
 def json_schema() -> dict[str, Any]:
@@ -28,13 +28,20 @@ def json_schema() -> dict[str, Any]:
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["data_source"],
-                "properties": {key: _property(key, path, ours, definitions) for key, path in IN.items()},
+                "properties": {
+                    **{key: _property(key, path, ours, definitions) for key, path in IN.items()},
+                    **_not_used(IGNORED_IN),
+                },
             },
             "out": {
                 "type": "object",
                 "additionalProperties": False,
-                "properties": {key: definitions["DestinationSettings"]["properties"][key] for key in OUT},
+                "properties": {
+                    **{key: _destination(path, definitions) for key, path in OUT.items()},
+                    **_not_used(IGNORED_OUT),
+                },
             },
+            **_not_used(IGNORED_SECTIONS),
             **{key: ours["properties"][key] for key in OURS_TOO},
         },
     }
@@ -46,6 +53,18 @@ def json_schema() -> dict[str, Any]:
         "else": ours,
         "$defs": definitions,
     }
+
+
+def _not_used(keys: dict[str, str]) -> dict[str, Any]:
+    """Keys that are read with a warning, whatever their value."""
+    return {key: {"description": f"This key {text}", "deprecated": True} for key, text in keys.items()}
+
+
+def _destination(path: tuple[Any, ...], definitions: dict[str, Any]) -> dict[str, Any]:
+    if not path:
+        return {"enum": ["td", "duckdb"]}
+    found: dict[str, Any] = definitions["DestinationSettings"]["properties"][path[1]]
+    return {"enum": [*found["enum"], "truncate"]} if path[1] == "mode" else found
 
 
 def _options_for(source: str) -> dict[str, Any]:

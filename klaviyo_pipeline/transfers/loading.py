@@ -11,7 +11,7 @@ from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.load_spec import LoadSpec
 from klaviyo_pipeline.orchestration.loads import Destination
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource
-from klaviyo_pipeline.transfers.authentications import read_authentications, resolve
+from klaviyo_pipeline.transfers.authentications import read_authentications, resolve, variable_named_in
 from klaviyo_pipeline.transfers.model import EVENTS_TABLE, Transfer
 from klaviyo_pipeline.transfers.problems import one_of
 from klaviyo_pipeline.transfers.reading import TransferFile
@@ -58,7 +58,7 @@ def spec_of(file: TransferFile) -> LoadSpec:
             database=transfer.database_file or None,
             timezone=lands.timezone or None,
         ),
-        account=account_of(transfer),
+        account=account_of(transfer, f"transfer file {file.path.name}, key {'in.' if file.theirs else ''}api_token"),
         events_table=events_table if follows else None,
         one_at_a_time=True,
         group=GROUP,
@@ -72,13 +72,19 @@ def spec_of(file: TransferFile) -> LoadSpec:
     )
 
 
-def account_of(transfer: Transfer) -> Callable[[KlaviyoResource], KlaviyoResource]:
-    """What makes the transfer's account out of the default one; keys are looked up when a run needs them."""
+def account_of(transfer: Transfer, key_origin: str) -> Callable[[KlaviyoResource], KlaviyoResource]:
+    """What makes the transfer's account out of the default one; keys are looked up when a run needs them.
+
+    Args:
+        transfer: The transfer.
+        key_origin: Where a key of the transfer's own stands, for the message of a wrong key.
+    """
 
     def account(default: KlaviyoResource) -> KlaviyoResource:
         settings: dict[str, Any] = transfer.http_settings
         if transfer.api_token:
             settings["api_key"] = resolve(transfer.api_token, "this transfer")
+            settings["key_origin"] = key_origin + variable_named_in(transfer.api_token)
         elif transfer.authentication:
             settings |= named_account(transfer.authentication)
         if transfer.revision:
@@ -98,5 +104,5 @@ def named_account(name: str) -> dict[str, str]:
     if name not in known:
         raise ConfigurationError(f"authentication is {name!r}, but {one_of(name, tuple(sorted(known)))}")
     account = known[name]
-    given = {"base_url": account.base_url, "revision": account.revision}
+    given = {"base_url": account.base_url, "revision": account.revision, "key_origin": account.key_origin}
     return {"api_key": account.api_key} | {key: value for key, value in given.items() if value}

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from klaviyo_pipeline.klaviyo.settings import INTEGER_SETTINGS, SETTINGS, Setting
 from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
 from klaviyo_pipeline.orchestration.load_config import LoadConfig, config_class
+from klaviyo_pipeline.paths import file_path, refuse_scheme
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 MODES = tuple(mode.value for mode in WriteMode)
@@ -63,7 +64,8 @@ class DestinationSettings(Section):
 
     database: str = Field(
         default="",
-        description="A DuckDB file, or a name: NAME is the file data/NAME.duckdb. Blank: the project's database.",
+        description="A DuckDB file, or a name: NAME is the file data/NAME.duckdb. ~ and ${VAR} are expanded. Blank: "
+        "the project's database.",
     )
     schema_name: str = Field(
         default="",
@@ -165,10 +167,16 @@ class Transfer(Section):
 
 
 def database_file(text: str) -> str:
-    """The file of a database that is given as a file, or as a name."""
-    if not text or "/" in text or "\\" in text or Path(text).suffix:
-        return text
-    return f"{DATABASE_FOLDER}/{text}.duckdb"
+    """The file of a database that is given as a file, or as a name; blank for blank.
+
+    Raises:
+        UnusablePathError: for what is neither.
+    """
+    if not text.strip():
+        return ""
+    refuse_scheme(text, "database")
+    is_name = not re.search(r"[/\\$~%]", text) and not Path(text).suffix
+    return str(file_path(f"{DATABASE_FOLDER}/{text.strip()}.duckdb" if is_name else text, "database"))
 
 
 def source_name(text: str) -> str:
@@ -187,7 +195,11 @@ def _options_of(name: str) -> dict[str, FieldInfo]:
     source = SOURCES[name]
     declared = config_class(name).model_fields
     fields = {name: field for name, field in declared.items() if name not in _DESTINATION_OPTIONS}
-    if not source.time_fields:
+    if source.time_fields:
+        fields["filter_by"] = FieldInfo(
+            annotation=str | None, default=None, description=fields["filter_by"].description
+        )
+    else:
         fields.pop("filter_by", None)
     if source.fan_out is not None and source.fan_out.batch is not None:
         fields["events_table"] = _EVENTS_TABLE

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.columns import since
 from klaviyo_pipeline.klaviyo.errors import NotFoundError
 from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
@@ -122,7 +123,7 @@ def _streams(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Itera
 def _first_of(client: KlaviyoClient, source: Source, rows: int) -> list[dict[str, Any]]:
     from klaviyo_pipeline.klaviyo.extract import ExtractRequest
 
-    whole = ExtractRequest(source, Window(None, None, datetime.now(UTC)), options=frozenset())
+    whole = ExtractRequest(source, Window(None, None, clock.now()), options=frozenset())
     return next(iter(_pages(client, whole, rows))).slice(0, rows).to_pylist()  # type: ignore[no-any-return]
 
 

@@ -6,9 +6,11 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.orchestration.metadata import preview_table
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.orchestration.run_config import launch_schema
+from klaviyo_pipeline.orchestration.shown_columns import hidden_note
+from klaviyo_pipeline.redaction import RedactedError, no_secrets
 
 ROWS = 10
 
@@ -24,10 +26,11 @@ class PreviewConfig(dg.Config):
     rows: int = Field(default=ROWS, ge=1, le=100, description="How many rows to show.")
 
 
-@dg.op(description="Reads the first rows, typed as they would land, and shows them in the run. Nothing is written.")
-def show_first_rows(
-    context: dg.OpExecutionContext, config: PreviewConfig, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
-) -> None:
+@dg.op(
+    config_schema=launch_schema(PreviewConfig),
+    description="Reads the first rows, typed as they would land, and shows them in the run. Nothing is written.",
+)
+def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource) -> None:
     """Show a preview as a table in the run's metadata.
 
     Raises:
@@ -42,22 +45,28 @@ def show_first_rows(
     from klaviyo_pipeline.transfers.preview import preview
     from klaviyo_pipeline.transfers.reading import read_text
 
+    config = PreviewConfig(**context.op_config)
     try:
-        if config.transfer:
-            file = Folder().get(config.transfer)
-        else:
-            given = {name: value for name, value in dict(config).items() if name not in {"transfer", "rows"} and value}
-            file = read_text(yaml.safe_dump(given, sort_keys=False), Path("run config"))
-        spec = spec_of(file)
-        client = spec.account(klaviyo).client()
-        found = preview(client, spec, duckdb.at(None, spec.destination.timezone).zone, config.rows)
-    except KlaviyoError as error:
+        with no_secrets():
+            if config.transfer:
+                file = Folder().get(config.transfer)
+            else:
+                given = {
+                    name: value for name, value in dict(config).items() if name not in {"transfer", "rows"} and value
+                }
+                file = read_text(yaml.safe_dump(given, sort_keys=False), Path("run config"))
+            spec = spec_of(file)
+            client = spec.account(klaviyo).client()
+            found = preview(client, spec, duckdb.at(None, spec.destination.timezone).zone, config.rows)
+    except RedactedError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
+    note = hidden_note(spec.source, [name for name, _kind in found.columns])
     context.add_output_metadata(
         {
             "rows": len(found.rows),
             "columns": [f"{name}:{kind}" for name, kind in found.columns],
-            **({"preview": preview_table(found.columns, found.rows)} if found.rows else {}),
+            **({"preview": preview_table(found.columns, found.rows, spec.source)} if found.rows else {}),
+            **({"hidden_columns": note} if note else {}),
         }
     )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.redaction import redact
 
 Path = tuple[str | int, ...]
 """Where a value stands in a document: keys, and positions in lists."""
@@ -31,7 +32,7 @@ class FileError(ConfigurationError):
 
     def __init__(self, file: str, problems: Iterable[Problem]) -> None:
         self.file = file
-        self.problems = sorted(problems)
+        self.problems = sorted(replace(problem, text=redact(problem.text)) for problem in problems)
         super().__init__("\n".join(problem.at(file) for problem in self.problems))
 
 

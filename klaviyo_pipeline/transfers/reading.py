@@ -9,16 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from klaviyo_pipeline.orchestration.names import may_be_a_name
 from klaviyo_pipeline.transfers import treasure_data
 from klaviyo_pipeline.transfers.authentications import REFERENCE, read_authentications
-from klaviyo_pipeline.transfers.documents import Document, parse
+from klaviyo_pipeline.transfers.documents import LARGEST, Document, parse
 from klaviyo_pipeline.transfers.model import Transfer, source_name
 from klaviyo_pipeline.transfers.problems import FileError, Problem, Wrong, spell
 from klaviyo_pipeline.transfers.validation import wrong_in
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-RESERVED = frozenset({"klaviyo_preview", "klaviyo_reconciliation"})
-"""Names of jobs that are there already."""
+LONGEST_NAME = 100
+"""A name becomes part of the names of files, which may have 255 bytes."""
+OWN_PREFIX = "transfers_"
+"""How the names of transfers' ops begin."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +40,36 @@ class TransferFile:
     text: str = field(default="", repr=False)
 
 
-def check_name(name: str) -> str:
+def check_name(name: str, taken: Collection[str] = ()) -> str:
     """A transfer's name: it becomes the name of a job, for which Dagster takes letters, digits and underscores.
+
+    Args:
+        name: The name.
+        taken: Names that are taken in Dagster already.
 
     Raises:
         FileError: suggesting a name.
     """
-    if not NAME.fullmatch(name) or name in RESERVED:
-        plain = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")
-        plain = plain if plain[:1].isalpha() and plain not in RESERVED else f"import_{plain}".rstrip("_")
-        reason = "is taken" if name in RESERVED else "can't be used: letters, digits and underscores, a letter first"
-        raise FileError(f"transfer {name!r}", [Problem(0, 0, f"the name {reason}; how about {plain}?")])
+    reason = _wrong_name(name, taken)
+    if reason:
+        plain = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[: LONGEST_NAME // 2]
+        while _wrong_name(plain, taken):
+            plain = f"import_{plain}".rstrip("_")
+        raise FileError(f"transfer {name[:LONGEST_NAME]!r}", [Problem(0, 0, f"the name {reason}; how about {plain}?")])
     return name
+
+
+def _wrong_name(name: str, taken: Collection[str]) -> str:
+    """Why a name cannot be used; blank if it can."""
+    if not NAME.fullmatch(name):
+        return "can't be used: letters, digits and underscores, a letter first"
+    if len(name) > LONGEST_NAME:
+        return f"is longer than {LONGEST_NAME} characters"
+    if not may_be_a_name(name):
+        return "is a word of Dagster's or Python's own"
+    if name in taken or name.startswith(OWN_PREFIX):
+        return "is taken"
+    return ""
 
 
 def read_file(path: Path, accounts: Collection[str] | None = None) -> TransferFile:
@@ -61,12 +82,33 @@ def read_file(path: Path, accounts: Collection[str] | None = None) -> TransferFi
     Raises:
         FileError: with everything that is wrong in the file.
     """
+    return read_text(text_of(path), path, accounts)
+
+
+def text_of(path: Path) -> str:
+    """A file's text, a little more than the largest that is read.
+
+    Raises:
+        FileError: if it is no file of text.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "there is no such file." if isinstance(error, FileNotFoundError) else f"can't be read: {error}"
-        raise FileError(str(path), [Problem(0, 0, reason)]) from None
-    return read_text(text, path, accounts)
+        if not path.exists():
+            raise FileError(str(path), [Problem(0, 0, "there is no such file.")])
+        if not path.is_file():
+            what = "a folder" if path.is_dir() else "a device or a pipe"
+            raise FileError(str(path), [Problem(0, 0, f"is {what}, but must be a file.")])
+        with path.open("rb") as file:
+            content = file.read(4 * LARGEST + 1)
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # The file may have been cut within a character; then it is too large, which the parser says.
+        if len(content) > 4 * LARGEST:
+            return content.decode("utf-8-sig", errors="replace")
+        text = f"is not UTF-8 text: byte {error.start + 1} is 0x{content[error.start]:02x}."
+        raise FileError(str(path), [Problem(0, 0, text)]) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileError(str(path), [Problem(0, 0, f"can't be read: {reason}.")]) from None
 
 
 def read_text(text: str, path: Path, accounts: Collection[str] | None = None) -> TransferFile:
@@ -77,9 +119,9 @@ def read_text(text: str, path: Path, accounts: Collection[str] | None = None) ->
     """
     document = parse(text, str(path))
     theirs = treasure_data.is_theirs(document.data)
-    converted = treasure_data.convert(document.data) if theirs else treasure_data.Converted(document.data)
-    data = _without_blanks(converted.data)
     known = read_authentications().keys() if accounts is None else accounts
+    converted = treasure_data.convert(document.data, known) if theirs else treasure_data.Converted(document.data)
+    data = _without_blanks(converted.data)
     wrong = [*converted.wrong]
     if not any(each.path == ("in",) for each in converted.wrong):
         wrong += [_in_file(converted, each) if theirs else each for each in wrong_in(data, known)]
@@ -114,12 +156,12 @@ def _located(document: Document, wrong: Wrong) -> Problem:
 
 
 def _warnings(document: Document, data: dict[str, Any], converted: treasure_data.Converted) -> list[str]:
+    found = [_located(document, each) for each in converted.warnings]
     token = data.get("api_token", "")
-    if not token or REFERENCE.fullmatch(token.strip()):
-        return []
-    where = converted.where(("api_token",))
-    line, column = document.values[where]
-    return [
-        f"{document.file}:{line}:{column}: {spell(where)} is a key in plain text. It works, but belongs in an "
-        "environment variable: write ${KLAVIYO_API_KEY} here, or leave the line out."
-    ]
+    if token and not REFERENCE.fullmatch(token.strip()):
+        text = (
+            "is a key in plain text. It works, but belongs in an environment variable: write ${KLAVIYO_API_KEY} here, "
+            "or leave the line out."
+        )
+        found.append(_located(document, Wrong(converted.where(("api_token",)), text)))
+    return [each.at(document.file) for each in sorted(found)]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline.orchestration.failure_reason import reason_of_step
 from klaviyo_pipeline.transfers.definitions import job_of, window_config
 from klaviyo_pipeline.transfers.loading import op_name, spec_of
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from klaviyo_pipeline.transfers.reading import TransferFile
 
+_INTERRUPTED = re.compile("DagsterExecutionInterruptedError|KeyboardInterrupt|Query interrupted")
+"""How Ctrl-C ends a run: in Dagster, in Python, and in a statement of DuckDB."""
 HOME = ".dagster"
 _PLAIN_SETTINGS = "telemetry:\n  enabled: false\n"
 
@@ -63,10 +67,14 @@ def run(
         end: Read up to here, ISO 8601; by default up to now.
         accept_shrink: Land a read that has far fewer rows than the table; without it such a run fails.
         log_level: Which of the run's messages are shown.
+
+    Raises:
+        KeyboardInterrupt: if a person stopped the run.
     """
     import dagster as dg
 
     from klaviyo_pipeline.orchestration.assets import build_asset
+    from klaviyo_pipeline.orchestration.console import console
     from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 
@@ -76,16 +84,19 @@ def run(
         jobs=[job_of(file)],
         resources={"klaviyo": KlaviyoResource(), "duckdb": duckdb, "io_manager": KlaviyoDuckDBIOManager(duckdb=duckdb)},
         executor=dg.in_process_executor,
+        loggers={"console": console},
     )
     config = window_config(file.name, start=start, end=end)
     if accept_shrink:
         config.setdefault("ops", {}).setdefault(op_name(file.name), {}).setdefault("config", {})["accept_shrink"] = True
     if (start or end) and not file.transfer.incremental:
         config["ops"][op_name(file.name)]["config"]["incremental"] = True
-    config["loggers"] = {"console": {"config": {"log_level": log_level}}}
+    config["loggers"] = {"console": {"config": {"log_level": log_level, "failures": False}}}
     result = definitions.resolve_job_def(file.name).execute_in_process(
         run_config=config, instance=instance, raise_on_error=False
     )
+    if not result.success and (stopped := _INTERRUPTED.search(_why(result))):
+        raise KeyboardInterrupt(stopped[0])
     metadata: dict[str, Any] = {}
     for event in result.get_asset_materialization_events():
         metadata = {name: value.value for name, value in event.materialization.metadata.items()}
@@ -96,14 +107,5 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
     """What a failed run says, in one sentence; blank for one that succeeded."""
     if result.success:
         return ""
-    for event in result.all_events:
-        if event.is_step_failure:
-            data = event.step_failure_data
-            if data.user_failure_data is not None and data.user_failure_data.description:
-                return data.user_failure_data.description
-            error = data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            if error is not None:
-                return error.message.strip()
-    return "the run failed"
+    reasons = (reason_of_step(event.step_failure_data) for event in result.all_events if event.is_step_failure)
+    return next(filter(None, reasons), "the run failed")

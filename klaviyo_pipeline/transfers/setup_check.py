@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
+from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
-from klaviyo_pipeline.transfers.authentications import DEFAULT
+from klaviyo_pipeline.transfers.authentications import DEFAULT, FILE
 from klaviyo_pipeline.transfers.folder import Broken, Folder
 from klaviyo_pipeline.transfers.loading import named_account, spec_of
-from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, WarehouseError
+from klaviyo_pipeline.warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client import KlaviyoClient
@@ -38,27 +39,31 @@ def client_of(name: str) -> KlaviyoClient:
     return (account if name == DEFAULT else account.with_settings(**named_account(name))).client()
 
 
-def check_all() -> list[Finding]:
+def check_all(folder: Folder) -> list[Finding]:
     """Look at everything, and say what is right and what is wrong."""
-    findings = [*_settings(), *_transfers()]
-    good = Folder().good()
+    findings = list(_settings())
+    try:
+        files = folder.all()
+    except ConfigurationError as error:
+        return [*findings, Finding("transfers", False, str(error))]
+    findings += _transfers(files)
+    good = [file for file in files if not isinstance(file, Broken)]
     findings += _databases(good)
     return [*findings, *_accounts(good)]
 
 
 def _settings() -> Iterator[Finding]:
-    from klaviyo_pipeline.klaviyo.revisions import check_revision
-    from klaviyo_pipeline.klaviyo.windows import parse_zone
-    from klaviyo_pipeline.orchestration.partitions import daily_partitions
-
-    zone, start, revision = environment.TIMEZONE, environment.PARTITION_START, environment.REVISION
-    yield _try(zone.name, lambda: str(parse_zone(zone.value, zone.name)))
-    yield _try(start.name, lambda: str(daily_partitions(start.value, "UTC").start.date()))
-    yield _try(revision.name, lambda: check_revision(revision.value))
+    for variable in (*environment.VARIABLES, FILE):
+        yield _try(variable.name, lambda variable=variable: _shown(variable))  # type: ignore[misc]
 
 
-def _transfers() -> Iterator[Finding]:
-    for file in Folder().all():
+def _shown(variable: environment.Variable) -> str:
+    value = variable.value
+    return ("set" if value else "not set") if variable.is_secret or not value else value
+
+
+def _transfers(files: Iterable[TransferFile | Broken]) -> Iterator[Finding]:
+    for file in files:
         if isinstance(file, Broken):
             yield Finding(f"transfer {file.name}", False, str(file.error))
         else:
@@ -66,17 +71,21 @@ def _transfers() -> Iterator[Finding]:
 
 
 def _databases(files: list[TransferFile]) -> Iterator[Finding]:
-    for database in sorted({"", *(file.transfer.database_file for file in files)}):
-        yield _try("database", lambda database=database: _open(database))  # type: ignore[misc]
+    used = {(file.transfer.database_file, file.transfer.schema_or_blank) for file in files}
+    for database, schema in sorted({("", ""), *used}):
+        yield _try("database", lambda database=database, schema=schema: _rehearse(database, schema))  # type: ignore[misc]
 
 
-def _open(database: str) -> str:
-    warehouse = KlaviyoDuckDBResource(lock_timeout_s=10).at(database).warehouse()
-    try:
-        with warehouse.reading():
-            return str(warehouse.file)
-    except DatabaseMissingError:
-        return f"{warehouse.file} (will be made by the first run)"
+def _rehearse(database: str, schema: str) -> str:
+    """Try what a load does, and undo it."""
+    from klaviyo_pipeline.orchestration.tables import table_of
+    from klaviyo_pipeline.warehouse.rehearsal import rehearse
+
+    resource = KlaviyoDuckDBResource(lock_timeout_s=10).at(database)
+    warehouse = resource.warehouse()
+    existed = warehouse.file.exists()
+    rehearse(warehouse, table_of(SOURCES["events"], schema or resource.schema_or_default))
+    return f"{warehouse.file}{'' if existed else ' (will be made by the first run)'}"
 
 
 def _accounts(files: list[TransferFile]) -> Iterator[Finding]:
@@ -105,5 +114,8 @@ def _account(name: str, client: Callable[[], KlaviyoClient]) -> Finding:
 def _try(what: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(what, True, look())
-    except (KlaviyoError, WarehouseError) as error:
+    except (KlaviyoError, WarehouseError, OSError) as error:
         return Finding(what, False, str(error))
+    except Exception as error:
+        # A check reports what it cannot explain too, and looks at the rest.
+        return Finding(what, False, f"{type(error).__name__}: {error}")

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.columns import ColumnType
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.revisions import check_revision
 from klaviyo_pipeline.klaviyo.settings import SETTINGS, check_setting
 from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
 from klaviyo_pipeline.klaviyo.windows import parse_time, parse_zone
-from klaviyo_pipeline.orchestration import environment
-from klaviyo_pipeline.orchestration.schedules import check_cron, delayed, parse_delay
+from klaviyo_pipeline.orchestration import environment, grammar
+from klaviyo_pipeline.orchestration.cron import check_cron, delayed, parse_delay
+from klaviyo_pipeline.orchestration.load_config import parse_lookback
+from klaviyo_pipeline.paths import UnusablePathError
+from klaviyo_pipeline.transfers import liquid
 from klaviyo_pipeline.transfers.authentications import REFERENCE
-from klaviyo_pipeline.transfers.model import MODES, Transfer, options_of, source_name
+from klaviyo_pipeline.transfers.model import MODES, Transfer, database_file, options_of, source_name
 from klaviyo_pipeline.transfers.problems import Path, Wrong, did_you_mean, one_of
 
 _KINDS = {
@@ -33,6 +37,8 @@ _KINDS = {
     "model_attributes_type": "a mapping of keys to values",
 }
 _SECRET = "api_token"  # noqa: S105 - a key's name
+_FREE_OF_REFERENCES: tuple[Path, ...] = (("description",), ("destination", "database"))
+"""Where ${ is not ours to check: a description, and paths, which expand variables themselves."""
 
 
 def wrong_in(data: dict[str, Any], accounts: Collection[str]) -> list[Wrong]:
@@ -50,6 +56,10 @@ def wrong_in(data: dict[str, Any], accounts: Collection[str]) -> list[Wrong]:
         found += _times(source, options, destination)
         found += _partition_key(source, options, destination)
     found += _said(("destination", "timezone"), destination, lambda text: parse_zone(text, "timezone"))
+    found += _said(("destination", "database"), destination, database_file)
+    found += _said(("destination", "schema"), destination, lambda text: grammar.schema(text, "schema"))
+    found += _said(("destination", "table"), destination, lambda text: grammar.table(text, "table"))
+    found += _said(("options", "events_table"), options, lambda text: grammar.table(text, "events_table"))
     found += _said(("revision",), data, lambda text: check_revision(text))
     found += _schedule(data.get("schedule"))
     # A value of the wrong type is wrong once; what follows from it is not said as well.
@@ -104,9 +114,14 @@ def _references(value: Any, path: Path = ()) -> Iterator[Wrong]:  # noqa: ANN401
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _references(inner, (*path, name))
-    elif isinstance(value, str) and "${" in value and path != ("description",):
+    elif isinstance(value, str) and liquid.is_other(value) and path != ("description",):
+        yield Wrong(path, liquid.ADVICE)
+    elif isinstance(value, str) and "${secret:" in value:
+        text = "names a secret of Treasure Data Workflow: put it in an environment variable and write ${NAME}."
+        yield Wrong(path, text)
+    elif isinstance(value, str) and "${" in value and path not in _FREE_OF_REFERENCES:
         if path != (_SECRET,):
-            yield Wrong(path, "has ${…}, but only api_token is taken from the environment.")
+            yield Wrong(path, "has ${…}, but only api_token and database are taken from the environment.")
         elif not REFERENCE.fullmatch(value.strip()):
             yield Wrong(path, "must be ${NAME} as a whole, with the name of an environment variable.")
 
@@ -161,14 +176,17 @@ def _options(source: Source, given: dict[str, Any]) -> Iterator[Wrong]:
             text = f"is {filter_by!r}, but {source.name} takes {' or '.join(allowed)}{did_you_mean(filter_by, allowed)}"
             yield Wrong(("options", "filter_by"), text)
     lookback = given.get("lookback_days")
-    if isinstance(lookback, int | float) and lookback < 0:
-        yield Wrong(("options", "lookback_days"), f"is {lookback:g}, but must be 0 or more.")
+    if "lookback_days" in fields and isinstance(lookback, int | float) and not isinstance(lookback, bool):
+        try:
+            parse_lookback(lookback)
+        except ConfigurationError as error:
+            yield Wrong(("options", "lookback_days"), str(error).removeprefix("lookback_days "))
 
 
 def _times(source: Source, given: dict[str, Any], destination: dict[str, Any]) -> Iterator[Wrong]:
     if not source.time_fields:
         return
-    zone = destination.get("timezone") or environment.TIMEZONE.value
+    zone = destination.get("timezone") or environment.TIMEZONE.text
     times: dict[str, datetime] = {}
     for name in ("start_time", "end_time"):
         if isinstance(given.get(name), str):
@@ -178,7 +196,7 @@ def _times(source: Source, given: dict[str, Any], destination: dict[str, Any]) -
                 if not str(error).startswith("timezone"):
                     yield Wrong(("options", name), str(error).removeprefix(f"{name} "))
     start, end = times.get("start_time"), times.get("end_time")
-    if start and start >= datetime.now(UTC):
+    if start and start >= clock.now():
         yield Wrong(("options", "start_time"), f"is {given['start_time']!r}, which lies in the future.")
     elif start and end and start >= end:
         yield Wrong(("options", "start_time"), f"is {given['start_time']!r}, which is not before end_time.")
@@ -211,7 +229,7 @@ def _said(path: Path, data: dict[str, Any], check: Any) -> Iterator[Wrong]:  # n
         return
     try:
         check(value)
-    except ConfigurationError as error:
+    except (ConfigurationError, UnusablePathError) as error:
         yield Wrong(path, re.sub(r"^[a-z_]+ (?=is )", "", str(error)))
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from klaviyo_pipeline.paths import UnusablePathError, file_path
 from klaviyo_pipeline.warehouse.errors import (
     DatabaseBusyError,
     DatabaseFileError,
@@ -46,7 +47,7 @@ class Database:
     """A DuckDB file and how it is opened.
 
     Args:
-        path: The database file. Its folder is created when first written.
+        path: The database file; ``~`` and ``$VAR`` are expanded. Its folder is created when first written.
         lock_timeout_s: How long to wait, in all, for others to let go of the file.
         settings: DuckDB settings passed on as they are, e.g. ``{"threads": 2}``.
         storage_version: The oldest DuckDB that must be able to read a newly created file.
@@ -62,17 +63,11 @@ class Database:
     temp_directory: str | Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuses paths that can't be a shared file."""
-        text = str(self.path)
-        if not text.strip() or text.startswith(":memory:"):
-            raise DatabasePathError(
-                f"The database path is {text!r}, but the pipeline needs a file: every session opens and closes "
-                "it, and an in-memory database would be gone after the first. Set it to e.g. data/klaviyo.duckdb."
-            )
-        if Path(text).is_dir():
-            raise DatabasePathError(
-                f"{text} is a folder, not a database file: add a file name, e.g. {text}/klaviyo.duckdb."
-            )
+        """Expands the path, and refuses one that cannot be a shared file."""
+        try:
+            object.__setattr__(self, "path", file_path(str(self.path), "The database path"))
+        except UnusablePathError as error:
+            raise DatabasePathError(str(error)) from None
 
     @property
     def file(self) -> Path:
@@ -84,6 +79,10 @@ class Database:
         """The name under which DuckDB's SQL knows this file: up to the file name's first dot, as DuckDB has it."""
         stem = self.file.name.split(".")[0] or self.file.name
         return f"{stem}_db" if fold(stem) in _RESERVED_NAMES else stem
+
+    def nearest_folder(self) -> Path:
+        """The folder that the file lies in, or the nearest folder above that exists."""
+        return next(folder for folder in self.file.parents if folder.is_dir())
 
     @contextmanager
     def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -6,14 +6,17 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.warehouse import ledger, ownership, shrinking, write_modes
 from klaviyo_pipeline.warehouse.database import Database
-from klaviyo_pipeline.warehouse.errors import LoadError, RowsError
+from klaviyo_pipeline.warehouse.errors import LoadError, RowsError, without_values
+from klaviyo_pipeline.warehouse.names import check_schema, check_table
 from klaviyo_pipeline.warehouse.ownership import Owner
 from klaviyo_pipeline.warehouse.rows import Incoming, StagedFile
+from klaviyo_pipeline.warehouse.sandbox_rows import Origin, keep_apart
 from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 from klaviyo_pipeline.warehouse.sql import fold
 from klaviyo_pipeline.warehouse.tables import (
@@ -93,6 +96,7 @@ class Load:
         details: Whatever else the ledger is to remember, as JSON.
         owner: The data source and account of the rows; None for rows of any other origin.
         shrink: How much the landing may take away; None for no limit.
+        origin: Where the rows come from; None for rows that were made from others.
     """
 
     table: Table
@@ -116,6 +120,7 @@ class Load:
     details: Mapping[str, Any] = field(default_factory=dict)
     owner: Owner | None = None
     shrink: ShrinkLimits | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -149,11 +154,14 @@ def land(database: Database, load: Load) -> LandingResult:
 
     Raises:
         LoadError: The load contradicts itself.
+        TableNameError: There can be no such schema or table.
         TableShapeError: The table exists with an incompatible shape.
         RowsError: A value does not fit its column, or a row lacks its key.
+        StageDamagedError: A staged page is not as it was written: fetch again.
         StagedFileError: A staged file is missing or torn.
         ShrinkError: The rows are so many fewer than the table's that it takes consent.
         OwnerError: The table has rows of another data source or account.
+        MixedRowsError: The database has a sandbox's rows and these are an account's, or the other way round.
         DatabaseBusyError: Others held the file for too long.
         WarehouseError: Anything else that went wrong with the file.
     """
@@ -167,19 +175,22 @@ def land(database: Database, load: Load) -> LandingResult:
             opened = time.monotonic()
             con.begin()
             try:
-                outcome = _land(con, load, incoming)
+                if load.origin is not None:
+                    keep_apart(con, database.file, load.origin)
+                outcome = land_within(con, load, incoming)
                 con.commit()
             except BaseException as error:
                 # A commit that fails (a full disk) has ended the transaction already.
                 with contextlib.suppress(duckdb.TransactionException):
                     con.rollback()
-                if incoming.failure is not None and incoming.failure is not error:
-                    raise incoming.failure from error
-                if isinstance(error, duckdb.DataError):
+                cause = incoming.failure or error
+                if isinstance(cause, _unfit()):
                     raise RowsError(
                         f"A row for {load.table.plain_name} does not fit its column, and nothing was changed. "
-                        f"Correct the rows or declare another type. DuckDB said: {error}"
-                    ) from error
+                        f"Correct the rows or declare another type. The cause: {without_values(cause)}"
+                    ) from None
+                if cause is not error:
+                    raise cause from error
                 raise
             path = typed_path(con, load.table)
     finally:
@@ -201,6 +212,14 @@ def land(database: Database, load: Load) -> LandingResult:
     )
 
 
+def _unfit() -> tuple[type[Exception], ...]:
+    """What DuckDB and Arrow raise about a value. They quote it, and it may be personal: it goes no further."""
+    import duckdb
+    import pyarrow as pa
+
+    return duckdb.DataError, duckdb.InvalidInputException, duckdb.ConstraintException, pa.ArrowException
+
+
 @dataclass(frozen=True)
 class _Outcome:
     counts: Counts
@@ -211,6 +230,8 @@ class _Outcome:
 
 
 def _check(load: Load) -> None:
+    check_schema(load.table.schema)
+    check_table(load.table.name)
     name = load.table.plain_name
     if load.mode is WriteMode.MERGE and not load.table.primary_key:
         raise LoadError(f"{name} can't be merged without a primary key: declare one, or use append or replace.")
@@ -227,7 +248,8 @@ def _check(load: Load) -> None:
         raise LoadError(f"{name}: the time {naive[0]} has no time zone: use aware datetimes, e.g. in UTC.")
 
 
-def _land(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) -> _Outcome:
+def land_within(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) -> _Outcome:
+    """Lands rows and their ledger line within the caller's transaction; what ``land`` does once the file is open."""
     table = load.table
     target = full_name(con, table.schema, table.name)
     existed = bool(existing_columns(con, table.schema, table.name))
@@ -251,12 +273,13 @@ def _land(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) -> _Ou
         key=table.primary_key,
         version=load.version_column,
         trims=_trims(load),
-        now=datetime.now(UTC),
+        now=clock.now(),
         run_id=load.run_id,
         plain_name=table.plain_name,
     )
     merging = load.mode is WriteMode.MERGE and _count(con, target) > 0
     rows = write_modes.gather(job, fingerprint=merging)
+    incoming.check_complete()
     skipped = load.mode is WriteMode.REPLACE_ON_NEW_DATA and rows == 0
     scope = _scope(load)
     if load.shrink and not skipped and (load.mode in _REPLACING or (merging and load.sweep)):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def record(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
     name = full_name(con, LEDGER.schema, LEDGER.name)
     names = [column.name for column in LEDGER.columns]
     values = {column: getattr(entry, column) for column in names if column != "entry"}
-    values["landed_at"] = entry.landed_at or datetime.now(UTC)
+    values["landed_at"] = entry.landed_at or clock.now()
     values["partitions"] = json.dumps([[a.isoformat(), b.isoformat()] for a, b in entry.partitions])
     values["details"] = json.dumps(dict(entry.details), default=str)
     con.execute(

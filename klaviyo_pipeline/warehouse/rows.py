@@ -9,34 +9,28 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_pipeline.warehouse.errors import RowsError, StagedFileError, TableShapeError
+from klaviyo_pipeline.staged_pages import DamagedPagesError, StagedFile, Verified, read_pages, read_schema
+from klaviyo_pipeline.warehouse.errors import (
+    RowsError,
+    StageDamagedError,
+    StagedFileError,
+    TableShapeError,
+    without_values,
+)
 from klaviyo_pipeline.warehouse.sql import fold
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+__all__ = ["SEQ", "Incoming", "StagedFile"]
+
 SEQ = "_klaviyo_pipeline_seq"
 _BATCH_ROWS = 2_000
-
-
-@dataclass(frozen=True)
-class StagedFile:
-    """A staged file: an Arrow IPC stream (``.arrows``) or a Parquet file (``.parquet``).
-
-    Args:
-        path: Where it is.
-        valid_bytes: For ``.arrows``: how far its writer vouches for it, at the end of a batch. What follows (the
-            torn tail of a killed writer) is not read. None: all of it.
-    """
-
-    path: Path
-    valid_bytes: int | None = None
 
 
 class Incoming:
@@ -49,12 +43,14 @@ class Incoming:
         """Takes staged files (``StagedFile`` or paths), an Arrow table or reader, or a pandas data frame.
 
         Raises:
+            StageDamagedError: A staged page is not as it was written.
             StagedFileError: A file is missing, torn, or of an unknown form.
             RowsError: A data frame that has no Arrow form.
         """
         self.rows_seen = 0
         self.failure: Exception | None = None
         self._resources = ExitStack()
+        self._verified: Verified = {}
         self._parts = self._open(rows)
         self.schema = self._common_schema()
 
@@ -86,6 +82,18 @@ class Incoming:
 
         return pa.RecordBatchReader.from_batches(schema, batches())
 
+    def check_complete(self) -> None:
+        """Compares the rows that were streamed with those that were staged.
+
+        Raises:
+            StageDamagedError: They differ.
+        """
+        parts = self._parts
+        if parts and all(isinstance(part, StagedFile) and part.pages for part in parts):
+            staged = sum(part.rows for part in parts)
+            if self.rows_seen != staged:
+                raise StageDamagedError(f"{staged:,} rows were staged, but {self.rows_seen:,} were read back.")
+
     def types(self, con: duckdb.DuckDBPyConnection) -> dict[str, str]:
         """Each column's type as DuckDB reads it, by name; columns of nothing but nulls have type ``"NULL"``."""
         import pyarrow as pa
@@ -103,7 +111,7 @@ class Incoming:
     def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         for part in self._parts:
             if isinstance(part, StagedFile):
-                yield from _file_batches(part, columns)
+                yield from _file_batches(part, columns, self._verified)
             else:
                 yield from part.to_batches(_BATCH_ROWS)
 
@@ -210,7 +218,7 @@ def _from_pandas(rows: object) -> pa.Table:
         return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     except pa.ArrowException as error:
         raise RowsError(
-            f"The data frame has a column that mixes types, so it has no column type: {error}. "
+            f"The data frame has a column that mixes types, so it has no column type: {without_values(error)}. "
             "Convert that column to one type, e.g. with astype(str)."
         ) from error
 
@@ -228,6 +236,9 @@ def _file_schema(staged: StagedFile) -> pa.Schema:
 
     if staged.valid_bytes == 0:
         return pa.schema([])
+    if staged.pages:
+        with _damage():
+            return read_schema(staged)
     try:
         if staged.path.suffix == ".parquet":
             import pyarrow.parquet as pq
@@ -239,10 +250,14 @@ def _file_schema(staged: StagedFile) -> pa.Schema:
         raise _unreadable(staged, error) from error
 
 
-def _file_batches(staged: StagedFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _file_batches(staged: StagedFile, columns: Sequence[str], verified: Verified) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     if staged.valid_bytes == 0:
+        return
+    if staged.pages:
+        with _damage():
+            yield from read_pages(staged, columns, verified)
         return
     try:
         if staged.path.suffix == ".parquet":
@@ -273,6 +288,14 @@ def _file_batches(staged: StagedFile, columns: Sequence[str]) -> Iterator[pa.Rec
                     yield batch
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(staged, error) from error
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    try:
+        yield
+    except DamagedPagesError as error:
+        raise StageDamagedError(f"Staged pages were damaged after they were fetched: {error}.") from error
 
 
 def _unreadable(staged: StagedFile, error: Exception) -> StagedFileError:

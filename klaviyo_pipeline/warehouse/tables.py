@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LOADED_AT = "_loaded_at"
 RUN_ID = "_run_id"
 DELETED_AT = "_deleted_at"
+ZSTD_SINCE = (1, 2)
+"""The storage version from which a file can hold columns compressed by ZSTD."""
 
 # A value of the first type is exactly a value of the second: a narrower declaration may land in a wider column.
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
@@ -151,21 +153,37 @@ def shape(
     if existing:
         _check_compatible(con, table, known, wanted)
         missing = [column for column in wanted if fold(column.name) not in known]
-        for column in missing:
-            con.execute(f"ALTER TABLE {name} ADD COLUMN {_definition(column)}")
+        for definition in _definitions(con, missing):
+            con.execute(f"ALTER TABLE {name} ADD COLUMN {definition}")
         added = tuple(column.name for column in missing)
     else:
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {name.rpartition('.' + quote(table.name))[0]}")
-        con.execute(f"CREATE TABLE {name} ({', '.join(_definition(column) for column in wanted)})")
+        con.execute(f"CREATE TABLE {name} ({', '.join(_definitions(con, wanted))})")
     _comment(con, table, name, known, wanted)
     changed = added or not existing
     return existing_columns(con, table.schema, table.name) if changed else existing, added
 
 
-def _definition(column: Column) -> str:
+def _definitions(con: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> list[str]:
+    """The columns' definitions in SQL, with no more than the file's format can hold."""
     # ZSTD halves the file and the time to compress JSON text, and reads as fast as DuckDB's own choice.
-    compression = " USING COMPRESSION zstd" if column.type.upper() == "JSON" else ""
-    return f"{quote(column.name)} {column.type}{compression}"
+    compression = " USING COMPRESSION zstd" if storage_version(con) >= ZSTD_SINCE else ""
+    return [
+        f"{quote(column.name)} {column.type}{compression if column.type.upper() == 'JSON' else ''}"
+        for column in columns
+    ]
+
+
+def storage_version(con: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    """The oldest DuckDB, as major and minor version, that can read the file in use; (0, 0) where it does not say.
+
+    A file keeps the format that it was made in. DuckDB 1.x makes files of format 1.0 unless told otherwise.
+    """
+    stated = con.execute(
+        "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = current_database()"
+    ).fetchall()[0][0]
+    found = re.match(r"v([0-9]+)\.([0-9]+)", stated or "")
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _check_compatible(

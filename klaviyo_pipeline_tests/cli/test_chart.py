@@ -20,6 +20,8 @@ def test_chart_is_a_picture_of_what_landed_and_its_values_are_those_of_the_table
     with Image.open("picture.png") as image:
         assert image.size == (860, 320)
         assert len(image.convert("RGB").getcolors(1_000) or []) > 8
+    place.cli("chart", "events")
+    assert Path("artifacts/events.png").read_bytes() == Path("picture.png").read_bytes()
     values = place.json("chart", "events")
     future = place.sql("SELECT count(*) FROM klaviyo.events WHERE datetime > now()")[0][0]
     assert sum(map(sum, values["series"].values())) == len(place.truth("events")) - future

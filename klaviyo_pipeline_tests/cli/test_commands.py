@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import duckdb
 import pytest
 from click.testing import CliRunner
 
@@ -54,8 +55,8 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("preview",), "Missing argument"),
     (("preview", "missing.yml"), "missing.yml: there is no such file"),
     (("preview", "broken.yml"), "broken.yml:1:9: source is 'evnts'"),
-    (("preview", "binary.yml"), "binary.yml: can't be read"),
-    (("preview", "."), "can't be read"),
+    (("preview", "binary.yml"), "binary.yml: is not UTF-8 text"),
+    (("preview", "."), "is a folder"),
     (("preview", "good.yml", "--rows", "0"), "0 is not in the range"),
     (("preview", "unset.yml"), "The environment variable NOT_SET is not set"),
     ((*CREATE, "x"), "Missing argument"),
@@ -193,7 +194,9 @@ def test_auth_list_and_a_bad_accounts_file(place: Workplace) -> None:
 
 def test_check_looks_at_everything(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     place.write("daily", EXAMPLE)
-    assert all(finding["ok"] for finding in place.json("check"))
+    found = place.json("check")
+    assert all(finding["ok"] for finding in found)
+    assert {each["what"]: each["text"] for each in found}["time zone UTC"] == "DuckDB and tzdata have the same rules"
     place.write("bad", "source: evnts")
     monkeypatch.setenv("KLAVIYO_API_KEY", "pk_lists_only")
     monkeypatch.setenv("KLAVIYO_TIMEZONE", "PST")
@@ -202,6 +205,20 @@ def test_check_looks_at_everything(place: Workplace, monkeypatch: pytest.MonkeyP
         "KLAVIYO_TIMEZONE",
         "transfer bad",
     }
+
+
+def test_check_tries_what_a_load_does_in_each_database(place: Workplace) -> None:
+    place.write("daily", "source: lists\ndestination: {database: other, schema: shop}")
+    before = place.left()
+    assert all(finding["ok"] for finding in place.json("check"))
+    assert place.left() == before
+
+    (place.root / "data").mkdir()
+    with duckdb.connect(str(place.root / "data/other.duckdb")) as con:
+        con.execute("CREATE SCHEMA klaviyo_pipeline; CREATE VIEW klaviyo_pipeline.ledger AS SELECT 1 AS entry")
+    (wrong,) = [finding for finding in place.json("check", exit_code=1) if not finding["ok"]]
+    assert "ledger" in wrong["text"]
+    assert not place.run("daily").success
 
 
 def test_sources_and_ledger_list_what_there_is(place: Workplace) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -22,11 +22,6 @@ EVERYTHING: dict[str, Any] = {"days": "2026-11-20", "config": {"start_time": "20
 seconds to note a thousand partitions.)"""
 UNTIL = "2026-11-21T00:00:00+00:00"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-def ago(**units: float) -> str:
-    """A time so long before the present, in whole seconds, as Klaviyo writes it."""
-    return (datetime.now(UTC) - timedelta(**units)).replace(microsecond=0).isoformat()
 
 
 def put_event(world: World, at: str, id_: str = "event001") -> str:

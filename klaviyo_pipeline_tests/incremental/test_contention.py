@@ -44,7 +44,6 @@ def _start(world: World, *arguments: str) -> subprocess.Popen[str]:
         "KLAVIYO_API_KEY": "pk_sandbox",
         "KLAVIYO_BASE_URL": world.sandbox.url,
         "KLAVIYO_DUCKDB_PATH": str(world.path),
-        "PYTHONPATH": str(ROOT),
         "DAGSTER_HOME": "",
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }

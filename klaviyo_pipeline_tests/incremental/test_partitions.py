@@ -8,11 +8,13 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.aggregates import start_of
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration.landed_days import DAY, landed_days, ranges_of, spoken
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.upkeep_checks import DAYS_HAVE_LANDED
+from klaviyo_pipeline_tests import clocks
 from klaviyo_pipeline_tests.incremental.support import Project, evaluations, loads, moment, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
@@ -72,15 +74,15 @@ def test_days_across_a_change_when_loaded_one_by_one_then_meet(world: World) -> 
 
 
 def test_todays_partition_exists_and_is_loaded_again_and_again(world: World) -> None:
-    today = datetime.now(UTC).date().isoformat()
-    assert daily_partitions("2024-01-01", "UTC").get_partition_keys()[-1] == today
+    today = clocks.today()
+    assert daily_partitions("2024-01-01", "UTC").get_partition_keys(current_time=clock.now())[-1] == today
     assert world.run("events", days=today).success
     new = put_event(world, f"{today}T00:00:00+00:00")
 
     assert world.run("events", days=today).success
 
     assert new in world.column("SELECT id FROM klaviyo.events")
-    assert moment(loads(world, "events")[-1]["window_end"]) <= datetime.now(UTC)
+    assert moment(loads(world, "events")[-1]["window_end"]) <= clock.now()
 
 
 def test_range_is_one_run_one_window_and_every_partition_materialized(world: World) -> None:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.aggregates import events_by_day
 from klaviyo_pipeline.orchestration.reconciliation import reconcile_events, repair_events
 from klaviyo_pipeline.orchestration.reconciliation_checks import COUNTS_AGREE
@@ -127,14 +128,14 @@ def test_day_of_25_hours_is_one_day(world: World) -> None:
 
 def test_today_is_compared_up_to_the_last_whole_hour_that_landed(world: World) -> None:
     project = Project(world)
-    today = datetime.now(UTC).date()
+    today = clock.now().date()
     project.load("events", days=("2026-11-19", today.isoformat()))
 
     found = reconcile_events(project.klaviyo, project.duckdb)
 
     assert found.is_even
     assert found.until is not None
-    assert found.until <= datetime.now(UTC)
+    assert found.until <= clock.now()
     assert (found.until.minute, found.until.second) == (0, 0)
     # What arrives within the hour that is not over yet is nobody's loss.
     put_event(world, found.until.isoformat(), "thishour")
@@ -195,7 +196,7 @@ def test_check_names_days_and_metrics(project: Project) -> None:
 
 def test_check_of_a_day_that_the_next_run_reads_again_only_warns(world: World) -> None:
     project = Project(world)
-    yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    yesterday = (clock.now() - timedelta(days=1)).date().isoformat()
     project.load("events", days=("2026-11-19", yesterday))
     put_event(world, f"{yesterday}T12:00:00+00:00", "late0001")
 

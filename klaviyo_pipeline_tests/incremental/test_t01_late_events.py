@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline_tests.incremental.support import ago, loads, moment, put_event
+from klaviyo_pipeline_tests.clocks import ago
+from klaviyo_pipeline_tests.incremental.support import loads, moment, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
 

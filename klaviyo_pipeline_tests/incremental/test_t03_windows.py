@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy
 from klaviyo_pipeline.orchestration.loads import Asked, Destination, window_of
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
-from klaviyo_pipeline_tests.incremental.support import ago, loads, moment
+from klaviyo_pipeline_tests.clocks import ago
+from klaviyo_pipeline_tests.incremental.support import loads, moment
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
 
 EDGE = datetime(2026, 11, 18, 12, 0, 0, tzinfo=UTC)
@@ -224,4 +226,4 @@ def test_t3_parents_ids_given_then_the_watermark_of_all_lists_stays(world: World
 
     members = {(row["list_id"], row["profile_id"]) for row in world.truth("members")}
     assert set(world.sql("SELECT list_id, profile_id FROM klaviyo.list_profiles")) == members
-    assert moment(loads(world, "list_profiles")[1]["window_end"]) <= datetime.now(UTC)
+    assert moment(loads(world, "list_profiles")[1]["window_end"]) <= clock.now()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from klaviyo_pipeline_tests.incremental.support import ago, loads
+from klaviyo_pipeline_tests.clocks import ago
+from klaviyo_pipeline_tests.incremental.support import loads
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
 COLUMNS = "attributed_event_id, campaign_id, campaign_message_id, flow_id, flow_message_id"

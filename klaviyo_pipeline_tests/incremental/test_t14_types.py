@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 
-from klaviyo_pipeline_tests.incremental.support import EVERYTHING
+import dagster as dg
+import pytest
+
+from klaviyo_pipeline.orchestration import metadata
+from klaviyo_pipeline_tests.hostile.rewriting import rewrite
+from klaviyo_pipeline_tests.incremental.support import EVERYTHING, Project
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
 
@@ -54,3 +60,53 @@ def test_t14_event_of_a_deleted_profile_keeps_a_null_profile(world: World) -> No
     ).success
 
     assert world.sql(f"SELECT profile_id FROM klaviyo.events WHERE id = '{event['id']}'") == [(None,)]
+
+
+IMPOSSIBLE = [
+    "0001-01-01T00:00:00+01:00",
+    "0000-01-01T00:00:00+00:00",
+    "9999-12-31T23:59:59-12:00",
+    "2026-06-30T23:59:60Z",
+]
+
+
+def metadata_of(result: dg.ExecuteInProcessResult, source: str) -> dict[str, object]:
+    (event,) = result.asset_materializations_for_node(f"klaviyo__{source}")
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+@pytest.mark.parametrize("field", ["last_event_date", "updated"])
+@pytest.mark.parametrize("mode", ["merge", "append"])
+def test_t14_time_that_can_not_be_is_null_and_kept_and_every_run_succeeds(world: World, field: str, mode: str) -> None:
+    ids = world.ids("profiles")
+    odd = dict(zip(ids[:: len(ids) // 4], IMPOSSIBLE, strict=False))
+    rewrite(world.sandbox, {id_: {field: f'"{time}"'} for id_, time in odd.items()})
+
+    runs = [world.run("profiles", config={"start_time": "2024-01-01", "write_mode": mode}) for _ in range(2)]
+
+    for result in runs:
+        assert result.success
+        found = metadata_of(result, "profiles")
+        assert found["type_misfits_by_column"] == {field: 4}
+        assert found["first_rows"]
+    rows = world.sql(f"SELECT id, {field}, _extra->>'{field}' FROM klaviyo.profiles WHERE _extra IS NOT NULL")
+    assert sorted(rows) == sorted((id_, None, time) for id_, time in odd.items() for _ in range(1 + (mode == "append")))
+    assert sorted(set(world.column("SELECT id FROM klaviyo.profiles"))) == ids
+
+
+@pytest.mark.parametrize("report", ["load_metadata", "preview"])
+def test_t14_report_that_fails_after_the_commit_is_a_warning_and_fails_no_load(
+    world: World, monkeypatch: pytest.MonkeyPatch, report: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise OverflowError("date value out of range")
+
+    monkeypatch.setattr(metadata, report, broken)
+    project = Project(world)
+    result = project.load("metrics", days=("2026-11-18", "2026-11-18"))
+
+    assert world.column("SELECT id FROM klaviyo.metrics ORDER BY id") == world.ids("metrics")
+    (warning,) = [log for log in project.instance.all_logs(result.run_id) if "a report about them" in log.user_message]
+    assert warning.level == logging.WARNING
+    assert "OverflowError: date value out of range" in warning.user_message
+    assert not list(world.path.parent.glob(".*.staging/*/*.arrows"))

@@ -7,7 +7,8 @@ import itertools
 import pytest
 
 from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline_tests.incremental.support import EVERYTHING, UNTIL, ago, loads, put_event
+from klaviyo_pipeline_tests.clocks import ago
+from klaviyo_pipeline_tests.incremental.support import EVERYTHING, UNTIL, loads, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
 INCREMENTAL = [name for name, source in SOURCES.items() if source.time_fields]

@@ -66,7 +66,10 @@ def store(sandbox: RunningSandbox, shop: Shop, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries at once, no rate limit, page sizes as on the first day."""
-    for name in ("initial_retry_wait_s", "max_retry_wait_s", "connect_timeout_s", "read_timeout_s", "write_timeout_s"):
+    for name in (
+        "initial_retry_wait_s", "max_retry_wait_s", "connect_timeout_s", "read_timeout_s", "write_timeout_s",
+        "total_timeout_s", "max_page_mb", "max_pages_without_rows",
+    ):  # fmt: skip
         bounds = SETTINGS[name]
         monkeypatch.setitem(settings.SETTINGS, name, Setting(bounds.default, 0.001, bounds.maximum, ""))
     monkeypatch.setattr(EndpointLimit, "reserve", lambda _self: 0.0)

@@ -1,6 +1,7 @@
 """One request, done well: what is retried, how long is waited, and what is said when nothing helps."""
 
 import email.utils
+import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ import responses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo import client as client_module
+from klaviyo_pipeline.klaviyo import answers
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Request, target_of_link
 from klaviyo_pipeline.klaviyo.errors import (
     AuthenticationError,
@@ -209,29 +210,58 @@ def test_retry_after_when_a_number_then_that_long_is_waited(
     klaviyo.get(URL, json=PAGE)
     begin = clock.now
     fetch(client, clock)
-    assert clock.now - begin >= seconds
+    assert clock.now - begin >= max(seconds, 0.75)
     if status == 503:
-        assert clock.waits == [seconds]
+        assert clock.waits == [seconds] if seconds >= 1 else 0.75 <= clock.waits[0] <= 1.0
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("hint", ["0", "-1", "0.001", "Fri, 20 Nov 2020 10:00:00 GMT", "-inf", None])
+def test_retry_after_when_zero_or_past_then_the_waits_double_all_the_same(
+    hint: str | None, status: int, make: Callable[..., KlaviyoClient], clock: VirtualTime, klaviyo: Any
+) -> None:
+    well_at = clock.now + 4.0
+    headers = {} if hint is None else {"Retry-After": hint}
+
+    def answer(_request: Any) -> Any:
+        return (200, {}, json.dumps(PAGE)) if clock.now >= well_at else (status, headers, "")
+
+    klaviyo.add_callback("GET", URL, answer)
+    assert fetch(make(retry_limit=5), clock).retries <= 3
+
+
+def test_retry_after_when_longer_than_the_doubled_wait_then_lengthens_it(
+    make: Callable[..., KlaviyoClient], clock: VirtualTime, klaviyo: Any
+) -> None:
+    klaviyo.get(URL, status=503, headers={"Retry-After": "7"})
+    with pytest.raises(UnavailableError):
+        fetch(make(retry_limit=5), clock)
+    assert clock.waits[:3] == [7.0, 7.0, 7.0]
+    assert 12.0 <= clock.waits[4] <= 16.0
 
 
 def test_retry_after_when_an_http_date_then_is_waited_until_then(
     client: KlaviyoClient, clock: VirtualTime, klaviyo: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     today = datetime(2026, 11, 23, 10, tzinfo=UTC).timestamp()
-    monkeypatch.setattr(client_module.time, "time", lambda: today)
+    monkeypatch.setattr(answers.time, "time", lambda: today)
     klaviyo.get(URL, status=503, headers={"Retry-After": email.utils.formatdate(today + 20, usegmt=True)})
     klaviyo.get(URL, status=503, headers={"Retry-After": email.utils.formatdate(today - 20, usegmt=True)})
     klaviyo.get(URL, json=PAGE)
     fetch(client, clock)
-    assert clock.waits == [pytest.approx(20.0), 0.0]
+    assert clock.waits[0] == pytest.approx(20.0)
+    assert 1.5 <= clock.waits[1] <= 2.0
 
 
 def test_retry_after_when_a_date_of_a_clock_that_is_ahead_then_is_measured_by_that_clock() -> None:
     told = {"Date": "Fri, 20 Nov 2099 10:00:00 GMT", "Retry-After": "Fri, 20 Nov 2099 10:00:02 GMT"}
-    assert client_module._retry_after(told) == 2
+    assert answers.retry_after(told) == 2
 
 
-@pytest.mark.parametrize("text", ["soon", "", "Wed, 99 Foo 2026", "1,5", "nan"])
+@pytest.mark.parametrize(
+    "text", ["soon", "", "Wed, 99 Foo 2026", "1,5", "nan", "Fri, 20 Nov 99999 10:00:00 GMT",
+             "Fri, 20 Nov 2020 10:00:00 +9999999999"]
+)  # fmt: skip
 def test_retry_after_when_unreadable_then_is_ignored(
     text: str, client: KlaviyoClient, clock: VirtualTime, klaviyo: Any
 ) -> None:
@@ -244,11 +274,11 @@ def test_retry_after_when_unreadable_then_is_ignored(
 
 @given(st.text(max_size=40) | st.floats().map(str) | st.integers().map(str))
 def test_retry_after_when_any_text_then_seconds_or_nothing(text: str) -> None:
-    seconds = client_module._retry_after({"Retry-After": text})
+    seconds = answers.retry_after({"Retry-After": text})
     assert seconds is None or seconds >= 0.0
 
 
-@pytest.mark.parametrize("text", ["86400", "inf"])
+@pytest.mark.parametrize("text", ["86400", "inf", "9" * 400, "1e300", "Fri, 20 Nov 9998 10:00:00 GMT"])
 def test_retry_after_when_longer_than_allowed_then_fails_at_once_naming_the_setting(
     text: str, make: Callable[..., KlaviyoClient], clock: VirtualTime, klaviyo: Any
 ) -> None:
@@ -268,6 +298,40 @@ def test_request_when_an_earlier_one_was_told_to_wait_a_day_then_does_not_wait_t
         with pytest.raises(RateLimitedError):
             fetch(client, clock)
     assert sum(clock.waits) <= 60
+
+
+def test_stated_limit_when_its_wait_is_longer_than_allowed_then_fails_saying_how_long(
+    make: Callable[..., KlaviyoClient], clock: VirtualTime, klaviyo: Any
+) -> None:
+    client = make(max_retry_wait_s=60)
+    klaviyo.get(URL, json=PAGE, headers={"RateLimit-Limit": "1, 1;w=86400"})
+    fetch(client, clock)
+    with pytest.raises(RateLimitedError, match=r"^Metrics: .* wait 86400 s .*1 in 86400 s.*max_retry_wait_s \(60 s\)"):
+        fetch(client, clock)
+    assert clock.waits == []
+
+
+def test_stated_limit_when_its_wait_is_long_then_is_logged_once_a_minute(
+    make: Callable[..., KlaviyoClient], clock: VirtualTime, klaviyo: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make(max_retry_wait_s=300)
+    klaviyo.get(URL, json=PAGE, headers={"RateLimit-Limit": "1, 1;w=200"})
+    for _ in range(3):
+        fetch(client, clock)
+    assert sum(clock.waits) == pytest.approx(400, abs=1)
+    assert [record.getMessage() for record in caplog.records if "waiting" in record.message] == [
+        "Metrics: waiting 200 s for Klaviyo's rate limit"
+    ]
+
+
+def test_catalogued_limit_when_longer_than_max_retry_wait_then_is_waited_for(
+    make: Callable[..., KlaviyoClient], clock: VirtualTime, klaviyo: Any
+) -> None:
+    client = make(max_retry_wait_s=30)
+    klaviyo.get(URL, json=PAGE, headers={"RateLimit-Limit": "10, 10;w=1, 10;w=60"})
+    for _ in range(11):
+        fetch(client, clock)
+    assert max(clock.waits) > 30
 
 
 def test_request_when_another_was_told_to_wait_then_waits_too(
@@ -299,18 +363,105 @@ def test_throttling_when_answered_then_is_counted(client: KlaviyoClient, clock: 
     assert (counted.requests, counted.retries, counted.throttled) == (2, 1, 1)
 
 
+@pytest.mark.parametrize(
+    "date", ["", "soon", "Fri, 20 Nov 99999 10:00:00 GMT", "Thu, 01 Jan 1970 00:00:00 GMT",
+             "Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 20 Nov 2020 10:00:00 +9999999999"]
+)  # fmt: skip
+def test_clock_when_the_answers_date_is_none_then_is_not_measured_by_it(
+    date: str, client: KlaviyoClient, clock: VirtualTime, klaviyo: Any
+) -> None:
+    klaviyo.get(URL, json=PAGE, headers={"Date": date})
+    fetch(client, clock)
+    assert client.clock_ahead_s == 0.0
+
+
+@pytest.mark.parametrize(
+    "text", ["", "latest", "; DROP TABLE", "../", "2026-13-45", "0000-00-00", "2026-07-15.x", "２０２６-07-15",
+             "2026-07-15 ", "2" * 5000, "2026-07-15/../.."]
+)  # fmt: skip
+def test_revision_when_an_answer_names_none_that_can_be_then_counts_as_not_named(
+    text: str, client: KlaviyoClient, clock: VirtualTime, klaviyo: Any
+) -> None:
+    klaviyo.get(URL, json=PAGE, headers={"X-Klaviyo-API-Revision": text})
+    assert fetch(client, clock).revision == "2026-07-15"
+
+
+@pytest.mark.parametrize("text", ["2027-01-15", "2027-01-15.pre"])
+def test_revision_when_an_answer_names_a_later_one_then_counts(
+    text: str, client: KlaviyoClient, clock: VirtualTime, klaviyo: Any
+) -> None:
+    klaviyo.get(URL, json=PAGE, headers={"X-Klaviyo-API-Revision": text})
+    assert fetch(client, clock).revision == text
+
+
+@pytest.mark.parametrize("status", [204, 206, 304, 501, 530, 999])
+def test_request_when_the_status_is_no_pages_then_is_retried(
+    status: int, client: KlaviyoClient, clock: VirtualTime, klaviyo: Any
+) -> None:
+    klaviyo.get(URL, status=status, body="" if status in {204, 304} else "?")
+    klaviyo.get(URL, json=PAGE)
+    assert fetch(client, clock).retries == 1
+
+
 # What is said
 
 
-def test_message_when_the_key_is_wrong_then_is_a_sentence_that_names_the_variable(
+REFUSALS: dict[str, bytes] = {
+    "errors is an object": b'{"errors": {}}',
+    "errors is null": b'{"errors": null}',
+    "no errors": b'{"errors": []}',
+    "an error is null": b'{"errors": [null]}',
+    "an error is a number": b'{"errors": [5]}',
+    "source is a list": b'{"errors": [{"source": [], "detail": "D"}]}',
+    "source is a text": b'{"errors": [{"source": "here", "detail": "D"}]}',
+    "source names an object": b'{"errors": [{"source": {"parameter": {}}, "detail": "D"}]}',
+    "detail is a number": b'{"errors": [{"detail": 5}]}',
+    "status is a text": b'{"errors": [{"status": "four hundred", "detail": "D"}]}',
+    "a list": b"[]",
+    "null": b"null",
+    "a text": b'"no"',
+    "nested": b'{"errors": [{"detail": ' + b"[" * 5000 + b"]" * 5000 + b"}]}",
+    "a number of 5,000 digits": b'{"errors": [{"detail": ' + b"9" * 5000 + b"}]}",
+    "not UTF-8": b'{"errors": [{"detail": "\xff"}]}',
+    "UTF-16": '{"errors": [{"detail": "D"}]}'.encode("utf-16"),
+    "a byte order mark": b'\xef\xbb\xbf{"errors": [{"detail": "D"}]}',
+    "control characters": b'{"errors": [{"detail": "\\u001b[2J\\u0000\\r\\nInjected: yes\\u202e\\ud800"}]}',
+    "ten megabytes": b'{"errors": [{"detail": "' + b"x" * 10_000_000 + b'"}]}',
+}
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 422, 302, 418, 429, 500])
+@pytest.mark.parametrize("what", sorted(REFUSALS))
+def test_message_when_the_error_document_is_odd_then_is_one_short_printable_line(
+    what: str, status: int, make: Callable[..., KlaviyoClient], clock: VirtualTime, klaviyo: Any
+) -> None:
+    klaviyo.get(URL, status=status, body=REFUSALS[what])
+    with pytest.raises(KlaviyoError) as refused:
+        fetch(make(retry_limit=1), clock)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 1000
+
+
+def test_message_when_the_page_has_a_long_address_then_only_its_beginning_is_shown(
+    client: KlaviyoClient, clock: VirtualTime, klaviyo: Any
+) -> None:
+    klaviyo.get(URL, status=422)
+    request = Request("/api/metrics?a=\x1b" + "x" * 10_000, "/api/metrics", MEDIUM, "Metrics\n" * 1000)
+    with pytest.raises(RequestRefusedError) as refused:
+        fetch(client, clock, request)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 1000
+
+
+def test_message_when_the_key_is_wrong_then_is_a_sentence_that_says_where_the_key_is_from(
     client: KlaviyoClient, clock: VirtualTime, klaviyo: Any
 ) -> None:
     klaviyo.get(URL, **problem(401, "Incorrect authentication credentials.", "authentication_failed"))
     with pytest.raises(AuthenticationError) as refused:
         fetch(client, clock)
     assert str(refused.value) == (
-        "Metrics: Klaviyo does not accept the API key (401: Incorrect authentication credentials.). "
-        "Check KLAVIYO_API_KEY."
+        "Metrics: Klaviyo does not accept the API key from the code (401: Incorrect authentication credentials.). "
+        "Check the key there, or make a new one in Klaviyo, Settings, API keys."
     )
 
 
@@ -330,7 +481,7 @@ def test_message_when_the_host_is_unreachable_then_names_it_and_the_cause(clock:
 
 
 def test_message_when_the_host_has_no_address_then_says_so(clock: VirtualTime) -> None:
-    client = KlaviyoClient(KEY, ClientSettings(retry_limit=1), base_url="http://klaviyo.invalid")
+    client = KlaviyoClient(KEY, ClientSettings(retry_limit=1), base_url="https://klaviyo.invalid")
     client._limits = RateLimits(1.0, clock)
     with pytest.raises(UnavailableError, match=r"klaviyo\.invalid"):
         fetch(client, clock)
@@ -439,11 +590,12 @@ def test_key_when_debug_logging_is_on_then_does_not_stand_in_it(
 
 def test_account_when_key_or_address_differ_then_so_does_its_name() -> None:
     names = {
-        KlaviyoClient(key, base_url=url).account for key in ("a", "b") for url in ("http://x.test", "https://x.test")
+        KlaviyoClient(key, base_url=url).account for key in ("a", "b") for url in ("https://y.test", "https://x.test")
     }
     assert len(names) == 4
     assert (
-        KlaviyoClient("a", base_url="http://x.test/").account == KlaviyoClient(" a ", base_url="http://x.test").account
+        KlaviyoClient("a", base_url="https://x.test/").account
+        == KlaviyoClient(" a ", base_url="https://x.test").account
     )
 
 

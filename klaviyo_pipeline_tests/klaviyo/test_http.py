@@ -3,9 +3,8 @@
 import gzip
 import os
 import socket
-import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,69 +14,7 @@ from klaviyo_pipeline.klaviyo.errors import UnavailableError
 from klaviyo_pipeline.klaviyo.http import Http, TransportError
 from klaviyo_pipeline.klaviyo.settings import ClientSettings
 from klaviyo_pipeline.klaviyo.sources import MEDIUM
-
-BODY = b'{"data":[]}'
-Handler = Callable[[socket.socket], None]
-
-
-def answer(body: bytes, *headers: str, length: int | None = None, status: str = "200 OK") -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if length is None else length}", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-class WireServer:
-    """Accepts connections and hands each to the next of its handlers; the last one is used again and again."""
-
-    def __init__(self) -> None:
-        self.handlers: list[Handler] = []
-        self.accepted = 0
-        self.released = threading.Event()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _address = self._listening.accept()
-            except OSError:
-                return
-            handler = self.handlers[min(self.accepted, len(self.handlers) - 1)]
-            self.accepted += 1
-            threading.Thread(target=self._handle, args=(handler, connection), daemon=True).start()
-
-    def _handle(self, handler: Handler, connection: socket.socket) -> None:
-        with connection:
-            try:
-                handler(connection)
-            except OSError:
-                return
-
-    def close(self) -> None:
-        self.released.set()
-        self._listening.close()
-
-    def then(self, *handlers: Handler) -> None:
-        self.handlers += handlers
-
-
-def says(data: bytes) -> Handler:
-    """Reads a request, writes this, and closes the connection."""
-
-    def handler(connection: socket.socket) -> None:
-        connection.recv(65536)
-        connection.sendall(data)
-
-    return handler
-
-
-def resets(connection: socket.socket) -> None:
-    connection.recv(65536)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-def hangs_up(connection: socket.socket) -> None:
-    connection.recv(65536)
+from klaviyo_pipeline_tests.hostile.server import BODY, WireServer, answer, hangs_up, resets, says
 
 
 @pytest.fixture

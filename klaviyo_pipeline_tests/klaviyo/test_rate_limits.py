@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit, RateLimits, limits_of_account
+from klaviyo_pipeline.klaviyo.rate_limits import MOST_WINDOWS, EndpointLimit, RateLimits, limits_of_account
 from klaviyo_pipeline.klaviyo.sources import EXTRA_LARGE, LARGE, MEDIUM, SMALL, Tier
 from klaviyo_pipeline.sandbox.errors import ApiError
 from klaviyo_pipeline.sandbox.limits import RateLimits as KlaviyosLimits
@@ -204,6 +204,10 @@ def test_remaining_when_others_used_most_of_the_burst_then_only_the_rest_is_sent
         {"RateLimit-Limit": "0, 0;w=1"},
         {"RateLimit-Limit": "nan;w=nan", "RateLimit-Remaining": "nan"},
         {"RateLimit-Limit": "75, 75;w=inf", "RateLimit-Remaining": "3"},
+        {"RateLimit-Limit": "1, 1;w=1e300", "RateLimit-Remaining": "0", "RateLimit-Reset": "1e300"},
+        {"RateLimit-Limit": f"{10**30}, {10**30};w=1, {10**30};w=86400", "RateLimit-Remaining": f"{10**30}"},
+        {"RateLimit-Limit": "9" * 5000 + ";w=1"},
+        {"RateLimit-Limit": "1, 1;w=" + "9" * 5000},
     ],
 )
 def test_headers_when_malformed_then_the_limits_stay_as_they_were(headers: dict[str, str]) -> None:
@@ -247,6 +251,45 @@ def test_a_daily_window_when_stated_then_is_kept_too() -> None:
         clock.send(limit)
     assert clock.now < 5_000.3 + 300
     assert clock.send(limit) >= 5_000.3 + 86_400
+
+
+def test_a_window_when_later_answers_do_not_state_it_then_is_forgotten() -> None:
+    limit = EndpointLimit(MEDIUM, 1.0, Clock())
+    limit.observe({"RateLimit-Limit": "1, 1;w=1, 1;w=86400"})
+    limit.observe({"RateLimit-Limit": "10, 10;w=1, 150;w=60"})
+    assert limit.stated == {1.0: 10, 60.0: 150}
+    assert sent_by_turns([limit]) == MEDIUM.burst
+
+
+def test_windows_when_thousands_are_stated_then_few_are_kept() -> None:
+    limit = EndpointLimit(MEDIUM, 1.0, Clock())
+    limit.observe({"RateLimit-Limit": ",".join(f"{i};w={i}" for i in range(1, 5000))})
+    assert len(limit.stated) <= MOST_WINDOWS + 2
+    for i in range(1000):
+        limit.observe({"RateLimit-Limit": f"5;w={1 + i / 1000}"})
+    assert len(limit.stated) <= MOST_WINDOWS + 2
+
+
+def test_requests_when_a_huge_quota_a_day_is_stated_then_few_of_them_are_remembered() -> None:
+    clock = Clock()
+    limit = EndpointLimit(MEDIUM, 1.0, clock)
+    limit.observe({"RateLimit-Limit": f"1000, 1000;w=1, 1000;w=60, {10**30};w=86400"})
+    for _ in range(5000):
+        clock.now += 0.1
+        limit.reserve()
+    assert len(limit._sent) <= 1000
+
+
+@pytest.mark.parametrize("headers", [
+    {"RateLimit-Limit": "75, 75;w=1, 750;w=60", "RateLimit-Remaining": "0", "RateLimit-Reset": "inf"},
+    {"RateLimit-Limit": "75, 75;w=1, 750;w=60", "RateLimit-Remaining": "-999999", "RateLimit-Reset": "1e9"},
+])  # fmt: skip
+def test_remaining_when_it_is_said_to_hold_for_ever_then_holds_for_its_window(headers: dict[str, str]) -> None:
+    clock = Clock()
+    limit = EndpointLimit(LARGE, 1.0, clock)
+    limit.observe(headers)
+    clock.now += 1.1
+    assert sent_by_turns([limit]) == 75
 
 
 def sent_by_turns(limits: Iterable[EndpointLimit]) -> int:

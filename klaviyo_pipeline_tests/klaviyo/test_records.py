@@ -199,6 +199,20 @@ def test_nested_attributes_when_unknown_then_are_kept_under_their_parent() -> No
         ({"updated": ""}, "updated", {"updated": ""}),
         ({"updated": "2026-02-30T00:00:00+00:00"}, "updated", {"updated": "2026-02-30T00:00:00+00:00"}),
         ({"email": 2**70}, "email", {"email": 2**70}),
+        ({"location": {"latitude": "NaN"}}, "location_latitude", {"location": {"latitude": "NaN"}}),
+        ({"location": {"latitude": "-Infinity"}}, "location_latitude", {"location": {"latitude": "-Infinity"}}),
+        ({"location": {"latitude": "1e999"}}, "location_latitude", {"location": {"latitude": "1e999"}}),
+        ({"location": {"latitude": "1_000.5"}}, "location_latitude", {"location": {"latitude": "1_000.5"}}),
+        ({"location": {"latitude": "٣"}}, "location_latitude", {"location": {"latitude": "٣"}}),
+        ({"location": {"latitude": 10**400}}, "location_latitude", {"location": {"latitude": 10**400}}),
+        ({"updated": "0001-01-01T00:00:00+01:00"}, "updated", {"updated": "0001-01-01T00:00:00+01:00"}),
+        ({"updated": "0000-01-01T00:00:00+00:00"}, "updated", {"updated": "0000-01-01T00:00:00+00:00"}),
+        ({"updated": "0000-12-31T23:00:00-02:00"}, "updated", {"updated": "0000-12-31T23:00:00-02:00"}),
+        ({"updated": "9999-12-31T23:59:59-12:00"}, "updated", {"updated": "9999-12-31T23:59:59-12:00"}),
+        ({"updated": "10000-01-01T00:00:00+00:00"}, "updated", {"updated": "10000-01-01T00:00:00+00:00"}),
+        ({"updated": "2026-06-30T23:59:60+00:00"}, "updated", {"updated": "2026-06-30T23:59:60+00:00"}),
+        ({"updated": "2026-06-30T24:00:00+00:00"}, "updated", {"updated": "2026-06-30T24:00:00+00:00"}),
+        ({"updated": "infinity"}, "updated", {"updated": "infinity"}),
     ],
 )
 def test_value_when_it_does_not_fit_its_column_then_null_there_and_the_original_in_extra(
@@ -237,6 +251,8 @@ def test_integer_when_it_is_none_then_null_and_the_original_in_extra(value: Any)
         ("2026-09-04T13:38:55+02:00", datetime(2026, 9, 4, 11, 38, 55, tzinfo=UTC)),
         ("2026-09-04T13:38:55-0330", datetime(2026, 9, 4, 17, 8, 55, tzinfo=UTC)),
         ("1969-12-31T23:59:59+00:00", datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ("0001-01-01T00:00:00+00:00", datetime(1, 1, 1, tzinfo=UTC)),
+        ("9999-12-31T23:59:59.999999Z", datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)),
     ],
 )
 @pytest.mark.parametrize("beside", ["2026-01-01T00:00:00+00:00", "2026-01-01 00:00:00", "2026-01-01", None])
@@ -254,6 +270,35 @@ def test_latitude_when_given_as_number_or_text_then_is_a_number(value: Any, numb
     page = decode_profiles({"location": {"latitude": value}}, {"location": {"latitude": 1.5}})
     assert rows_of(page)[0]["location_latitude"] == number
     assert page.misfits == Counter()
+
+
+def test_related_resource_when_it_has_a_number_that_python_can_not_hold_then_is_read() -> None:
+    body = (
+        b'{"data":[{"id":"e","relationships":{"metric":{"data":{"type":"metric","id":"m"}}}}],'
+        b'"included":[{"type":"metric","id":"m","attributes":{"name":"Placed Order","weight":1e999}}]}'
+    )
+    page = PageDecoder(SOURCES["events"].columns, "2026-07-15").decode(body)
+    assert rows_of(page)[0]["metric_name"] == "Placed Order"
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_unknown_attributes_when_null_then_extra_stays_empty_and_nothing_is_reported(learned: bool) -> None:
+    decoder = PageDecoder(SOURCES["profiles"].columns_for(frozenset()), "2026-07-15")
+    if learned:
+        decoder.decode(profile_page({"something_new": 1, "an\todd name": 2}))
+    page = decoder.decode(profile_page({"something_new": None, "an\todd name": None, "location": {"what": None}}))
+    assert rows_of(page)[0][EXTRA] is None
+    assert page.unknown == Counter()
+    page = decoder.decode(profile_page({"something_new": {"a": None}}))
+    assert extra_of(page) == {"something_new": {"a": None}}
+
+
+def test_integers_when_beyond_64_bits_then_keep_their_digits() -> None:
+    digits = "123456789012345678901234567890"
+    body = f'{{"data":[{{"id":"a","attributes":{{"properties":{{"n":{digits}}},"new":{digits},"email":{digits}}}}}]}}'
+    page = PageDecoder(SOURCES["profiles"].columns_for(frozenset()), "2026-07-15").decode(body.encode())
+    assert rows_of(page)[0]["properties"] == f'{{"n":{digits}}}'
+    assert extra_of(page) == {"new": int(digits), "email": int(digits)}
 
 
 def test_keys_when_differing_only_in_case_then_both_are_kept() -> None:
@@ -310,8 +355,18 @@ def test_page_when_read_then_knows_next_link_and_times_and_their_order() -> None
     assert (page.first_time, page.last_time) == (datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 9, 3, tzinfo=UTC))
     assert page.in_order
     assert not PROFILES.decode(profile_page(*({"updated": day} for day in reversed(days)))).in_order
-    assert not PROFILES.decode(profile_page({"updated": days[0]}, {"updated": None})).in_order
     assert PROFILES.decode(profile_page()).in_order
+
+
+@pytest.mark.parametrize("nothing", [None, "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-12:00", "last week"])
+def test_page_when_a_row_has_no_time_then_the_others_keep_their_order(nothing: str | None) -> None:
+    days = [nothing, "2026-09-01T00:00:00+00:00", nothing, "2026-09-03T00:00:00+00:00", nothing]
+    page = PROFILES.decode(profile_page(*({"updated": day} for day in days)))
+    assert (page.first_time, page.last_time) == (datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 9, 3, tzinfo=UTC))
+    assert page.in_order
+    assert not PROFILES.decode(profile_page(*({"updated": day} for day in [*days[2:], *days[:2]]))).in_order
+    page = PROFILES.decode(profile_page({"updated": nothing}))
+    assert (page.rows, page.first_time, page.last_time, page.in_order) == (1, None, None, True)
 
 
 NO_DOCUMENTS = [
@@ -400,7 +455,7 @@ def fits(found: Any, value: Any) -> bool:
         parsed = datetime.fromisoformat(value)
         return abs(found - (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))) < timedelta(microseconds=1)
     if isinstance(found, float):
-        return math.isnan(found) if str(value).strip().lower().endswith("nan") else found == float(value)
+        return math.isfinite(found) and found == float(value)
     if isinstance(found, str) and not isinstance(value, str):
         return same(json.loads(found), value)
     return found is not None and (same(found, value) or same(json.loads(found), value))

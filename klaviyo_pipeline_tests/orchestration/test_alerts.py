@@ -28,6 +28,8 @@ class Receiver:
     address: str = ""
     answers: list[int] = field(default_factory=list)
     received: list[dict[str, Any]] = field(default_factory=list)
+    location: str = ""
+    requests: int = 0
 
 
 @pytest.fixture
@@ -35,13 +37,19 @@ def receiver() -> Iterator[Receiver]:
     made = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            made.requests += 1
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
             status = made.answers.pop(0) if made.answers else 200
             if status == 200:
                 assert self.headers["Content-Type"] == "application/json"
                 made.received.append(json.loads(body))
             self.send_response(status)
+            if made.location:
+                self.send_header("Location", made.location)
             self.end_headers()
             self.wfile.write(b"ok")
 
@@ -184,6 +192,17 @@ def test_webhook_that_refuses_then_the_look_fails_without_the_address(
     error = reaction.error.to_string()
     assert "The webhook answered HTTP 404; the message was not delivered." in error
     assert "not-for-logs" not in error + caplog.text
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_webhook_that_answers_with_a_redirect_is_not_delivered(receiver: Receiver, status: int) -> None:
+    receiver.answers, receiver.location = [status], receiver.address
+
+    with pytest.raises(WebhookError, match=f"answered HTTP {status}; the message was not delivered"):
+        post(receiver.address, {"text": "hello"})
+
+    assert receiver.received == []
+    assert receiver.requests == 1
 
 
 def test_webhook_that_is_busy_is_asked_again_ever_later(receiver: Receiver) -> None:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration.checks import CHECKS_JOB
-from klaviyo_pipeline.orchestration.data_checks import ATTRIBUTES, PRIMARY_KEY, REFERENCES, REQUIRED, TYPES, VALUES
+from klaviyo_pipeline.orchestration.data_checks import (
+    ATTRIBUTES,
+    HIDDEN,
+    PRIMARY_KEY,
+    REFERENCES,
+    REQUIRED,
+    TYPES,
+    VALUES,
+)
 from klaviyo_pipeline.orchestration.reconciliation_checks import COUNTS_AGREE
 from klaviyo_pipeline.orchestration.upkeep_checks import DAYS_HAVE_LANDED, IS_FRESH, REVISION_IS_SERVED
 from klaviyo_pipeline.sandbox.options import ServerOptions
@@ -32,7 +40,7 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """All nine tables, up to now."""
     with running_sandbox(SHOP, ServerOptions(rate_limits=False)) as sandbox:
         project = Project(World(sandbox, tmp_path_factory.mktemp("landed") / "warehouse.duckdb"))
-        today = datetime.now(UTC).date().isoformat()
+        today = clock.now().date().isoformat()
         project.load(*BY_DAY, days=(today, today), config={"start_time": "2024-01-01"})
         project.load(*(name for name in SOURCES if name not in BY_DAY), days=(FIRST_DAY, LAST_DAY))
         yield project
@@ -131,7 +139,8 @@ def test_rows_that_are_named_but_not_there_then_warn_with_counts(after: Broken) 
     events = found[REFERENCES, "events"]
     assert events.severity is WARN
     assert set(events.metadata["by_column"].value) == {"metric_id", "profile_id"}
-    assert "name a profile_id that klaviyo.profiles does not have (1 in all, such as" in events.description
+    assert "name a profile_id that klaviyo.profiles does not have (1 in all)." in events.description
+    assert "name a metric_id that klaviyo.metrics does not have (1 in all, such as" in events.description
     assert set(found[REFERENCES, "list_profiles"].metadata["by_column"].value) >= {"list_id"}
 
 
@@ -167,7 +176,7 @@ def test_value_that_klaviyo_does_not_document_then_warns_and_names_it(after: Bro
         "send_strategy": {"carrier_pigeon": 1},
     }
     assert "'triple_opt_in' (4)" in found[VALUES, "lists"].description
-    assert list(found[VALUES, "profiles"].metadata["rows_by_value"].value["predictive_analytics"]) == ["fax"]
+    assert list(found[VALUES, "profiles"].metadata["rows_by_value"].value["predictive_analytics"]) == [HIDDEN]
 
 
 def test_rows_that_ended_to_land_days_ago_then_are_not_fresh(after: Broken) -> None:

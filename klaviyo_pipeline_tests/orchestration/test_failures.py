@@ -5,11 +5,15 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+import dagster as dg
 import pytest
 from pydantic import ValidationError
 
 from klaviyo_pipeline.klaviyo.settings import SETTINGS
+from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
+from klaviyo_pipeline.orchestration.load_config import config_class
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource
+from klaviyo_pipeline.warehouse.write_modes import WriteMode
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
 
 DAY = "2026-11-18"
@@ -25,13 +29,12 @@ def loaded(world: World) -> World:
 @pytest.mark.parametrize(
     ("source", "klaviyo", "config", "says"),
     [
-        ("events", {"api_key": "pk_wrong"}, {}, ["does not accept the API key", "KLAVIYO_API_KEY"]),
+        ("events", {"api_key": "pk_wrong"}, {}, ["does not accept the API key from the code"]),
         ("lists", {"api_key": "pk_events_only"}, {}, ["may not read this", "lists:read"]),
         ("list_profiles", {}, {"list_ids": ["NOPE01"]}, ["NOPE01", "does not exist"]),
         ("event_metrics", {}, {"event_ids": ["NOPE01"]}, ["NOPE01"]),
         ("events", {}, {"start_time": "yesterday"}, ["start_time", "yesterday", "ISO 8601"]),
         ("events", {}, {"start_time": "2026-11-18", "end_time": "2026-11-17"}, ["start_time", "before end_time"]),
-        ("events", {}, {"filter_by": "updated"}, ["filter_by", "events takes created"]),
         ("lists", {}, {"incremental": False, "start_time": "2026-11-18"}, ["incremental is off"]),
     ],
 )
@@ -90,12 +93,25 @@ def test_bad_revision_is_refused_when_the_configuration_is_read(revision: str) -
 
 
 def test_unknown_write_mode_is_refused_with_what_is_allowed(world: World) -> None:
-    result = world.run("lists", config={"write_mode": "upsert"})
-
-    text = failure_text(result)
-    assert "write_mode is 'upsert'" in text
-    assert "append, replace, replace_on_new_data, merge" in text
+    with pytest.raises(dg.DagsterInvalidConfigError, match="_or_replace_on_new_data_or_merge got upsert"):
+        world.run("lists", config={"write_mode": "upsert"})
     assert not world.path.exists()
+
+
+def test_a_time_that_a_source_does_not_filter_by_is_refused_with_what_is_allowed(world: World) -> None:
+    with pytest.raises(dg.DagsterInvalidConfigError, match="filter_by not in enum type created got updated"):
+        world.run("events", config={"filter_by": "updated"})
+
+
+@pytest.mark.parametrize("source", [source for source in SOURCES.values() if source.time_fields])
+def test_the_launchpad_knows_the_values_of_choices(source: Source) -> None:
+    schema = config_class(source.name).to_fields_dict()
+
+    def values(name: str) -> set[str]:
+        return {each.config_value for each in schema[name].config_type.inner_type.enum_values}
+
+    assert values("write_mode") == set(WriteMode)
+    assert values("filter_by") == set(source.filter_by)
 
 
 def test_api_key_is_not_in_a_repr() -> None:

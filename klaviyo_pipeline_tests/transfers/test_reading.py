@@ -83,7 +83,7 @@ schedule:
   timezone: JST
   delay: soon
   repeet: on
-filters: []
+parser: []
 """
     )
 
@@ -100,7 +100,7 @@ filters: []
         "transfers/example.yml:14:13: schedule.timezone is 'JST', but must be an IANA time zone",
         "transfers/example.yml:15:10: schedule.delay is 'soon', but must be seconds, or a text",
         "transfers/example.yml:16:3: schedule.repeet is not known; there is cron, timezone, delay, repeat, paused",
-        "transfers/example.yml:17:1: filters is not known beside in and out",
+        "transfers/example.yml:17:1: parser is not known beside in and out",
     ]
     assert len(found) == len(starts)
     for text, start in zip(found, starts, strict=True):
@@ -130,12 +130,12 @@ filters: []
         ("source: lists\noptions: {start_time: yesterday}", "options.start_time is 'yesterday', but must be an ISO"),
         ("source: lists\noptions: {start_time: '2999-01-01'}", "lies in the future"),
         ("source: lists\noptions: {start_time: '2026-02-01', end_time: '2026-01-01'}", "is not before end_time"),
-        ("source: lists\noptions: {lookback_days: -1}", "options.lookback_days is -1, but must be 0 or more"),
+        ("source: lists\noptions: {lookback_days: -1}", "options.lookback_days is -1, but must be from 0 to 3650"),
         ("source: list_profiles\noptions: {list_ids: []}", "options.list_ids is empty"),
         ("source: list_profiles\noptions: {list_ids: [1]}", "options.list_ids[0] is 1, but must be a text"),
         ("source: lists\napi_token: 12345", ":2:12: api_token must be a text."),
         ("source: lists\napi_token: 'pk_${NAME}'", "api_token must be ${NAME} as a whole"),
-        ("source: lists\ndestination: {database: '${DB}'}", "only api_token is taken from the environment"),
+        ("source: lists\ndestination: {table: '${T}'}", "only api_token and database are taken from the environment"),
         ("source: lists\nauthentication: us", "authentication is 'us', but must be one of default, uk"),
         ("source: lists\nauthentication: uk\napi_token: ${A}", "authentication and api_token are both given"),
         (
@@ -178,7 +178,7 @@ def test_http_settings_are_bounded_as_documented(name: str) -> None:
         assert bounds in problems(f"source: lists\nhttp: {{{name}: {value:g}}}")[0]
 
 
-@pytest.mark.parametrize("name", ["my import", "1st", "a-b", "klaviyo_preview", "ü"])
+@pytest.mark.parametrize("name", ["my import", "1st", "a-b", "ü", "class", "x" * 101, "transfers_x"])
 def test_a_name_that_dagster_does_not_take_is_refused_with_a_suggestion(name: str) -> None:
     with pytest.raises(FileError, match=r"how about [A-Za-z0-9_]+?") as caught:
         check_name(name)

@@ -72,9 +72,9 @@ class Workplace:
             assert result.exit_code == exit_code, (arguments, result.output, result.exception)
         return result
 
-    def json(self, *arguments: str) -> Any:
+    def json(self, *arguments: str, exit_code: int = 0) -> Any:
         """What a command prints as JSON."""
-        return json.loads(self.cli(*arguments, "--json").stdout)
+        return json.loads(self.cli(*arguments, "--json", exit_code=exit_code).stdout)
 
     def write(self, name: str, text: str) -> Path:
         """A transfer's file."""

@@ -28,7 +28,7 @@ def test_landing_when_a_value_does_not_fit_then_everything_is_as_it_was(database
     rows = arrow([event(str(n)) for n in range(3000)]).append_column("new", pa.array(["x"] * 3000))
     values = pa.array(["1"] * 2999 + ["many"])
     rows = rows.set_column(rows.schema.get_field_index("value"), "value", values)
-    with pytest.raises(RowsError, match=r"klaviyo\.events does not fit.*many"):
+    with pytest.raises(RowsError, match=r"klaviyo\.events does not fit.*source column value"):
         put(database, rows, mode, extract_id="2")
     assert state(database) == before
 

@@ -1,0 +1,186 @@
+"""Bounds on one HTTP answer: a time for all of it, and caps on its head, its bytes, and what they unpack to.
+
+The standard library bounds a header line and the number of headers, but not the time they take, nor how many
+interim answers (``100 Continue``) precede the final one; a read timeout begins anew with each byte. So everything
+that comes from the socket passes one reader here that counts bytes and looks at the clock.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import time
+import zlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+
+    import urllib3
+    from _typeshed import WriteableBuffer
+
+HEAD_BYTES = 256 * 1024
+"""The most that an answer's status line and headers may take, with all interim answers before it."""
+ERROR_BYTES = 64 * 1024
+"""So much is read of the body of an answer that is no page."""
+ACCEPTED_ENCODING = "gzip, deflate"
+"""What :func:`unpack` bounds, so the only encodings to ask for."""
+_PIECE = 1024 * 1024
+_MOST_MEMBERS = 100
+"""A gzip body may consist of several members; no server needs more than one."""
+
+
+class BoundExceededError(OSError):
+    """An answer takes too long, is too long, or is packed in a way that cannot be bounded."""
+
+
+class BoundedResponse(http.client.HTTPResponse):
+    """An answer whose reading ends within ``total_s`` seconds and ``most_bytes`` bytes.
+
+    The class attributes are set by :func:`bounded_response`; ``http.client`` makes the objects.
+    """
+
+    total_s: float
+    most_bytes: int
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - http.client's own
+        super().__init__(sock, *args, **kwargs)
+        self._reader = _BoundedReader(sock, self.fp.detach(), self.total_s)
+        self.fp = io.BufferedReader(self._reader)
+
+    def begin(self) -> None:
+        """Read the status line and the headers; interim answers of any kind are skipped.
+
+        Raises:
+            HTTPException: for headers that cannot be parsed to their end; urllib3 would log them and drop the rest.
+        """
+        super().begin()
+        while 100 <= self.status < 200:
+            self.headers = self.msg = None  # type: ignore[assignment]  # so http.client reads the next answer
+            super().begin()
+        if self.msg.defects or self.msg.get_payload():
+            raise http.client.HTTPException("the answer's headers cannot be parsed")
+        self._reader.allow(self.most_bytes)
+
+
+def bounded_response(total_s: float, most_bytes: int) -> type[BoundedResponse]:
+    """A response class for ``http.client`` with these bounds."""
+    return type("Response", (BoundedResponse,), {"total_s": total_s, "most_bytes": most_bytes})
+
+
+class _BoundedReader(io.RawIOBase):
+    """Reads from a socket until a deadline or a number of bytes is reached."""
+
+    def __init__(self, sock: socket.socket, source: io.RawIOBase, total_s: float) -> None:
+        super().__init__()
+        self._sock = sock
+        self._source = source
+        self._total_s = total_s
+        self._deadline = time.monotonic() + total_s
+        self._left, self._what = HEAD_BYTES, "the head of the answer"
+
+    def allow(self, most_bytes: int) -> None:
+        """Allow so many bytes for the body."""
+        self._left, self._what = most_bytes, "the body of the answer"
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        left_s = self._deadline - time.monotonic()
+        timeout_s = self._sock.gettimeout()
+        if timeout_s is None or left_s < timeout_s:
+            if left_s <= 0:
+                raise self._too_late()
+            self._sock.settimeout(left_s)
+        try:
+            size = self._source.readinto(buffer)
+        except TimeoutError:
+            if time.monotonic() >= self._deadline:
+                raise self._too_late() from None
+            raise
+        self._left -= size or 0
+        if self._left < 0:
+            raise BoundExceededError(f"{self._what} has more bytes than allowed")
+        return size
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+    def _too_late(self) -> BoundExceededError:
+        return BoundExceededError(f"no whole answer within total_timeout_s ({self._total_s:g} s)")
+
+
+def read_page(response: urllib3.BaseHTTPResponse, headers: Mapping[str, str], most: int) -> bytes:
+    """The unpacked body of an answer.
+
+    Raises:
+        BoundExceededError: if it has more than ``most`` bytes, packed or unpacked.
+        OSError, urllib3.exceptions.HTTPError, zlib.error: if it does not arrive whole.
+    """
+    return unpack(headers.get("Content-Encoding", ""), _read(response, most), most)
+
+
+def read_error(response: urllib3.BaseHTTPResponse, headers: Mapping[str, str]) -> bytes:
+    """The beginning of the unpacked body of an answer that is no page, at most ERROR_BYTES.
+
+    Raises:
+        OSError, urllib3.exceptions.HTTPError, zlib.error: if it does not arrive.
+    """
+    try:
+        return read_page(response, headers, ERROR_BYTES)
+    except _TooLongError as error:
+        return error.beginning
+
+
+def unpack(encoding: str, body: bytes, most: int) -> bytes:
+    """A body without its content encoding.
+
+    Raises:
+        BoundExceededError: for more than ``most`` bytes, or an encoding that nobody asked for.
+        zlib.error: for bytes that are not in that encoding.
+    """
+    encoding = encoding.strip().lower()
+    if encoding in {"", "identity"} or not body:
+        return body
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        raise BoundExceededError(f"the answer has the content encoding {encoding!r}, but only gzip is asked for")
+    unpacked: list[bytes] = []
+    room = most
+    for _member in range(_MOST_MEMBERS):
+        # 47: a gzip or zlib header, whichever there is. Some servers call a stream without one "deflate".
+        stream = zlib.decompressobj(-15 if encoding == "deflate" and not _has_zlib_header(body) else 47)
+        unpacked.append(stream.decompress(body, room + 1))
+        room -= len(unpacked[-1])
+        if room < 0:
+            raise _TooLongError(b"".join(unpacked), most)
+        if not stream.eof:
+            raise BoundExceededError("the answer's packed body is cut off")
+        body = stream.unused_data
+        if not body.startswith(b"\x1f\x8b"):  # nothing, or padding
+            return b"".join(unpacked)
+    raise BoundExceededError(f"the answer's body has more than {_MOST_MEMBERS} gzip members")
+
+
+class _TooLongError(BoundExceededError):
+    def __init__(self, beginning: bytes, most: int) -> None:
+        super().__init__(f"the answer has more than {most / 2**20:g} MB; max_page_mb is the limit for a page")
+        self.beginning = beginning[:most]
+
+
+def _read(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
+    """A body as it was sent. It is read piece by piece: a stated length would be allocated as a whole."""
+    pieces: list[bytes] = []
+    room = most
+    while piece := response.read(min(_PIECE, room + 1), decode_content=False):
+        pieces.append(piece)
+        room -= len(piece)
+        if room < 0:
+            raise _TooLongError(b"".join(pieces), most)
+    return b"".join(pieces)
+
+
+def _has_zlib_header(body: bytes) -> bool:
+    return len(body) >= 2 and body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0

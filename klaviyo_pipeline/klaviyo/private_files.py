@@ -1,0 +1,58 @@
+"""Files and folders that hold people's data: for their owner only, and never anybody else's."""
+
+from __future__ import annotations
+
+import os
+import stat
+from io import FileIO
+from pathlib import Path
+
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+
+
+def append_to(path: Path, *, new: bool) -> FileIO:
+    """Opens a file for appending, unbuffered, and never through a link.
+
+    Raises:
+        OSError: if it cannot be opened; FileExistsError for a new one that is there already.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    return FileIO(os.open(path, flags | (os.O_CREAT | os.O_EXCL if new else 0), FILE_MODE), "ab")
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder for its owner only; those above it have the usual mode.
+
+    Raises:
+        OSError: if it cannot be made, or is a link.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(FOLDER_MODE, exist_ok=True)
+    if path.is_symlink():
+        raise OSError(f"{path.name} is a link, and links are not followed here")
+
+
+def is_plain_file(path: Path) -> bool:
+    """Whether there is a file itself, no link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def is_plain_folder(path: Path) -> bool:
+    """Whether there is a folder itself, no link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def sync_folder(path: Path) -> None:
+    """Return once the disk has the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

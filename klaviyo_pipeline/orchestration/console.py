@@ -1,0 +1,60 @@
+"""What runs print: one line for each step that means something, and the reason of a failure first and once."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import dagster as dg
+
+from klaviyo_pipeline.orchestration.failure_reason import reason_of_step
+
+_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+class _OneLine(logging.Formatter):
+    """The time in UTC and the message. Dagster's own format repeats job, run and step on each line.
+
+    A failure that this project explains needs no traceback. Another error keeps the one of its step; Dagster prints it
+    again for the run, which is left out.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        meta: dict[str, Any] = getattr(record, "dagster_meta", None) or {}
+        message = str(meta.get("orig_message") or record.getMessage())
+        event = meta.get("dagster_event")
+        if event is not None and event.is_step_failure and event.step_failure_data.user_failure_data is not None:
+            message = f"{event.step_key}: {reason_of_step(event.step_failure_data)}"
+        elif event is not None and event.is_failure and not event.is_step_failure:
+            message = message.splitlines()[0]
+        level = "" if record.levelno < logging.WARNING else f"{record.levelname}: "
+        return f"{self.formatTime(record, '%H:%M:%S')} {level}{message}"
+
+
+def _is_no_failure(record: logging.LogRecord) -> bool:
+    event = (getattr(record, "dagster_meta", None) or {}).get("dagster_event")
+    return event is None or not event.is_failure
+
+
+@dg.logger(
+    config_schema={
+        "log_level": dg.Field(
+            dg.Enum("LogLevel", [dg.EnumValue(level) for level in _LEVELS]),
+            default_value="INFO",
+            description="The lowest level to print.",
+        ),
+        "failures": dg.Field(
+            bool, default_value=True, description="Off: failures are not printed, since a command prints them itself."
+        ),
+    },
+    description="Prints one line a message on standard error, and a failure's reason without a traceback.",
+)
+def console(context: dg.InitLoggerContext) -> logging.Logger:
+    """The logger of all runs."""
+    made = logging.Logger("klaviyo_pipeline", level=logging.getLevelName(context.logger_config["log_level"]))
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine())
+    if not context.logger_config["failures"]:
+        handler.addFilter(_is_no_failure)
+    made.addHandler(handler)
+    return made

@@ -1,0 +1,34 @@
+"""Why a step failed, in a sentence: the same words in alerts, on the command line and in the history of runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from dagster import StepFailureData
+
+
+def reason_of_step(failure: StepFailureData) -> str:
+    """The description of a Dagster failure, else the message of the first error; blank where there is neither."""
+    if failure.user_failure_data is not None and failure.user_failure_data.description:
+        return str(failure.user_failure_data.description)
+    error = failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else ""
+
+
+def reason_of_run(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Why a recorded run failed: the first failed step's reason, else the run's own; blank if it did not fail."""
+    import dagster as dg
+
+    for kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE):
+        for entry in instance.all_logs(run_id, of_type=kind):
+            event = entry.dagster_event
+            if event is None:
+                continue
+            reason = reason_of_step(event.step_failure_data) if event.is_step_failure else event.message
+            if reason:
+                return reason
+    return ""

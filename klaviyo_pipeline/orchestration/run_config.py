@@ -1,0 +1,164 @@
+"""What a launch may say in its run config: numbers and modes, never a secret, an address or a path.
+
+Dagster takes a launch from whoever reaches its web server. So run config can neither give a key nor name an
+environment variable to be sent or shown, and it can neither change where a key goes nor where rows are written.
+Dagster validates run config before it stores a run, and what is refused here is refused then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import dagster as dg
+from dagster._config import ConfigType, ConfigTypeKind  # Dagster exports no type that refuses in its own words
+
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.redaction import redact_values
+
+_ENVIRONMENT = (
+    "Run config takes values, never the name of an environment variable ({env: …}): anybody who can launch a run could "
+    "read or send any variable. Write the value, or set the field in code."
+)
+
+_LOOKS_LIKE_A_KEY = (
+    "Run config has a text that is, or looks like, an API key. Dagster keeps run config and shows it: a key comes from "
+    "the environment (KLAVIYO_API_KEY), the authentications file or code."
+)
+
+
+class _Refused(ConfigType):
+    """Refuses whatever it is given, without repeating it."""
+
+    def __init__(self, key: str, sentence: str) -> None:
+        self._sentence = sentence
+        super().__init__(key=f"Refused.{key}", kind=ConfigTypeKind.ANY, given_name="Refused", description=sentence)
+
+    def post_process(self, value: Any) -> Any:  # noqa: ANN401 - Dagster's own signature
+        # Dagster repeats the value in its own validation errors, so this must not be one of them.
+        raise ConfigurationError(self._sentence)
+
+
+class _Value(dg.ScalarUnion):
+    """A text, whole number or truth value that cannot be taken from the environment, and is no secret."""
+
+    def __init__(self, scalar: type) -> None:
+        refused = _Refused("environment", _ENVIRONMENT)
+        selector = dg.Selector({"env": dg.Field(refused)})  # type: ignore[no-untyped-call]
+        super().__init__(scalar, selector, _key=f"Value.{scalar.__name__}")
+
+    def post_process(self, value: Any) -> Any:  # noqa: ANN401 - Dagster's own signature
+        return _checked(value)
+
+
+class _Anything(ConfigType):
+    """Any value without a secret in it."""
+
+    def __init__(self) -> None:
+        super().__init__(key="Value.any", kind=ConfigTypeKind.ANY, given_name="AnyValue")
+
+    def post_process(self, value: Any) -> Any:  # noqa: ANN401 - Dagster's own signature
+        return _checked(value)
+
+
+def _checked(value: Any) -> Any:  # noqa: ANN401
+    if redact_values(value) != value:
+        raise ConfigurationError(_LOOKS_LIKE_A_KEY)
+    return value
+
+
+_PLAIN: Mapping[Any, ConfigType] = {
+    dg.StringSource.key: _Value(str),
+    dg.IntSource.key: _Value(int),
+    dg.BoolSource.key: _Value(bool),
+    "Any": _Anything(),
+}
+
+
+def launch_schema(config: type[dg.Config]) -> dict[str, dg.Field]:
+    """The run config of an op or asset: the fields of a config class, none of them from the environment."""
+    return {name: _field(field) for name, field in config.to_fields_dict().items()}
+
+
+def _field(field: dg.Field) -> dg.Field:
+    given: dict[str, Any] = {"default_value": field.default_value} if field.default_provided else {}
+    return dg.Field(_plain(field.config_type), is_required=field.is_required, description=field.description, **given)
+
+
+def _plain(kind: Any) -> Any:  # noqa: ANN401 - a ConfigType of any kind
+    """A type of Dagster's with every {env: …} in it refused."""
+    if kind.key in _PLAIN:
+        return _PLAIN[kind.key]
+    if isinstance(kind, dg.Noneable):
+        return dg.Noneable(_plain(kind.inner_type))
+    if isinstance(kind, dg.Array):
+        return dg.Array(_plain(kind.inner_type))
+    if isinstance(kind, dg.Map):
+        return dg.Map(kind.key_type, _plain(kind.inner_type), kind.given_name)  # type: ignore[no-untyped-call]
+    if isinstance(kind, dg.Shape):
+        return dg.Shape({name: _field(field) for name, field in kind.fields.items()})  # type: ignore[no-untyped-call]
+    return kind
+
+
+class SetInCode:
+    """A resource whose fields are set in code or by the environment; a launch may set those in ``at_launch`` only.
+
+    ``refusals`` says why a field cannot be set at launch, for fields with a reason of their own.
+    """
+
+    at_launch: ClassVar[frozenset[str]] = frozenset()
+    refusals: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def _config_schema(self) -> dg.Field:
+        """What Dagster takes as the resource's run config; its own would take every field."""
+        given = super()._config_schema.config_type.fields  # type: ignore[misc]
+        fields = {name: self._launch_field(name, field) for name, field in given.items()}
+        shape = dg.Shape(fields)  # type: ignore[no-untyped-call]
+        return dg.Field(shape, is_required=False, default_value={})
+
+    def _launch_field(self, name: str, field: dg.Field) -> dg.Field:
+        if name in self.at_launch:
+            return dg.Field(_plain(field.config_type), is_required=False, description=field.description)
+        kind = type(self).__name__
+        sentence = self.refusals.get(name) or (
+            f"{name} of {kind} cannot be set at launch: it comes from the environment or from code."
+        )
+        return dg.Field(_Refused(f"{kind}.{name}", sentence), is_required=False, description=sentence)
+
+    def _with_updated_values(self, values: Mapping[str, Any] | None) -> Any:  # noqa: ANN401 - the resource
+        """The resource as a run gets it: with a launch's values, and with those that code takes from ``dg.EnvVar``."""
+        taken = {name: value_of(value) for name, value in dict(self).items() if is_variable(value)}  # type: ignore[call-overload]
+        return super()._with_updated_values({**taken, **(values or {})})  # type: ignore[misc]
+
+    def process_config_and_initialize(self) -> Any:  # noqa: ANN401 - the resource
+        """The resource as a run gets it, for use outside of one."""
+        return self._with_updated_values({})
+
+    @classmethod
+    def configure_at_launch(cls, **_fields: Any) -> Any:  # noqa: ANN401 - Dagster's own signature
+        """Not possible: it would let a launch set every field.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise ConfigurationError(f"{cls.__name__} cannot be configured at launch: make it in code, {cls.__name__}(…).")
+
+
+def is_variable(value: object) -> bool:
+    """Whether code gave an environment variable (``dg.EnvVar``) instead of a value."""
+    return isinstance(value, dg.EnvVar) or type(value).__name__ == "IntEnvVar"
+
+
+def value_of(value: Any) -> Any:  # noqa: ANN401 - of a field of any type
+    """A field's value; that of the environment variable where code gave one.
+
+    Raises:
+        ConfigurationError: if the variable is not set.
+    """
+    if not is_variable(value):
+        return value
+    found = value.get_value()
+    if found is None:
+        raise ConfigurationError(f"The environment variable {value.env_var_name} is not set.")
+    return found

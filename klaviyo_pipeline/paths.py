@@ -1,0 +1,146 @@
+"""Paths that people write: one grammar for every file and folder, however it reaches us.
+
+``~`` and ``$VAR`` are expanded. Everything with a scheme is refused by name: DuckDB and Python would make a file or
+folder of just that name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+"""At least two characters, so that C:\\ is not one."""
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([^}]*)\})")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WINDOWS_VARIABLE = re.compile(r"%([A-Za-z_][A-Za-z0-9_]*)%")
+_SECRET_NAMES = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
+_SHOWN = 200
+
+
+class UnusablePathError(ValueError):
+    """A path that is not one of a local file or folder, or that something else already has."""
+
+
+def file_path(text: str, what: str) -> Path:
+    """The path of a file that may or may not exist. Relative ones stay relative to the current folder.
+
+    Args:
+        text: The path as a person wrote it.
+        what: What it is for, to begin the message with.
+
+    Raises:
+        UnusablePathError: naming ``what``, the path and what is allowed.
+    """
+    expanded = _expanded(text, what)
+    path = Path(expanded)
+    if expanded.endswith(("/", os.sep)) or _kind(path, text, what) == "a folder":
+        raise _unusable(text, what, "is a folder, but must be a file: add a file name, e.g. klaviyo.duckdb.")
+    if _kind(path, text, what) not in ("", "a file"):
+        raise _unusable(text, what, "is a device or a pipe, but must be a file.")
+    _check_parents(path, text, what)
+    return path
+
+
+def folder_path(text: str, what: str) -> Path:
+    """The path of a folder that may or may not exist. Relative ones stay relative to the current folder.
+
+    Raises:
+        UnusablePathError: naming ``what``, the path and what is allowed.
+    """
+    path = Path(_expanded(text, what))
+    kind = _kind(path, text, what)
+    if kind not in ("", "a folder"):
+        raise _unusable(text, what, f"is {kind}, but must be a folder.")
+    _check_parents(path, text, what)
+    return path
+
+
+def refuse_scheme(text: str, what: str) -> None:
+    """Refuse what is no path: an address with a scheme, or :memory:.
+
+    Raises:
+        UnusablePathError: naming ``what`` and the scheme.
+    """
+    if text.strip().lower().startswith(":memory:"):
+        raise _unusable(
+            text,
+            what,
+            "is in memory, but the pipeline needs a file: every session opens and closes it. Set it to e.g. "
+            "data/klaviyo.duckdb.",
+        )
+    found = _SCHEME.match(text.strip())
+    if found:
+        raise _unusable(
+            text,
+            what,
+            f"has the scheme {found[1]}:, but only local paths can be used. Write ./{text.strip()[:_SHOWN]} if a local "
+            "file or folder has that name.",
+        )
+
+
+def _expanded(text: str, what: str) -> str:
+    given = text.strip()
+    if not given:
+        raise _unusable(text, what, "is blank, but must be a path.")
+    refuse_scheme(given, what)
+    windows = _WINDOWS_VARIABLE.search(given)
+    if windows:
+        raise _unusable(text, what, f"has {windows[0]}: write ${{{windows[1]}}} for an environment variable.")
+    expanded = _with_home(_VARIABLE.sub(lambda found: _value(found, text, what), given), text, what)
+    # A variable may hold an address.
+    refuse_scheme(expanded, what)
+    if "\\" in expanded and os.sep != "\\":
+        raise _unusable(text, what, "has a backslash, which DuckDB reads as /: write / between folders.")
+    if not expanded.isprintable():
+        raise _unusable(text, what, "has a line break, a control character or bytes that are not UTF-8.")
+    return expanded
+
+
+def _value(found: re.Match[str], text: str, what: str) -> str:
+    name = found[1] or found[2]
+    if not _NAME.fullmatch(name):
+        raise _unusable(text, what, f"has {found[0]}, but that is not the name of an environment variable.")
+    value = os.environ.get(name, "")
+    if not value.strip():
+        raise _unusable(text, what, f"takes the environment variable {name}, which is not set.")
+    if "pk_" in value or name.upper().endswith(_SECRET_NAMES):
+        raise _unusable(text, what, f"takes {name}, which looks like a secret.")
+    return value
+
+
+def _with_home(path: str, text: str, what: str) -> str:
+    if not path.startswith("~"):
+        return path
+    home = os.path.expanduser(path)  # noqa: PTH111 - pathlib raises another error on each version
+    if home.startswith("~"):
+        raise _unusable(text, what, f"begins with {path.split('/')[0]}, but there is no such home folder.")
+    return home
+
+
+def _kind(path: Path, text: str, what: str) -> str:
+    """What is there: "a file", "a folder", something else, or nothing ("")."""
+    try:
+        if path.is_dir():
+            return "a folder"
+        if path.is_file():
+            return "a file"
+        return "a device or a pipe" if path.exists() else ""
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _unusable(text, what, f"can't be a path here: {reason}.") from None
+
+
+def _check_parents(path: Path, text: str, what: str) -> None:
+    for parent in path.absolute().parents:
+        kind = _kind(parent, text, what)
+        if kind == "a folder":
+            return
+        if kind:
+            raise _unusable(text, what, f"lies in {parent}, which is {kind} and not a folder.")
+
+
+def _unusable(text: str, what: str, reason: str) -> UnusablePathError:
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return UnusablePathError(f"{what} is {shown!r}, which {reason}")

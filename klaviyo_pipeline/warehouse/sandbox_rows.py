@@ -1,0 +1,120 @@
+"""Keeps a sandbox's rows and an account's rows apart: a database holds the one or the other.
+
+A database with a sandbox's rows remembers where that sandbox's history ends, in ``klaviyo_pipeline.sandbox``. A
+sandbox with the same end has the same rows and ids, so a later run finds every row again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from klaviyo_pipeline.warehouse.errors import DatabaseBusyError, DatabaseMissingError, MixedRowsError
+from klaviyo_pipeline.warehouse.ledger import LEDGER
+from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+    from klaviyo_pipeline.warehouse.database import Database
+
+SANDBOX = Table(
+    "klaviyo_pipeline",
+    "sandbox",
+    (Column("history_end", "TIMESTAMPTZ", "Where the history of the sandbox ends that these rows come from"),),
+    comment="Only where a sandbox's rows are: a real account's rows do not go into this database",
+)
+_SHORT_WAIT_S = 0.5
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a load's rows come from: an account, or the sandbox whose history ends at ``sandbox_end`` (aware)."""
+
+    sandbox_end: datetime | None = None
+
+
+def remembered_end(database: Database) -> datetime | None:
+    """Where the history of the database's sandbox ends (UTC); None for a database without loads.
+
+    Raises:
+        MixedRowsError: The database has the rows of an account.
+        WarehouseError: The database cannot be read.
+    """
+    try:
+        with database.reading() as con:
+            end = _end(con)
+            if end is None and _has_loads(con):
+                raise MixedRowsError(_account_rows(database.file))
+            return end
+    except DatabaseMissingError:
+        return None
+
+
+def check_apart(database: Database, origin: Origin) -> None:
+    """Refuses a load before it fetches. Does not wait for a busy database: the landing checks again.
+
+    Raises:
+        MixedRowsError: The database has rows of the other kind, or of another sandbox.
+    """
+    try:
+        with replace(database, lock_timeout_s=min(database.lock_timeout_s, _SHORT_WAIT_S)).reading() as con:
+            _check(con, database.file, origin.sandbox_end)
+    except (DatabaseBusyError, DatabaseMissingError):
+        return
+
+
+def keep_apart(con: duckdb.DuckDBPyConnection, file: Path, origin: Origin) -> None:
+    """Refuses rows of the other kind, and remembers the sandbox, in the caller's transaction.
+
+    Raises:
+        MixedRowsError: As for `check_apart`.
+    """
+    _check(con, file, origin.sandbox_end)
+    if origin.sandbox_end is not None and _end(con) is None:
+        shape(con, SANDBOX, SANDBOX.columns)
+        con.execute(f"INSERT INTO {full_name(con, SANDBOX.schema, SANDBOX.name)} VALUES (?)", [origin.sandbox_end])
+
+
+def _check(con: duckdb.DuckDBPyConnection, file: Path, sandbox_end: datetime | None) -> None:
+    known = _end(con)
+    if sandbox_end is None and known is not None:
+        raise MixedRowsError(
+            f"{file} has the rows of a sandbox (`klaviyo-pipeline demo` or `with-sandbox` loaded them). Rows of an "
+            "account do not go into the same database. Delete that file, or choose another one, for example with "
+            "KLAVIYO_DUCKDB_PATH=data/account.duckdb."
+        )
+    if sandbox_end is not None and known is None and _has_loads(con):
+        raise MixedRowsError(_account_rows(file))
+    if sandbox_end is not None and known is not None and sandbox_end != known:
+        raise MixedRowsError(
+            f"{file} has the rows of another sandbox, whose history ends at {known.isoformat()}, not at "
+            f"{sandbox_end.isoformat()}. Delete that file, or choose another one."
+        )
+
+
+def _account_rows(file: Path) -> str:
+    return (
+        f"{file} has rows that no sandbox of `klaviyo-pipeline demo` or `with-sandbox` loaded. A sandbox's rows do not "
+        "go into the same database. Choose another file, for example with KLAVIYO_DUCKDB_PATH=data/demo.duckdb, or "
+        "set KLAVIYO_API_KEY to load from your account."
+    )
+
+
+def _end(con: duckdb.DuckDBPyConnection) -> datetime | None:
+    if not existing_columns(con, SANDBOX.schema, SANDBOX.name):
+        return None
+    name = full_name(con, SANDBOX.schema, SANDBOX.name)
+    found = con.execute(f"SELECT epoch_us(history_end) FROM {name}").fetchall()
+    return _EPOCH + timedelta(microseconds=found[0][0]) if found else None
+
+
+def _has_loads(con: duckdb.DuckDBPyConnection) -> bool:
+    if not existing_columns(con, LEDGER.schema, LEDGER.name):
+        return False
+    name = full_name(con, LEDGER.schema, LEDGER.name)
+    return bool(con.execute(f"SELECT 1 FROM {name} WHERE kind = 'load' LIMIT 1").fetchall())

@@ -1,0 +1,237 @@
+"""No message has a secret in it, in whatever spelling a text has it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import logging
+import os
+import random
+import re
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus, unquote
+
+import click
+import pytest
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from klaviyo_pipeline import redaction
+from klaviyo_pipeline.cli.failing import Commands, failure_of
+from klaviyo_pipeline.klaviyo.answers import shown
+from klaviyo_pipeline.klaviyo.errors import KlaviyoError, RequestRefusedError
+from klaviyo_pipeline.orchestration.metadata import details
+from klaviyo_pipeline.orchestration.webhook import WebhookError
+from klaviyo_pipeline.redaction import ADDRESS, keep_secret, no_secrets, redact, redact_values
+from klaviyo_pipeline.transfers.problems import FileError, Problem
+from klaviyo_pipeline.warehouse.errors import WarehouseError
+
+EXAMPLES = 60 * int(os.environ.get("KLAVIYO_SOAK", "1"))
+HOOK = "https://hooks.example/services/T0/B0/f00-ba4"
+ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+/=.~&<>\"'\\%$#"
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": lambda key: key,
+    "percent-encoded": lambda key: quote(key, safe=""),
+    "percent-encoded in small letters": lambda key: "".join(f"%{byte:02x}" for byte in key.encode()),
+    "percent-encoded twice": lambda key: quote(quote(key, safe=""), safe=""),
+    "as a form": quote_plus,
+    "JSON": lambda key: json.dumps(key)[1:-1],
+    "JSON with escaped slashes": lambda key: json.dumps(key)[1:-1].replace("/", "\\/"),
+    "JSON in JSON": lambda key: json.dumps(json.dumps(key))[3:-3],
+    "JSON as code points": lambda key: "".join(f"\\u{ord(each):04x}" for each in key),
+    "JSON as code points in capitals": lambda key: "".join(f"\\u{ord(each):04X}" for each in key),
+    "HTML": html.escape,
+    "HTML by numbers": lambda key: "".join(f"&#{ord(each)};" for each in key),
+    "HTML by hexadecimal numbers": lambda key: "".join(f"&#x{ord(each):X};" for each in key),
+    "repr": lambda key: repr(key)[1:-1],
+    "repr of bytes": lambda key: "".join(f"\\x{byte:02x}" for byte in key.encode()),
+    "capitals": str.upper,
+    "base64": lambda key: base64.b64encode(key.encode()).decode(),
+    "base64 of Basic": lambda key: base64.b64encode(f"{key}:".encode()).decode(),
+    "base64 as a password": lambda key: base64.b64encode(f"me:{key}".encode()).decode(),
+    "base64 of a header": lambda key: base64.b64encode(f"Klaviyo-API-Key {key}".encode()).decode(),
+    "base64 for addresses": lambda key: base64.urlsafe_b64encode(f"{key}?".encode()).decode(),
+    "base64, percent-encoded": lambda key: quote(base64.b64encode(f"x{key}".encode()).decode(), safe=""),
+    "a header": lambda key: f"Authorization: Klaviyo-API-Key {key}",
+    "a header as JSON": lambda key: json.dumps({"Authorization": f"Klaviyo-API-Key {key}"}),
+    "an address": lambda key: f"https://{quote(key, safe='')}@a.klaviyo.com/api?page%5Bcursor%5D={quote(key, safe='')}",
+}
+MESSAGES: dict[str, Callable[[str], str]] = {
+    "error": lambda text: str(KlaviyoError(text)),
+    "refusal": lambda text: f"{RequestRefusedError('x', parameter=text).parameter} {RequestRefusedError(text)}",
+    "error of the database": lambda text: str(WarehouseError(text)),
+    "error of a file": lambda text: str(FileError("x.yml", [Problem(1, 1, text)])),
+    "error of the webhook": lambda text: str(WebhookError(text)),
+    "command": lambda text: failure_of(ValueError(text)).message,
+    "server's text": shown,
+    "metadata": lambda text: json.dumps(details({"a": [text], text: {"b": text}}), ensure_ascii=False),
+    "log": lambda text: logged("%s", text),
+    "log without arguments": lambda text: logged(text.replace("%", "%%") if "%" in text else text),
+}
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets of these tests stay in them."""
+    monkeypatch.setattr(redaction, "_known", {})
+    monkeypatch.setattr(redaction, "_watched", {})
+
+
+def logged(message: str, *arguments: object) -> str:
+    """A message as a handler writes it."""
+    redaction.protect_logs()
+    record = logging.getLogger("test").makeRecord("test", logging.INFO, "x.py", 1, message, arguments, None)
+    return record.getMessage()
+
+
+def parts(key: str) -> list[str]:
+    """Forms by which somebody could read the key off a text."""
+    return [key, quote(key, safe=""), json.dumps(key)[1:-1], html.escape(key)]
+
+
+def reveals(text: str, key: str) -> bool:
+    """Whether a person with a decoder reads the key off a text."""
+    seen = [text, unquote(unquote(text)), html.unescape(text)]
+    seen.append(re.sub(r"\\+(?:u00|x)([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text))
+    seen += [html.unescape(each) for each in seen] + [each.replace("\\", "") for each in seen]
+    return any(piece.lower() in each.lower() for each in seen for piece in parts(key))
+
+
+keys = st.text(ALPHABET, min_size=8, max_size=48)
+
+
+@pytest.mark.parametrize("where", sorted(MESSAGES))
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(key=keys, spelling=st.sampled_from(sorted(SPELLINGS)), before=st.text(ALPHABET + " \n", max_size=20))
+def test_message_whatever_the_text_and_the_spelling_has_no_registered_key(
+    where: str, key: str, spelling: str, before: str
+) -> None:
+    redaction._known.clear()
+    keep_secret(key)
+    spelled = SPELLINGS[spelling](key)
+    message = MESSAGES[where](f"{before} {spelled} after")
+    assert spelled not in message
+    assert not reveals(message, key)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(text=st.text(ALPHABET + " :\n"), key=keys)
+def test_redaction_twice_is_redaction_once_and_texts_without_secrets_stay(text: str, key: str) -> None:
+    redaction._known.clear()
+    keep_secret(key)
+    once = redact(text)
+    assert redact(once) == once
+    plain = "Lists: 12 rows read, see docs/operations.md; window 2026-01-01T00:00:00+00:00 to now (75/s, 700/min)."
+    assert redact(plain) == plain
+
+
+@pytest.mark.parametrize("spelling", sorted(SPELLINGS))
+def test_key_that_nobody_registered_is_found_by_its_looks(spelling: str) -> None:
+    if "base64" in spelling or spelling == "capitals":
+        pytest.skip("only a registered secret is found in these")
+    key = "pk_8f0a2c4e6b8d0f1a3c5e7b9d1f2a4c6e8b"
+    assert not reveals(redact(f"a {SPELLINGS[spelling](key)} b"), key)
+
+
+@pytest.mark.parametrize("cut_at", range(280, 330, 3))
+def test_key_at_the_edge_of_a_shortened_text_is_not_cut_in_half(cut_at: int) -> None:
+    key = "".join(random.Random(1).choices("0123456789abcdef", k=34))
+    keep_secret(key)
+    text = shown("x" * cut_at + key + "y" * 5000)
+    assert not any(key[:length] in text for length in (8, 16, 30))
+
+
+def test_webhooks_address_is_in_no_error_of_a_library() -> None:
+    keep_secret(HOOK.replace("hooks.example", "127.0.0.1:9"), ADDRESS)
+    with pytest.raises(requests.ConnectionError) as raised:
+        requests.post(HOOK.replace("https://hooks.example", "http://127.0.0.1:9"), timeout=5)
+    assert "/services/T0/B0" in str(raised.value), "the library tells the path"
+    assert "/services/T0/B0" not in redact(str(raised.value))
+    assert "f00-ba4" not in failure_of(raised.value).message
+
+
+def test_credentials_of_a_proxy_are_in_no_message() -> None:
+    assert "hunter2" not in redact("Cannot connect to proxy http://me:hunter2@proxy.example:3128")
+
+
+def test_variable_that_is_watched_is_known_whenever_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    redaction.watch("MY_SECRET")
+    monkeypatch.setenv("MY_SECRET", "first-value-of-it")
+    assert redact("a first-value-of-it") == "a [api key]"
+    monkeypatch.setenv("MY_SECRET", "second-value-of-it")
+    assert redact("a second-value-of-it") == "a [api key]"
+
+
+@pytest.mark.parametrize(("secret", "text", "after"), [
+    ("xxx", "xxx is too short to be one", "xxx is too short to be one"),
+    ("hunt", "a hunter and hunt", "a hunter and [api key]"),
+    ("hunter22", "ahunter22b", "a[api key]b"),
+])  # fmt: skip
+def test_short_secret_is_replaced_only_where_it_stands_alone(secret: str, text: str, after: str) -> None:
+    keep_secret(secret)
+    assert redact(text) == after
+
+
+def test_log_with_a_traceback_has_no_key_of_the_exception_or_its_causes() -> None:
+    keep_secret("secret-of-a-traceback")
+    redaction.protect_logs()
+    written: list[str] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            written.append(self.format(record))
+
+    logger = logging.getLogger("test_redaction")
+    logger.addHandler(Kept())
+    try:
+        try:
+            raise ValueError("from secret-of-a-traceback")
+        except ValueError as error:
+            raise RuntimeError("later") from error
+    except RuntimeError:
+        logger.exception("It failed with %s", "secret-of-a-traceback")
+    assert "secret-of-a-traceback" not in written[0]
+    assert "RuntimeError: later" in written[0]
+
+
+def test_error_of_another_library_with_a_secret_is_replaced_with_all_its_causes() -> None:
+    keep_secret("secret-of-a-library")
+
+    def fail() -> None:
+        with no_secrets():
+            try:
+                raise OSError("no secret-of-a-library")
+            except OSError as error:
+                raise LookupError("harmless") from error
+
+    with pytest.raises(redaction.SecretInErrorError) as raised:
+        fail()
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+    with pytest.raises(LookupError), no_secrets():
+        raise LookupError("nothing of the kind")
+
+
+def test_values_of_other_types_stay() -> None:
+    assert redact_values({"a": [1, None, (2.5, True)]}) == {"a": [1, None, (2.5, True)]}
+
+
+def test_command_that_is_given_a_key_where_it_does_not_belong_does_not_repeat_it() -> None:
+    from click.testing import CliRunner
+
+    @click.group(cls=Commands)
+    def main() -> None:
+        """Nothing."""
+
+    @main.command()
+    @click.argument("number", type=int)
+    def count(number: int) -> None:
+        """Nothing."""
+
+    for arguments in (["count", "pk_pasted_here"], ["pk_pasted_here"], ["count", "--pk_pasted_here"]):
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 2
+        assert "pk_pasted_here" not in result.output

@@ -1,0 +1,74 @@
+"""Runs of one transfer: one at a time, with a limit to the wait and to the run."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from klaviyo_pipeline.klaviyo.staging import StagingArea
+from klaviyo_pipeline.orchestration.assets import build_asset
+from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
+from klaviyo_pipeline.orchestration.one_at_a_time import AnotherRunError, Turn
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.transfers.folder import Folder
+from klaviyo_pipeline.transfers.loading import spec_of
+from klaviyo_pipeline_tests.transfers.workplace import Workplace
+
+
+def test_a_run_that_waits_says_for_whom_and_gives_up_at_its_limit(place: Workplace, tmp_path: Path) -> None:
+    spec = spec_of(Folder(place.write("daily", "source: lists").parent).get("daily"))
+    area, heard = StagingArea(tmp_path / "stage"), list[str]()
+    first = Turn.of(spec, area, heard.append, run_id="run-a")
+
+    with pytest.raises(AnotherRunError) as caught:
+        Turn.of(spec, area, heard.append, run_id="run-b", wait_s=0)
+
+    assert not heard
+    assert re.search(rf"\(run run-a, process {os.getpid()}, since \S+ \S+ UTC\)", str(caught.value))
+    assert "same_load_timeout_s" in str(caught.value)
+    first.end()
+    second = Turn.of(spec, area, heard.append, run_id="run-b", wait_s=0)
+    with pytest.raises(AnotherRunError, match="run run-b"):
+        Turn.of(spec, area, heard.append, wait_s=0.05)
+    (said,) = heard
+    assert "(run run-b, process" in said
+    assert "waiting up to 0 s" in said
+    second.end()
+
+
+def test_a_run_that_gives_up_fails_with_one_sentence_and_reads_nothing(place: Workplace) -> None:
+    file = Folder(place.write("daily", "source: lists").parent).get("daily")
+    duckdb = KlaviyoDuckDBResource(same_load_timeout_s=0)
+    turn = Turn.of(spec_of(file), duckdb.staging_area(), print, run_id="run-a")
+    result = dg.materialize(
+        [build_asset(spec_of(file))],
+        resources={
+            "klaviyo": KlaviyoResource(),
+            "duckdb": duckdb,
+            "io_manager": KlaviyoDuckDBIOManager(duckdb=duckdb),
+        },
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
+    )
+    turn.end()
+    assert not result.success
+    (failure,) = [each for each in result.all_events if each.is_step_failure]
+    assert "run run-a" in failure.step_failure_data.user_failure_data.description
+    assert not (place.root / "data/klaviyo.duckdb").exists()
+
+
+@pytest.mark.parametrize("wait_s", [-1, float("inf"), float("nan"), 86_401])
+def test_a_wait_without_a_limit_is_refused(wait_s: float) -> None:
+    with pytest.raises(ValueError, match="same_load_timeout_s"):
+        KlaviyoDuckDBResource(same_load_timeout_s=wait_s)
+
+
+def test_a_run_has_a_longest_time_in_dagsters_settings(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text((Path(__file__).parents[2] / "dagster.yaml").read_text())
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert instance.run_monitoring_enabled
+        assert instance.run_monitoring_max_runtime_seconds == 86_400

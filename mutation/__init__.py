@@ -1,0 +1,1 @@
+"""Mutation tests: faults are put into the code one by one, and the tests must fail for each."""
