@@ -41,13 +41,14 @@ def ledger(source: str | None, limit: int, database: str, json_: bool) -> None:
             entry.write_mode,
             window_text(entry.window_start, entry.window_end) if entry.kind == "load" else cell(entry.window_end),
             entry.rows_fetched,
+            entry.rows_outside_window,
             entry.inserted,
             entry.updated,
             entry.deleted,
         ]
         for entry in entries
     ]
-    headers = ["landed at", "source", "table", "mode", "window", "fetched", "inserted", "updated", "deleted"]
+    headers = ["landed at", "source", "table", "mode", "window", "fetched", "outside", "inserted", "updated", "deleted"]
     print_table(headers, rows, widest=60)
     if not rows:
         click.echo(f"Nothing has been landed in {file.file} yet.", err=True)

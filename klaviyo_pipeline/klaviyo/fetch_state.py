@@ -37,12 +37,15 @@ class Task:
 class Progress:
     """Where a fetch is. Counts since it began.
 
+    ``rows`` were kept. ``rows_passed_over`` lay outside of their slice: Klaviyo's filter was wider, or another slice
+    reads them. Such a row may be passed over several times.
     ``fraction`` is how much of the time (or, without a time, of the streams) has been read, from 0 to 1.
     ``limit_per_minute`` is how many requests are allowed at present; the waits are summed over all ``connections``.
     """
 
     pages: int = 0
     rows: int = 0
+    rows_passed_over: int = 0
     page_bytes: int = 0
     slices_done: int = 0
     slices_running: int = 0

@@ -388,6 +388,7 @@ class Fetch:
         with self._changed:
             task.rows += batch.num_rows
             self.progress.rows += batch.num_rows
+            self.progress.rows_passed_over += page.rows - batch.num_rows
             if self._idle:
                 self._changed.notify_all()
         return passed_end

@@ -175,7 +175,8 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
         """Log and metadata of a load that is committed. The stage is still there."""
         request = staged.request
         context.log.info(
-            f"{landed.table_path}: {landed.rows_fetched:,} rows fetched, {landed.inserted:,} inserted, "
+            f"{landed.table_path}: {landed.rows_fetched:,} rows fetched, {landed.rows_outside_window:,} of them "
+            f"outside the window and {landed.rows_repeated:,} repeated; {landed.inserted:,} inserted, "
             f"{landed.updated:,} updated, {landed.unchanged:,} unchanged, {landed.deleted:,} deleted; the table has "
             f"{landed.total_rows:,} ({staged.duration_s:.1f} s to fetch, {landed.duration_s:.1f} s to land)."
         )

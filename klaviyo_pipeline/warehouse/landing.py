@@ -31,7 +31,7 @@ from klaviyo_pipeline.warehouse.tables import (
     shape,
     typed_path,
 )
-from klaviyo_pipeline.warehouse.write_modes import Among, Counts, Job, Range, WriteMode
+from klaviyo_pipeline.warehouse.write_modes import Among, Counts, Gathered, Job, Range, WriteMode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +127,9 @@ class Load:
 class LandingResult:
     """What a landing did.
 
+    Every row fetched is inserted, updated, unchanged, outside the window (or the partitions that are replaced), or
+    repeats the key of another row that came. After a skipped append all of these are 0.
+
     ``table_path`` is the table as a person can type it. ``skipped``: nothing was written, since there was nothing new
     (replace_on_new_data) or the extract had been appended before. ``duration_s`` is how long the database was
     held, ``lock_wait_s`` how long it was waited for.
@@ -134,6 +137,8 @@ class LandingResult:
 
     table_path: str
     rows_fetched: int
+    rows_outside_window: int
+    rows_repeated: int
     inserted: int
     updated: int
     unchanged: int
@@ -199,6 +204,8 @@ def land(database: Database, load: Load) -> LandingResult:
     return LandingResult(
         table_path=path,
         rows_fetched=outcome.rows_fetched,
+        rows_outside_window=outcome.gathered.outside,
+        rows_repeated=outcome.gathered.repeated,
         inserted=outcome.counts.inserted,
         updated=outcome.counts.updated,
         unchanged=outcome.counts.unchanged,
@@ -223,6 +230,7 @@ def _unfit() -> tuple[type[Exception], ...]:
 @dataclass(frozen=True)
 class _Outcome:
     counts: Counts
+    gathered: Gathered
     rows_fetched: int
     total_rows: int
     skipped: bool
@@ -254,7 +262,8 @@ def land_within(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) 
     target = full_name(con, table.schema, table.name)
     existed = bool(existing_columns(con, table.schema, table.name))
     if load.mode is WriteMode.APPEND and ledger.was_landed(con, table, load.extract_id):
-        return _Outcome(Counts(), load.rows_fetched or 0, _count(con, target), skipped=True, added_columns=())
+        gathered = Gathered(0, 0, 0)
+        return _Outcome(Counts(), gathered, load.rows_fetched or 0, _count(con, target), skipped=True, added_columns=())
     if load.owner:
         ownership.refuse_strangers(ownership.history(con, table), table, load.mode, load.owner)
 
@@ -278,12 +287,12 @@ def land_within(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) 
         plain_name=table.plain_name,
     )
     merging = load.mode is WriteMode.MERGE and _count(con, target) > 0
-    rows = write_modes.gather(job, fingerprint=merging)
+    gathered = write_modes.gather(job, fingerprint=merging)
     incoming.check_complete()
-    skipped = load.mode is WriteMode.REPLACE_ON_NEW_DATA and rows == 0
+    skipped = load.mode is WriteMode.REPLACE_ON_NEW_DATA and gathered.rows == 0
     scope = _scope(load)
     if load.shrink and not skipped and (load.mode in _REPLACING or (merging and load.sweep)):
-        shrinking.check(job, load.shrink, scope, load.mode, rows)
+        shrinking.check(job, load.shrink, scope, load.mode, gathered.rows)
     if skipped:
         counts = Counts()
         if existed:
@@ -301,8 +310,8 @@ def land_within(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) 
     con.execute("RESET disabled_optimizers")
     total_rows = _count(con, target)
     fetched = incoming.rows_seen if load.rows_fetched is None else load.rows_fetched
-    _record(con, load, counts, fetched, total_rows, job.now)
-    return _Outcome(counts, fetched, total_rows, skipped, added)
+    _record(con, load, counts, gathered, fetched, total_rows, job.now)
+    return _Outcome(counts, gathered, fetched, total_rows, skipped, added)
 
 
 def _wanted(load: Load, types: Mapping[str, str]) -> tuple[Column, ...]:
@@ -351,6 +360,7 @@ def _record(
     con: duckdb.DuckDBPyConnection,
     load: Load,
     counts: Counts,
+    gathered: Gathered,
     rows_fetched: int,
     total_rows: int,
     now: datetime,
@@ -368,6 +378,8 @@ def _record(
             window_end=end,
             partitions=load.partitions,
             rows_fetched=rows_fetched,
+            rows_outside_window=gathered.outside,
+            rows_repeated=gathered.repeated,
             inserted=counts.inserted,
             updated=counts.updated,
             unchanged=counts.unchanged,

@@ -35,6 +35,8 @@ LEDGER = Table(
         Column("window_end", "TIMESTAMPTZ", "Exclusive end of what was read; null: not a read by window"),
         Column("partitions", "JSON", "The partitions' [start, end] pairs, ISO 8601"),
         Column("rows_fetched", "BIGINT", "Rows that the source returned"),
+        Column("rows_outside_window", "BIGINT", "Of these, rows outside of the window or the partitions: not landed"),
+        Column("rows_repeated", "BIGINT", "Of these, rows with the key of another one that came: landed once"),
         Column("inserted", "BIGINT", "Rows that were new (in replace modes: all rows written)"),
         Column("updated", "BIGINT", "Rows rewritten because they had changed"),
         Column("unchanged", "BIGINT", "Rows left alone: equal, or the table had a newer version"),
@@ -68,6 +70,8 @@ class Entry:
     window_end: datetime | None = None
     partitions: Sequence[tuple[datetime, datetime]] = ()
     rows_fetched: int | None = None
+    rows_outside_window: int | None = None
+    rows_repeated: int | None = None
     inserted: int | None = None
     updated: int | None = None
     unchanged: int | None = None

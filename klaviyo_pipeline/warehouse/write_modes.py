@@ -54,6 +54,15 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Gathered:
+    """What became of the rows that came: so many remain; the others lay outside the trims, or repeated a key."""
+
+    rows: int
+    outside: int
+    repeated: int
+
+
+@dataclass(frozen=True)
 class Range:
     """Rows whose ``column`` lies in one of the half-open ranges; None is unbounded."""
 
@@ -137,11 +146,8 @@ class Job:
         return self.con.execute(sql, list(parameters)).fetchall()[0][0]
 
 
-def gather(job: Job, *, fingerprint: bool) -> int:
+def gather(job: Job, *, fingerprint: bool) -> Gathered:
     """Reads keys, versions and fingerprints into the batch: trimmed, each key once (newest version, then last seen).
-
-    Returns:
-        The number of rows that remain.
 
     Raises:
         RowsError: Rows lack their primary key.
@@ -160,10 +166,12 @@ def gather(job: Job, *, fingerprint: bool) -> int:
             f"FROM {_STREAM} WHERE {where}",
             [bound for _, bounds in trims for bound in bounds],
         )
+    inside = rows = int(job.scalar(f"SELECT count(*) FROM {_BATCH}"))
     if job.key:
         _refuse_missing_keys(job)
         _keep_one_of_each(job)
-    return int(job.scalar(f"SELECT count(*) FROM {BATCH}"))
+        rows = int(job.scalar(f"SELECT count(*) FROM {BATCH}"))
+    return Gathered(rows, job.incoming.rows_seen - inside, inside - rows)
 
 
 def append(job: Job) -> Counts:

@@ -15,7 +15,7 @@ from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy
 from klaviyo_pipeline.orchestration.loads import Asked, Destination, window_of
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 from klaviyo_pipeline_tests.clocks import ago
-from klaviyo_pipeline_tests.incremental.support import loads, moment
+from klaviyo_pipeline_tests.incremental.support import Project, loads, moment
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
 
 EDGE = datetime(2026, 11, 18, 12, 0, 0, tzinfo=UTC)
@@ -108,9 +108,18 @@ def test_t3_lists_take_only_greater_than_and_are_cut_at_the_end_here(world: Worl
     _rows(world, "lists", "updated", {"L1": EDGE, "L2": EDGE + timedelta(days=1)})
 
     config = {"start_time": EDGE.isoformat(), "end_time": (EDGE + SECOND).isoformat()}
-    assert world.run("lists", config=config).success
+    project = Project(world)
+    result = project.load("lists", days=("2026-11-18", "2026-11-18"), config=config)
 
     assert world.column("SELECT id FROM klaviyo.lists") == ["L1"]
+    (event,) = result.asset_materializations_for_node("klaviyo__lists")
+    counts = {name: value.value for name, value in event.metadata.items() if name.startswith("rows_")}
+    fetched, outside = counts["rows_fetched"], counts["rows_outside_window"]
+    assert (fetched - outside, counts["rows_inserted"], counts["rows_repeated"]) == (1, 1, 0)
+    assert outside >= 1  # L2 at least: Klaviyo's filter has no upper end
+    assert world.sql("SELECT rows_fetched, rows_outside_window FROM klaviyo_pipeline.ledger") == [(fetched, outside)]
+    said = f"{fetched:,} rows fetched, {outside:,} of them outside the window and 0 repeated"
+    assert any(said in log.user_message for log in project.instance.all_logs(result.run_id))
 
 
 def test_t3_time_without_an_offset_is_read_in_the_storage_timezone(world: World) -> None:

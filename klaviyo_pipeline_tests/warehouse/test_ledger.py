@@ -105,7 +105,10 @@ def test_history_when_partitions_were_replaced_then_tells_them(database):
 def test_history_when_an_older_ledger_lacks_a_column_then_still_reads_and_writes(database):
     put(database, [event("a")])
     with database.writing() as con:
-        con.execute("ALTER TABLE klaviyo_pipeline.ledger DROP COLUMN revived")
+        for column in ("revived", "rows_outside_window", "rows_repeated"):
+            con.execute(f"ALTER TABLE klaviyo_pipeline.ledger DROP COLUMN {column}")
     assert ledger.history(database)[0].inserted == 1
     put(database, [event("a")])
-    assert [entry.revived for entry in ledger.history(database)] == [0, None]
+    entries = ledger.history(database)
+    assert [entry.revived for entry in entries] == [0, None]
+    assert [(entry.rows_outside_window, entry.rows_repeated) for entry in entries] == [(0, 0), (None, None)]

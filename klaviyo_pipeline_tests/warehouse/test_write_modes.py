@@ -72,6 +72,32 @@ def test_any_mode_when_trimmed_then_lands_the_half_open_range_and_rows_without_t
     assert result.rows_fetched == 6
 
 
+@pytest.mark.parametrize("mode", ["append", "replace", "replace_on_new_data", "merge"])
+@pytest.mark.parametrize("before", [[], [event("2", 2), event("3", 3, updated=9), event("9", 9)]])
+def test_any_mode_when_rows_lie_outside_or_repeat_then_every_row_fetched_is_accounted_for(database, mode, before):
+    put(database, before, extract_id="before")
+    rows = [*(event(str(n), n) for n in range(1, 6)), event("2", 2, value=5), event("4", 9), event("1", 1)]
+    result = put(database, rows, mode, trim=TimeRange("at", day(2), day(5)), version_column="updated")
+
+    assert (result.rows_fetched, result.rows_outside_window, result.rows_repeated) == (8, 4, 1)
+    landed = result.inserted + result.updated + result.unchanged
+    assert landed + result.rows_outside_window + result.rows_repeated == result.rows_fetched
+    entry = ledger.history(database)[0]
+    assert (entry.rows_fetched, entry.rows_outside_window, entry.rows_repeated) == (8, 4, 1)
+
+
+@pytest.mark.parametrize("mode", ["replace", "replace_on_new_data"])
+def test_replace_when_rows_lie_outside_the_partitions_then_they_are_counted_too(database, mode):
+    rows = [event("a", 1), event("b", 2), event("c", 3)]
+    result = put(database, rows, mode, partition_key="at", partitions=((day(2), day(3)),))
+    assert (result.inserted, result.rows_outside_window, result.rows_repeated) == (1, 2, 0)
+
+
+def test_replace_on_new_data_when_all_lies_outside_then_says_so(database):
+    result = put(database, [event("a", 1)], "replace_on_new_data", trim=TimeRange("at", day(2), day(3)))
+    assert (result.skipped, result.rows_outside_window) == (True, 1)
+
+
 def test_replace_when_unpartitioned_then_the_table_is_what_was_fetched(database):
     put(database, [event("a"), event("b")], "replace")
     result = put(database, [event("c")], "replace")
