@@ -15,7 +15,7 @@ help: ## Show the targets
 	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(EXTRAS)' && touch .venv/.package $@
 
 .dagster/dagster.yaml: dagster.yaml
-	mkdir -p $(@D) && cp $< $@
+	mkdir -p -m 700 $(@D) && cp $< $@
 
 demo: .venv/.package .dagster/dagster.yaml ## Load all nine data sources into data/klaviyo.duckdb (a sandbox, unless KLAVIYO_API_KEY is set)
 	$(BIN)/klaviyo-pipeline demo
@@ -85,5 +85,5 @@ bench: .venv/.bench ## Measure this project, a plain loader and dlt side by side
 profile: .venv/.bench ## Show where the time of a load goes
 	$(BIN)/python -m benchmarks.profiling events
 
-clean: ## Remove what the targets above made
-	rm -rf .venv .dagster data build site .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## Remove what the targets above can make again; data/ and .dagster/ hold rows and history, and stay
+	rm -rf .venv build site .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -22,6 +22,7 @@ def chart(name: str, output: str | None, json_: bool) -> None:
     from klaviyo_pipeline.analytics.tables import TABLES
     from klaviyo_pipeline.charts.drawing import draw
     from klaviyo_pipeline.cli.failing import Failed, WrongInput
+    from klaviyo_pipeline.klaviyo.private_files import write_private
     from klaviyo_pipeline.klaviyo.sources import SOURCES
     from klaviyo_pipeline.orchestration.plots import PLOTS, chart_of_source
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
@@ -48,6 +49,5 @@ def chart(name: str, output: str | None, json_: bool) -> None:
         )
         return
     file = file_path(output or f"artifacts/{name}.png", "--output")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(draw(drawn))
+    write_private(file, draw(drawn))
     click.echo(f"{drawn.title}: {file}")

@@ -33,6 +33,18 @@ def make_folder(path: Path) -> None:
         raise OSError(f"{path.name} is a link, and links are not followed here")
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """Writes a file that, where it is new, only its owner may read; so with its folder. Those that exist keep theirs.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    path.parent.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(FOLDER_MODE, exist_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "wb") as file:  # noqa: PTH123
+        file.write(content)
+
+
 def is_plain_file(path: Path) -> bool:
     """Whether there is a file itself, no link to one."""
     try:

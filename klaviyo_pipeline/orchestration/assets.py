@@ -5,15 +5,25 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
 from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.load_config import LoadConfig, config_class
 from klaviyo_pipeline.orchestration.load_spec import GROUP, KEY_PREFIX, LoadSpec, default_spec, partition_key_of
-from klaviyo_pipeline.orchestration.loads import Asked, Fetched, Range, asked_of, replaced_ranges, window_of
+from klaviyo_pipeline.orchestration.loads import (
+    Asked,
+    Fetched,
+    Range,
+    asked_of,
+    last_end_before,
+    replaced_ranges,
+    window_of,
+)
 from klaviyo_pipeline.orchestration.metadata import column_schema
 from klaviyo_pipeline.orchestration.notices import first_time
 from klaviyo_pipeline.orchestration.one_at_a_time import Turn
@@ -177,7 +187,9 @@ def _fetched(
     check_apart(duckdb.warehouse(), origin)
     source = asked.source
     partition = _partition(context)
-    last_end = _last_end(spec, asked, duckdb) if partition is None and asked.goes_on else None
+    last_end = None
+    if partition is None and asked.goes_on:
+        last_end = last_end_before(clock.now(), asked, partial(_last_end, spec, asked, duckdb), context.log.warning)
     window = window_of(asked, partition=partition, last_end=last_end, zone=duckdb.zone)
     if window is None:
         context.log.info("Nothing to read: all up to %s has landed.", last_end.isoformat() if last_end else "the end")
@@ -235,7 +247,9 @@ def _partition(context: dg.AssetExecutionContext) -> Range | None:
     return window.start, window.end
 
 
-def _last_end(spec: LoadSpec, asked: Asked, duckdb: KlaviyoDuckDBResource) -> datetime | None:
+def _last_end(
+    spec: LoadSpec, asked: Asked, duckdb: KlaviyoDuckDBResource, not_after: datetime | None = None
+) -> datetime | None:
     from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
     from klaviyo_pipeline.warehouse.ledger import last_window_end
 
@@ -244,7 +258,9 @@ def _last_end(spec: LoadSpec, asked: Asked, duckdb: KlaviyoDuckDBResource) -> da
     time_field = asked.source.time_field(asked.filter_by)
     name = time_field.name if time_field else None
     try:
-        return last_window_end(duckdb.warehouse(), spec.ledger_name, f"{schema}.{table}", filter_field=name)
+        return last_window_end(
+            duckdb.warehouse(), spec.ledger_name, f"{schema}.{table}", filter_field=name, not_after=not_after
+        )
     except DatabaseMissingError:
         return None
 

@@ -47,6 +47,12 @@ REVISION = Variable(
 DATABASE = Variable(
     "KLAVIYO_DUCKDB_PATH", "data/klaviyo.duckdb", "The DuckDB file that tables are written to.", grammar.file
 )
+DATABASE_MODE = Variable(
+    "KLAVIYO_DATABASE_MODE",
+    "0640",
+    "Who may read and write a new DuckDB file: its mode in octal. Existing files keep theirs.",
+    grammar.file_mode,
+)
 SCHEMA = Variable("KLAVIYO_SCHEMA", "klaviyo", "The schema that tables are written to.", grammar.schema)
 TIMEZONE = Variable(
     "KLAVIYO_TIMEZONE", "UTC", "Storage time zone: bounds of days, and times given without an offset.", grammar.zone
@@ -106,8 +112,8 @@ DAGSTER_URL = Variable(
 SANDBOX_END = Variable("KLAVIYO_SANDBOX_END", "", "Set by demo and with-sandbox: where their sandbox's history ends.")
 
 VARIABLES = (
-    *(API_KEY, BASE_URL, REVISION, DATABASE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR, PROGRESS, TRANSFERS),
-    *(SHRINK_SHARE, SHRINK_ROWS, AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, PREVIEW_COLUMNS, DAGSTER_URL, SANDBOX_END),
+    *(API_KEY, BASE_URL, REVISION, DATABASE, DATABASE_MODE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR),
+    *(PROGRESS, TRANSFERS, SHRINK_SHARE, SHRINK_ROWS, AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, PREVIEW_COLUMNS, DAGSTER_URL, SANDBOX_END),
 )
 
 

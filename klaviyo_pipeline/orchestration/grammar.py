@@ -45,6 +45,17 @@ def folder(given: str, name: str) -> str:
         raise ConfigurationError(str(error)) from None
 
 
+def file_mode(given: str, name: str) -> str:
+    """The mode of a file in octal, with which its owner may read and write it."""
+    mode = int(given, 8) if re.fullmatch("(0o?)?[0-7]{3}", given) else 0
+    if mode & 0o600 != 0o600 or mode & 0o111:
+        raise ConfigurationError(
+            f"{name} is {given!r}, but must be a file mode in octal with which the owner reads and writes, and nobody "
+            "executes: 0600 (the owner only), 0640 (the group reads), 0644 (all read), 0660 or 0664."
+        )
+    return given
+
+
 def schema(given: str, name: str) -> str:
     """The name of a schema."""
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import clock
@@ -146,6 +146,43 @@ def asked_of(spec: LoadSpec, config: LoadConfig) -> Asked:
         destination=wanted.or_else(spec.destination).or_else(Destination(partition_key=spec.partition_key)),
         accept_shrink=config.accept_shrink,
     )
+
+
+def last_end_before(
+    now: datetime, asked: Asked, last_end: Callable[[datetime | None], datetime | None], warn: Callable[[str], object]
+) -> datetime | None:
+    """Where the last run ended, if that is before now. Else a clock was wrong, and rows would be skipped.
+
+    A merge begins where the last load ended that is before now, and reads again what was read since.
+
+    Args:
+        now: The present.
+        asked: What the run asks for.
+        last_end: The end of the last window that landed; with a time, of those that end by then.
+        warn: Takes the warning.
+
+    Raises:
+        ConfigurationError: The rows are not merged, so reading them again would repeat them.
+    """
+    found = last_end(None)
+    if found is None or found <= now + _CLOCK_STEP:
+        return found
+    said = (
+        f"The ledger says that the last load of {asked.source.name} ended at {found:%Y-%m-%d %H:%M} UTC, after now "
+        f"({now:%Y-%m-%d %H:%M} UTC): this machine's clock is wrong, or was."
+    )
+    if not asked.merges:
+        raise ConfigurationError(
+            f"{said} What came since was not read, and without a merge nothing is read twice. Check the clock and what "
+            "has landed, then give start_time, or rewind the load: klaviyo-pipeline rewind."
+        )
+    sane = last_end(now)
+    warn(f"{said} Reading from {f'{sane:%Y-%m-%d %H:%M} UTC' if sane else 'the beginning'} on.")
+    return sane
+
+
+_CLOCK_STEP = timedelta(minutes=1)
+"""Clocks are set back by less than this all the time."""
 
 
 def window_of(

@@ -236,6 +236,7 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
             lock_timeout_s=self.lock_timeout_s,
             settings=self.connection_config,
             storage_version=self.storage_version,
+            file_mode=int(environment.DATABASE_MODE.value, 8),
             **memory,
         )
 

@@ -5,27 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.impersonal_columns import IMPERSONAL
 from klaviyo_pipeline.orchestration import environment
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.sources import Source
-
-IMPERSONAL_ONLY, ALL = "impersonal", "all"
-
-
-def check_preview_columns(value: str) -> str:
-    """The setting, if it is one of the two that exist.
-
-    Raises:
-        ConfigurationError: naming both.
-    """
-    if value not in (IMPERSONAL_ONLY, ALL):
-        raise ConfigurationError(
-            f"{environment.PREVIEW_COLUMNS.name} is {value!r}, but must be {IMPERSONAL_ONLY} or {ALL}."
-        )
-    return value
 
 
 def may_be_shown(source: Source, column: str) -> bool:
@@ -33,7 +17,7 @@ def may_be_shown(source: Source, column: str) -> bool:
 
     Only the environment decides, never a run's config: whoever reaches Dagster's UI could set that.
     """
-    return column in IMPERSONAL[source.name] or environment.PREVIEW_COLUMNS.value == ALL
+    return column in IMPERSONAL[source.name] or environment.PREVIEW_COLUMNS.text.lower() == "all"
 
 
 def shown_columns(source: Source, columns: Sequence[str]) -> list[str]:

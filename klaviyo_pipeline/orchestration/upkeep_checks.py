@@ -95,11 +95,17 @@ def days_check(
     )
 
 
+_CLOCK_STEP = timedelta(minutes=1)
+
+
 def freshness_check(until: datetime | None, cadence: Cadence, now: datetime | None = None) -> dg.AssetCheckResult:
     """Whether what has landed, until a time by the ledger, reaches close enough to the present."""
     if until is None:
         return dg.AssetCheckResult(passed=False, severity=_WARN, description="Nothing has landed yet.")
     age = (now or clock.now()) - until
+    if -age > _CLOCK_STEP:
+        text = f"Landed until {until:%Y-%m-%d %H:%M} UTC, in the future: this machine's clock is wrong, or was."
+        return dg.AssetCheckResult(passed=False, severity=_WARN, description=text)
     text = f"Landed until {until:%Y-%m-%d %H:%M} UTC, {_spoken(age)} ago"
     stale = age > cadence.warn_after
     if stale:

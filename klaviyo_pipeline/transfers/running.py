@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline.klaviyo.private_files import FOLDER_MODE
 from klaviyo_pipeline.orchestration.failure_reason import reason_of_step
 from klaviyo_pipeline.transfers.definitions import job_of, window_config
 from klaviyo_pipeline.transfers.loading import op_name, spec_of
@@ -38,7 +39,8 @@ def dagster_home() -> Path:
     """Where Dagster keeps its records: DAGSTER_HOME, else a folder here that ``make`` uses too, made if missing."""
     given = os.environ.get("DAGSTER_HOME", "").strip()
     home = Path(given) if given else Path(HOME).absolute()
-    home.mkdir(parents=True, exist_ok=True)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    home.mkdir(FOLDER_MODE, exist_ok=True)
     settings, ours = home / "dagster.yaml", Path("dagster.yaml")
     if not settings.exists():
         if ours.exists():

@@ -26,6 +26,7 @@ from klaviyo_pipeline.warehouse.errors import (
     OutOfMemoryError,
     StorageFullError,
 )
+from klaviyo_pipeline.warehouse.file_modes import DEFAULT_MODE, mode_of, no_wider_than
 from klaviyo_pipeline.warehouse.sql import fold, literal, qualified, quote
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Database:
         storage_version: The oldest DuckDB that must be able to read a newly created file.
         memory_limit: DuckDB's buffer limit. Landing streams, so a small one is enough for any load.
         temp_directory: Where DuckDB spills; by default ``<path>.tmp``.
+        file_mode: The mode of a new database file. An existing one keeps its own.
     """
 
     path: str | Path
@@ -61,6 +63,7 @@ class Database:
     storage_version: str = "v1.5.0"
     memory_limit: str = "300MB"
     temp_directory: str | Path | None = None
+    file_mode: int = DEFAULT_MODE
 
     def __post_init__(self) -> None:
         """Expands the path, and refuses one that cannot be a shared file."""
@@ -125,6 +128,7 @@ class Database:
 
         deadline = time.monotonic() + self.lock_timeout_s
         with ExitStack() as stack:
+            stack.enter_context(no_wider_than(mode_of(self.file, self.file_mode)))
             self._take_file_lock(stack, read_only=read_only)
             con = duckdb.connect(":memory:", config=self._config())
             stack.callback(con.close)
@@ -150,8 +154,14 @@ class Database:
         from filelock import FileLock, Timeout
 
         lock_path = f"{self.file}.lock"
+        lock = FileLock(
+            lock_path,
+            timeout=self.lock_timeout_s,
+            poll_interval=_LOCK_POLL_S,
+            mode=mode_of(self.file, self.file_mode),
+        )
         try:
-            stack.enter_context(FileLock(lock_path, timeout=self.lock_timeout_s, poll_interval=_LOCK_POLL_S))
+            stack.enter_context(lock)
         except Timeout as error:
             raise self._busy(_holder_of(lock_path)) from error
         except OSError as error:
@@ -167,13 +177,16 @@ class Database:
         import duckdb
 
         options = "READ_ONLY" if read_only else f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
-        if not read_only and not self.file.exists():
+        is_new = not read_only and not self.file.exists()
+        if is_new:
             options += f", STORAGE_VERSION {literal(self.storage_version)}"
         attach = f"ATTACH {literal(str(self.file))} AS {quote(self.catalog)} ({options})"
         longest_s = _RETRY_FIRST_S
         while True:
             try:
                 con.execute(attach)
+                if is_new:
+                    self.file.chmod(self.file_mode)  # the umask may be narrower
                 con.execute(f"USE {qualified(self.catalog, 'main')}")
                 # Not possible as a connection setting: "icu extension needs to be loaded".
                 con.execute("SET TimeZone = 'UTC'")

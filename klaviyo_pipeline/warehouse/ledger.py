@@ -122,7 +122,9 @@ def was_landed(con: duckdb.DuckDBPyConnection, table: Table, extract_id: str) ->
     return bool(found[0][0])
 
 
-def last_window_end(database: Database, source: str, table: str, *, filter_field: str | None = None) -> datetime | None:
+def last_window_end(
+    database: Database, source: str, table: str, *, filter_field: str | None = None, not_after: datetime | None = None
+) -> datetime | None:
     """Where the next incremental run starts: the latest window end landed since the last rewind.
 
     Args:
@@ -130,6 +132,8 @@ def last_window_end(database: Database, source: str, table: str, *, filter_field
         source: The source's name.
         table: The table as ``schema.name``.
         filter_field: Count only windows over this field: a window over another says nothing about it.
+        not_after: Count only loads that end by this time: one that ends after the present was made under a clock that
+            was wrong, and says nothing about what has been read.
 
     Returns:
         The latest window end of the loads after the last rewind; without such a load the rewind's target; without
@@ -142,6 +146,7 @@ def last_window_end(database: Database, source: str, table: str, *, filter_field
         entry.window_end
         for entry in since
         if entry.kind == "load" and entry.window_end is not None and _is_about(entry, filter_field)
+        if not_after is None or entry.window_end <= not_after
     ]
     if ends:
         return max(ends)

@@ -166,7 +166,7 @@ def gather(job: Job, *, fingerprint: bool) -> Gathered:
             f"FROM {_STREAM} WHERE {where}",
             [bound for _, bounds in trims for bound in bounds],
         )
-    inside = rows = int(job.scalar(f"SELECT count(*) FROM {_BATCH}"))
+    inside = rows = int(job.scalar(f"SELECT count(*) FROM {BATCH}"))
     if job.key:
         _refuse_missing_keys(job)
         _keep_one_of_each(job)

@@ -1,0 +1,74 @@
+"""Whose stage is taken up: the same account's, for the rows of the same load, and never for the ids of parents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.staging import StagingArea
+from klaviyo_pipeline.sandbox.store import Store
+from klaviyo_pipeline_tests.klaviyo.support import Watched, load, truth
+
+Make = Callable[..., KlaviyoClient]
+
+
+def test_stage_when_of_another_account_then_is_not_taken_up_and_stays_for_its_own(
+    make_client: Make, area: StagingArea, watched: Watched
+) -> None:
+    ours, theirs = make_client(), make_client(key="pk_narrow")
+    staged = load(ours, area, "lists", keep=True)
+    watched.requests.clear()
+
+    other = load(theirs, area, "lists", keep=True)
+
+    assert other.staged.progress.resumed_rows == 0
+    assert other.staged.stage.folder != staged.staged.stage.folder
+    assert len(watched.requests) > 0
+    watched.requests.clear()
+    again = load(ours, area, "lists")
+    assert (again.ids, len(watched.requests)) == (staged.ids, 0)
+
+
+def test_stage_when_of_the_same_key_at_another_address_then_is_not_taken_up(
+    make_client: Make, area: StagingArea, watched: Watched
+) -> None:
+    client = make_client()
+    load(client, area, "lists", keep=True)
+    elsewhere = make_client(base_url=client.base_url.replace("127.0.0.1", "localhost"))
+    watched.requests.clear()
+    assert load(elsewhere, area, "lists").staged.progress.resumed_rows == 0
+    assert len(watched.requests) > 0
+
+
+def test_parents_when_a_load_of_them_left_its_stage_then_their_ids_are_read_anew(
+    client: KlaviyoClient, area: StagingArea, store: Store, watched: Watched
+) -> None:
+    left = load(client, area, "lists", keep=True)
+    profile = next(iter(store.profiles)).id
+    store.put("lists", [{"id": "LATE01", "name": "Made since"}])
+    store.add_members("LATE01", {profile: "2026-11-19T00:00:00+00:00"})
+
+    members = load(client, area, "list_profiles")
+
+    assert f"LATE01:{profile}" in members.ids
+    assert sorted(members.ids) == truth(store, "list_profiles")
+    watched.requests.clear()
+    again = load(client, area, "lists")
+    assert (again.ids, len(watched.requests)) == (left.ids, 0), "the load of lists still has its stage"
+
+
+def test_parents_when_a_run_was_stopped_then_the_next_one_asks_for_their_ids_again(
+    client: KlaviyoClient, area: StagingArea, store: Store, watched: Watched
+) -> None:
+    load(client, area, "list_profiles", keep=True)
+    store.put("lists", [{"id": "LATE01", "name": "Made since"}])
+    profile = next(iter(store.profiles)).id
+    store.add_members("LATE01", {profile: "2026-11-19T00:00:00+00:00"})
+    watched.requests.clear()
+
+    again = load(client, area, "list_profiles")
+
+    assert again.staged.progress.resumed_rows > 0
+    assert f"LATE01:{profile}" in again.ids
+    paths = {request.path for request in watched.requests}
+    assert {"/api/lists", "/api/lists/LATE01/profiles"} <= paths
