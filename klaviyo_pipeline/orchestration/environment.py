@@ -109,7 +109,9 @@ PREVIEW_COLUMNS = Variable(
 DAGSTER_URL = Variable(
     "KLAVIYO_DAGSTER_URL", "", "Address of Dagster's UI, for links to runs in messages.", grammar.address
 )
-SANDBOX_END = Variable("KLAVIYO_SANDBOX_END", "", "Set by demo and with-sandbox: where their sandbox's history ends.")
+SANDBOX_END = Variable(
+    "KLAVIYO_SANDBOX_END", "", "Set by demo and with-sandbox: where their sandbox's history ends.", grammar.moment
+)
 
 VARIABLES = (
     *(API_KEY, BASE_URL, REVISION, DATABASE, DATABASE_MODE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR),

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date
 from urllib.parse import urlsplit
 
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.revisions import check_revision
-from klaviyo_pipeline.klaviyo.windows import parse_zone
+from klaviyo_pipeline.klaviyo.windows import parse_time, parse_zone
 from klaviyo_pipeline.paths import UnusablePathError, file_path, folder_path
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 from klaviyo_pipeline.warehouse.names import check_schema, check_table
@@ -88,6 +88,11 @@ def day(given: str, name: str) -> str:
     if not FIRST_DAY <= found <= LAST_DAY:
         raise ConfigurationError(f"{name} is {given!r}, but must be a day from {FIRST_DAY} to {LAST_DAY}.")
     return given
+
+
+def moment(given: str, name: str) -> str:
+    """An ISO 8601 time, in UTC; one without an offset is read in UTC."""
+    return parse_time(given, UTC, name).isoformat()
 
 
 def revision(given: str, name: str) -> str:

@@ -69,8 +69,10 @@ class Folder:
         """Every transfer by name, broken ones too."""
         try:
             paths = self._paths()
-        except FileError as error:
-            return [Broken(self.path.name, self.path, error)]
+        except ConfigurationError as error:
+            name = str(self._given or environment.TRANSFERS.text)
+            broken = error if isinstance(error, FileError) else FileError(name, [Problem(0, 0, str(error))])
+            return [Broken(name, Path(name), broken)]
         if not paths:
             return []
         accounts, taken = self._accounts(), self._taken()

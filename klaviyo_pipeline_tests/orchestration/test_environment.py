@@ -48,6 +48,8 @@ WRONG = {
     "KLAVIYO_AUTOMATION": ["maybe"],
     "KLAVIYO_ALERT_WEBHOOK": [f"hooks.slack.com/{SECRET}", f"https://hooks.slack.com/{SECRET} x"],
     "KLAVIYO_ALLOW_HTTP": ["perhaps"],
+    "KLAVIYO_PREVIEW_COLUMNS": ["some"],
+    "KLAVIYO_SANDBOX_END": ["yesterday"],
     "KLAVIYO_DAGSTER_URL": ["localhost:3000"],
 }
 
