@@ -92,7 +92,9 @@ def test_table_is_known_by_each_of_its_names(tmp_path: Any) -> None:
 
 def test_ledger_of_the_first_release_knows_an_assets_source_and_no_account(database: Database) -> None:
     put(database, [event("a")], source="events")
-    put(database, [event("a")], source="transfers/mine", table=Table("klaviyo", "t", EVENTS.columns, EVENTS.primary_key))
+    put(
+        database, [event("a")], source="transfers/mine", table=Table("klaviyo", "t", EVENTS.columns, EVENTS.primary_key)
+    )
     with database.writing() as con:
         for column in ("data_source", "account", "account_key"):
             con.execute(f"ALTER TABLE klaviyo_pipeline.ledger DROP COLUMN {column}")
