@@ -65,7 +65,7 @@ def test_page_when_a_value_cannot_be_decoded_then_lands_with_its_text_in_extra(w
 
 
 def test_page_when_one_resource_has_such_a_value_then_it_is_taken_out_too() -> None:
-    decoder = PageDecoder(SOURCES["metrics"].columns, "2026-07-15")
+    decoder = PageDecoder(SOURCES["metrics"].columns, "2026-07-15", single=True)
     page = decoder.decode(b'{"data":{"type":"metric","id":"m","attributes":{"name":NaN,"created":null}}}')
     assert json.loads(page.batch.column("_extra").to_pylist()[0]) == {"name": "NaN"}
 

@@ -92,9 +92,8 @@ def test_table_is_known_by_each_of_its_names(tmp_path: Any) -> None:
 
 def test_ledger_of_the_first_release_knows_an_assets_source_and_no_account(database: Database) -> None:
     put(database, [event("a")], source="events")
-    put(
-        database, [event("a")], source="transfers/mine", table=Table("klaviyo", "t", EVENTS.columns, EVENTS.primary_key)
-    )
+    other = Table("klaviyo", "t", EVENTS.columns, EVENTS.primary_key)
+    put(database, [event("a")], source="transfers/mine", table=other)
     with database.writing() as con:
         for column in ("data_source", "account", "account_key"):
             con.execute(f"ALTER TABLE klaviyo_pipeline.ledger DROP COLUMN {column}")
@@ -102,7 +101,7 @@ def test_ledger_of_the_first_release_knows_an_assets_source_and_no_account(datab
     with pytest.raises(OwnerError, match="data source events"):
         land(database, METRICS)
     land(database, OURS)
-    land(database, METRICS, table=Table("klaviyo", "t", EVENTS.columns, EVENTS.primary_key))
+    land(database, METRICS, table=other)
 
     assert query(database, "SELECT data_source, account FROM klaviyo_pipeline.ledger ORDER BY entry") == [
         (None, None),

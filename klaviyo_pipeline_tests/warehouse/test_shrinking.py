@@ -122,9 +122,10 @@ def test_incremental_merge_and_append_are_not_looked_at(database: Database) -> N
     assert len(ids(database)) == 50
 
 
-@pytest.mark.parametrize(
-    ("share", "rows", "refused"), [(0.2, 10, True), (0.5, 10, False), (0.2, 30, False), (0, 0, True)]
-)
+BOUNDS = [(0.2, 10, True), (0.5, 10, False), (0.2, 30, False), (0, 0, True)]
+
+
+@pytest.mark.parametrize(("share", "rows", "refused"), BOUNDS)
 def test_limits_are_settings(database: Database, share: float, rows: int, refused: bool) -> None:
     put(database, events(*range(100)), sweep=Sweep())
     limits = ShrinkLimits(share, rows)
