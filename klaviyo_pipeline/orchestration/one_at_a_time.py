@@ -9,10 +9,10 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Turn:
         _wait(lock, spec.ledger_name, holder, say, wait_s)
         with disk_errors(area.root):
             holder.write_text(
-                json.dumps({"run": run_id, "pid": os.getpid(), "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"})
+                json.dumps({"run": run_id, "pid": os.getpid(), "since": f"{clock.now():%Y-%m-%d %H:%M:%S} UTC"})
             )
         return cls(lock, holder)
 
