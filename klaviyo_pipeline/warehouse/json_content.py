@@ -2,55 +2,50 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
-from operator import itemgetter
-from typing import Any
+
+import msgspec
+
+_LONGEST_INTEGER = 400
 
 
 def content_digest(texts: Sequence[str | None]) -> bytes:
     """A digest of the content of a row's JSON texts.
 
     The order of keys, white space, escapes and the spelling of numbers (``1``, ``1.0``, ``1e0``) do not count. All
-    digits of a number count. Of a key that an object has twice, the last value counts, as for JSON parsers.
+    digits of a number count. Of a key that an object has twice, the last value counts, as for JSON parsers. A text that
+    the decoder can't take (nested too deep, half an emoji) is its own content.
     """
-    return blake2b(repr([_content(text) for text in texts]).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    digest = blake2b(digest_size=16)
+    for text in texts:
+        content = b"-" if text is None else _content(text)
+        digest.update(b"%d:%b" % (len(content), content))
+    return digest.digest()
 
 
-def _content(text: str | None) -> str | None:
-    if text is None:
-        return None
+def _content(text: str) -> bytes:
     try:
-        return repr(_DECODER.decode(text))
-    except (ValueError, RecursionError):  # nested too deep, or no JSON: then the text itself is the content
-        return text
+        return _ENCODER.encode(_DECODER.decode(text))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return text.encode("utf-8", "surrogatepass")
 
 
-class _Number(str):
-    """A number's digits, so written that equal numbers are equal; not to be mixed up with a text."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
-def _number(text: str) -> _Number:
+def _number(text: str) -> int | Decimal | str:
+    """A number with a point or an exponent, so that equal numbers are spelled alike, without rounding."""
     try:
-        sign, digits, exponent = Decimal(text).as_tuple()
+        number = Decimal(text)
     except InvalidOperation:  # an exponent beyond any reason
-        return _Number(text)
-    whole = "".join(map(str, digits)).lstrip("0")
-    significant = whole.rstrip("0")
-    if not significant or not isinstance(exponent, int):
-        return _Number("0" if isinstance(exponent, int) else text)
-    return _Number(f"{'-' * sign}{significant}e{exponent + len(whole) - len(significant)}")
+        return f"number {text}"
+    sign, digits, exponent = number.as_tuple()
+    if not any(digits) or not isinstance(exponent, int):
+        return 0
+    while digits[-1] == 0:
+        digits, exponent = digits[:-1], exponent + 1
+    number = Decimal((sign, digits, exponent))
+    return int(number) if 0 <= exponent < _LONGEST_INTEGER else number
 
 
-def _object(pairs: list[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(dict(pairs).items(), key=itemgetter(0)))
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_number, parse_float=_number)
+_DECODER = msgspec.json.Decoder(float_hook=_number)
+_ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="number")
