@@ -78,8 +78,14 @@ def _make(
     except (KlaviyoError, WarehouseError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     context.log.info(f"{built.table_path}: {built.rows:,} rows in {built.duration_s:.1f} s.")
+    if built.unreadable_values:
+        context.log.warning(
+            f"{built.unreadable_values:,} events have a $value that is no amount, or that has two readings such as "
+            "1,234. No sum of money includes them. The column unreadable_values counts them by day and metric."
+        )
     metadata: dict[str, Any] = {
         "dagster/row_count": built.rows,
+        **({} if built.unreadable_values is None else {"unreadable_values": built.unreadable_values}),
         "dagster/table_name": built.table_path,
         "build_seconds": round(built.duration_s, 3),
         "account_timezone": zone.key,

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from klaviyo_pipeline.analytics.amounts import MACROS as AMOUNT_MACROS
 from klaviyo_pipeline.analytics.metric_roles import role_of
-from klaviyo_pipeline.analytics.tables import AnalyticsTable, sql_of
+from klaviyo_pipeline.analytics.tables import UNREADABLE, AnalyticsTable, sql_of
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration.tables import DUCKDB_TYPES
 from klaviyo_pipeline.warehouse.database import Database
@@ -29,23 +30,23 @@ _DAYS_OF = {
 }
 """The times that SQL files take the day of."""
 _MACROS = (
-    # Klaviyo keeps what an event is worth in $value, as a number or as text.
-    "text_property(properties, name) AS json_extract_string(properties, '$.\"' || name || '\"')",
+    *AMOUNT_MACROS,
     "order_number(properties) AS coalesce(text_property(properties, 'OrderId'), "
     "text_property(properties, 'Order ID'), text_property(properties, '$event_id'))",
-    "value_of(properties) AS TRY_CAST(text_property(properties, '$value') AS DECIMAL(18, 4))",
-    "signed_value(properties, role) AS "
-    "CASE WHEN role = 'refund' THEN -abs(value_of(properties)) ELSE value_of(properties) END",
 )
 
 
 @dataclass(frozen=True)
 class Built:
-    """What was made: the table as a person can type it, its rows, and how long the database was held."""
+    """What was made: the table as a person can type it, its rows, and how long the database was held.
+
+    ``unreadable_values`` counts events whose ``$value`` is no amount; None for a table that does not count them.
+    """
 
     table_path: str
     rows: int
     duration_s: float
+    unreadable_values: int | None = None
 
 
 def analytics_schema(schema: str) -> str:
@@ -77,12 +78,14 @@ def build(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInfo
             shape(con, declared, declared.columns)
             con.execute(f"DELETE FROM {target}")
             con.execute(f"INSERT INTO {target} BY NAME {table.sql}")
-            rows = con.execute(f"SELECT count(*) FROM {target}").fetchall()[0][0]
+            counts_unreadable = any(column.name == UNREADABLE for column in table.columns)
+            unreadable = f"coalesce(sum({UNREADABLE}), 0)::BIGINT" if counts_unreadable else "NULL"
+            rows, unread = con.execute(f"SELECT count(*), {unreadable} FROM {target}").fetchall()[0]
             con.commit()
         except BaseException:
             con.rollback()
             raise
-        return Built(typed_path(con, declared), rows, time.monotonic() - held_from)
+        return Built(typed_path(con, declared), rows, time.monotonic() - held_from, unread)
 
 
 def _check_sources(con: duckdb.DuckDBPyConnection, table: AnalyticsTable, schema: str) -> None:

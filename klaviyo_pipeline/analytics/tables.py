@@ -12,6 +12,7 @@ from klaviyo_pipeline.charts.counting import Counted
 from klaviyo_pipeline.warehouse.tables import Column
 
 MONEY = "DECIMAL(38,4)"
+UNREADABLE = "unreadable_values"
 _DAY = "Day in the account's time zone"
 
 
@@ -65,6 +66,7 @@ DAILY_METRICS = AnalyticsTable(
         Column("events", "BIGINT", "How many events"),
         Column("unique_profiles", "BIGINT", "Of how many people; a person counts once a day and metric"),
         Column("value", MONEY, "Sum of the events' $value, refunds and cancellations negative; empty without values"),
+        Column(UNREADABLE, "BIGINT", "Events whose $value is no amount, or has two readings (1,234): not in value"),
     ),
     key=("day", "metric_id"),
     chart=Counted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -16,7 +17,7 @@ from klaviyo_pipeline.analytics.tables import TABLES
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import TableMissingError
 from klaviyo_pipeline.warehouse.tables import existing_columns
-from klaviyo_pipeline_tests.analytics.conftest import Loaded, event
+from klaviyo_pipeline_tests.analytics.conftest import COPENHAGEN, Loaded, event
 
 ORDER, REFUND, CANCELLED, OPENED, RECEIVED, VIEWED = (f"m{number}" for number in range(6))
 
@@ -203,3 +204,60 @@ def test_every_table_is_made_in_a_file_of_duckdbs_default_format(tmp_path: Path)
     made = {name: loaded.rows(name) for name in TABLES}
 
     assert len(made["daily_metrics"]) == 1
+
+
+AMOUNTS = {
+    "1234.5": "1234.5",
+    "1,234.50": "1234.50",
+    "1.234,50": "1234.50",
+    "1 234,50": "1234.50",
+    "1'234.50": "1234.50",
+    "1\u00a0234.50": "1234.50",
+    "1,234,567": "1234567",
+    "1.234.567": "1234567",
+    "$12.00": "12",
+    "12.00 USD": "12",
+    "USD 12.00": "12",
+    "€ 12,50": "12.50",
+    "US$ 3": "3",
+    "12,50": "12.50",
+    "12,5000": "12.50",
+    "0,500": "0.500",
+    "1234,567": "1234.567",
+    "kr 5": "5",
+    "-$12.00": "-12",
+    "$-12.00": "-12",
+    "\u22125": "-5",
+    "+5": "5",
+    " 12.5 ": "12.5",
+    "1e3": "1000",
+}
+NO_AMOUNTS = [
+    *("1,234", "$1.234", "12,345", "1,23,456.00", "1,234.567,89", "NaN", "Infinity", "1e999", "free", "12 apples"),
+    *("--5", "$", "٣", "99999999999999999999", {"amount": 5}, [5], True),
+]
+
+
+def test_value_when_its_text_has_one_reading_is_that_amount(loaded: Loaded) -> None:
+    day = "2026-05-05T12:00:00Z"
+    orders = [event(n, ORDER, day, json.dumps({"$value": text}), profile_id=text) for n, text in enumerate(AMOUNTS)]
+    loaded.load("events", *orders)
+    found = dict(loaded.rows("profile_activity", "profile_id, ordered_value"))
+    assert {text: found[text] for text in AMOUNTS} == {text: Decimal(amount) for text, amount in AMOUNTS.items()}
+    assert loaded.rows("daily_metrics", "unreadable_values") == [(0,)]
+
+
+def test_value_when_it_is_no_amount_or_has_two_readings_is_in_no_sum_and_counted(loaded: Loaded) -> None:
+    day = "2026-05-05T12:00:00Z"
+    loaded.load("events", *(event(n, ORDER, day, json.dumps({"$value": each})) for n, each in enumerate(NO_AMOUNTS)))
+    assert loaded.rows("daily_metrics", "value, unreadable_values") == [(None, len(NO_AMOUNTS))]
+    loaded.load("events", event(99, ORDER, day, '{"$value": 5}'))
+    built = build(loaded.database, TABLES["daily_metrics"], "klaviyo", COPENHAGEN)
+    assert built.unreadable_values == len(NO_AMOUNTS)
+    assert loaded.rows("daily_metrics", "value, events") == [(5, len(NO_AMOUNTS) + 1)]
+
+
+def test_value_when_there_is_none_is_not_counted_as_unreadable(loaded: Loaded) -> None:
+    nothing = ["{}", '{"$value": null}', '{"$value": ""}', '{"$value": "  "}', None]
+    loaded.load("events", *(event(n, ORDER, "2026-05-05T12:00:00Z", each) for n, each in enumerate(nothing)))
+    assert loaded.rows("daily_metrics", "value, events, unreadable_values") == [(None, 5, 0)]

@@ -9,6 +9,7 @@ import pytest
 
 from klaviyo_pipeline.warehouse import ledger
 from klaviyo_pipeline.warehouse.errors import LoadError, RowsError
+from klaviyo_pipeline.warehouse.json_content import content_digest
 from klaviyo_pipeline.warehouse.landing import Sweep, TimeRange
 from klaviyo_pipeline.warehouse.tables import Table
 from klaviyo_pipeline_tests.warehouse.helpers import EVENTS, arrow, contents, day, digest, event, ids, put, query
@@ -313,3 +314,67 @@ def test_sweep_when_the_extract_is_only_a_part_then_says_so(database):
 def test_any_row_when_landed_then_tells_when_and_by_which_run(database):
     put(database, [event("a")], run_id="run-7")
     assert query(database, "SELECT _run_id, _loaded_at <= now() FROM klaviyo.events") == [("run-7", True)]
+
+
+SPELLINGS = [
+    '{"a":1,"b":{"x":[1,2.50],"y":"é"}}',
+    '{"b":{"y":"é","x":[1,2.50]},"a":1}',
+    '{ "a" : 1.0, "b" : { "x" : [1e0, 25e-1], "y" : "\\u00e9" } }',
+    '{"a":0,"a":1,"b":{"x":[1,2.5],"y":"\\u00e9"}}',
+]
+OTHERS = [
+    '{"a":1,"b":{"x":[2.50,1],"y":"é"}}',
+    '{"a":"1","b":{"x":[1,2.50],"y":"é"}}',
+    '{"a":true,"b":{"x":[1,2.50],"y":"é"}}',
+    '{"a":1,"b":{"x":[1,2.50],"y":"e"}}',
+    '{"a":1,"b":{"x":[1,2.50],"y":"é","z":null}}',
+    '{"a":1,"a":2,"b":{"x":[1,2.50],"y":"é"}}',
+]
+
+
+@pytest.mark.parametrize("text", SPELLINGS[1:])
+def test_merge_when_json_says_the_same_in_another_spelling_then_nothing_changes(database, text):
+    put(database, [event("a", props=SPELLINGS[0]), event("b"), event("c", props=SPELLINGS[0])])
+    before = digest(database)
+    result = put(database, [event("a", props=text), event("b"), event("c", props=SPELLINGS[0])])
+    assert (result.updated, result.unchanged) == (0, 3)
+    assert digest(database) == before
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_merge_when_json_says_something_else_then_is_an_update(database, text):
+    put(database, [event("a", props=SPELLINGS[0]), event("b", props=SPELLINGS[0])])
+    result = put(database, [event("a", props=text), event("b", props=SPELLINGS[1])])
+    assert (result.updated, result.unchanged) == (1, 1)
+    assert query(database, "SELECT props FROM klaviyo.events ORDER BY id") == [(text,), (SPELLINGS[0],)]
+
+
+def test_merge_when_a_respelled_row_was_deleted_then_it_is_alive_again(database):
+    put(database, [event("a", props=SPELLINGS[0]), event("b")], sweep=Sweep())
+    put(database, [event("b")], sweep=Sweep())
+    result = put(database, [event("a", props=SPELLINGS[1]), event("b")], sweep=Sweep())
+    assert (result.updated, result.revived) == (0, 1)
+    assert query(database, "SELECT count(*) FROM klaviyo.events WHERE _deleted_at IS NULL") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("9007199254740993", "9007199254740992", False),
+        ("9007199254740993", "9007199254740993.0", True),
+        ("123456789012345678901234567890", "123456789012345678901234567891", False),
+        ("1e999", "1E+999", True),
+        ("1e999", "1e998", False),
+        ("-0.0", "0", True),
+        ("100", "1e2", True),
+        ("1e999999999999999999999", "1e999999999999999999999", True),
+        ('"\\ud83d"', '"\\ud83d"', True),
+        ('"\\u0000"', '"\\u0000"', True),
+        ("[]", "{}", False),
+        ("null", '"null"', False),
+        ("[" * 3000 + "]" * 3000, "[" * 3000 + "]" * 3000, True),
+        (None, "null", False),
+    ],
+)
+def test_json_when_compared_then_its_content_counts_with_all_digits(one, other, same):
+    assert (content_digest([one, "{}"]) == content_digest([other, "{}"])) == same

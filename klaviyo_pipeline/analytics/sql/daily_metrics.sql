@@ -6,7 +6,8 @@ SELECT
     any_value(metrics.integration_name) AS integration_name,
     count(*) AS events,
     count(DISTINCT events.profile_id) AS unique_profiles,
-    sum(signed_value(events.event_properties, metric_roles.role)) AS value
+    sum(signed_value(events.event_properties, metric_roles.role)) AS value,
+    count(*) FILTER (is_unreadable(events.event_properties)) AS unreadable_values
 FROM events
 LEFT JOIN metrics ON metrics.id = events.metric_id
 LEFT JOIN metric_roles ON metric_roles.metric_id = events.metric_id
