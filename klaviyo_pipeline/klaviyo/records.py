@@ -10,7 +10,7 @@ kept in ``_extra``; a value that does not fit its column's type becomes null the
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +24,7 @@ from klaviyo_pipeline.klaviyo.client import target_of_link
 from klaviyo_pipeline.klaviyo.columns import EXTRA, Column, ColumnType
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
 from klaviyo_pipeline.klaviyo.page_structs import Path, Structs, is_raw
+from klaviyo_pipeline.klaviyo.repeated_keys import RepeatedKeys, with_each_key_once
 from klaviyo_pipeline.klaviyo.undecodable import SetAside, set_aside
 from klaviyo_pipeline.klaviyo.values import (
     ARROW_TYPES,
@@ -134,6 +135,7 @@ class PageDecoder:
                 self._nested.setdefault(path[1], set()).add(path[2])
         self._typed = {path[1] for path, kind in self._own if path[0] == "attributes" and not is_raw(path, kind)}
         self._structs = page_structs.build(self._own, self._via, single=single)
+        self._repeated_keys = defaultdict[str, RepeatedKeys](RepeatedKeys)
 
     def decode(self, body: bytes, constants: Mapping[str, Any] | None = None) -> Page:
         """Decode a page. ``constants`` are the values of columns that do not stand in the page.
@@ -195,11 +197,11 @@ class PageDecoder:
         for row, attributes in enumerate(unread):
             for name, value in attributes.items():
                 if structs.is_unread(name) and bytes(value) != b"null":
-                    extras.keep(row, (name,), bytes(value), extras.unknown)
+                    extras.keep(row, (name,), bytes(with_each_key_once(value)), extras.unknown)
         for name in structs.extra:
             for row, value in enumerate(structs.attribute(items, name)):
                 if value is not None and bytes(value) != b"null":
-                    extras.keep(row, (name,), bytes(value), extras.unknown)
+                    extras.keep(row, (name,), bytes(with_each_key_once(value)), extras.unknown)
         objects = {name: self._objects(structs, items, name, extras) for name in self._nested}
         related = _Related(structs, items, document.included) if self._via else None
         arrays: dict[str, pa.Array] = {}
@@ -222,6 +224,8 @@ class PageDecoder:
                 kept_at = (column.name,)
             elif len(path) == 2:
                 values, kept_at = structs.attribute(items, path[1]), path[1:]
+                if column.type is ColumnType.JSON:
+                    values = self._repeated_keys[column.name].mended(values)
             elif len(path) == 3 and column.type is not ColumnType.JSON and not column.named:
                 key, kept_at = path[2], path[1:]
                 values = [each.get(key) for each in objects[path[1]]]

@@ -6,6 +6,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import duckdb
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from klaviyo_pipeline.klaviyo.columns import EXTRA, Column, ColumnType
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
 from klaviyo_pipeline.klaviyo.records import Page, PageDecoder, arrow_schema
+from klaviyo_pipeline.klaviyo.repeated_keys import FIRST_TEXTS, RepeatedKeys
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.klaviyo.streams import first_request, streams_of, streams_of_parents
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
@@ -291,6 +294,37 @@ def test_unknown_attributes_when_null_then_extra_stays_empty_and_nothing_is_repo
     assert page.unknown == Counter()
     page = decoder.decode(profile_page({"something_new": {"a": None}}))
     assert extra_of(page) == {"something_new": {"a": None}}
+
+
+TWICE = '{"a":1,"b":[{"x":1,"x":12345678901234567890123.50,"y":"\\":"}],"a":{"z":1,"z":2}}'
+ONCE = '{"a":{"z":2},"b":[{"x":12345678901234567890123.50,"y":"\\":"}]}'
+
+
+@pytest.mark.parametrize("attribute", ["properties", "something_new"])
+def test_json_when_an_object_has_a_key_twice_then_sql_reads_the_value_that_parsers_read(attribute: str) -> None:
+    rows = [f'{{"id":"p{n}","attributes":{{"{attribute}":{text}}}}}' for n, text in enumerate((TWICE, ONCE, "[]"))]
+    page = PageDecoder(SOURCES["profiles"].columns_for(frozenset()), "2026-07-15").decode(
+        f'{{"data":[{",".join(rows)}]}}'.encode()
+    )
+    texts = [row[EXTRA if attribute == "something_new" else attribute] for row in rows_of(page)]
+    kept = [json.dumps({attribute: None}).replace("null", text).replace(": {", ":{") for text in (ONCE, ONCE, "[]")]
+    assert texts == ([text.replace(": ", ":") for text in kept] if attribute == "something_new" else [ONCE, ONCE, "[]"])
+    with duckdb.connect(":memory:") as con:
+        path = "$.something_new.a.z" if attribute == "something_new" else "$.a.z"
+        assert con.execute("SELECT json_extract_string(?, ?)", [texts[0], path]).fetchall() == [("2",)]
+
+
+def test_json_when_a_long_load_has_repeated_keys_everywhere_then_they_are_found_on_a_later_page_too() -> None:
+    once, twice = msgspec.Raw(b'{"a":1}'), msgspec.Raw(b'{"a":1,"a":2}')
+
+    def mended(repeated: RepeatedKeys, *texts: msgspec.Raw) -> list[bytes]:
+        return [bytes(text) for text in repeated.mended(list(texts)) if text is not None]
+
+    assert mended(RepeatedKeys(), *[once] * (FIRST_TEXTS - 1), twice)[-1] == b'{"a":2}'
+    repeated = RepeatedKeys()
+    assert mended(repeated, *[once] * FIRST_TEXTS) == [b'{"a":1}'] * FIRST_TEXTS
+    assert mended(repeated, *[twice] * 100) == [b'{"a":2}'] * 100
+    assert mended(repeated, *[once] * 99, twice)[-1] == b'{"a":2}'
 
 
 def test_integers_when_beyond_64_bits_then_keep_their_digits() -> None:
