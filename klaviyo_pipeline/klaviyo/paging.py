@@ -73,7 +73,7 @@ class Paging:
             self._ids.clear()
             return True
         self._at_one_time += 1
-        ids = set(map(hash, page.batch.column("id").to_pylist()))
+        ids = set(map(hash, page.ids))
         is_new = not ids <= self._ids
         if len(self._ids) >= _MOST_REMEMBERED:
             self._ids.clear()

@@ -55,17 +55,18 @@ class Page:
 
     ``first_time`` and ``last_time`` are the times of its first and last row by the window's field, of those that have
     one; ``in_order`` says whether the times on the page never go down. ``has_links`` says whether it has links, with or
-    without a next page.
+    without a next page. ``ids`` are Klaviyo's, row by row; not every batch has them in a column.
     """
 
     batch: pa.RecordBatch
+    ids: list[str]
     next_target: str | None
     first_time: datetime | None
     last_time: datetime | None
     in_order: bool
     unknown: Counter[str]
     misfits: Counter[str]
-    has_links: bool = True
+    has_links: bool
 
     @property
     def rows(self) -> int:
@@ -192,7 +193,8 @@ class PageDecoder:
         envelope.refuse_errors(document.errors)
         data = document.data
         items = data if isinstance(data, list) else [data] if data is not None else []
-        envelope.check_identities([(item.id, item.type) for item in items], self._resource)
+        ids = [item.id for item in items]
+        envelope.check_identities(zip(ids, (item.type for item in items), strict=True), self._resource)
         extras = _Extras()
         for row, attributes in enumerate(unread):
             for name, value in attributes.items():
@@ -218,7 +220,7 @@ class PageDecoder:
                 values = related.values(column, path)
                 kept_at: Path = (column.name,)
             elif path[0] == "id":
-                values, kept_at = [item.id for item in items], path
+                values, kept_at = ids, path
             elif path[0] == "relationships":
                 values = [_step(linkage, "id") for linkage in structs.linkage(items, path[1])]
                 kept_at = (column.name,)
@@ -249,7 +251,7 @@ class PageDecoder:
             raise UnreadablePageError(f"a next link of {len(link)} characters")
         next_target = target_of_link(link) if link else None
         has_links = document.links is not None
-        return Page(batch, next_target, first, last, in_order, extras.unknown, extras.misfits, has_links)
+        return Page(batch, ids, next_target, first, last, in_order, extras.unknown, extras.misfits, has_links)
 
     def _objects(self, structs: Structs, items: list[Any], name: str, extras: _Extras) -> list[dict[str, Any]]:
         """A nested object of each row; what no column is made from is kept."""

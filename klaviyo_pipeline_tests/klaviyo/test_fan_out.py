@@ -11,6 +11,7 @@ import pytest
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError, NotFoundError, RequestRefusedError, UnavailableError
 from klaviyo_pipeline.klaviyo.staging import StagingArea
+from klaviyo_pipeline.sandbox.faults import Fault, FaultPlan
 from klaviyo_pipeline.sandbox.messages import Response
 from klaviyo_pipeline.sandbox.server import RunningSandbox
 from klaviyo_pipeline.sandbox.store import Store
@@ -51,6 +52,25 @@ def load_events(
 
 def asked_singly(watched: Watched) -> list[str]:
     return [request.path.split("/")[3] for request in watched.requests if request.path.startswith("/api/events/")]
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_fan_out_when_the_answers_have_several_pages_then_has_a_row_for_each_event(
+    name: str,
+    load_events: Callable[[], tuple[list[dict[str, Any]], pa.Table]],
+    client: KlaviyoClient,
+    area: StagingArea,
+    sandbox: RunningSandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows, events = load_events()
+    monkeypatch.setattr(sandbox.app, "faults", FaultPlan(1, [Fault("short-pages", argument="2")]))
+
+    found = load(client, area, name, START, parents=events).rows
+
+    assert {row["event_id"]: row[KEYS[name]] for row in found} == {
+        row["id"]: row[KEYS[name]] for row in rows if row[KEYS[name]]
+    }
 
 
 @pytest.mark.parametrize("name", KEYS)
