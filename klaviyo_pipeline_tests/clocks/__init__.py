@@ -34,6 +34,11 @@ def advance(**units: float) -> None:
     _advanced += timedelta(**units)
 
 
+def advanced() -> timedelta:
+    """How far the tests of this process have moved the clock."""
+    return _advanced
+
+
 def ago(**units: float) -> str:
     """A time so long before now, in whole seconds, as Klaviyo writes it."""
     return (clock.now() - timedelta(**units)).replace(microsecond=0).isoformat()

@@ -43,8 +43,10 @@ def test_t11_every_channel_archived_and_not_is_there_without_a_request_per_campa
     ids = campaigns.column("SELECT id FROM klaviyo.campaigns")
     assert sorted(ids) == campaigns.ids("campaigns", until=UNTIL)
     assert {f"C{channel}{archived}" for channel in CHANNELS for archived in (False, True)} <= set(ids)
-    assert list(campaigns.sandbox.counts()["endpoints"]) == ["get_campaigns"]
-    assert campaigns.sandbox.counts()["total"] <= 6
+    counts = campaigns.sandbox.counts()
+    assert counts["endpoints"].pop("get_accounts") == {"200": 1}, "whose rows they are, once for each key and database"
+    assert list(counts["endpoints"]) == ["get_campaigns"]
+    assert counts["total"] - 1 <= 6
 
 
 @pytest.mark.parametrize("revision", ["2025-01-15", "2026-07-15"])

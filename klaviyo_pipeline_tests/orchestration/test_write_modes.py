@@ -49,12 +49,15 @@ def test_replace_when_unpartitioned_then_the_table_is_what_was_read(world: World
     assert sorted(world.column("SELECT id FROM klaviyo.lists")) == world.ids("lists")
 
 
-def test_replace_when_nothing_new_comes_then_the_scope_is_empty(world: World) -> None:
+def test_replace_when_nothing_comes_then_the_scope_is_empty_only_with_consent(world: World) -> None:
     assert world.run("events", days=DAY, config={"write_mode": "replace"}).success
     for event in world.ids("events", DAY, NEXT):
         world.sandbox.store.delete("events", event)
 
-    assert world.run("events", days=DAY, config={"write_mode": "replace"}).success
+    before = world.state()
+    assert not world.run("events", days=DAY, config={"write_mode": "replace"}).success
+    assert world.state() == before
+    assert world.run("events", days=DAY, config={"write_mode": "replace", "accept_shrink": True}).success
 
     assert _count(world, "events") == 0
 

@@ -19,11 +19,11 @@ HOOKS: dict[str, tuple[Any, str, bool]] = {
     "a page is staged, its line is not": (staging.Stage, "add_page", False),
     "a page and its line are staged": (staging.Stage, "add_page", True),
     "a slice is finished": (staging.Stage, "finish_slice", True),
-    "the landing begins": (landing, "_land", False),
+    "the landing begins": (landing, "land_within", False),
     "the batch is gathered": (write_modes, "gather", True),
     "rows are written": (write_modes, "_write", True),
     "the ledger has its line": (ledger, "record", True),
-    "all is done but the commit": (landing, "_land", True),
+    "all is done but the commit": (landing, "land_within", True),
     "the commit is done": (landing, "land", True),
     "staged files are about to go": (staging.Stage, "close", False),
 }
