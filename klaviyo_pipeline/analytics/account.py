@@ -17,6 +17,7 @@ from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
 
 if TYPE_CHECKING:
+    from klaviyo_pipeline.klaviyo.client import KlaviyoClient
     from klaviyo_pipeline.warehouse.database import Database
 
 FRESH = timedelta(days=1)
@@ -29,9 +30,18 @@ _COLUMNS = (
 
 
 def zone_of_account(
-    klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource, warn: Callable[[str], None]
+    klaviyo: KlaviyoResource,
+    duckdb: KlaviyoDuckDBResource,
+    warn: Callable[[str], None],
+    ask: Callable[[KlaviyoClient], Account] = read_account,
 ) -> tuple[ZoneInfo, str]:
     """The account's time zone and currency; where Klaviyo does not tell, what it told last, else the storage time zone.
+
+    Args:
+        klaviyo: The account.
+        duckdb: Where the answer is kept.
+        warn: Takes a warning.
+        ask: Asks Klaviyo.
 
     Raises:
         KlaviyoError: if Klaviyo can not be reached and has not told before.
@@ -41,7 +51,7 @@ def zone_of_account(
     if known is not None and clock.now() - known[1] < FRESH:
         return ZoneInfo(known[0].timezone), known[0].currency
     try:
-        account = read_account(klaviyo.client())
+        account = ask(klaviyo.client())
         zone = parse_zone(account.timezone, "the account's time zone")
     except KlaviyoError as error:
         if known is not None:

@@ -2,6 +2,7 @@
 # No `from __future__ import annotations` here: Dagster reads an asset's resources off its signature.
 
 import warnings
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from klaviyo_pipeline.analytics.tables import TABLES, AnalyticsTable
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.klaviyo.sources import SOURCES
 from klaviyo_pipeline.orchestration.assets import OWNERS, asset_key
+from klaviyo_pipeline.orchestration.notices import account_of_run
 from klaviyo_pipeline.orchestration.plots import plotted
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.redaction import no_secrets
@@ -73,7 +75,9 @@ def _make(
     from klaviyo_pipeline.analytics.building import build
 
     try:
-        zone, currency = zone_of_account(klaviyo, duckdb, context.log.warning)
+        zone, currency = zone_of_account(
+            klaviyo, duckdb, context.log.warning, partial(account_of_run, context.run.run_id)
+        )
         built = build(duckdb.warehouse(), table, duckdb.schema_or_default, zone)
     except (KlaviyoError, WarehouseError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None

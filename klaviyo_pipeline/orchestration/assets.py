@@ -25,7 +25,7 @@ from klaviyo_pipeline.orchestration.loads import (
     window_of,
 )
 from klaviyo_pipeline.orchestration.metadata import column_schema
-from klaviyo_pipeline.orchestration.notices import first_time
+from klaviyo_pipeline.orchestration.notices import account_of_run, first_time
 from klaviyo_pipeline.orchestration.one_at_a_time import Turn
 from klaviyo_pipeline.orchestration.progress import LOOK_EVERY_S, reporting
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
@@ -199,7 +199,7 @@ def _fetched(
     if asked.replaces:
         replaced_ranges(request, asked.destination.partition_key)
     database, table = duckdb.warehouse(), _table(spec, asked, duckdb)
-    owner = owner_of(client, database, source.name, table, asked.mode)
+    owner = owner_of(client, database, source.name, table, asked.mode, partial(account_of_run, context.run.run_id))
     limits = None if asked.accept_shrink else duckdb.shrink_limits()
     context.log.info("Reading %s %s, revision %s.", source.name, _describe(request), client.revision)
 
@@ -253,14 +253,11 @@ def _last_end(
     from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
     from klaviyo_pipeline.warehouse.ledger import last_window_end
 
-    schema = asked.destination.schema or duckdb.schema_or_default
-    table = asked.destination.table or spec.key.path[-1]
+    table = _table(spec, asked, duckdb).plain_name
     time_field = asked.source.time_field(asked.filter_by)
     name = time_field.name if time_field else None
     try:
-        return last_window_end(
-            duckdb.warehouse(), spec.ledger_name, f"{schema}.{table}", filter_field=name, not_after=not_after
-        )
+        return last_window_end(duckdb.warehouse(), spec.ledger_name, table, filter_field=name, not_after=not_after)
     except DatabaseMissingError:
         return None
 

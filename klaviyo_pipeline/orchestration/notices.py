@@ -1,21 +1,55 @@
-"""What is said once a run, however many of its assets notice it."""
+"""What happens once a run, however many of its assets ask for it. With a process for each asset, once in each."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.klaviyo.account import Account
+    from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+
+T = TypeVar("T")
 
 _lock = threading.Lock()
-_said: dict[str, set[str]] = {}
+_known: dict[str, dict[str, Any]] = {}
 _RUNS_REMEMBERED = 100
 
 
 def first_time(run_id: str, notice: str) -> bool:
-    """Whether this is new in the run. With a process for each asset, each process says it once."""
+    """Whether this is new in the run."""
     with _lock:
-        if run_id not in _said and len(_said) >= _RUNS_REMEMBERED:
-            del _said[next(iter(_said))]
-        known = _said.setdefault(run_id, set())
-        if notice in known:
-            return False
-        known.add(notice)
-        return True
+        known = _of(run_id)
+        is_new = notice not in known
+        known[notice] = True
+        return is_new
+
+
+def account_of_run(run_id: str, client: KlaviyoClient) -> Account:
+    """The client's account; Klaviyo is asked once a run, and again if it did not answer.
+
+    Raises:
+        KlaviyoError: as `read_account` does.
+    """
+    from klaviyo_pipeline.klaviyo.account import read_account
+
+    return _once(run_id, f"account {client.account}", lambda: read_account(client))
+
+
+def _once(run_id: str, name: str, make: Callable[[], T]) -> T:
+    with _lock:
+        known = _of(run_id)
+        if name in known:
+            found: T = known[name]
+            return found
+    made = make()  # outside of the lock: it may take long
+    with _lock:
+        known[name] = made
+    return made
+
+
+def _of(run_id: str) -> dict[str, Any]:
+    if run_id not in _known and len(_known) >= _RUNS_REMEMBERED:
+        del _known[next(iter(_known))]
+    return _known.setdefault(run_id, {})

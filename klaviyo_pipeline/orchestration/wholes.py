@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from klaviyo_pipeline.klaviyo.account import read_account
 from klaviyo_pipeline.klaviyo.errors import IncompleteError, KlaviyoError
 from klaviyo_pipeline.klaviyo.list_counts import list_exists, profile_count
 from klaviyo_pipeline.warehouse import ownership
@@ -17,6 +16,7 @@ from klaviyo_pipeline.warehouse.tables import DELETED_AT, Table, existing_column
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
+    from klaviyo_pipeline.klaviyo.account import Account
     from klaviyo_pipeline.klaviyo.client import KlaviyoClient
     from klaviyo_pipeline.klaviyo.extract import StagedExtract
     from klaviyo_pipeline.warehouse.database import Database
@@ -27,11 +27,26 @@ COUNTED_LISTS = 5
 _CONSENT = "Nothing was landed. Run it again later; if it is right all the same, consent with accept_shrink."
 
 
-def owner_of(client: KlaviyoClient, database: Database, data_source: str, table: Table, mode: WriteMode) -> Owner:
+def owner_of(
+    client: KlaviyoClient,
+    database: Database,
+    data_source: str,
+    table: Table,
+    mode: WriteMode,
+    ask: Callable[[KlaviyoClient], Account],
+) -> Owner:
     """Whose rows a load brings, once it is sure that the table takes them.
 
     The account's public id is asked for once for each key and database; the ledger remembers it. A key without the
     scope accounts:read stays without an id: it is not held against the table's other accounts.
+
+    Args:
+        client: The account.
+        database: The database that the rows go to.
+        data_source: The data source's name in the catalogue.
+        table: The table that the rows go to.
+        mode: What the load does with rows that are there.
+        ask: Asks Klaviyo for the account.
 
     Raises:
         OwnerError: if the table has rows of another data source or account.
@@ -44,7 +59,7 @@ def owner_of(client: KlaviyoClient, database: Database, data_source: str, table:
     ownership.refuse_strangers(found, table, mode, Owner(data_source))
     if not known:
         try:
-            account = read_account(client).id
+            account = ask(client).id
         except KlaviyoError:
             account = None
     owner = Owner(data_source, account, client.account)
