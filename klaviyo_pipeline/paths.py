@@ -10,12 +10,13 @@ import os
 import re
 from pathlib import Path
 
+from klaviyo_pipeline.redaction import looks_like_secret
+
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 """At least two characters, so that C:\\ is not one."""
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([^}]*)\})")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WINDOWS_VARIABLE = re.compile(r"%([A-Za-z_][A-Za-z0-9_]*)%")
-_SECRET_NAMES = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 _SHOWN = 200
 
 
@@ -105,7 +106,7 @@ def _value(found: re.Match[str], text: str, what: str) -> str:
     value = os.environ.get(name, "")
     if not value.strip():
         raise _unusable(text, what, f"takes the environment variable {name}, which is not set.")
-    if "pk_" in value or name.upper().endswith(_SECRET_NAMES):
+    if looks_like_secret(name, value):
         raise _unusable(text, what, f"takes {name}, which looks like a secret.")
     return value
 

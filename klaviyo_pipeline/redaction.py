@@ -28,6 +28,8 @@ SHORTEST = 4
 SHORTEST_INSIDE_WORDS = 8
 """Shorter secrets are replaced only where they stand alone."""
 
+_SECRET_NAMES = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
+
 _known: dict[str, str] = {}
 _watched: dict[str, str] = {}
 _lock = threading.Lock()
@@ -56,6 +58,11 @@ def watch(variable: str, mask: str = API_KEY) -> None:
     """Replace the value of an environment variable, whatever it is by then."""
     with _lock:
         _watched[variable] = mask
+
+
+def looks_like_secret(variable: str, value: str) -> bool:
+    """Whether an environment variable looks like a secret, by its name or by its value."""
+    return "pk_" in value or variable.upper().endswith(_SECRET_NAMES)
 
 
 def redact(text: str) -> str:

@@ -46,8 +46,8 @@ def _zone_rules() -> Iterator[Finding]:
         account = zone_of_tables(database)
         zones[account.key] = account
     except ConfigurationError:
-        return  # said of the setting already
+        return  # the finding about the setting reports it
     except WarehouseError:
-        pass  # said of the database already
+        pass  # the finding about the database reports it
     for name, zone in sorted(zones.items()):
         yield Finding(f"time zone {name}", True, disagreement(zone) or "DuckDB and tzdata have the same rules")

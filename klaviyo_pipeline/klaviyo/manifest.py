@@ -30,7 +30,7 @@ class Manifest:
     """A manifest that is written to, each line at once."""
 
     def __init__(self, folder: Path, lines_checksum: int | None = None) -> None:
-        """Begins a manifest; with the checksum of its lines, goes on with one."""
+        """Begins a manifest, or continues one, given the checksum of its lines."""
         begins = lines_checksum is None
         self._file = append_to(folder / NAME, new=begins)
         self._checksum = lines_checksum or 0

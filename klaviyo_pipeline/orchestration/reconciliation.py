@@ -279,7 +279,7 @@ def repair_members(
 ) -> dg.ExecuteInProcessResult | None:
     """Read the members of just the lists that differ again, and mark those who left; None if there are none.
 
-    A list that is gone can not be read: a run of all lists marks its members. ``accept_shrink`` marks members however
+    A list that is gone cannot be read: a run of all lists marks its members. ``accept_shrink`` marks members however
     many they are; without it a list that would lose too many fails.
     """
     lists = [each.list_id for each in found if each.klaviyos is not None]

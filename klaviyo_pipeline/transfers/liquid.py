@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 
+from klaviyo_pipeline.redaction import looks_like_secret
+
 _REFERENCE = re.compile(r"\{\{(\s*env\.[A-Za-z_][A-Za-z0-9_]*\s*)\}\}")
 _MASK = re.compile(r"⟦⟦\s*env\.([A-Za-z_][A-Za-z0-9_]*)\s*⟧⟧")
 _UNMASK = re.compile(r"⟦⟦(\s*env\.[A-Za-z_][A-Za-z0-9_]*\s*)⟧⟧")
 _OTHER = re.compile(r"\{\{|\{%")
-_SECRET_NAMES = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 ADVICE = "is a Liquid template: only {{ env.NAME }} is read. Write the value itself, or {{ env.NAME }}."
 
 
@@ -58,7 +59,7 @@ def filled(text: str) -> str:
         given = os.environ.get(name)
         if given is None:
             raise VariableError(f"names the environment variable {name}, which is not set.")
-        if "pk_" in given or name.upper().endswith(_SECRET_NAMES):
+        if looks_like_secret(name, given):
             raise VariableError(f"names {name}, which looks like a secret; a secret belongs in api_token only.")
         return given
 

@@ -134,7 +134,7 @@ class Transfer(Section):
 
     @property
     def incremental(self) -> bool:
-        """Whether a run goes on where the last one ended. A replace that clears the table reads everything."""
+        """Whether a run starts at the end of the last one. A replace that clears the table reads everything."""
         wanted = self.options.get("incremental", self.catalogued.incremental and self.catalogued.time_fields)
         return bool(wanted) and not self._clears_table
 
