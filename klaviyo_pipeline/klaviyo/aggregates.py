@@ -121,4 +121,6 @@ def _next_cursor(document: dict[str, Any]) -> str | None:
         cursors = parse_qs(urlsplit(part(links, "next", kind=str)).query).get("page[cursor]", [])
     except ValueError:
         raise UnreadablePageError("links.next is no address") from None
-    return cursors[0] if cursors else None
+    if not cursors:
+        raise UnreadablePageError("links.next has no cursor")
+    return cursors[0]

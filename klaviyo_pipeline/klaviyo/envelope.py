@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -103,3 +104,21 @@ def check_links(*, has_links: bool, linked: bool) -> None:
     """
     if linked and not has_links:
         raise UnreadablePageError("the page has no links, though the pages before it had: it may not be the last one")
+
+
+def check_next(asked: str, following: str | None) -> None:
+    """Refuse a next link that leaves the collection: the rows there are not those that were asked for.
+
+    Args:
+        asked: The target that this page was asked for with.
+        following: The target of its next link; None for the last page.
+
+    Raises:
+        UnreadablePageError: if their paths differ.
+    """
+    if following is not None and _path(following) != _path(asked):
+        raise UnreadablePageError(f"the next link of a page of {_path(asked)} leads to {_path(following)}")
+
+
+def _path(target: str) -> str:
+    return unquote(target.partition("?")[0]).rstrip("/")

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from klaviyo_pipeline.klaviyo.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.columns import Column
-from klaviyo_pipeline.klaviyo.envelope import check_links
+from klaviyo_pipeline.klaviyo.envelope import check_links, check_next
 from klaviyo_pipeline.klaviyo.errors import (
     CancelledError,
     CursorRefusedError,
@@ -338,6 +338,7 @@ class Fetch:
         def read(body: bytes, revision: str) -> Page:
             page = self._decoder(revision, task.stream.single).decode(body, task.stream.constants)
             check_links(has_links=page.has_links, linked=task.linked)
+            check_next(page_target, page.next_target)
             return page
 
         request = request_for(self._source, task.stream, self._options, self._revision, page_target)

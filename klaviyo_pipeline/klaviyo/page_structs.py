@@ -23,7 +23,7 @@ Path = tuple[str, ...]
 
 
 class _Links(msgspec.Struct, gc=False):
-    next: str | None = None
+    next: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _LooseItem(msgspec.Struct, gc=False):

@@ -54,8 +54,8 @@ class Page:
     """One decoded page.
 
     ``first_time`` and ``last_time`` are the times of its first and last row by the window's field, of those that have
-    one; ``in_order`` says whether the times on the page never go down. ``has_links`` says whether it has links, with or
-    without a next page. ``ids`` are Klaviyo's, row by row; not every batch has them in a column.
+    one; ``in_order`` says whether the times on the page never go down. ``has_links`` says whether its links have the
+    member ``next``, be it null. ``ids`` are Klaviyo's, row by row; not every batch has them in a column.
     """
 
     batch: pa.RecordBatch
@@ -245,12 +245,10 @@ class PageDecoder:
         extras.set_aside(found)
         arrays[EXTRA] = extras.column(len(items))
         batch = pa.RecordBatch.from_arrays([arrays[name] for name in self._schema.names], schema=self._schema)
-        link = document.links.next if document.links is not None else None
+        link = document.links.next if document.links is not None else msgspec.UNSET
         first, last, in_order = _times(batch, self._time_column)
-        if link and len(link) > LONGEST_LINK:
-            raise UnreadablePageError(f"a next link of {len(link)} characters")
-        next_target = target_of_link(link) if link else None
-        has_links = document.links is not None
+        has_links = link is not msgspec.UNSET
+        next_target = _next_target(link) if has_links and link is not None else None
         return Page(batch, ids, next_target, first, last, in_order, extras.unknown, extras.misfits, has_links)
 
     def _objects(self, structs: Structs, items: list[Any], name: str, extras: _Extras) -> list[dict[str, Any]]:
@@ -334,6 +332,12 @@ def _walk(value: Any, path: Path, column: Column) -> Any:  # noqa: ANN401
     if value is not None and column.type is ColumnType.JSON:
         return msgspec.Raw(msgspec.json.encode(value))
     return value
+
+
+def _next_target(link: str) -> str:
+    if not link or len(link) > LONGEST_LINK:
+        raise UnreadablePageError(f"a next link of {len(link)} characters")
+    return target_of_link(link)
 
 
 def _compose_id(arrays: dict[str, pa.Array]) -> None:

@@ -79,7 +79,7 @@ def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterato
         page, linked = first_request(source, stream, bounds, request.options, revision, page_size), False
         while True:
             try:
-                answer = client.fetch(page, partial(_decode, request, stream, linked))
+                answer = client.fetch(page, partial(_decode, request, stream, page.target, linked))
             except NotFoundError:
                 if not stream.may_vanish:
                     raise
@@ -91,13 +91,14 @@ def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterato
             page = request_for(source, stream, request.options, revision, answer.value.next_target)
 
 
-def _decode(request: ExtractRequest, stream: Stream, linked: bool, body: bytes, revision: str) -> Page:
-    from klaviyo_pipeline.klaviyo.envelope import check_links
+def _decode(request: ExtractRequest, stream: Stream, asked: str, linked: bool, body: bytes, revision: str) -> Page:
+    from klaviyo_pipeline.klaviyo.envelope import check_links, check_next
     from klaviyo_pipeline.klaviyo.records import PageDecoder
 
     decoder = PageDecoder(request.columns, revision, resource=request.source.resource, single=stream.single)
     page = decoder.decode(body, stream.constants)
     check_links(has_links=page.has_links, linked=linked)
+    check_next(asked, page.next_target)
     return page
 
 

@@ -92,6 +92,11 @@ NO_LINKS: dict[str, tuple[Twist, str]] = {
     "null": (having(links=None), "no links"),
     "a list": (having(links=[]), "links"),
     "a text": (having(links="none"), "links"),
+    "empty": (having(links={}), "no links"),
+    "without next": (having(links={"self": "/api/lists"}), "no links"),
+    "with a blank next": (having(links={"next": ""}), "next link"),
+    "to another path": (having(links={"next": "/api/lists/L2/profiles?page%5Bcursor%5D=1"}), "leads to"),
+    "to a host": (having(links={"next": "https://elsewhere.example"}), "leads to"),
 }
 
 
@@ -208,7 +213,7 @@ def test_later_page_without_links_is_retried_then_fails(
     assert read(client, area) == right
 
 
-@pytest.mark.parametrize("case", ["missing", "null"])
+@pytest.mark.parametrize("case", ["missing", "null", "empty", "without next"])
 def test_lone_first_page_without_links_is_the_end(
     klaviyo: Klaviyo, client: KlaviyoClient, area: StagingArea, case: str
 ) -> None:
