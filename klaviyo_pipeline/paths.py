@@ -17,6 +17,8 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([^}]*)\})")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WINDOWS_VARIABLE = re.compile(r"%([A-Za-z_][A-Za-z0-9_]*)%")
+_COMPANIONS = (".wal", ".lock", ".tmp")
+"""The files that DuckDB and we put beside a database."""
 _SHOWN = 200
 
 
@@ -40,6 +42,8 @@ def file_path(text: str, what: str) -> Path:
         raise _unusable(text, what, "is a folder, but must be a file: add a file name, e.g. klaviyo.duckdb.")
     if _kind(path, text, what) not in ("", "a file"):
         raise _unusable(text, what, "is a device or a pipe, but must be a file.")
+    if path.suffix in _COMPANIONS:
+        raise _unusable(text, what, f"ends in {path.suffix}: such a file belongs to a database beside it.")
     _check_parents(path, text, what)
     return path
 

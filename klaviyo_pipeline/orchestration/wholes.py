@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from klaviyo_pipeline.klaviyo.errors import IncompleteError, KlaviyoError
+from klaviyo_pipeline.klaviyo.errors import IncompleteError, KlaviyoError, UnavailableError
 from klaviyo_pipeline.klaviyo.list_counts import list_exists, profile_count
 from klaviyo_pipeline.warehouse import ownership
 from klaviyo_pipeline.warehouse.ownership import Owner
@@ -38,7 +38,8 @@ def owner_of(
     """Whose rows a load brings, once it is sure that the table takes them.
 
     The account's public id is asked for once for each key and database; the ledger remembers it. A key without the
-    scope accounts:read stays without an id: it is not held against the table's other accounts.
+    scope accounts:read stays without an id: it is not held against the table's other accounts. If Klaviyo does not
+    answer, the next run asks again.
 
     Args:
         client: The account.
@@ -50,6 +51,7 @@ def owner_of(
 
     Raises:
         OwnerError: if the table has rows of another data source or account.
+        UnavailableError: if Klaviyo does not say whose the key is, and the table has rows of a known account.
     """
     known, account, found = False, None, ownership.History()
     if database.file.exists():
@@ -57,12 +59,17 @@ def owner_of(
             known, account = ownership.known_account(con, client.account)
             found = ownership.history(con, table)
     ownership.refuse_strangers(found, table, mode, Owner(data_source))
+    key: str | None = client.account
     if not known:
         try:
             account = ask(client).id
+        except UnavailableError:
+            if found.accounts and mode is not WriteMode.APPEND:
+                raise
+            key = None  # so that the next run asks again
         except KlaviyoError:
             account = None
-    owner = Owner(data_source, account, client.account)
+    owner = Owner(data_source, account, key)
     ownership.refuse_strangers(found, table, mode, owner)
     return owner
 

@@ -175,7 +175,7 @@ def database_file(text: str) -> str:
     if not text.strip():
         return ""
     refuse_scheme(text, "database")
-    is_name = not re.search(r"[/\\$~%]", text) and not Path(text).suffix
+    is_name = not re.search(r"[/\\$~%]", text) and not Path(text).suffix and text.strip() not in (".", "..")
     return str(file_path(f"{DATABASE_FOLDER}/{text.strip()}.duckdb" if is_name else text, "database"))
 
 

@@ -304,6 +304,24 @@ def test_other_account_with_a_key_that_may_not_say_whose_it_is_meets_the_shrink_
     assert living(account, "metrics") == IDS
 
 
+def test_account_that_could_not_be_asked_for_is_asked_for_again(klaviyo: Klaviyo, account: World) -> None:
+    def is_down(asked: Asked, document: Document) -> Document | int:
+        return 503 if asked.path == "/api/accounts" else document
+
+    klaviyo.twist = is_down
+    assert account.run("metrics", klaviyo={"retry_limit": 1}).success
+    klaviyo.twist = untwisted
+    assert account.run("metrics").success
+    assert account.column("SELECT account FROM klaviyo_pipeline.ledger ORDER BY entry") == [None, "ACC1"]
+    state = account.state()
+
+    klaviyo.twist = is_down
+    assert account.run("metrics", klaviyo={"retry_limit": 1}).success, "the key is remembered"
+    outcome = account.run("metrics", klaviyo={"retry_limit": 1, "api_key": "pk_other"})
+    assert "the account: no usable answer" in failure_text(outcome)
+    assert account.state() == state
+
+
 def test_account_is_asked_for_once_for_all_tables(klaviyo: Klaviyo, account: World) -> None:
     for name in ("metrics", "lists", "metrics"):
         assert account.run(name).success
