@@ -38,10 +38,11 @@ def file_path(text: str, what: str) -> Path:
     """
     expanded = _expanded(text, what)
     path = Path(expanded)
-    if expanded.endswith(("/", os.sep)) or _kind(path, text, what) == "a folder":
+    kind = _kind(path, text, what)
+    if expanded.endswith(("/", os.sep)) or kind == "a folder":
         raise _unusable(text, what, "is a folder, but must be a file: add a file name, e.g. klaviyo.duckdb.")
-    if _kind(path, text, what) not in ("", "a file"):
-        raise _unusable(text, what, "is a device or a pipe, but must be a file.")
+    if kind not in ("", "a file"):
+        raise _unusable(text, what, f"is {kind}, but must be a file.")
     if path.suffix in _COMPANIONS:
         raise _unusable(text, what, f"ends in {path.suffix}: such a file belongs to a database beside it.")
     _check_parents(path, text, what)
@@ -131,7 +132,9 @@ def _kind(path: Path, text: str, what: str) -> str:
             return "a folder"
         if path.is_file():
             return "a file"
-        return "a device or a pipe" if path.exists() else ""
+        if path.exists():
+            return "a device or a pipe"
+        return "a link to itself" if Path(os.path.realpath(path)).is_symlink() else ""
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _unusable(text, what, f"can't be a path here: {reason}.") from None

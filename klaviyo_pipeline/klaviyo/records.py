@@ -245,7 +245,7 @@ class PageDecoder:
         extras.set_aside(found)
         arrays[EXTRA] = extras.column(len(items))
         batch = pa.RecordBatch.from_arrays([arrays[name] for name in self._schema.names], schema=self._schema)
-        link = document.links.next if document.links is not None else msgspec.UNSET
+        link: Any = document.links.next if document.links is not None else msgspec.UNSET
         first, last, in_order = _times(batch, self._time_column)
         has_links = link is not msgspec.UNSET
         next_target = _next_target(link) if has_links and link is not None else None

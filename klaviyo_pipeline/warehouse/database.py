@@ -8,6 +8,7 @@ a BI tool) are met by retrying on DuckDB's own lock error. Neither lock is relia
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import time
@@ -40,6 +41,9 @@ ROW_GROUP_ROWS = 20_480
 _RETRY_FIRST_S = 0.02
 _RETRY_LONGEST_S = 0.5
 _LOCK_POLL_S = 0.02
+_LOCKING = 0o600
+"""What the owner must be able to do with a lock file, also beside a database that is read-only."""
+_DAMAGED = ("not a valid DuckDB database file", "Corrupt database file", "Could not read enough bytes")
 _RESERVED_NAMES = {"memory", "temp", "system", "main"}
 
 
@@ -74,13 +78,14 @@ class Database:
 
     @property
     def file(self) -> Path:
-        """The database file as an absolute path."""
-        return Path(self.path).absolute()
+        """The database file as an absolute path; where the path is a link, what it leads to: that is what is locked."""
+        return Path(os.path.realpath(self.path))
 
     @property
     def catalog(self) -> str:
         """The name under which DuckDB's SQL knows this file: up to the file name's first dot, as DuckDB has it."""
-        stem = self.file.name.split(".")[0] or self.file.name
+        name = Path(self.path).name
+        stem = name.split(".")[0] or name
         return f"{stem}_db" if fold(stem) in _RESERVED_NAMES else stem
 
     def nearest_folder(self) -> Path:
@@ -158,7 +163,7 @@ class Database:
             lock_path,
             timeout=self.lock_timeout_s,
             poll_interval=_LOCK_POLL_S,
-            mode=mode_of(self.file, self.file_mode),
+            mode=mode_of(self.file, self.file_mode) | _LOCKING,
         )
         try:
             stack.enter_context(lock)
@@ -176,7 +181,8 @@ class Database:
         """Attaches the file, since only ATTACH takes a row group size, retrying while an outsider holds it."""
         import duckdb
 
-        options = "READ_ONLY" if read_only else f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
+        # With its type, or DuckDB would open what it takes for a file of another program by an extension.
+        options = "TYPE duckdb, " + ("READ_ONLY" if read_only else f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}")
         is_new = not read_only and not self.file.exists()
         if is_new:
             options += f", STORAGE_VERSION {literal(self.storage_version)}"
@@ -192,7 +198,7 @@ class Database:
                 con.execute("SET TimeZone = 'UTC'")
             except duckdb.Error as error:
                 if not _is_lock_conflict(error):
-                    raise self._explained(error) from error
+                    raise self._unopened(error) from error
                 remaining_s = deadline - time.monotonic()
                 if remaining_s <= 0:
                     raise self._busy(_pid_in(str(error))) from error
@@ -209,6 +215,14 @@ class Database:
             "Close the notebook, shell or BI tool that has it open, or raise the lock timeout."
         )
 
+    def _unopened(self, error: duckdb.Error) -> Exception:
+        import duckdb
+
+        explained = self._explained(error)
+        if explained is error and isinstance(error, duckdb.IOException):
+            return DatabaseFileError(f"{self.file} can't be opened as a DuckDB database. DuckDB said: {error}")
+        return explained
+
     def _explained(self, error: duckdb.Error) -> Exception:
         """DuckDB's error in this project's words where it is about the file; otherwise the error itself."""
         import duckdb
@@ -224,7 +238,7 @@ class Database:
                 f"DuckDB's memory limit of {self.memory_limit} was too small; nothing was changed. "
                 f"Raise memory_limit in the destination's settings. DuckDB said: {text}"
             )
-        if "not a valid DuckDB database file" in text or "Corrupt database file" in text:
+        if any(words in text for words in _DAMAGED):
             return DatabaseFileError(
                 f"{self.file} is not a DuckDB database, or it is damaged. Check the configured path; "
                 f"if the path is right, restore the file from a backup. DuckDB said: {text}"

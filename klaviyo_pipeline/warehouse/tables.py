@@ -144,13 +144,15 @@ def shape(
         The table's columns now, with their actual types, and the names of those added to an existing table.
 
     Raises:
-        TableShapeError: A column has an incompatible type, or the table lacks a key column. Nothing was changed.
+        TableShapeError: A column has an incompatible type, the table lacks a key column, or it is a view. Nothing was
+            changed.
     """
     existing = existing_columns(con, table.schema, table.name)
     name = full_name(con, table.schema, table.name)
     known = {fold(column.name): column for column in existing}
     added: tuple[str, ...] = ()
     if existing:
+        _refuse_view(con, table)
         _check_compatible(con, table, known, wanted)
         missing = [column for column in wanted if fold(column.name) not in known]
         for definition in _definitions(con, missing):
@@ -184,6 +186,19 @@ def storage_version(con: duckdb.DuckDBPyConnection) -> tuple[int, int]:
     ).fetchall()[0][0]
     found = re.match(r"v([0-9]+)\.([0-9]+)", stated or "")
     return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _refuse_view(con: duckdb.DuckDBPyConnection, table: Table) -> None:
+    views = con.execute(
+        "SELECT count(*) FROM duckdb_views() WHERE database_name = current_database() "
+        "AND lower(schema_name) = lower(?) AND lower(view_name) = lower(?)",
+        [resolve_schema(con, table.schema), table.name],
+    ).fetchall()[0][0]
+    if views:
+        raise TableShapeError(
+            f"{table.plain_name} is a view, but rows can only be landed in a table. Nothing was changed. Rename or drop "
+            "the view, or land under another name."
+        )
 
 
 def _check_compatible(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -18,7 +20,8 @@ from klaviyo_pipeline.warehouse.errors import (
     StorageFullError,
     WarehouseError,
 )
-from klaviyo_pipeline_tests.warehouse.helpers import event, ids, put, query
+from klaviyo_pipeline.warehouse.rehearsal import rehearse
+from klaviyo_pipeline_tests.warehouse.helpers import EVENTS, event, ids, put, query
 from klaviyo_pipeline_tests.warehouse.processes import LANDING, OUTSIDER, holding, start
 
 IMPATIENT_S = 0.3
@@ -169,6 +172,49 @@ def test_file_when_no_database_then_says_so_and_leaves_it(tmp_path, content):
     with pytest.raises(DatabaseFileError, match="not a DuckDB database"):
         put(Database(path), [event("a")])
     assert path.read_bytes() == content
+
+
+def sqlite_file(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as con:
+        con.execute("CREATE TABLE theirs AS SELECT 1")
+        con.commit()
+
+
+def truncated(path: Path) -> None:
+    put(Database(path), [event("a")])
+    path.write_bytes(path.read_bytes()[:20_000])
+
+
+@pytest.mark.parametrize("make", [sqlite_file, truncated])
+def test_file_when_duckdb_would_fail_in_its_own_words_then_fails_in_ours_and_leaves_it(tmp_path, make):
+    path = tmp_path / "store.duckdb"
+    make(path)
+    content = path.read_bytes()
+    with pytest.raises(DatabaseFileError, match="not a DuckDB database, or it is damaged"):
+        put(Database(path), [event("a")])
+    with pytest.raises(DatabaseFileError):
+        rehearse(Database(path), EVENTS)
+    assert path.read_bytes() == content
+
+
+def test_file_when_read_only_then_is_read(database):
+    put(database, [event("a")])
+    Path(f"{database.file}.lock").unlink()
+    database.file.chmod(0o444)
+    assert ids(database) == ["a"]
+
+
+def test_file_when_reached_by_a_link_then_is_one_file_with_one_lock(tmp_path):
+    (tmp_path / "link.duckdb").symlink_to("made/store.duckdb")
+    put(Database(tmp_path / "link.duckdb"), [event("a")])
+    assert ids(Database(tmp_path / "made" / "store.duckdb")) == ["a"]
+    assert [path.name for path in tmp_path.rglob("*.lock")] == ["store.duckdb.lock"]
+
+
+def test_path_when_a_link_to_itself_then_says_so(tmp_path):
+    (tmp_path / "store.duckdb").symlink_to("store.duckdb")
+    with pytest.raises(DatabasePathError, match="a link to itself"):
+        Database(tmp_path / "store.duckdb")
 
 
 def test_file_when_damaged_then_says_so(database):

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from klaviyo_pipeline.warehouse.database import Database
-from klaviyo_pipeline.warehouse.errors import DatabaseFileError
+from klaviyo_pipeline.warehouse.errors import DatabaseFileError, TableShapeError
 from klaviyo_pipeline.warehouse.rehearsal import rehearse
 from klaviyo_pipeline_tests.warehouse.helpers import EVENTS, digest, event, put, query
 from klaviyo_pipeline_tests.warehouse.test_storage_versions import FORMATS, made_by_duckdb
@@ -54,5 +54,5 @@ def test_rehearsal_when_something_stands_in_the_way_of_the_ledger_then_fails(tmp
     database = made_by_duckdb(tmp_path / "theirs.duckdb", None)
     with duckdb.connect(str(database.file)) as con:
         con.execute("CREATE SCHEMA klaviyo_pipeline; CREATE VIEW klaviyo_pipeline.ledger AS SELECT 1 AS entry")
-    with pytest.raises(Exception, match="ledger"):
+    with pytest.raises(TableShapeError, match=r"klaviyo_pipeline\.ledger is a view"):
         rehearse(database, EVENTS)

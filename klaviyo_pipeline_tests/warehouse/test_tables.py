@@ -100,6 +100,14 @@ def test_shape_when_the_table_lacks_the_key_then_says_so(database):
         put(database, [event("a")])
 
 
+@pytest.mark.parametrize("mode", ["append", "replace", "merge"])
+def test_shape_when_a_view_has_the_name_then_says_so(database, mode):
+    with database.writing() as con:
+        con.execute("CREATE SCHEMA klaviyo; CREATE VIEW klaviyo.events AS SELECT 'a' AS id")
+    with pytest.raises(TableShapeError, match=r"klaviyo\.events is a view"):
+        put(database, [event("a")], mode)
+
+
 def test_shape_when_no_column_carries_the_key_then_says_so(database):
     with pytest.raises(LoadError, match="primary key names nope"):
         put(database, pa.table({"x": [1]}), table=Table("klaviyo", "t", (), ("nope",)))
