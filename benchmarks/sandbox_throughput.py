@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
 
+from klaviyo_pipeline.sandbox.data.shop import generate_shop
 from klaviyo_pipeline.sandbox.options import SandboxOptions
 from klaviyo_pipeline.sandbox.server import SandboxProcess, sandbox_process
-from klaviyo_pipeline.sandbox.shop import generate_shop
 
 _NEXT = re.compile(rb'"next":"([^"]+)"')
 _HEADERS = {"Authorization": "Klaviyo-API-Key pk_sandbox", "revision": "2026-07-15"}

@@ -7,12 +7,12 @@ from functools import cache
 import dagster as dg
 
 from klaviyo_pipeline.analytics.assets import build_analytics_assets
-from klaviyo_pipeline.orchestration.assets import build_assets
-from klaviyo_pipeline.orchestration.automation import automation_definitions
-from klaviyo_pipeline.orchestration.checks import build_checks
+from klaviyo_pipeline.orchestration.assets.build import build_assets
+from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
+from klaviyo_pipeline.orchestration.automation.schedules import automation_definitions
+from klaviyo_pipeline.orchestration.checks.build import build_checks
 from klaviyo_pipeline.orchestration.console import console
 from klaviyo_pipeline.orchestration.event_log import write_events_in_batches
-from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.names import names_in
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource

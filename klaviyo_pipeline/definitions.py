@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dagster as dg
 
+from klaviyo_pipeline import environment
 from klaviyo_pipeline.built_in import built_in_definitions
-from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.names import names_in
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.transfers.definitions import transfer_definitions

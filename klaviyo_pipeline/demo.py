@@ -13,10 +13,9 @@ from urllib.parse import urlencode
 
 import dagster as dg
 
-from klaviyo_pipeline import clock
-from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
-from klaviyo_pipeline.orchestration import environment
-from klaviyo_pipeline.orchestration.assets import asset_key, partition_key_of
+from klaviyo_pipeline import clock, environment
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, Source
+from klaviyo_pipeline.orchestration.assets.build import asset_key, partition_key_of
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 
 if TYPE_CHECKING:

@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 
 from klaviyo_pipeline import redaction
 from klaviyo_pipeline.cli.failing import Commands, failure_of
-from klaviyo_pipeline.klaviyo.answers import shown
+from klaviyo_pipeline.klaviyo.client.answers import shown
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError, RequestRefusedError
-from klaviyo_pipeline.orchestration.metadata import details
-from klaviyo_pipeline.orchestration.webhook import WebhookError
+from klaviyo_pipeline.orchestration.assets.metadata import details
+from klaviyo_pipeline.orchestration.automation.webhook import WebhookError
 from klaviyo_pipeline.redaction import ADDRESS, keep_secret, no_secrets, redact, redact_values
-from klaviyo_pipeline.transfers.problems import FileError, Problem
+from klaviyo_pipeline.transfers.file.problems import FileError, Problem
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 
 EXAMPLES = 60 * int(os.environ.get("KLAVIYO_SOAK", "1"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_pipeline.orchestration.load_spec import KEY_PREFIX
+from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
 from klaviyo_pipeline.transfers.loading import KEY_PREFIX as TRANSFERS
 from reference_docs.markdown import code, codes, described, table
 from reference_docs.package import definitions

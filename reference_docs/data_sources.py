@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from klaviyo_pipeline.klaviyo.columns import Column, Since
-from klaviyo_pipeline.klaviyo.revisions import DEFAULT_REVISION
-from klaviyo_pipeline.klaviyo.sources import SOURCES, Source, Tier
-from klaviyo_pipeline.orchestration.assets import asset_key, partition_key_of
-from klaviyo_pipeline.orchestration.load_config import config_class
-from klaviyo_pipeline.orchestration.tables import DUCKDB_TYPES, EXTRA_COLUMN
+from klaviyo_pipeline.klaviyo.catalogue.columns import Column, Since
+from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, Source, Tier
+from klaviyo_pipeline.loads.table import DUCKDB_TYPES, EXTRA_COLUMN
+from klaviyo_pipeline.orchestration.assets.build import asset_key, partition_key_of
+from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.warehouse.ledger import LEDGER
 from klaviyo_pipeline.warehouse.tables import DELETED_AT_COLUMN, SYSTEM_COLUMNS
 from reference_docs.markdown import code, codes, described, fields_table, table

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.transfers.model import (
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.transfers.file.model import (
     ALIASES,
     DestinationSettings,
     HttpSettings,
@@ -11,7 +11,7 @@ from klaviyo_pipeline.transfers.model import (
     Transfer,
     options_of,
 )
-from klaviyo_pipeline.transfers.treasure_data import IGNORED_IN, IGNORED_OUT, IGNORED_SECTIONS, IN, OUT
+from klaviyo_pipeline.transfers.file.treasure_data import IGNORED_IN, IGNORED_OUT, IGNORED_SECTIONS, IN, OUT
 from reference_docs.markdown import code, codes, described, fields_table, general, table
 
 INTRO = """\

@@ -23,13 +23,13 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.loaders.job import Job, given_job, report
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.extract import ExtractRequest, StagedExtract, extract
-from klaviyo_pipeline.klaviyo.settings import ClientSettings
-from klaviyo_pipeline.klaviyo.sources import SOURCES, Source, Tier
-from klaviyo_pipeline.klaviyo.staging import StagingArea
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, Source, Tier
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
+from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, StagedExtract, extract
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.klaviyo.windows import Window
-from klaviyo_pipeline.orchestration.tables import table_of
+from klaviyo_pipeline.loads.table import table_of
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.landing import LandingResult, Load, TimeRange, land
 from klaviyo_pipeline.warehouse.ledger import last_window_end

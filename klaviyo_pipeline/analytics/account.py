@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.analytics.building import analytics_schema
-from klaviyo_pipeline.klaviyo.account import Account, read_account
+from klaviyo_pipeline.klaviyo.endpoints.account import Account, read_account
 from klaviyo_pipeline.klaviyo.errors import AuthenticationError, ConfigurationError, KlaviyoError, ScopeError
 from klaviyo_pipeline.klaviyo.windows import parse_zone
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
@@ -17,7 +17,7 @@ from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+    from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
     from klaviyo_pipeline.warehouse.database import Database
 
 FRESH = timedelta(days=1)

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from klaviyo_pipeline.analytics.tables import TABLES, AnalyticsTable
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.orchestration.assets import OWNERS, asset_key
+from klaviyo_pipeline.orchestration.assets.build import OWNERS, asset_key
+from klaviyo_pipeline.orchestration.assets.plots import plotted
 from klaviyo_pipeline.orchestration.notices import account_of_run
-from klaviyo_pipeline.orchestration.plots import plotted
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.redaction import no_secrets
 from klaviyo_pipeline.warehouse.errors import WarehouseError

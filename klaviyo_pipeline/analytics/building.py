@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from klaviyo_pipeline.analytics.amounts import MACROS as AMOUNT_MACROS
 from klaviyo_pipeline.analytics.metric_roles import role_of
 from klaviyo_pipeline.analytics.tables import UNREADABLE, AnalyticsTable, sql_of
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.orchestration.tables import DUCKDB_TYPES
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.loads.table import DUCKDB_TYPES
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import TableMissingError
 from klaviyo_pipeline.warehouse.local_days import FIRST_YEAR, LAST_YEAR, local_day

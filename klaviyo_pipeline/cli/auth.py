@@ -47,7 +47,7 @@ def check_(name: str, json_: bool) -> None:
 
     Exit code 1 if a data source can not be read.
     """
-    from klaviyo_pipeline.transfers.account_check import check_account
+    from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
     from klaviyo_pipeline.transfers.setup_check import client_of
 
     report = check_account(client_of(name))

@@ -22,11 +22,11 @@ def chart(name: str, output: str | None, json_: bool) -> None:
     from klaviyo_pipeline.analytics.tables import TABLES
     from klaviyo_pipeline.charts.drawing import draw
     from klaviyo_pipeline.cli.failing import Failed, WrongInput
-    from klaviyo_pipeline.klaviyo.private_files import write_private
-    from klaviyo_pipeline.klaviyo.sources import SOURCES
-    from klaviyo_pipeline.orchestration.plots import PLOTS, chart_of_source
+    from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+    from klaviyo_pipeline.orchestration.assets.plots import PLOTS, chart_of_source
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
     from klaviyo_pipeline.paths import file_path
+    from klaviyo_pipeline.private_files import write_private
 
     if name not in {*PLOTS, *TABLES}:
         raise WrongInput(f"There is no chart {name!r}, but of: {', '.join([*PLOTS, *TABLES])}.")

@@ -82,8 +82,8 @@ def with_sandbox(command: tuple[str, ...]) -> None:
     """
     import subprocess
 
+    from klaviyo_pipeline import environment
     from klaviyo_pipeline.demo import klaviyo_or_sandbox
-    from klaviyo_pipeline.orchestration import environment
 
     with klaviyo_or_sandbox() as running:
         if running is not None:

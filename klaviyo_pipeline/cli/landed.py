@@ -87,10 +87,10 @@ def window_text(start: object, end: object) -> str:
 
 def _named(source: str, database: str) -> tuple[str, Database]:
     """A load's name in the ledger, and the database it lands in."""
-    from klaviyo_pipeline.klaviyo.sources import SOURCES
+    from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+    from klaviyo_pipeline.transfers.file.model import source_name
+    from klaviyo_pipeline.transfers.file.problems import one_of
     from klaviyo_pipeline.transfers.loading import KEY_PREFIX, ledger_name
-    from klaviyo_pipeline.transfers.model import source_name
-    from klaviyo_pipeline.transfers.problems import one_of
 
     folder = transfers_folder()
     if source_name(source) in SOURCES:
@@ -104,6 +104,6 @@ def _named(source: str, database: str) -> tuple[str, Database]:
 
 def _project(database: str) -> Database:
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
-    from klaviyo_pipeline.transfers.model import database_file
+    from klaviyo_pipeline.transfers.file.model import database_file
 
     return KlaviyoDuckDBResource().at(database_file(database)).warehouse()

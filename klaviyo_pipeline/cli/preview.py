@@ -16,11 +16,11 @@ from klaviyo_pipeline.cli.output import as_json, cell, print_json, print_table, 
 @as_json
 def preview(config: str, rows: int, json_: bool) -> None:
     """Show the first rows of CONFIG, a transfer's file or name, typed as they would land. Writes nothing."""
-    from klaviyo_pipeline.klaviyo.revisions import expected_answer
+    from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
+    from klaviyo_pipeline.loads.preview import preview as first_rows
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+    from klaviyo_pipeline.transfers.file.reading import read_file
     from klaviyo_pipeline.transfers.loading import spec_of
-    from klaviyo_pipeline.transfers.preview import preview as first_rows
-    from klaviyo_pipeline.transfers.reading import read_file
 
     folder = transfers_folder()
     by_name = not Path(config).exists() and folder.path_of(config) is not None

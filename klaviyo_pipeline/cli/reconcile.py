@@ -12,7 +12,7 @@ import click
 from klaviyo_pipeline.cli.output import as_json, print_json, print_table
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.orchestration.reconciliation import MemberDifference, Reconciliation
+    from klaviyo_pipeline.loads.reconciliation import MemberDifference, Reconciliation
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 _QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
@@ -32,7 +32,7 @@ def reconcile(
 
     Exit code 1 if something differs (with --repair: still differs).
     """
-    from klaviyo_pipeline.orchestration import reconciliation
+    from klaviyo_pipeline.loads import reconciliation
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 
     resources = (KlaviyoResource(), KlaviyoDuckDBResource())

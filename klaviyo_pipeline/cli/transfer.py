@@ -54,8 +54,8 @@ def create(
     CRON has five fields, or is @hourly, @daily, @weekly or @monthly. DATABASE is a DuckDB file, or a name:
     sample_db is data/sample_db.duckdb. CONFIG is in Treasure Data's form or in ours; it is copied with its comments.
     """
-    from klaviyo_pipeline.transfers.problems import FileError
-    from klaviyo_pipeline.transfers.reading import read_file
+    from klaviyo_pipeline.transfers.file.problems import FileError
+    from klaviyo_pipeline.transfers.file.reading import read_file
 
     given = read_file(config)
     if not (database.strip() and table.strip()):
@@ -85,7 +85,7 @@ def _schedule_changes(cron: str | None, timezone: str | None, delay: str | None)
 
 def _about_arguments(error: Exception, names: dict[str, str]) -> WrongInput:
     """A problem with a value that came as an argument is told by the argument, not by a line that nobody wrote."""
-    from klaviyo_pipeline.transfers.problems import FileError
+    from klaviyo_pipeline.transfers.file.problems import FileError
 
     assert isinstance(error, FileError)
     texts = []
@@ -120,8 +120,8 @@ def update(
     json_: bool,
 ) -> None:
     """Change the transfer NAME: what is named, and with CONFIG what it imports. The rest of its file stays."""
-    from klaviyo_pipeline.transfers.problems import FileError
-    from klaviyo_pipeline.transfers.reading import read_file
+    from klaviyo_pipeline.transfers.file.problems import FileError
+    from klaviyo_pipeline.transfers.file.reading import read_file
 
     folder = transfers_folder()
     now = folder.get(name)
@@ -192,7 +192,7 @@ def delete(name: str, json_: bool) -> None:
 @transfer.command()
 def schema() -> None:
     """Print the JSON Schema of transfer files, for editors."""
-    from klaviyo_pipeline.transfers.json_schema import json_schema
+    from klaviyo_pipeline.transfers.file.json_schema import json_schema
 
     print_json(json_schema())
 

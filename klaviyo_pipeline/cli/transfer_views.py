@@ -16,8 +16,8 @@ from klaviyo_pipeline.cli.output import as_json, cell, duration, print_json, pri
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from klaviyo_pipeline.transfers.model import Transfer
-    from klaviyo_pipeline.transfers.reading import TransferFile
+    from klaviyo_pipeline.transfers.file.model import Transfer
+    from klaviyo_pipeline.transfers.file.reading import TransferFile
     from klaviyo_pipeline.warehouse.database import Database
 
 
@@ -180,7 +180,7 @@ def next_run(file: TransferFile) -> datetime | None:
     """When the schedule ticks next; None without one, or while it is paused."""
     from dagster._utils.schedules import schedule_execution_time_iterator
 
-    from klaviyo_pipeline.orchestration.cron import delayed, parse_delay
+    from klaviyo_pipeline.orchestration.automation.cron import delayed, parse_delay
 
     when = file.transfer.schedule
     if when is None or not file.transfer.repeats or when.paused:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.klaviyo.account import Account
-    from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+    from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+    from klaviyo_pipeline.klaviyo.endpoints.account import Account
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def account_of_run(run_id: str, client: KlaviyoClient) -> Account:
     Raises:
         KlaviyoError: as `read_account` does.
     """
-    from klaviyo_pipeline.klaviyo.account import read_account
+    from klaviyo_pipeline.klaviyo.endpoints.account import read_account
 
     return _once(run_id, f"account {client.account}", lambda: read_account(client))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from klaviyo_pipeline.orchestration import environment, grammar
+from klaviyo_pipeline import environment, grammar
 
 
 def daily_partitions(start: str, timezone: str) -> dg.DailyPartitionsDefinition:

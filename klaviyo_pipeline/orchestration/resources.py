@@ -12,12 +12,12 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 from pydantic import Field, field_validator
 
+from klaviyo_pipeline import environment, grammar
+from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION, check_revision
+from klaviyo_pipeline.klaviyo.client.settings import SETTINGS, ClientSettings, check_setting
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.revisions import DEFAULT_REVISION, check_revision
-from klaviyo_pipeline.klaviyo.settings import SETTINGS, ClientSettings, check_setting
 from klaviyo_pipeline.klaviyo.windows import parse_zone
-from klaviyo_pipeline.orchestration import environment, grammar
-from klaviyo_pipeline.orchestration.one_at_a_time import DEFAULT_WAIT_S, LONGEST_WAIT_S
+from klaviyo_pipeline.loads.run_lock import DEFAULT_WAIT_S, LONGEST_WAIT_S
 from klaviyo_pipeline.orchestration.run_config import SetInCode, is_variable, value_of
 from klaviyo_pipeline.redaction import protect_logs
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import duckdb
     from pydantic import ValidationInfo
 
-    from klaviyo_pipeline.klaviyo.client import KlaviyoClient
-    from klaviyo_pipeline.klaviyo.staging import StagingArea
+    from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+    from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
     from klaviyo_pipeline.warehouse.database import Database
     from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
@@ -132,7 +132,7 @@ class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-
         Raises:
             ConfigurationError: if there is no API key, or a setting from the environment is wrong.
         """
-        from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+        from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 
         api_key, origin = value_of(self.api_key), self.key_origin or "the code"
         if not api_key:
@@ -257,7 +257,7 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
 
     def staging_area(self) -> StagingArea:
         """Where fetched pages wait to be landed."""
-        from klaviyo_pipeline.klaviyo.staging import StagingArea
+        from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 
         given = grammar.folder(self.staging_dir, "staging_dir") if self.staging_dir else environment.STAGING_DIR.value
         if given:

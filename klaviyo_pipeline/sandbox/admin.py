@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from klaviyo_pipeline.sandbox.faults import FaultPlan
-from klaviyo_pipeline.sandbox.messages import Request, Response
-from klaviyo_pipeline.sandbox.rows import Value
-from klaviyo_pipeline.sandbox.store import Store
-from klaviyo_pipeline.sandbox.times import SECOND, in_micros, in_seconds, parse_time
+from klaviyo_pipeline.sandbox.api.messages import Request, Response
+from klaviyo_pipeline.sandbox.data.rows import Value
+from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.data.times import SECOND, in_micros, in_seconds, parse_time
+from klaviyo_pipeline.sandbox.faults.plan import FaultPlan
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.sandbox.app import Sandbox

@@ -7,19 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from klaviyo_pipeline.sandbox import admin, errors
-from klaviyo_pipeline.sandbox.catalogue import contract, known_path, route
-from klaviyo_pipeline.sandbox.contracts import Endpoint
-from klaviyo_pipeline.sandbox.documents import Call
-from klaviyo_pipeline.sandbox.endpoints import HANDLERS
-from klaviyo_pipeline.sandbox.errors import ApiError
-from klaviyo_pipeline.sandbox.faults import Faults, NoFaults
-from klaviyo_pipeline.sandbox.limits import Headers, RateLimits
-from klaviyo_pipeline.sandbox.messages import Receive, Request, Response, Scope, Send, deliver, read_body
+from klaviyo_pipeline.sandbox import admin
+from klaviyo_pipeline.sandbox.api import errors
+from klaviyo_pipeline.sandbox.api.catalogue import contract, known_path, route
+from klaviyo_pipeline.sandbox.api.contracts import Endpoint
+from klaviyo_pipeline.sandbox.api.documents import Call
+from klaviyo_pipeline.sandbox.api.endpoints import HANDLERS
+from klaviyo_pipeline.sandbox.api.errors import ApiError
+from klaviyo_pipeline.sandbox.api.limits import Headers, RateLimits
+from klaviyo_pipeline.sandbox.api.messages import Receive, Request, Response, Scope, Send, deliver, read_body
+from klaviyo_pipeline.sandbox.api.query import limit_of, parse_query
+from klaviyo_pipeline.sandbox.api.revisions import Answering, answering, gone
+from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.faults.plan import Faults, NoFaults
 from klaviyo_pipeline.sandbox.options import ServerOptions
-from klaviyo_pipeline.sandbox.query import limit_of, parse_query
-from klaviyo_pipeline.sandbox.revisions import Answering, answering, gone
-from klaviyo_pipeline.sandbox.store import Store
 
 _RETIRED_RELATED = {"metrics", "profiles"}
 

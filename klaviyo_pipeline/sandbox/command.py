@@ -60,7 +60,7 @@ def sandbox(
     missing_revision: str,
 ) -> None:
     """Run a local Klaviyo over generated data."""
-    from klaviyo_pipeline.sandbox.faults import Fault, FaultPlan
+    from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
     from klaviyo_pipeline.sandbox.options import DEFAULT_KEY, SandboxOptions, ServerOptions
     from klaviyo_pipeline.sandbox.server import run
 

@@ -16,11 +16,11 @@ from urllib.request import urlopen
 import uvicorn
 
 from klaviyo_pipeline.sandbox.app import Sandbox
-from klaviyo_pipeline.sandbox.faults import Faults
+from klaviyo_pipeline.sandbox.data.rows import Value
+from klaviyo_pipeline.sandbox.data.shop import generate_shop
+from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.faults.plan import Faults
 from klaviyo_pipeline.sandbox.options import DEFAULT_KEY, SandboxOptions, ServerOptions
-from klaviyo_pipeline.sandbox.rows import Value
-from klaviyo_pipeline.sandbox.shop import generate_shop
-from klaviyo_pipeline.sandbox.store import Store
 
 _READY_PREFIX = "sandbox ready: "
 

@@ -9,15 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from klaviyo_pipeline import redaction
-from klaviyo_pipeline.klaviyo.address import check_address
+from klaviyo_pipeline import environment, grammar, redaction
+from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
+from klaviyo_pipeline.klaviyo.client.address import check_address
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.revisions import check_revision
-from klaviyo_pipeline.orchestration import environment, grammar
-from klaviyo_pipeline.transfers.problems import FileError, Problem, Wrong, did_you_mean, spell
+from klaviyo_pipeline.transfers.file.problems import FileError, Problem, Wrong, did_you_mean, spell
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.transfers.documents import Document
+    from klaviyo_pipeline.transfers.file.documents import Document
 
 DEFAULT = "default"
 FILE = environment.Variable(
@@ -90,7 +89,7 @@ def read_authentications(file: str | None = None) -> dict[str, Authentication]:
     path = Path(file or FILE.value)
     if not path.exists():
         return known
-    from klaviyo_pipeline.transfers.documents import parse
+    from klaviyo_pipeline.transfers.file.documents import parse
 
     try:
         document = parse(path.read_text(encoding="utf-8"), str(path))

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.orchestration.assets import build_asset
-from klaviyo_pipeline.orchestration.cron import check_cron, parse_delay
-from klaviyo_pipeline.orchestration.load_checks import build_load_checks
-from klaviyo_pipeline.orchestration.schedules import tick_schedule
-from klaviyo_pipeline.orchestration.sensors import Watched, changed_files_sensor
+from klaviyo_pipeline.orchestration.assets.build import build_asset
+from klaviyo_pipeline.orchestration.automation.changed_files import Watched, changed_files_sensor
+from klaviyo_pipeline.orchestration.automation.cron import check_cron, parse_delay
+from klaviyo_pipeline.orchestration.automation.delayed_schedules import tick_schedule
+from klaviyo_pipeline.orchestration.checks.load import build_load_checks
+from klaviyo_pipeline.transfers.file.reading import TransferFile
 from klaviyo_pipeline.transfers.folder import Broken, Folder
 from klaviyo_pipeline.transfers.loading import TAG, op_name, spec_of
-from klaviyo_pipeline.transfers.reading import TransferFile
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition

@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.transfers.authentications import read_authentications
-from klaviyo_pipeline.transfers.editing import Change, with_values
-from klaviyo_pipeline.transfers.problems import FileError, Problem, did_you_mean
-from klaviyo_pipeline.transfers.reading import TransferFile, check_name, read_file, read_text, text_of
+from klaviyo_pipeline.transfers.file.editing import Change, with_values
+from klaviyo_pipeline.transfers.file.problems import FileError, Problem, did_you_mean
+from klaviyo_pipeline.transfers.file.reading import TransferFile, check_name, read_file, read_text, text_of
 
 _log = logging.getLogger(__name__)
 SUFFIXES = (".yml", ".yaml")

@@ -8,13 +8,13 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.orchestration.load_spec import LoadSpec
-from klaviyo_pipeline.orchestration.loads import Destination
+from klaviyo_pipeline.loads.request import Destination
+from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource
 from klaviyo_pipeline.transfers.authentications import read_authentications, resolve, variable_named_in
-from klaviyo_pipeline.transfers.model import EVENTS_TABLE, Transfer
-from klaviyo_pipeline.transfers.problems import one_of
-from klaviyo_pipeline.transfers.reading import TransferFile
+from klaviyo_pipeline.transfers.file.model import EVENTS_TABLE, Transfer
+from klaviyo_pipeline.transfers.file.problems import one_of
+from klaviyo_pipeline.transfers.file.reading import TransferFile
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 KEY_PREFIX = "transfers"

@@ -6,10 +6,10 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from klaviyo_pipeline.orchestration.metadata import preview_table
+from klaviyo_pipeline.loads.shown_columns import hidden_note
+from klaviyo_pipeline.orchestration.assets.metadata import preview_table
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
-from klaviyo_pipeline.orchestration.shown_columns import hidden_note
 from klaviyo_pipeline.redaction import RedactedError, no_secrets
 
 ROWS = 10
@@ -40,10 +40,10 @@ def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, du
 
     import yaml
 
+    from klaviyo_pipeline.loads.preview import preview
+    from klaviyo_pipeline.transfers.file.reading import read_text
     from klaviyo_pipeline.transfers.folder import Folder
     from klaviyo_pipeline.transfers.loading import spec_of
-    from klaviyo_pipeline.transfers.preview import preview
-    from klaviyo_pipeline.transfers.reading import read_text
 
     config = PreviewConfig(**context.op_config)
     try:

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_pipeline.klaviyo.private_files import FOLDER_MODE
 from klaviyo_pipeline.orchestration.failure_reason import reason_of_step
+from klaviyo_pipeline.private_files import FOLDER_MODE
 from klaviyo_pipeline.transfers.definitions import job_of, window_config
 from klaviyo_pipeline.transfers.loading import op_name, spec_of
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from klaviyo_pipeline.transfers.reading import TransferFile
+    from klaviyo_pipeline.transfers.file.reading import TransferFile
 
 _INTERRUPTED = re.compile("DagsterExecutionInterruptedError|KeyboardInterrupt|Query interrupted")
 """How Ctrl-C ends a run: in Dagster, in Python, and in a statement of DuckDB."""
@@ -75,9 +75,9 @@ def run(
     """
     import dagster as dg
 
-    from klaviyo_pipeline.orchestration.assets import build_asset
+    from klaviyo_pipeline.orchestration.assets.build import build_asset
+    from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
     from klaviyo_pipeline.orchestration.console import console
-    from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 
     duckdb = KlaviyoDuckDBResource()

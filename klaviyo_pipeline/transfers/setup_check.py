@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from klaviyo_pipeline import environment
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.transfers.authentications import DEFAULT, FILE
 from klaviyo_pipeline.transfers.folder import Broken, Folder
@@ -16,8 +16,8 @@ from klaviyo_pipeline.transfers.loading import named_account, spec_of
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.klaviyo.client import KlaviyoClient
-    from klaviyo_pipeline.transfers.reading import TransferFile
+    from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+    from klaviyo_pipeline.transfers.file.reading import TransferFile
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _databases(files: list[TransferFile]) -> Iterator[Finding]:
 
 def _rehearse(database: str, schema: str) -> str:
     """Try what a load does, and undo it."""
-    from klaviyo_pipeline.orchestration.tables import table_of
+    from klaviyo_pipeline.loads.table import table_of
     from klaviyo_pipeline.warehouse.rehearsal import rehearse
 
     resource = KlaviyoDuckDBResource(lock_timeout_s=10).at(database)
@@ -99,8 +99,8 @@ def _accounts(files: list[TransferFile]) -> Iterator[Finding]:
 
 def _account(name: str, client: Callable[[], KlaviyoClient]) -> Finding:
     def look() -> str:
+        from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
         from klaviyo_pipeline.klaviyo.errors import ScopeError
-        from klaviyo_pipeline.transfers.account_check import check_account
 
         report = check_account(client())
         wrong = [f"{each.source}: {', '.join(each.missing) or each.problem}" for each in report.sources if not each.ok]

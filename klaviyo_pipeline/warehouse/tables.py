@@ -196,8 +196,8 @@ def _refuse_view(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     ).fetchall()[0][0]
     if views:
         raise TableShapeError(
-            f"{table.plain_name} is a view, but rows can only be landed in a table. Nothing was changed. Rename or drop "
-            "the view, or land under another name."
+            f"{table.plain_name} is a view, but rows can only be landed in a table. Nothing was changed. Rename or "
+            "drop the view, or land under another name."
         )
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from klaviyo_pipeline.analytics.assets import GROUP, build_analytics_assets
 from klaviyo_pipeline.analytics.tables import TABLES
-from klaviyo_pipeline.orchestration.assets import build_assets
+from klaviyo_pipeline.orchestration.assets.build import build_assets
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from klaviyo_pipeline.cli import main
-from klaviyo_pipeline.transfers.model import DestinationSettings, ScheduleSettings
-from klaviyo_pipeline.transfers.reading import read_text
-from klaviyo_pipeline.transfers.treasure_data import IN, OUT
+from klaviyo_pipeline.transfers.file.model import DestinationSettings, ScheduleSettings
+from klaviyo_pipeline.transfers.file.reading import read_text
+from klaviyo_pipeline.transfers.file.treasure_data import IN, OUT
 from klaviyo_pipeline_tests.cli.test_commands import ALL
 
 ROOT = Path(__file__).parents[2]

@@ -11,9 +11,9 @@ import yaml
 from dagster._cli import create_dagster_cli
 
 from klaviyo_pipeline.cli import main
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.orchestration.load_config import config_class
-from klaviyo_pipeline.orchestration.tables import table_of
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.loads.table import table_of
+from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.warehouse.ledger import LEDGER
 from klaviyo_pipeline.warehouse.tables import DELETED_AT_COLUMN, SYSTEM_COLUMNS, Column, Table
 from klaviyo_pipeline_tests.docs.documents import DOCUMENTS, ROOT, Block, all_blocks, command_lines, prose

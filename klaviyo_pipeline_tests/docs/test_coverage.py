@@ -10,10 +10,10 @@ import dagster as dg
 
 from klaviyo_pipeline.cli import main
 from klaviyo_pipeline.definitions import defs
-from klaviyo_pipeline.klaviyo.settings import SETTINGS
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.orchestration.load_config import config_class
-from klaviyo_pipeline.transfers.json_schema import json_schema
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.client.settings import SETTINGS
+from klaviyo_pipeline.orchestration.assets.config import config_class
+from klaviyo_pipeline.transfers.file.json_schema import json_schema
 from klaviyo_pipeline_tests.docs.conftest import Site
 from klaviyo_pipeline_tests.docs.documents import ROOT
 from reference_docs.analytics import columns_of

@@ -9,13 +9,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.klaviyo.streams import first_request, streams_of, streams_of_parents
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.extract.requests import first_request, streams_of, streams_of_parents
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 from klaviyo_pipeline.sandbox.app import Sandbox
+from klaviyo_pipeline.sandbox.data.shop import generate_shop
+from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
-from klaviyo_pipeline.sandbox.shop import generate_shop
-from klaviyo_pipeline.sandbox.store import Store
 from klaviyo_pipeline_tests.hostile.documents import ODD_VALUES, paths, replaced, without
 from klaviyo_pipeline_tests.hostile.server import chunked
 from klaviyo_pipeline_tests.klaviyo.support import SHOP_ENDS

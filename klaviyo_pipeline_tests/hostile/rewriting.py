@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from klaviyo_pipeline.sandbox.faults import NoFaults
-from klaviyo_pipeline.sandbox.messages import Request, Response, Send, deliver
+from klaviyo_pipeline.sandbox.api.messages import Request, Response, Send, deliver
+from klaviyo_pipeline.sandbox.faults.plan import NoFaults
 from klaviyo_pipeline.sandbox.server import RunningSandbox
 
 Texts = Mapping[str, Mapping[str, str]]

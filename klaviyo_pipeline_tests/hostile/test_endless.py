@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from klaviyo_pipeline.klaviyo import paging
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.catalogue.revisions import shape_of
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
+from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
-from klaviyo_pipeline.klaviyo.fetch_state import MOST_NAMES, OTHER_NAMES
-from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit
-from klaviyo_pipeline.klaviyo.revisions import shape_of
-from klaviyo_pipeline.klaviyo.settings import ClientSettings
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.klaviyo.staging import StagingArea
+from klaviyo_pipeline.klaviyo.extract import paging
+from klaviyo_pipeline.klaviyo.extract.progress import MOST_NAMES, OTHER_NAMES
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline_tests.hostile.server import WireServer, pages, serving
 from klaviyo_pipeline_tests.klaviyo.support import load
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo import settings as settings_module
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Request
+from klaviyo_pipeline.klaviyo.catalogue.sources import MEDIUM, SOURCES
+from klaviyo_pipeline.klaviyo.client import settings as settings_module
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request
+from klaviyo_pipeline.klaviyo.client.rate_limits import RateLimits
+from klaviyo_pipeline.klaviyo.client.settings import SETTINGS, ClientSettings, Setting
+from klaviyo_pipeline.klaviyo.decode.pages import Page, PageDecoder
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError, UnreadablePageError
-from klaviyo_pipeline.klaviyo.rate_limits import RateLimits
-from klaviyo_pipeline.klaviyo.records import Page, PageDecoder
-from klaviyo_pipeline.klaviyo.settings import SETTINGS, ClientSettings, Setting
-from klaviyo_pipeline.klaviyo.sources import MEDIUM, SOURCES
 from klaviyo_pipeline_tests.hostile import mutations
 from klaviyo_pipeline_tests.hostile.server import WireServer, says, serving
 from klaviyo_pipeline_tests.klaviyo.support import VirtualTime

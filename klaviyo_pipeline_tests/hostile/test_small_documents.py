@@ -8,17 +8,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from klaviyo_pipeline.klaviyo import aggregates
-from klaviyo_pipeline.klaviyo.account import Account, read_account
-from klaviyo_pipeline.klaviyo.aggregates import events_by_day
-from klaviyo_pipeline.klaviyo.answers import LARGEST_DOCUMENT
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.client.answers import LARGEST_DOCUMENT
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
+from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
+from klaviyo_pipeline.klaviyo.client.transport import Answered
+from klaviyo_pipeline.klaviyo.endpoints import metric_aggregates
+from klaviyo_pipeline.klaviyo.endpoints.account import Account, read_account
+from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
+from klaviyo_pipeline.klaviyo.endpoints.list_counts import profile_count
+from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError, UnavailableError, UnreadablePageError
-from klaviyo_pipeline.klaviyo.http import Answered
-from klaviyo_pipeline.klaviyo.list_counts import profile_count
-from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit
-from klaviyo_pipeline.klaviyo.settings import ClientSettings
-from klaviyo_pipeline.transfers.account_check import check_account
 from klaviyo_pipeline_tests.hostile.documents import variants
 from klaviyo_pipeline_tests.hostile.server import WireServer, answer, says, serving
 
@@ -188,7 +188,7 @@ def test_counts_when_written_as_texts_then_are_read(client: KlaviyoClient) -> No
 def test_aggregates_when_pages_never_end_then_an_error_says_so(
     client: KlaviyoClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aggregates, "_MOST_PAGES", 20)
+    monkeypatch.setattr(metric_aggregates, "_MOST_PAGES", 20)
     document = AGGREGATE | {"links": {"next": "https://a.klaviyo.com/api/metric-aggregates?page%5Bcursor%5D=again"}}
     with pytest.raises(UnreadablePageError, match=r"20 pages, and each names a next one"):
         reading(client, "aggregates", json.dumps(document).encode())

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from klaviyo_pipeline.klaviyo import bounded
-from klaviyo_pipeline.klaviyo import settings as settings_module
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Request
+from klaviyo_pipeline.klaviyo.catalogue.sources import MEDIUM
+from klaviyo_pipeline.klaviyo.client import bounded
+from klaviyo_pipeline.klaviyo.client import settings as settings_module
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request
+from klaviyo_pipeline.klaviyo.client.settings import SETTINGS, ClientSettings, Setting
+from klaviyo_pipeline.klaviyo.client.transport import Http, TransportError
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError, RequestRefusedError, UnavailableError
-from klaviyo_pipeline.klaviyo.http import Http, TransportError
-from klaviyo_pipeline.klaviyo.settings import SETTINGS, ClientSettings, Setting
-from klaviyo_pipeline.klaviyo.sources import MEDIUM
-from klaviyo_pipeline.orchestration import webhook
+from klaviyo_pipeline.orchestration.automation import webhook
 from klaviyo_pipeline_tests.hostile import server as hostile
 from klaviyo_pipeline_tests.hostile.server import BODY, Handler, WireServer, answer, chunked, endless, head, says
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_pipeline.orchestration.assets import build_assets
-from klaviyo_pipeline.orchestration.automation import automation_definitions
-from klaviyo_pipeline.orchestration.checks import build_checks
-from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
+from klaviyo_pipeline.orchestration.assets.build import build_assets
+from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
+from klaviyo_pipeline.orchestration.automation.schedules import automation_definitions
+from klaviyo_pipeline.orchestration.checks.build import build_checks
+from klaviyo_pipeline.orchestration.checks.reconciliation import RECONCILIATION_JOB
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
-from klaviyo_pipeline.orchestration.reconciliation_checks import RECONCILIATION_JOB
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline_tests.orchestration.conftest import World
 

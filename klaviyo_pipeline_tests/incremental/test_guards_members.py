@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from klaviyo_pipeline.cli import main
-from klaviyo_pipeline.orchestration.reconciliation import reconcile_members
+from klaviyo_pipeline.loads.reconciliation import reconcile_members
 from klaviyo_pipeline_tests.incremental.support import Project
 from klaviyo_pipeline_tests.orchestration.conftest import World
 

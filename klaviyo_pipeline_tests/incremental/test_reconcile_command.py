@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from klaviyo_pipeline.cli import main
-from klaviyo_pipeline.sandbox.faults import Fault, FaultPlan
+from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
 from klaviyo_pipeline_tests.incremental.support import Project, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import World
 

@@ -9,9 +9,9 @@ import dagster as dg
 import pytest
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.klaviyo.aggregates import events_by_day
-from klaviyo_pipeline.orchestration.reconciliation import reconcile_events, repair_events
-from klaviyo_pipeline.orchestration.reconciliation_checks import COUNTS_AGREE
+from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day
+from klaviyo_pipeline.loads.reconciliation import reconcile_events, repair_events
+from klaviyo_pipeline.orchestration.checks.reconciliation import COUNTS_AGREE
 from klaviyo_pipeline_tests.incremental.support import QUIET, Project, evaluations, loads, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, World
 

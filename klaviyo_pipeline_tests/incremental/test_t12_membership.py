@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from klaviyo_pipeline.orchestration.reconciliation import MemberDifference, reconcile_members, repair_members
+from klaviyo_pipeline.loads.reconciliation import MemberDifference, reconcile_members, repair_members
 from klaviyo_pipeline_tests.incremental.support import QUIET, Project
 from klaviyo_pipeline_tests.orchestration.conftest import World
 

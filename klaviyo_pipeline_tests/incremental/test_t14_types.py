@@ -8,7 +8,7 @@ import logging
 import dagster as dg
 import pytest
 
-from klaviyo_pipeline.orchestration import metadata
+from klaviyo_pipeline.orchestration.assets import metadata
 from klaviyo_pipeline_tests.hostile.rewriting import rewrite
 from klaviyo_pipeline_tests.incremental.support import EVERYTHING, Project
 from klaviyo_pipeline_tests.orchestration.conftest import World

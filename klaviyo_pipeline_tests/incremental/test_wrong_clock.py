@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.orchestration.cadence import HOURLY
-from klaviyo_pipeline.orchestration.upkeep_checks import freshness_check
+from klaviyo_pipeline.loads.cadence import HOURLY
+from klaviyo_pipeline.orchestration.checks.upkeep import freshness_check
 from klaviyo_pipeline.warehouse import ledger
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline_tests.clocks import ago

@@ -5,17 +5,19 @@ from typing import Any
 
 import pytest
 
-from klaviyo_pipeline.klaviyo import fetching, revisions, settings
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit
-from klaviyo_pipeline.klaviyo.settings import SETTINGS, ClientSettings, Setting
-from klaviyo_pipeline.klaviyo.staging import StagingArea
-from klaviyo_pipeline.klaviyo.streams import PageSizes
+from klaviyo_pipeline.klaviyo.catalogue import revisions
+from klaviyo_pipeline.klaviyo.client import settings
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
+from klaviyo_pipeline.klaviyo.client.settings import SETTINGS, ClientSettings, Setting
+from klaviyo_pipeline.klaviyo.extract import workers
+from klaviyo_pipeline.klaviyo.extract.requests import PageSizes
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+from klaviyo_pipeline.sandbox.data.rows import Shop
+from klaviyo_pipeline.sandbox.data.shop import generate_shop
+from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
-from klaviyo_pipeline.sandbox.rows import Shop
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
-from klaviyo_pipeline.sandbox.shop import generate_shop
-from klaviyo_pipeline.sandbox.store import Store
 from klaviyo_pipeline_tests.klaviyo.support import SHOP_ENDS, Watched
 
 OPTIONS = SandboxOptions(
@@ -73,7 +75,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
         bounds = SETTINGS[name]
         monkeypatch.setitem(settings.SETTINGS, name, Setting(bounds.default, 0.001, bounds.maximum, ""))
     monkeypatch.setattr(EndpointLimit, "reserve", lambda _self: 0.0)
-    monkeypatch.setattr(fetching, "PAGE_SIZES", PageSizes())
+    monkeypatch.setattr(workers, "PAGE_SIZES", PageSizes())
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from klaviyo_pipeline.sandbox.messages import Request, Response
+from klaviyo_pipeline.sandbox.api.messages import Request, Response
 
 _CONDITION = re.compile(r"(greater-or-equal|greater-than|less-or-equal|less-than)\(datetime,([^)]*)\)")
 

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.extract import ExtractRequest, StagedExtract, extract
-from klaviyo_pipeline.klaviyo.fetch_state import Progress
-from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
-from klaviyo_pipeline.klaviyo.staging import StagingArea
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, FilterBy, Source
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, StagedExtract, extract
+from klaviyo_pipeline.klaviyo.extract.progress import Progress
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.klaviyo.windows import Window
-from klaviyo_pipeline.sandbox.faults import NoFaults
-from klaviyo_pipeline.sandbox.messages import Request, Response, Send, deliver
-from klaviyo_pipeline.sandbox.store import Store
-from klaviyo_pipeline.sandbox.times import moment
+from klaviyo_pipeline.sandbox.api.messages import Request, Response, Send, deliver
+from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.data.times import moment
+from klaviyo_pipeline.sandbox.faults.plan import NoFaults
 
 SHOP_ENDS = datetime(2026, 11, 20, tzinfo=UTC)
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.address import check_address
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Request
+from klaviyo_pipeline.klaviyo.catalogue.sources import Tier
+from klaviyo_pipeline.klaviyo.client.address import check_address
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request
+from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
-from klaviyo_pipeline.klaviyo.settings import ClientSettings
-from klaviyo_pipeline.klaviyo.sources import Tier
+from klaviyo_pipeline.orchestration.automation.webhook import WebhookError, post
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource
-from klaviyo_pipeline.orchestration.webhook import WebhookError, post
 from klaviyo_pipeline.transfers.authentications import read_authentications
-from klaviyo_pipeline.transfers.problems import FileError
+from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline_tests.hostile.listener import Listener, listening
 
 KEY = "pk_for_this_machine_only"

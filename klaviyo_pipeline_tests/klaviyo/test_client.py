@@ -14,8 +14,12 @@ import responses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo import answers
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Request, target_of_link
+from klaviyo_pipeline.klaviyo.catalogue.sources import MEDIUM, SOURCES
+from klaviyo_pipeline.klaviyo.client import answers
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request, target_of_link
+from klaviyo_pipeline.klaviyo.client.rate_limits import RateLimits
+from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
+from klaviyo_pipeline.klaviyo.decode.pages import PageDecoder
 from klaviyo_pipeline.klaviyo.errors import (
     AuthenticationError,
     CancelledError,
@@ -29,10 +33,6 @@ from klaviyo_pipeline.klaviyo.errors import (
     ScopeError,
     UnavailableError,
 )
-from klaviyo_pipeline.klaviyo.rate_limits import RateLimits
-from klaviyo_pipeline.klaviyo.records import PageDecoder
-from klaviyo_pipeline.klaviyo.settings import ClientSettings
-from klaviyo_pipeline.klaviyo.sources import MEDIUM, SOURCES
 from klaviyo_pipeline.sandbox.server import RunningSandbox
 from klaviyo_pipeline_tests.klaviyo.support import VirtualTime
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.fetch_state import Connections
-from klaviyo_pipeline.klaviyo.staging import StagingArea
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.extract.progress import Connections
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.sandbox.options import ServerOptions
 from klaviyo_pipeline.sandbox.server import running_sandbox
 from klaviyo_pipeline_tests.klaviyo.conftest import KEYS, OPTIONS

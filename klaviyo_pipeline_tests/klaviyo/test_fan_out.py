@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError, NotFoundError, RequestRefusedError, UnavailableError
-from klaviyo_pipeline.klaviyo.staging import StagingArea
-from klaviyo_pipeline.sandbox.faults import Fault, FaultPlan
-from klaviyo_pipeline.sandbox.messages import Response
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+from klaviyo_pipeline.sandbox.api.messages import Response
+from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
 from klaviyo_pipeline.sandbox.server import RunningSandbox
-from klaviyo_pipeline.sandbox.store import Store
 from klaviyo_pipeline_tests.klaviyo.support import NOW, SHOP_ENDS, Watched, load
 
 START = SHOP_ENDS - timedelta(days=4)

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo import fetching
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, FilterBy
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.errors import (
     ConfigurationError,
     CursorRefusedError,
@@ -21,12 +22,11 @@ from klaviyo_pipeline.klaviyo.errors import (
     UnavailableError,
     UnreadablePageError,
 )
-from klaviyo_pipeline.klaviyo.revisions import expected_answer
-from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy
-from klaviyo_pipeline.klaviyo.staging import StagingArea
-from klaviyo_pipeline.sandbox.messages import Request, Response
+from klaviyo_pipeline.klaviyo.extract import workers
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+from klaviyo_pipeline.sandbox.api.messages import Request, Response
+from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.server import RunningSandbox
-from klaviyo_pipeline.sandbox.store import Store
 from klaviyo_pipeline_tests.klaviyo.support import (
     NOW,
     REVISION_SHAPES,
@@ -53,7 +53,7 @@ QUICK = settings(
 
 def page_size(client: KlaviyoClient, name: str, size: int) -> None:
     """Have pages of another size asked for."""
-    fetching.PAGE_SIZES._refused[client.account, name, expected_answer(client.revision)] = size
+    workers.PAGE_SIZES._refused[client.account, name, expected_answer(client.revision)] = size
 
 
 # What there is

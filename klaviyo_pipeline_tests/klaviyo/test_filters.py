@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo import filters
-from klaviyo_pipeline.klaviyo.client import target
-from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy
+from klaviyo_pipeline.klaviyo.catalogue import filters
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, FilterBy
+from klaviyo_pipeline.klaviyo.client.client import target
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
-from klaviyo_pipeline.sandbox.contracts import Filterable
-from klaviyo_pipeline.sandbox.filters import parse_filter
+from klaviyo_pipeline.sandbox.api.contracts import Filterable
+from klaviyo_pipeline.sandbox.api.filters import parse_filter
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import responses
 
-from klaviyo_pipeline.klaviyo import rate_limits
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Request
-from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit, RateLimits
-from klaviyo_pipeline.klaviyo.settings import ClientSettings
-from klaviyo_pipeline.klaviyo.sources import MEDIUM
+from klaviyo_pipeline.klaviyo.catalogue.sources import MEDIUM
+from klaviyo_pipeline.klaviyo.client import rate_limits
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request
+from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit, RateLimits
+from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
 from klaviyo_pipeline_tests.klaviyo.support import VirtualTime
 
 URL = "https://a.klaviyo.com"

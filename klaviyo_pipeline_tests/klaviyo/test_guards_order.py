@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from klaviyo_pipeline.klaviyo import fetching
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.decode.arrays import times_within
 from klaviyo_pipeline.klaviyo.errors import RequestRefusedError
-from klaviyo_pipeline.klaviyo.extract import extract
-from klaviyo_pipeline.klaviyo.revisions import expected_answer
-from klaviyo_pipeline.klaviyo.staging import StagingArea
-from klaviyo_pipeline.klaviyo.values import times_within
-from klaviyo_pipeline.sandbox.messages import Request, Response
-from klaviyo_pipeline.sandbox.store import Store
+from klaviyo_pipeline.klaviyo.extract import workers
+from klaviyo_pipeline.klaviyo.extract.extract import extract
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+from klaviyo_pipeline.sandbox.api.messages import Request, Response
+from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline_tests.klaviyo.listed import Listed
 from klaviyo_pipeline_tests.klaviyo.support import SHOP_ENDS, Watched, load, refusal, request_for, truth
 
@@ -30,7 +30,7 @@ def at(hour: int, minute: int = 0, second: int = 0, micros: int = 0) -> datetime
 
 
 def page_rows(client: KlaviyoClient, name: str, size: int) -> None:
-    fetching.PAGE_SIZES._refused[client.account, name, expected_answer(client.revision)] = size
+    workers.PAGE_SIZES._refused[client.account, name, expected_answer(client.revision)] = size
 
 
 def crowded(store: Store, name: str) -> list[str]:

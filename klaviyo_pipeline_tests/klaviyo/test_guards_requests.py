@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.revisions import REVISIONS, shape_of
-from klaviyo_pipeline.klaviyo.staging import StagingArea
+from klaviyo_pipeline.klaviyo.catalogue.revisions import REVISIONS, shape_of
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.sandbox.server import RunningSandbox
 from klaviyo_pipeline_tests.klaviyo.support import NOW, SHOP_ENDS, Watched, load

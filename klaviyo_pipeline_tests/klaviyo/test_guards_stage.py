@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.staging import StagingArea
-from klaviyo_pipeline.sandbox.store import Store
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline_tests.klaviyo.support import Watched, load, truth
 
 Make = Callable[..., KlaviyoClient]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient, Request
+from klaviyo_pipeline.klaviyo.catalogue.sources import MEDIUM
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request
+from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
+from klaviyo_pipeline.klaviyo.client.transport import Http, TransportError
 from klaviyo_pipeline.klaviyo.errors import UnavailableError
-from klaviyo_pipeline.klaviyo.http import Http, TransportError
-from klaviyo_pipeline.klaviyo.settings import ClientSettings
-from klaviyo_pipeline.klaviyo.sources import MEDIUM
 from klaviyo_pipeline_tests.hostile.server import BODY, WireServer, answer, hangs_up, resets, says
 
 

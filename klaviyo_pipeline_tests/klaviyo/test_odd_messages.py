@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.records import PageDecoder
-from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.decode.pages import PageDecoder
 
 
 @pytest.mark.parametrize("revision", ["2026-07-15", "2026-10-15"])

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo.rate_limits import MOST_WINDOWS, EndpointLimit, RateLimits, limits_of_account
-from klaviyo_pipeline.klaviyo.sources import EXTRA_LARGE, LARGE, MEDIUM, SMALL, Tier
-from klaviyo_pipeline.sandbox.errors import ApiError
-from klaviyo_pipeline.sandbox.limits import RateLimits as KlaviyosLimits
+from klaviyo_pipeline.klaviyo.catalogue.sources import EXTRA_LARGE, LARGE, MEDIUM, SMALL, Tier
+from klaviyo_pipeline.klaviyo.client.rate_limits import MOST_WINDOWS, EndpointLimit, RateLimits, limits_of_account
+from klaviyo_pipeline.sandbox.api.errors import ApiError
+from klaviyo_pipeline.sandbox.api.limits import RateLimits as KlaviyosLimits
 
 TIERS = st.sampled_from([SMALL, MEDIUM, LARGE, EXTRA_LARGE, Tier(1, 15)])
 SHARES = st.sampled_from([0.05, 0.25, 0.5, 0.9, 1.0])

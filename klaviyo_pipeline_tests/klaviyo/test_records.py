@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo.columns import EXTRA, Column, ColumnType
+from klaviyo_pipeline.klaviyo.catalogue.columns import EXTRA, Column, ColumnType
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.decode.pages import Page, PageDecoder, arrow_schema
+from klaviyo_pipeline.klaviyo.decode.repeated_keys import FIRST_TEXTS, RepeatedKeys
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
-from klaviyo_pipeline.klaviyo.records import Page, PageDecoder, arrow_schema
-from klaviyo_pipeline.klaviyo.repeated_keys import FIRST_TEXTS, RepeatedKeys
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.klaviyo.streams import first_request, streams_of, streams_of_parents
+from klaviyo_pipeline.klaviyo.extract.requests import first_request, streams_of, streams_of_parents
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 from klaviyo_pipeline.sandbox.app import Sandbox
+from klaviyo_pipeline.sandbox.data.rows import Shop
+from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.options import ServerOptions
-from klaviyo_pipeline.sandbox.rows import Shop
-from klaviyo_pipeline.sandbox.store import Store
 from klaviyo_pipeline_tests.klaviyo.support import EVERY_SOURCE, REVISION_SHAPES
 from klaviyo_pipeline_tests.sandbox.client import Client
 

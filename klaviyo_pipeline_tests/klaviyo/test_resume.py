@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from klaviyo_pipeline.klaviyo import fetching
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.fetch_state import Progress
-from klaviyo_pipeline.klaviyo.revisions import expected_answer
-from klaviyo_pipeline.klaviyo.staging import StagingArea
-from klaviyo_pipeline.sandbox.messages import Request
+from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.extract import workers
+from klaviyo_pipeline.klaviyo.extract.progress import Progress
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+from klaviyo_pipeline.sandbox.api.messages import Request
+from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.server import RunningSandbox
-from klaviyo_pipeline.sandbox.store import Store
 from klaviyo_pipeline_tests.klaviyo.support import NOW, SHOP_ENDS, Watched, events_in_ten_minutes, load, truth
 
 Make = Callable[..., KlaviyoClient]
@@ -36,7 +36,7 @@ def kill_after(pages: int) -> Callable[[Progress], None]:
 
 
 def page_size(client: KlaviyoClient, name: str, size: int) -> None:
-    fetching.PAGE_SIZES._refused[client.account, name, expected_answer(client.revision)] = size
+    workers.PAGE_SIZES._refused[client.account, name, expected_answer(client.revision)] = size
 
 
 def slow_pages(watched: Watched) -> None:
@@ -183,16 +183,17 @@ PROGRAM = """
 import sys
 from datetime import datetime
 from pathlib import Path
-from klaviyo_pipeline.klaviyo import fetching, revisions
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.extract import ExtractRequest, extract
-from klaviyo_pipeline.klaviyo.settings import ClientSettings
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.klaviyo.staging import StagingArea
+from klaviyo_pipeline.klaviyo.catalogue import revisions
+from klaviyo_pipeline.klaviyo.extract import workers
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, extract
+from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.klaviyo.windows import Window
 url, folder, start, end, now = sys.argv[1:]
 client = KlaviyoClient("pk_sandbox", ClientSettings(max_connections=3), base_url=url)
-fetching.PAGE_SIZES._refused[client.account, "events", client.revision] = 40
+workers.PAGE_SIZES._refused[client.account, "events", client.revision] = 40
 window = Window(*map(datetime.fromisoformat, (start, end, now)))
 source = SOURCES["events"]
 extract(client, ExtractRequest(source, window, options=source.choose()), StagingArea(Path(folder)))

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.revisions import (
+from klaviyo_pipeline.klaviyo.catalogue.revisions import (
     DEFAULT_REVISION,
     REVISIONS,
     check_revision,
     expected_answer,
     sunset_of,
 )
-from klaviyo_pipeline.sandbox import revisions as sandbox_revisions
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.sandbox.api import revisions as sandbox_revisions
 
 TODAY = date(2026, 11, 23)
 NAMES = [revision.name for revision in REVISIONS]

@@ -2,14 +2,14 @@
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.columns import Column, ColumnType, since
+from klaviyo_pipeline.klaviyo.catalogue.columns import Column, ColumnType, since
+from klaviyo_pipeline.klaviyo.catalogue.revisions import REVISIONS
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, FilterBy, source_named
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.revisions import REVISIONS
-from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, source_named
-from klaviyo_pipeline.klaviyo.streams import PageSizes, first_request, streams_of, streams_of_parents
+from klaviyo_pipeline.klaviyo.extract.requests import PageSizes, first_request, streams_of, streams_of_parents
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
-from klaviyo_pipeline.sandbox.catalogue import contract, route
-from klaviyo_pipeline.sandbox.revisions import LIVING
+from klaviyo_pipeline.sandbox.api.catalogue import contract, route
+from klaviyo_pipeline.sandbox.api.revisions import LIVING
 from klaviyo_pipeline_tests.klaviyo.support import EVERY_SOURCE
 
 NINE = {

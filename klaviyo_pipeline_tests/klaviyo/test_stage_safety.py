@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from klaviyo_pipeline.klaviyo.errors import StagingError
-from klaviyo_pipeline.klaviyo.staging import Stage, StagingArea
+from klaviyo_pipeline.klaviyo.staging.stage import Stage, StagingArea
 from klaviyo_pipeline_tests.klaviyo.support import NOW
 from klaviyo_pipeline_tests.klaviyo.test_staging import IDENTITY, ids_in, killed, stage_pages
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.errors import StagingError
-from klaviyo_pipeline.klaviyo.extract import read_batches
-from klaviyo_pipeline.klaviyo.staging import RESUMABLE_FOR, Stage, StagedSlice, StagingArea, disk_errors
+from klaviyo_pipeline.klaviyo.extract.extract import read_batches
+from klaviyo_pipeline.klaviyo.staging.stage import RESUMABLE_FOR, Stage, StagedSlice, StagingArea, disk_errors
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 from klaviyo_pipeline_tests.klaviyo.support import NOW
 
@@ -191,7 +191,7 @@ HOLDER = """
 import sys
 from datetime import datetime
 from pathlib import Path
-from klaviyo_pipeline.klaviyo.staging import StagingArea
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 stage = StagingArea(Path(sys.argv[1])).open({"source": "events", "account": "a", "start": None},
                                             datetime.fromisoformat(sys.argv[2]))
 print(stage.folder.name, flush=True)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.decode.pages import LONGEST_LINK, Page, PageDecoder
+from klaviyo_pipeline.klaviyo.decode.structs import MOST_LEARNED
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
-from klaviyo_pipeline.klaviyo.page_structs import MOST_LEARNED
-from klaviyo_pipeline.klaviyo.records import LONGEST_LINK, Page, PageDecoder
-from klaviyo_pipeline.klaviyo.sources import SOURCES
 
 DEEP = "[" * 3000 + "]" * 3000
 DEEP_OBJECT = '{"a":' * 3000 + "1" + "}" * 3000

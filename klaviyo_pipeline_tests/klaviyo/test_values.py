@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo.columns import ColumnType
-from klaviyo_pipeline.klaviyo.values import convert, python_rows
+from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
+from klaviyo_pipeline.klaviyo.decode.arrays import convert, python_rows
 
 SOAK = float(os.environ.get("KLAVIYO_SOAK", "1"))
 MISFITS: dict[ColumnType, Any] = {

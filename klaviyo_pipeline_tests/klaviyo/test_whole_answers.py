@@ -10,17 +10,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.account import read_account
-from klaviyo_pipeline.klaviyo.aggregates import events_by_day
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
+from klaviyo_pipeline.klaviyo.endpoints.account import read_account
+from klaviyo_pipeline.klaviyo.endpoints.list_counts import profile_count
+from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError, UnavailableError
-from klaviyo_pipeline.klaviyo.list_counts import profile_count
-from klaviyo_pipeline.klaviyo.settings import ClientSettings
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.klaviyo.staging import StagingArea
-from klaviyo_pipeline.orchestration.load_spec import default_spec
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+from klaviyo_pipeline.loads.preview import preview
+from klaviyo_pipeline.orchestration.assets.spec import default_spec
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
-from klaviyo_pipeline.transfers.preview import preview
 from klaviyo_pipeline_tests.hostile.scripted import Asked, Document, Klaviyo, Twist, resources, scripted
 from klaviyo_pipeline_tests.klaviyo.support import load
 

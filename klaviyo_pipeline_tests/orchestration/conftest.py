@@ -11,8 +11,8 @@ import dagster as dg
 import duckdb
 import pytest
 
-from klaviyo_pipeline.orchestration.assets import build_assets
-from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
+from klaviyo_pipeline.orchestration.assets.build import build_assets
+from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions

@@ -13,8 +13,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from klaviyo_pipeline.orchestration.alerts import SENSOR
-from klaviyo_pipeline.orchestration.webhook import ATTEMPTS, WebhookError, post
+from klaviyo_pipeline.orchestration.automation.failed_runs import SENSOR
+from klaviyo_pipeline.orchestration.automation.webhook import ATTEMPTS, WebhookError, post
 from klaviyo_pipeline_tests.incremental.support import QUIET, Project
 from klaviyo_pipeline_tests.orchestration.conftest import World
 

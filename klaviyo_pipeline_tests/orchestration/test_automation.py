@@ -12,9 +12,9 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.orchestration.assets import build_assets
-from klaviyo_pipeline.orchestration.automation import DEEP_DAYS, TAG, automation_definitions
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.orchestration.assets.build import build_assets
+from klaviyo_pipeline.orchestration.automation.schedules import DEEP_DAYS, TAG, automation_definitions
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline_tests.incremental.support import QUIET, Project, loads, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import World

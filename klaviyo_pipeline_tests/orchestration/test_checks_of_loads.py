@@ -8,12 +8,12 @@ import dagster as dg
 import pytest
 from filelock import FileLock
 
-from klaviyo_pipeline.klaviyo.columns import Allowed
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.orchestration.data_checks import ATTRIBUTES, DATA_CHECKS, PRIMARY_KEY, REFERENCES, TYPES, VALUES
+from klaviyo_pipeline.klaviyo.catalogue.columns import Allowed
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.loads.quality import key_findings, landed_table
+from klaviyo_pipeline.orchestration.checks.data import ATTRIBUTES, DATA_CHECKS, PRIMARY_KEY, REFERENCES, TYPES, VALUES
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
-from klaviyo_pipeline.orchestration.table_findings import key_findings, landed_table
-from klaviyo_pipeline.sandbox.faults import Fault, FaultPlan
+from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
 from klaviyo_pipeline_tests.incremental.support import QUIET, Project, evaluations
 from klaviyo_pipeline_tests.orchestration.conftest import LAST_DAY, World
 

@@ -13,8 +13,8 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.orchestration.cron import LONGEST_DELAY, check_cron, delayed, parse_delay
-from klaviyo_pipeline.orchestration.schedules import tick_of
+from klaviyo_pipeline.orchestration.automation.cron import LONGEST_DELAY, check_cron, delayed, parse_delay
+from klaviyo_pipeline.orchestration.automation.delayed_schedules import tick_of
 from klaviyo_pipeline_tests.soaking import examples
 
 BOUNDS = {"minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 6)}

@@ -11,9 +11,9 @@ import dagster as dg
 import pytest
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.orchestration.checks import CHECKS_JOB
-from klaviyo_pipeline.orchestration.data_checks import (
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.orchestration.checks.build import CHECKS_JOB
+from klaviyo_pipeline.orchestration.checks.data import (
     ATTRIBUTES,
     HIDDEN,
     PRIMARY_KEY,
@@ -22,8 +22,8 @@ from klaviyo_pipeline.orchestration.data_checks import (
     TYPES,
     VALUES,
 )
-from klaviyo_pipeline.orchestration.reconciliation_checks import COUNTS_AGREE
-from klaviyo_pipeline.orchestration.upkeep_checks import DAYS_HAVE_LANDED, IS_FRESH, REVISION_IS_SERVED
+from klaviyo_pipeline.orchestration.checks.reconciliation import COUNTS_AGREE
+from klaviyo_pipeline.orchestration.checks.upkeep import DAYS_HAVE_LANDED, IS_FRESH, REVISION_IS_SERVED
 from klaviyo_pipeline.sandbox.options import ServerOptions
 from klaviyo_pipeline.sandbox.server import running_sandbox
 from klaviyo_pipeline_tests.incremental.support import QUIET, Project

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from klaviyo_pipeline import environment, grammar
 from klaviyo_pipeline.definitions import definitions
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.orchestration import environment, grammar
-from klaviyo_pipeline.orchestration.load_config import LONGEST_LOOKBACK_DAYS, config_class, parse_lookback
-from klaviyo_pipeline.orchestration.loads import Asked, window_of
+from klaviyo_pipeline.loads.request import Asked, window_of
+from klaviyo_pipeline.orchestration.assets.config import LONGEST_LOOKBACK_DAYS, config_class, parse_lookback
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import TableNameError

@@ -9,9 +9,9 @@ import dagster as dg
 import pytest
 from pydantic import ValidationError
 
-from klaviyo_pipeline.klaviyo.settings import SETTINGS
-from klaviyo_pipeline.klaviyo.sources import SOURCES, Source
-from klaviyo_pipeline.orchestration.load_config import config_class
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, Source
+from klaviyo_pipeline.klaviyo.client.settings import SETTINGS
+from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
@@ -53,7 +53,7 @@ def test_bad_request_then_one_sentence_and_tables_untouched(
 
 
 def test_unreachable_host_then_says_which_and_tables_stay(loaded: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("klaviyo_pipeline.klaviyo.client.KlaviyoClient._wait_before", lambda *_: 0.0)
+    monkeypatch.setattr("klaviyo_pipeline.klaviyo.client.client.KlaviyoClient._wait_before", lambda *_: 0.0)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{unused.getsockname()[1]}"

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.sandbox.messages import Request, Response
+from klaviyo_pipeline.sandbox.api.messages import Request, Response
 from klaviyo_pipeline_tests.klaviyo.support import Watched
 from klaviyo_pipeline_tests.orchestration.conftest import World
 

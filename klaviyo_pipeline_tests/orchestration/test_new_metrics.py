@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.orchestration.new_metrics import SENSOR
+from klaviyo_pipeline.orchestration.automation.new_metrics import SENSOR
 from klaviyo_pipeline_tests.incremental.support import Project
 from klaviyo_pipeline_tests.orchestration.conftest import World
 from klaviyo_pipeline_tests.orchestration.test_automation import Ticking

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit
+from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
 from klaviyo_pipeline_tests.hostile.scripted import Asked, Document, Klaviyo, Twist, resources, scripted, untwisted
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
 

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.orchestration import environment
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.paths import UnusablePathError, file_path, folder_path
-from klaviyo_pipeline.transfers.model import database_file
+from klaviyo_pipeline.transfers.file.model import database_file
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import DatabasePathError
 from klaviyo_pipeline_tests.soaking import examples

@@ -12,15 +12,15 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from klaviyo_pipeline import environment
 from klaviyo_pipeline.definitions import defs
+from klaviyo_pipeline.klaviyo.catalogue.impersonal_columns import IMPERSONAL
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.impersonal_columns import IMPERSONAL
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.orchestration import environment
-from klaviyo_pipeline.orchestration.checks import CHECKS_JOB
-from klaviyo_pipeline.orchestration.data_checks import PRIMARY_KEY, REFERENCES
-from klaviyo_pipeline.orchestration.metadata import preview
-from klaviyo_pipeline.sandbox.messages import Request, Response
+from klaviyo_pipeline.orchestration.assets.metadata import preview
+from klaviyo_pipeline.orchestration.checks.build import CHECKS_JOB
+from klaviyo_pipeline.orchestration.checks.data import PRIMARY_KEY, REFERENCES
+from klaviyo_pipeline.sandbox.api.messages import Request, Response
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import RowsError, without_values
 from klaviyo_pipeline_tests.incremental.support import QUIET, Project

@@ -14,11 +14,11 @@ from PIL import Image
 
 from klaviyo_pipeline.charts import drawing
 from klaviyo_pipeline.charts.model import Step
-from klaviyo_pipeline.klaviyo.extract import ExtractRequest
-from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
 from klaviyo_pipeline.klaviyo.windows import Window
-from klaviyo_pipeline.orchestration import plots
-from klaviyo_pipeline.orchestration.plots import PLOTS, chart_of_source
+from klaviyo_pipeline.orchestration.assets import plots
+from klaviyo_pipeline.orchestration.assets.plots import PLOTS, chart_of_source
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, PARTITIONED, World
 

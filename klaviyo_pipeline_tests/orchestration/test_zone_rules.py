@@ -12,7 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import klaviyo_pipeline
-from klaviyo_pipeline.orchestration.zone_rules import disagreement
+from klaviyo_pipeline.loads.zone_rules import disagreement
 
 ASK = """
 import dagster, zoneinfo

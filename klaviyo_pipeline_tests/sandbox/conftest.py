@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 
 from klaviyo_pipeline.sandbox.app import Sandbox
+from klaviyo_pipeline.sandbox.data.shop import generate_shop
+from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, build_sandbox, running_sandbox
-from klaviyo_pipeline.sandbox.shop import generate_shop
-from klaviyo_pipeline.sandbox.store import Store
 from klaviyo_pipeline_tests.sandbox.client import Client
 
 SMALL = SandboxOptions(

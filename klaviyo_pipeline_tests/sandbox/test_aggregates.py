@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from klaviyo_pipeline.sandbox.app import Sandbox
-from klaviyo_pipeline.sandbox.store import Store
+from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline_tests.sandbox.client import Answer, Client
 
 RANGE = ["greater-or-equal(datetime,2026-11-01T00:00:00)", "less-than(datetime,2026-11-20T00:00:00)"]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from klaviyo_pipeline.sandbox.rows import MailingList
-from klaviyo_pipeline.sandbox.tables import Table
-from klaviyo_pipeline.sandbox.times import in_micros
+from klaviyo_pipeline.sandbox.data.rows import MailingList
+from klaviyo_pipeline.sandbox.data.tables import Table
+from klaviyo_pipeline.sandbox.data.times import in_micros
 from klaviyo_pipeline_tests.sandbox.client import Client
 
 OPERATORS = {"greater-than": gt, "greater-or-equal": ge, "less-than": lt, "less-or-equal": le}

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from klaviyo_pipeline.sandbox.app import Sandbox
-from klaviyo_pipeline.sandbox.store import Store
-from klaviyo_pipeline.sandbox.tables import SMALL_BATCH
+from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.data.tables import SMALL_BATCH
 from klaviyo_pipeline_tests.sandbox.client import Client
 
 _WINDOW = "greater-or-equal(datetime,2026-11-21T10:00:00Z),less-than(datetime,2026-11-21T11:00:00Z)"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from klaviyo_pipeline.sandbox.store import Store
+from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline_tests.sandbox.client import BASE, Client
 
 

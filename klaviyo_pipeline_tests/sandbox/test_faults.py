@@ -17,8 +17,8 @@ from click.testing import CliRunner
 from klaviyo_pipeline.sandbox.admin import truth
 from klaviyo_pipeline.sandbox.app import Sandbox
 from klaviyo_pipeline.sandbox.command import sandbox as sandbox_command
-from klaviyo_pipeline.sandbox.faults import Fault, FaultPlan
-from klaviyo_pipeline.sandbox.mishaps import KINDS
+from klaviyo_pipeline.sandbox.faults.kinds import KINDS
+from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
 from klaviyo_pipeline.sandbox.options import SandboxOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox, sandbox_process
 from klaviyo_pipeline_tests.sandbox.client import Answer, Client

@@ -2,12 +2,12 @@
 
 import pytest
 
-from klaviyo_pipeline.sandbox.catalogue import contract
-from klaviyo_pipeline.sandbox.contracts import Filterable
-from klaviyo_pipeline.sandbox.errors import ApiError
-from klaviyo_pipeline.sandbox.filters import Condition, parse_filter
-from klaviyo_pipeline.sandbox.store import Store
-from klaviyo_pipeline.sandbox.times import parse_time
+from klaviyo_pipeline.sandbox.api.catalogue import contract
+from klaviyo_pipeline.sandbox.api.contracts import Filterable
+from klaviyo_pipeline.sandbox.api.errors import ApiError
+from klaviyo_pipeline.sandbox.api.filters import Condition, parse_filter
+from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.data.times import parse_time
 from klaviyo_pipeline_tests.sandbox.client import Client
 
 FIELDS = {

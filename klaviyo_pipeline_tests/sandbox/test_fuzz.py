@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.sandbox.contracts import Filterable
-from klaviyo_pipeline.sandbox.errors import ApiError
-from klaviyo_pipeline.sandbox.filters import parse_filter
+from klaviyo_pipeline.sandbox.api.contracts import Filterable
+from klaviyo_pipeline.sandbox.api.errors import ApiError
+from klaviyo_pipeline.sandbox.api.filters import parse_filter
 from klaviyo_pipeline_tests.sandbox.client import Client
 
 FIELDS = {"name": Filterable("str", ("any", "equals")), "created": Filterable("time", ("less-than",))}

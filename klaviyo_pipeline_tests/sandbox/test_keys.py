@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from klaviyo_pipeline.sandbox.api.catalogue import ENDPOINTS
 from klaviyo_pipeline.sandbox.app import Sandbox
-from klaviyo_pipeline.sandbox.catalogue import ENDPOINTS
 from klaviyo_pipeline.sandbox.options import DEFAULT_KEY, ServerOptions
 from klaviyo_pipeline_tests.sandbox.client import Client
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from klaviyo_pipeline.sandbox.app import Sandbox
+from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.options import ServerOptions
-from klaviyo_pipeline.sandbox.store import Store
 from klaviyo_pipeline_tests.sandbox.client import Answer, Client
 
 

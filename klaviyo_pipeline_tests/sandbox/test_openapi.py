@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from klaviyo_pipeline.sandbox.api.catalogue import ENDPOINTS, contract
+from klaviyo_pipeline.sandbox.api.fieldsets import allowed_fields
 from klaviyo_pipeline.sandbox.app import Sandbox
-from klaviyo_pipeline.sandbox.catalogue import ENDPOINTS, contract
-from klaviyo_pipeline.sandbox.fieldsets import allowed_fields
-from klaviyo_pipeline.sandbox.store import Store
+from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline_tests.sandbox import openapi
 from klaviyo_pipeline_tests.sandbox.client import Client
 

@@ -5,11 +5,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from klaviyo_pipeline.sandbox.api.catalogue import contract
+from klaviyo_pipeline.sandbox.api.query import decode_cursor, encode_cursor
+from klaviyo_pipeline.sandbox.api.revisions import LIVING
 from klaviyo_pipeline.sandbox.app import Sandbox
-from klaviyo_pipeline.sandbox.catalogue import contract
-from klaviyo_pipeline.sandbox.query import decode_cursor, encode_cursor
-from klaviyo_pipeline.sandbox.revisions import LIVING
-from klaviyo_pipeline.sandbox.store import Store
+from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline_tests.sandbox.client import BASE, Client
 
 COLLECTIONS = {

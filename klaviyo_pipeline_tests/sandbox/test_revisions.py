@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from klaviyo_pipeline.sandbox.api.revisions import LIVING, RETIRED
 from klaviyo_pipeline.sandbox.app import Sandbox
+from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.options import ServerOptions
-from klaviyo_pipeline.sandbox.revisions import LIVING, RETIRED
-from klaviyo_pipeline.sandbox.store import Store
 from klaviyo_pipeline_tests.sandbox.client import Client
 
 ECHO = "x-klaviyo-api-revision"

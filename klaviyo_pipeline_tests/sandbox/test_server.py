@@ -9,10 +9,10 @@ import pytest
 import requests
 from click.testing import CliRunner
 
+from klaviyo_pipeline.sandbox.api.messages import Request, Response, Send, deliver
 from klaviyo_pipeline.sandbox.app import Sandbox
 from klaviyo_pipeline.sandbox.command import sandbox as sandbox_command
-from klaviyo_pipeline.sandbox.faults import NoFaults
-from klaviyo_pipeline.sandbox.messages import Request, Response, Send, deliver
+from klaviyo_pipeline.sandbox.faults.plan import NoFaults
 from klaviyo_pipeline.sandbox.options import SandboxOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox, sandbox_process
 from klaviyo_pipeline_tests.sandbox.client import Client

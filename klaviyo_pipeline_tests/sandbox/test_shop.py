@@ -8,11 +8,11 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from klaviyo_pipeline.sandbox.data.shop import generate_shop
+from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.data.times import SECOND, parse_time
 from klaviyo_pipeline.sandbox.options import SandboxOptions
 from klaviyo_pipeline.sandbox.server import build_sandbox
-from klaviyo_pipeline.sandbox.shop import generate_shop
-from klaviyo_pipeline.sandbox.store import Store
-from klaviyo_pipeline.sandbox.times import SECOND, parse_time
 from klaviyo_pipeline_tests.sandbox.client import Client
 from klaviyo_pipeline_tests.sandbox.conftest import NO_LIMITS, SMALL
 
@@ -20,7 +20,7 @@ from klaviyo_pipeline_tests.sandbox.conftest import NO_LIMITS, SMALL
 def test_same_seed_same_bytes_in_another_interpreter() -> None:
     options = SandboxOptions(seed=3, profiles=50, events=300, until="2026-11-01")
     script = (
-        "import hashlib; from klaviyo_pipeline.sandbox.shop import generate_shop; "
+        "import hashlib; from klaviyo_pipeline.sandbox.data.shop import generate_shop; "
         "from klaviyo_pipeline.sandbox.options import SandboxOptions; "
         f"print(hashlib.sha256(repr(generate_shop({options!r})).encode()).hexdigest())"
     )

@@ -14,14 +14,20 @@ from hypothesis import strategies as st
 
 from klaviyo_pipeline.built_in import built_in_definitions, taken_names
 from klaviyo_pipeline.cli.transfer_views import as_dict, next_run
-from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
 from klaviyo_pipeline.orchestration.names import names_in
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.transfers.definitions import transfer_definitions
+from klaviyo_pipeline.transfers.file.model import (
+    DestinationSettings,
+    HttpSettings,
+    ScheduleSettings,
+    Transfer,
+    options_of,
+)
+from klaviyo_pipeline.transfers.file.reading import TransferFile
+from klaviyo_pipeline.transfers.file.treasure_data import IN, OUT
 from klaviyo_pipeline.transfers.folder import Broken, Folder
-from klaviyo_pipeline.transfers.model import DestinationSettings, HttpSettings, ScheduleSettings, Transfer, options_of
-from klaviyo_pipeline.transfers.reading import TransferFile
-from klaviyo_pipeline.transfers.treasure_data import IN, OUT
 from klaviyo_pipeline_tests.soaking import examples
 from klaviyo_pipeline_tests.transfers.test_definitions import definitions
 from klaviyo_pipeline_tests.transfers.workplace import Workplace

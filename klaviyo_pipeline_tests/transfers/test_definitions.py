@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
+from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.transfers.definitions import SENSOR, transfer_definitions
 from klaviyo_pipeline.transfers.folder import Broken, Folder

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
 from klaviyo_pipeline_tests import clocks
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
 
@@ -154,10 +154,10 @@ HOLDER = """
     import sys, time
     from pathlib import Path
     import dagster as dg
-    from klaviyo_pipeline.klaviyo.sources import SOURCES
-    from klaviyo_pipeline.klaviyo.staging import StagingArea
-    from klaviyo_pipeline.orchestration.load_spec import LoadSpec
-    from klaviyo_pipeline.orchestration.one_at_a_time import Turn
+    from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+    from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+    from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
+    from klaviyo_pipeline.loads.run_lock import Turn
     spec = LoadSpec(dg.AssetKey("x"), SOURCES["lists"], "transfers/daily", one_at_a_time=True)
     turn = Turn.of(spec, StagingArea(Path(sys.argv[1])), print)
     print("held", flush=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.columns import ColumnType
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.transfers.problems import FileError
-from klaviyo_pipeline.transfers.reading import read_text
+from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.transfers.file.problems import FileError
+from klaviyo_pipeline.transfers.file.reading import read_text
 
 REFUSAL = "a replace over another column would lose rows"
 

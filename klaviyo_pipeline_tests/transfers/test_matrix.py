@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
 from klaviyo_pipeline.sandbox.server import RunningSandbox
-from klaviyo_pipeline.transfers.model import MODES, options_of
-from klaviyo_pipeline.transfers.problems import FileError
-from klaviyo_pipeline.transfers.reading import read_text
+from klaviyo_pipeline.transfers.file.model import MODES, options_of
+from klaviyo_pipeline.transfers.file.problems import FileError
+from klaviyo_pipeline.transfers.file.reading import read_text
 from klaviyo_pipeline_tests.transfers.workplace import Workplace, run_file, workplace_at
 
 MIDDLE = "2026-09-18T00:00:00+00:00"

@@ -9,10 +9,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from klaviyo_pipeline.klaviyo.staging import StagingArea
-from klaviyo_pipeline.orchestration.assets import build_asset
-from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
-from klaviyo_pipeline.orchestration.one_at_a_time import AnotherRunError, Turn
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+from klaviyo_pipeline.loads.run_lock import AnotherRunError, Turn
+from klaviyo_pipeline.orchestration.assets.build import build_asset
+from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.transfers.folder import Folder
 from klaviyo_pipeline.transfers.loading import spec_of

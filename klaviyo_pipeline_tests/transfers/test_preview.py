@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from klaviyo_pipeline.klaviyo.columns import ColumnType
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.orchestration.tables import DUCKDB_TYPES
+from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.loads.table import DUCKDB_TYPES
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
 
 TIMES = {name: source.time_fields[0].name for name, source in SOURCES.items() if source.time_fields}

@@ -8,12 +8,12 @@ import jsonschema
 import pytest
 import yaml
 
-from klaviyo_pipeline.klaviyo.settings import SETTINGS
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.transfers.json_schema import json_schema
-from klaviyo_pipeline.transfers.model import ALIASES, options_of
-from klaviyo_pipeline.transfers.problems import FileError
-from klaviyo_pipeline.transfers.reading import TransferFile, check_name, read_text
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.client.settings import SETTINGS
+from klaviyo_pipeline.transfers.file.json_schema import json_schema
+from klaviyo_pipeline.transfers.file.model import ALIASES, options_of
+from klaviyo_pipeline.transfers.file.problems import FileError
+from klaviyo_pipeline.transfers.file.reading import TransferFile, check_name, read_text
 from klaviyo_pipeline_tests.transfers.workplace import EXAMPLE
 
 FILE = Path("transfers/example.yml")

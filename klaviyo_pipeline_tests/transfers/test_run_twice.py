@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from klaviyo_pipeline.klaviyo.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
 from klaviyo_pipeline.transfers.definitions import transfer_definitions
+from klaviyo_pipeline.transfers.file.model import MODES
+from klaviyo_pipeline.transfers.file.problems import FileError
+from klaviyo_pipeline.transfers.file.reading import read_text
 from klaviyo_pipeline.transfers.folder import Folder
-from klaviyo_pipeline.transfers.model import MODES
-from klaviyo_pipeline.transfers.problems import FileError
-from klaviyo_pipeline.transfers.reading import read_text
 from klaviyo_pipeline_tests.transfers.test_matrix import events, expected
 from klaviyo_pipeline_tests.transfers.workplace import Workplace, run_file
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.orchestration.cron import check_cron, delayed, parse_delay
-from klaviyo_pipeline.orchestration.schedules import tick_of
+from klaviyo_pipeline.orchestration.automation.cron import check_cron, delayed, parse_delay
+from klaviyo_pipeline.orchestration.automation.delayed_schedules import tick_of
 from klaviyo_pipeline.transfers.definitions import transfer_definitions
 from klaviyo_pipeline.transfers.folder import Folder
 from klaviyo_pipeline_tests.transfers.workplace import Workplace

@@ -8,10 +8,10 @@ import jsonschema
 import pytest
 import yaml
 
+from klaviyo_pipeline.transfers.file.json_schema import json_schema
+from klaviyo_pipeline.transfers.file.problems import FileError
+from klaviyo_pipeline.transfers.file.reading import TransferFile, read_file, read_text
 from klaviyo_pipeline.transfers.folder import Broken, Folder
-from klaviyo_pipeline.transfers.json_schema import json_schema
-from klaviyo_pipeline.transfers.problems import FileError
-from klaviyo_pipeline.transfers.reading import TransferFile, read_file, read_text
 
 FILES = Path(__file__).parent / "treasure_data"
 ACCOUNTS = {"default", "uk"}

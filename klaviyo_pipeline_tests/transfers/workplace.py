@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
+from klaviyo_pipeline.transfers.file.reading import TransferFile
 from klaviyo_pipeline.transfers.folder import Folder
-from klaviyo_pipeline.transfers.reading import TransferFile
 from klaviyo_pipeline.transfers.running import RunOutcome, run
 
 UNTIL = "2026-09-20T12:00:00+00:00"

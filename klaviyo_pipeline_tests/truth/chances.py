@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.sandbox.faults import Fault, FaultPlan
+from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
 from klaviyo_pipeline_tests.truth.world import FIRST_NOW, SHOP_ENDS, World
 
 SOAK = float(os.environ.get("KLAVIYO_SOAK", "1"))

@@ -8,14 +8,15 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, settings
 
-from klaviyo_pipeline.klaviyo import fetching, revisions
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit
-from klaviyo_pipeline.klaviyo.streams import PageSizes
-from klaviyo_pipeline.sandbox import mishaps
+from klaviyo_pipeline.klaviyo.catalogue import revisions
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
+from klaviyo_pipeline.klaviyo.extract import workers
+from klaviyo_pipeline.klaviyo.extract.requests import PageSizes
+from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.faults import kinds
 from klaviyo_pipeline.sandbox.options import ServerOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
-from klaviyo_pipeline.sandbox.store import Store
 from klaviyo_pipeline_tests.truth.world import World, tiny_shop
 
 settings.register_profile(
@@ -51,9 +52,9 @@ def worlds(serving: RunningSandbox, no_waiting: None) -> Worlds:
     def open_world(seed: int = 1, **choices: object) -> Iterator[World]:
         with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
             patch.setattr(serving.app, "store", Store(shops(seed)))
-            patch.setattr(fetching, "PAGE_SIZES", PageSizes())
+            patch.setattr(workers, "PAGE_SIZES", PageSizes())
             world = World(serving, Path(folder), **choices)  # type: ignore[arg-type]
-            patch.setattr(mishaps, "now_s", lambda: world.now.timestamp())
+            patch.setattr(kinds, "now_s", lambda: world.now.timestamp())
             world.faults()
             yield world
             world.faults()

@@ -9,23 +9,24 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from klaviyo_pipeline.klaviyo import revisions, staging
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.rate_limits import EndpointLimit
+from klaviyo_pipeline.klaviyo.catalogue import revisions
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
+from klaviyo_pipeline.klaviyo.staging import stage
 from klaviyo_pipeline.warehouse import landing, ledger, write_modes
 from klaviyo_pipeline_tests.truth.world import World
 
 HOOKS: dict[str, tuple[Any, str, bool]] = {
-    "a page is staged, its line is not": (staging.Stage, "add_page", False),
-    "a page and its line are staged": (staging.Stage, "add_page", True),
-    "a slice is finished": (staging.Stage, "finish_slice", True),
+    "a page is staged, its line is not": (stage.Stage, "add_page", False),
+    "a page and its line are staged": (stage.Stage, "add_page", True),
+    "a slice is finished": (stage.Stage, "finish_slice", True),
     "the landing begins": (landing, "land_within", False),
     "the batch is gathered": (write_modes, "gather", True),
     "rows are written": (write_modes, "_write", True),
     "the ledger has its line": (ledger, "record", True),
     "all is done but the commit": (landing, "land_within", True),
     "the commit is done": (landing, "land", True),
-    "staged files are about to go": (staging.Stage, "close", False),
+    "staged files are about to go": (stage.Stage, "close", False),
 }
 """Where a load can be killed from within: before (False) or after (True) a function."""
 

@@ -10,9 +10,9 @@ from random import Random
 
 import pytest
 
-from klaviyo_pipeline.sandbox.faults import Fault, FaultPlan
-from klaviyo_pipeline.sandbox.messages import Request
-from klaviyo_pipeline.sandbox.store import Store
+from klaviyo_pipeline.sandbox.api.messages import Request
+from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
 from klaviyo_pipeline_tests.truth import killed
 from klaviyo_pipeline_tests.truth.conftest import Worlds
 from klaviyo_pipeline_tests.truth.world import World

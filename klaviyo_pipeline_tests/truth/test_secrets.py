@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from klaviyo_pipeline.sandbox.faults import Fault, FaultPlan
+from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError
-from klaviyo_pipeline.sandbox.faults import Fault, FaultPlan
-from klaviyo_pipeline.sandbox.mishaps import KINDS
+from klaviyo_pipeline.sandbox.faults.kinds import KINDS
+from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
 from klaviyo_pipeline_tests.truth.chances import Change, changes, examples, happen, revisions, seeds
 from klaviyo_pipeline_tests.truth.conftest import Worlds
 from klaviyo_pipeline_tests.truth.world import COLLECTIONS, World

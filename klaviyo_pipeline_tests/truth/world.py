@@ -17,22 +17,22 @@ import dagster as dg
 import duckdb
 import pyarrow as pa
 
-from klaviyo_pipeline.klaviyo.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.extract import ExtractRequest, extract
-from klaviyo_pipeline.klaviyo.settings import ClientSettings
-from klaviyo_pipeline.klaviyo.sources import SOURCES, FilterBy, Source
-from klaviyo_pipeline.orchestration.assets import asset_key, partition_key_of
-from klaviyo_pipeline.orchestration.io_manager import KlaviyoDuckDBIOManager
-from klaviyo_pipeline.orchestration.loads import Asked, Destination, Fetched, window_of
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, FilterBy, Source
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
+from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, extract
+from klaviyo_pipeline.loads.request import Asked, Destination, Fetched, window_of
+from klaviyo_pipeline.orchestration.assets.build import asset_key, partition_key_of
+from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
-from klaviyo_pipeline.sandbox.faults import FaultPlan, NoFaults
+from klaviyo_pipeline.sandbox.data.rows import Shop
+from klaviyo_pipeline.sandbox.data.shop import generate_shop
+from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.data.times import moment
+from klaviyo_pipeline.sandbox.faults.plan import FaultPlan, NoFaults
 from klaviyo_pipeline.sandbox.options import SandboxOptions
-from klaviyo_pipeline.sandbox.rows import Shop
 from klaviyo_pipeline.sandbox.server import RunningSandbox
-from klaviyo_pipeline.sandbox.shop import generate_shop
-from klaviyo_pipeline.sandbox.store import Store
-from klaviyo_pipeline.sandbox.times import moment
 from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
 from klaviyo_pipeline.warehouse.ledger import last_window_end
 from klaviyo_pipeline.warehouse.reading import read_table

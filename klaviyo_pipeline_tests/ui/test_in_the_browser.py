@@ -10,8 +10,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from klaviyo_pipeline.klaviyo.sources import SOURCES
-from klaviyo_pipeline.orchestration.metadata import PREVIEW_ROWS
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.orchestration.assets.metadata import PREVIEW_ROWS
 from klaviyo_pipeline_tests.ui.running import API_KEY, RunningDagster
 from klaviyo_pipeline_tests.ui.visit import Visit
 

@@ -1,0 +1,156 @@
+"""The environment variables that configure the project, in one place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+
+from klaviyo_pipeline import grammar, redaction
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An environment variable, what it is for, what holds without it, and what it may say."""
+
+    name: str
+    default: str
+    description: str
+    parse: grammar.Parser = grammar.text
+    is_secret: bool = False
+
+    @property
+    def text(self) -> str:
+        """What the variable says, or the default where it is unset or blank; not parsed."""
+        return os.environ.get(self.name, "").strip() or self.default
+
+    @property
+    def value(self) -> str:
+        """The variable's value as it is used; blank where it is unset and has no default.
+
+        Raises:
+            ConfigurationError: naming the variable, its value unless it is a secret, and what is allowed.
+        """
+        return self.parse(self.text, self.name) if self.text else ""
+
+
+API_KEY = Variable("KLAVIYO_API_KEY", "", "Private API key of the Klaviyo account.", grammar.key, is_secret=True)
+redaction.watch(API_KEY.name)
+BASE_URL = Variable(
+    "KLAVIYO_BASE_URL", "https://a.klaviyo.com", "Where Klaviyo's API is: Klaviyo, or a sandbox.", grammar.address
+)
+REVISION = Variable(
+    "KLAVIYO_REVISION", "", "API revision, YYYY-MM-DD; blank for the project's default.", grammar.revision
+)
+DATABASE = Variable(
+    "KLAVIYO_DUCKDB_PATH", "data/klaviyo.duckdb", "The DuckDB file that tables are written to.", grammar.file
+)
+DATABASE_MODE = Variable(
+    "KLAVIYO_DATABASE_MODE",
+    "0640",
+    "Who may read and write a new DuckDB file: its mode in octal. Existing files keep theirs.",
+    grammar.file_mode,
+)
+SCHEMA = Variable("KLAVIYO_SCHEMA", "klaviyo", "The schema that tables are written to.", grammar.schema)
+TIMEZONE = Variable(
+    "KLAVIYO_TIMEZONE", "UTC", "Storage time zone: bounds of days, and times given without an offset.", grammar.zone
+)
+PARTITION_START = Variable("KLAVIYO_PARTITION_START", "2024-01-01", "First day partition, YYYY-MM-DD.", grammar.day)
+STAGING_DIR = Variable(
+    "KLAVIYO_STAGING_DIR",
+    "",
+    "Folder in which klaviyo-staging is made, for fetched pages before they land; blank for one beside the database.",
+    grammar.folder,
+)
+SHRINK_SHARE = Variable(
+    "KLAVIYO_SHRINK_SHARE",
+    "0.2",
+    "A whole read that would take away more than this share of the rows fails without consent; from 0 to 1.",
+    grammar.number(0, 1),
+)
+SHRINK_ROWS = Variable(
+    "KLAVIYO_SHRINK_ROWS",
+    "10",
+    "So many rows may go whatever their share, but not all; from 0 to 1000000000.",
+    grammar.number(0, 1_000_000_000, whole=True),
+)
+PROGRESS = Variable(
+    "KLAVIYO_PROGRESS", "", "Set to bar for a progress bar on a terminal, beside the log.", grammar.one_of("bar")
+)
+TRANSFERS = Variable("KLAVIYO_TRANSFERS_DIR", "transfers", "Folder with a YAML file for each transfer.", grammar.folder)
+AUTOMATION = Variable(
+    "KLAVIYO_AUTOMATION",
+    "off",
+    "on: schedules, sensors and automation conditions are on from the start.",
+    grammar.switch,
+)
+ALERT_WEBHOOK = Variable(
+    "KLAVIYO_ALERT_WEBHOOK",
+    "",
+    "Address that failed runs are posted to, in Slack's form. A secret; blank for none.",
+    grammar.address,
+    is_secret=True,
+)
+redaction.watch(ALERT_WEBHOOK.name, redaction.ADDRESS)
+ALLOW_HTTP = Variable(
+    "KLAVIYO_ALLOW_HTTP",
+    "",
+    "1: keys may go to http addresses of other machines, in clear. For a trusted network.",
+    grammar.switch,
+)
+PREVIEW_COLUMNS = Variable(
+    "KLAVIYO_PREVIEW_COLUMNS",
+    "impersonal",
+    "Columns whose values Dagster's records may hold (first rows, examples in checks): impersonal, or all.",
+    grammar.one_of("impersonal", "all"),
+)
+DAGSTER_URL = Variable(
+    "KLAVIYO_DAGSTER_URL", "", "Address of Dagster's UI, for links to runs in messages.", grammar.address
+)
+SANDBOX_END = Variable(
+    "KLAVIYO_SANDBOX_END", "", "Set by demo and with-sandbox: where their sandbox's history ends.", grammar.moment
+)
+
+VARIABLES = (
+    *(API_KEY, BASE_URL, REVISION, DATABASE, DATABASE_MODE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR),
+    *(
+        PROGRESS,
+        TRANSFERS,
+        SHRINK_SHARE,
+        SHRINK_ROWS,
+        AUTOMATION,
+        ALERT_WEBHOOK,
+        ALLOW_HTTP,
+        PREVIEW_COLUMNS,
+        DAGSTER_URL,
+        SANDBOX_END,
+    ),
+)
+
+
+def check_all() -> None:
+    """Parse every variable.
+
+    Raises:
+        ConfigurationError: with a line for each variable that is wrong.
+    """
+    wrong = []
+    for variable in VARIABLES:
+        try:
+            variable.value  # noqa: B018 - parsed for its errors
+        except ConfigurationError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ConfigurationError("\n".join(wrong))
+
+
+def allow_http() -> bool:
+    """Whether a key may leave this machine over http."""
+    return ALLOW_HTTP.value == "on"
+
+
+def sandbox_end(base_url: str) -> datetime | None:
+    """Where the history of the sandbox at this address ends (aware); None if `demo` or `with-sandbox` started none."""
+    known = SANDBOX_END.value
+    return datetime.fromisoformat(known) if known and base_url == BASE_URL.value else None

@@ -1,0 +1,156 @@
+"""What a setting may say: one parser for each kind of text, wherever it is validated and wherever it is used.
+
+Each takes a text and the name of its setting, gives the text as it is used, and raises ConfigurationError, which names
+the setting, the text and what is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date
+from urllib.parse import urlsplit
+
+from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.windows import parse_time, parse_zone
+from klaviyo_pipeline.paths import UnusablePathError, file_path, folder_path
+from klaviyo_pipeline.warehouse.errors import WarehouseError
+from klaviyo_pipeline.warehouse.names import check_schema, check_table
+
+Parser = Callable[[str, str], str]
+
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 1, 1)
+_TRUE, _FALSE = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
+
+
+def text(given: str, _name: str) -> str:
+    """Any text."""
+    return given
+
+
+def file(given: str, name: str) -> str:
+    """The path of a file."""
+    try:
+        return str(file_path(given, name))
+    except UnusablePathError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def folder(given: str, name: str) -> str:
+    """The path of a folder."""
+    try:
+        return str(folder_path(given, name))
+    except UnusablePathError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def file_mode(given: str, name: str) -> str:
+    """The mode of a file in octal, with which its owner may read and write it."""
+    mode = int(given, 8) if re.fullmatch("(0o?)?[0-7]{3}", given) else 0
+    if mode & 0o600 != 0o600 or mode & 0o111:
+        raise ConfigurationError(
+            f"{name} is {given!r}, but must be a file mode in octal with which the owner reads and writes, and nobody "
+            "executes: 0600 (the owner only), 0640 (the group reads), 0644 (all read), 0660 or 0664."
+        )
+    return given
+
+
+def schema(given: str, name: str) -> str:
+    """The name of a schema."""
+    try:
+        return check_schema(given, name)
+    except WarehouseError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def table(given: str, name: str) -> str:
+    """The name of a table."""
+    try:
+        return check_table(given, name)
+    except WarehouseError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def zone(given: str, name: str) -> str:
+    """An IANA time zone."""
+    return parse_zone(given, name).key
+
+
+def day(given: str, name: str) -> str:
+    """A day written YYYY-MM-DD, no other form of ISO 8601: Dagster's partitions are named by it."""
+    try:
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", given):
+            raise ValueError
+        found = date.fromisoformat(given)
+    except ValueError:
+        raise ConfigurationError(f"{name} is {given!r}, but must be a day written YYYY-MM-DD.") from None
+    if not FIRST_DAY <= found <= LAST_DAY:
+        raise ConfigurationError(f"{name} is {given!r}, but must be a day from {FIRST_DAY} to {LAST_DAY}.")
+    return given
+
+
+def moment(given: str, name: str) -> str:
+    """An ISO 8601 time, in UTC; one without an offset is read in UTC."""
+    return parse_time(given, UTC, name).isoformat()
+
+
+def revision(given: str, name: str) -> str:
+    """A revision of Klaviyo's API."""
+    try:
+        return check_revision(given)
+    except ConfigurationError as error:
+        raise ConfigurationError(str(error).replace("revision", name, 1)) from None
+
+
+def switch(given: str, name: str) -> str:
+    """``on`` or ``off``."""
+    if given.lower() in _TRUE:
+        return "on"
+    if given.lower() in _FALSE:
+        return "off"
+    raise ConfigurationError(f"{name} is {given!r}, but must be on or off.")
+
+
+def one_of(*allowed: str) -> Parser:
+    """One of some words."""
+
+    def parse(given: str, name: str) -> str:
+        if given.lower() not in allowed:
+            raise ConfigurationError(f"{name} is {given!r}, but must be {' or '.join(allowed)}, or blank.")
+        return given.lower()
+
+    return parse
+
+
+def number(low: float, high: float, *, whole: bool = False) -> Parser:
+    """A number from ``low`` to ``high``, in plain decimals."""
+
+    def parse(given: str, name: str) -> str:
+        plain = re.fullmatch(r"[0-9]{1,15}" if whole else r"[0-9]{1,15}(\.[0-9]{1,15})?", given)
+        if not plain or not low <= float(given) <= high:
+            kind = "whole number" if whole else "number"
+            raise ConfigurationError(f"{name} is {given!r}, but must be a {kind} from {low:g} to {high:g}.")
+        return given
+
+    return parse
+
+
+def address(given: str, name: str) -> str:
+    """An address with http or https. It may hold a secret, so the message does not show it."""
+    try:
+        parts = urlsplit(given)
+        plain = given.isascii() and given.isprintable() and not re.search(r"\s", given)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        plain = known = False
+    if not (plain and known):
+        raise ConfigurationError(f"{name} is not an address: it must begin with https:// or http:// and name a host.")
+    return given
+
+
+def key(given: str, name: str) -> str:
+    """A secret that travels in a header. The message does not show it."""
+    if not (given.isascii() and given.isprintable()) or " " in given:
+        raise ConfigurationError(f"{name} has spaces, line breaks or other characters that no API key has.")
+    return given

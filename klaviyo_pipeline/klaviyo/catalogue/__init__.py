@@ -1,0 +1,1 @@
+"""The data sources, declared: their columns, filters and revisions."""

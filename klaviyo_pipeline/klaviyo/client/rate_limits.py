@@ -1,0 +1,231 @@
+"""Staying just under Klaviyo's rate limits: a burst (1 s) and a steady (60 s) window an endpoint and account.
+
+The limits are seeded from the catalogue and corrected by what Klaviyo says: ``RateLimit-Limit`` (for example
+``75, 75;w=1, 750;w=60``) states the windows, ``RateLimit-Remaining`` shows what other integrations of the
+account used up, ``Retry-After`` on a 429 says how long to stay away. A server whose answers state no limit (a
+sandbox with limits off) is taken at its word until it answers 429. Klaviyo's windows are fixed, and nobody outside
+knows when they begin; so never more than the quota is sent in *any* stretch of a window's length.
+Source: Klaviyo's guide "Rate limits, status codes, and errors"; headers as recorded from the live API.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from klaviyo_pipeline.klaviyo.catalogue.sources import Tier
+
+EDGE_S = 0.02
+"""Added to a window's length: requests sent evenly do not arrive evenly."""
+SLOWER = 0.8
+"""After a 429 the quota is taken to be this share of what it was…"""
+RECOVERY = 1.05
+"""…and grows again by this factor with every full window that passes without one."""
+MOST_WINDOWS = 8
+"""So many stated windows are kept; Klaviyo states two or three."""
+MOST_SENT = 100_000
+"""A larger quota is no limit to one process: such a window is not kept, and no more requests are remembered."""
+LONGEST_WINDOW_S = 7 * 86_400.0
+"""A longer window is no rate limit."""
+
+
+@dataclass
+class _Window:
+    length_s: float
+    quota: int
+    foreign: int = 0
+    """Requests of other integrations seen in this window…"""
+    foreign_until: float = 0.0
+    """…and when that observation ends."""
+
+    def allowed(self, share: float, now: float) -> int:
+        foreign = self.foreign if now < self.foreign_until else 0
+        return max(1, min(int(self.quota * share), self.quota - foreign))
+
+
+@dataclass
+class EndpointLimit:
+    """The windows of one endpoint, and when this process sent its latest requests. Thread-safe."""
+
+    tier: Tier
+    share: float
+    clock: Callable[[], float] = time.monotonic
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _sent: deque[float] = field(default_factory=deque)
+    _windows: list[_Window] = field(default_factory=list)
+    _blocked_until: float = 0.0
+    _caution: float = 1.0
+    _caution_since: float = 0.0
+    _limited: bool = True
+    _catalogued: frozenset[float] = frozenset()
+    """Lengths of the windows that stay, whatever an answer states."""
+    _proven: bool = False
+    """Whether the server has ever stated or enforced a limit."""
+
+    def __post_init__(self) -> None:
+        self._windows = [_Window(1.0, self.tier.burst), _Window(60.0, self.tier.steady)]
+        self._catalogued = frozenset(window.length_s for window in self._windows)
+
+    def acquire(self, sleep: Callable[[float], None]) -> float:
+        """Wait for the right to send one request, and say how many seconds that took.
+
+        ``sleep`` may raise to give up waiting.
+        """
+        waited_s = 0.0
+        while (wait_s := self.reserve()) > 0:
+            sleep(wait_s)
+            waited_s += wait_s
+        return waited_s
+
+    def reserve(self) -> float:
+        """Take the right to send one request now (0.0), or say how many seconds to wait before asking again."""
+        with self._lock:
+            now = self.clock()
+            self._recover(now)
+            wait_s = self._blocked_until - now
+            for window in self._windows if self._limited else ():
+                allowed = window.allowed(self.share * self._caution, now)
+                if len(self._sent) >= allowed:
+                    wait_s = max(wait_s, self._sent[-allowed] + window.length_s + EDGE_S - now)
+            if wait_s > 0:
+                return wait_s
+            self._sent.append(now)
+            self._forget(now)
+            return 0.0
+
+    def throttled(self, retry_after_s: float) -> None:
+        """Klaviyo answered 429: nobody sends before its time is up, and the quota is trusted less for a while."""
+        with self._lock:
+            now = self.clock()
+            self._limited = self._proven = True
+            # Requests under way together are refused together: that is one event, not many.
+            if now >= self._blocked_until:
+                self._caution = max(0.2, self._caution * SLOWER)
+                self._caution_since = now
+            self._blocked_until = max(self._blocked_until, now + retry_after_s)
+
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """Correct the windows by an answer's ``RateLimit-*`` headers; unreadable headers are ignored.
+
+        A window that an earlier answer stated and this one does not is forgotten.
+        """
+        header = headers.get("RateLimit-Limit")
+        stated = _policies(header or "")
+        with self._lock:
+            if stated is None:
+                self._limited = self._proven or header is not None
+                return
+            self._limited = self._proven = True
+            quota_in_force, policies = stated
+            now = self.clock()
+            self._windows = [
+                window for window in self._windows if window.length_s in policies or window.length_s in self._catalogued
+            ]
+            for length_s, quota in policies.items():
+                self._window(length_s).quota = quota
+            try:
+                remaining = max(0, int(headers.get("RateLimit-Remaining", "")))
+            except ValueError:
+                return
+            # The first number says which window the remaining count is about.
+            for window in self._windows:
+                if window.quota == quota_in_force:
+                    ours = sum(1 for sent in self._sent if sent > now - window.length_s)
+                    window.foreign = max(0, window.quota - remaining - ours)
+                    reset_s = _seconds(headers.get("RateLimit-Reset")) or window.length_s
+                    window.foreign_until = now + min(reset_s, window.length_s)
+                    break
+
+    @property
+    def requests_per_minute(self) -> float:
+        """The rate that is allowed for now: the configured share of the steady quota, less after a 429."""
+        with self._lock:
+            steady = max(self._windows, key=lambda window: window.length_s)
+            return steady.quota * self.share * self._caution * 60.0 / steady.length_s
+
+    @property
+    def stated(self) -> dict[float, int]:
+        """The quotas by their window's length in seconds, if the server has ever stated or enforced a limit."""
+        with self._lock:
+            return {window.length_s: window.quota for window in self._windows} if self._proven else {}
+
+    def _recover(self, now: float) -> None:
+        if self._caution < 1.0 and now - self._caution_since > 1.0:
+            self._caution = min(1.0, self._caution * RECOVERY)
+            self._caution_since = now
+
+    def _window(self, length_s: float) -> _Window:
+        for window in self._windows:
+            if window.length_s == length_s:
+                return window
+        window = _Window(length_s, 0)
+        self._windows.append(window)
+        return window
+
+    def _forget(self, now: float) -> None:
+        longest = max(window.length_s for window in self._windows) + EDGE_S
+        most = max(window.quota for window in self._windows)
+        while self._sent and (self._sent[0] < now - longest or len(self._sent) > most):
+            self._sent.popleft()
+
+
+class RateLimits:
+    """All limits of one account, by endpoint. Thread-safe."""
+
+    def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._share = share
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._limits: dict[str, EndpointLimit] = {}
+
+    def of(self, endpoint: str, tier: Tier) -> EndpointLimit:
+        """The limit of an endpoint, made from its catalogued tier when it is first used."""
+        with self._lock:
+            if endpoint not in self._limits:
+                self._limits[endpoint] = EndpointLimit(tier, self._share, self._clock)
+            return self._limits[endpoint]
+
+
+_ACCOUNTS: dict[tuple[str, float], RateLimits] = {}
+_ACCOUNTS_LOCK = threading.Lock()
+
+
+def limits_of_account(account: str, share: float) -> RateLimits:
+    """The one set of limits that all clients of this process share for an account (any text that names it)."""
+    with _ACCOUNTS_LOCK:
+        return _ACCOUNTS.setdefault((account, share), RateLimits(share))
+
+
+def _policies(header: str) -> tuple[int, dict[float, int]] | None:
+    """``75, 75;w=1, 750;w=60`` as (75, {1.0: 75, 60.0: 750}); None where it says nothing."""
+    policies: dict[float, int] = {}
+    in_force: int | None = None
+    try:
+        for part in header.split(",", 2 * MOST_WINDOWS)[: 2 * MOST_WINDOWS]:
+            quota, *parameters = part.strip().split(";")
+            for parameter in parameters:
+                name, _, value = parameter.strip().partition("=")
+                if name == "w" and _is_limit(float(value), int(quota)) and len(policies) < MOST_WINDOWS:
+                    policies[float(value)] = int(quota)
+            if not parameters and in_force is None:
+                in_force = int(quota)
+    except ValueError:
+        return None
+    if not policies:
+        return None
+    return in_force if in_force is not None else next(iter(policies.values())), policies
+
+
+def _is_limit(length_s: float, quota: int) -> bool:
+    return 0 < length_s <= LONGEST_WINDOW_S and 0 < quota <= MOST_SENT
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        seconds = float(text or "")
+    except ValueError:
+        return None
+    return seconds if seconds > 0 else None

@@ -1,0 +1,141 @@
+"""What to request: the streams that together make up an extract, and the first page of each of their slices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from klaviyo_pipeline.klaviyo.catalogue import filters
+from klaviyo_pipeline.klaviyo.catalogue.columns import since
+from klaviyo_pipeline.klaviyo.catalogue.sources import Source, TimeField
+from klaviyo_pipeline.klaviyo.client.client import Request, target
+from klaviyo_pipeline.klaviyo.windows import TimeSlice
+
+LARGEST_PAGE_BEFORE = 200
+"""What to fall back to where a page of a thousand is refused."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One cursor's worth of a source, before it is cut by time: a path, fixed conditions, and constant columns.
+
+    ``key`` names it in a manifest; ``may_vanish`` tells that a 404 means it was deleted meanwhile.
+    """
+
+    key: str
+    path: str
+    subject: str
+    conditions: tuple[str, ...] = ()
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    time_field: TimeField | None = None
+    single: bool = False
+    may_vanish: bool = False
+
+
+def streams_of(source: Source, revision: str, time_field: TimeField | None) -> list[Stream]:
+    """The streams of a source that is a collection of its own."""
+    return [
+        Stream(
+            key=filters.all_of(conditions) or "all",
+            path=source.path,
+            subject=source.title,
+            conditions=conditions,
+            time_field=time_field,
+        )
+        for conditions in since(source.streams, revision)
+    ]
+
+
+def streams_of_parents(
+    source: Source, ids: Sequence[str], time_field: TimeField | None, *, single: bool, may_vanish: bool
+) -> list[Stream]:
+    """One stream a parent id: the members of a list, or the metric or profile of an event."""
+    assert source.fan_out is not None
+    parent = source.fan_out.parent.removesuffix("s")
+    return [
+        Stream(
+            key=each,
+            path=source.fan_out.single.format(id=filters.path_segment(each)),
+            subject=f"{source.title} of {parent} {each!r}",
+            constants={f"{parent}_id": each},
+            time_field=time_field,
+            single=single,
+            may_vanish=may_vanish,
+        )
+        for each in ids
+    ]
+
+
+def streams_of_ids(source: Source, ids: Sequence[str], chunk: int) -> list[Stream]:
+    """Streams that read a collection's resources by their ids, so many a request."""
+    return [
+        Stream(
+            key=f"ids-{start}",
+            path=source.path,
+            subject=source.title,
+            conditions=(filters.condition(filters.ANY, "id", ids[start : start + chunk]),),
+        )
+        for start in range(0, len(ids), chunk)
+    ]
+
+
+class PageSizes:
+    """The page sizes to ask for; remembers where Klaviyo refused one. Shared by all extracts of a process."""
+
+    def __init__(self) -> None:
+        self._refused: dict[tuple[str, str, str], int | None] = {}
+
+    def get(self, account: str, source: Source, revision: str) -> int | None:
+        """The page size to ask for; None for none."""
+        return self._refused.get((account, source.name, revision), since(source.page_size, revision))
+
+    def refused(self, account: str, source: Source, revision: str, asked: int) -> None:
+        """Klaviyo refused this page size: ask for the next smaller one from now on."""
+        if self.get(account, source, revision) != asked:
+            return  # another slice was refused the same size, and was quicker
+        smaller = LARGEST_PAGE_BEFORE if asked > LARGEST_PAGE_BEFORE else None
+        self._refused[(account, source.name, revision)] = smaller
+
+
+def first_request(
+    source: Source,
+    stream: Stream,
+    bounds: TimeSlice,
+    options: frozenset[str],
+    revision: str,
+    page_size: int | None,
+) -> Request:
+    """The request for the first page of a slice."""
+    conditions = list(stream.conditions)
+    sort = None
+    if stream.time_field is not None:
+        conditions += stream.time_field.conditions(bounds)
+        sort = stream.time_field.name
+    includes = [
+        include
+        for include in source.includes
+        if include.since <= revision and (include.option is None or include.option in options)
+    ]
+    parameters = {
+        "filter": filters.all_of(conditions),
+        "sort": sort,
+        "include": ",".join(include.name for include in includes) or None,
+        **{f"fields[{each.resource}]": ",".join(each.fields) for each in includes if each.fields},
+        f"additional-fields[{source.resource}]": ",".join(name for name in source.additional_fields if name in options)
+        or None,
+        "page[size]": str(page_size) if page_size and not stream.single else None,
+    }
+    return request_for(source, stream, options, revision, target(stream.path, parameters))
+
+
+def request_for(source: Source, stream: Stream, options: frozenset[str], revision: str, page_target: str) -> Request:
+    """A request for one page of a stream."""
+    slower = [option for option in source.slower_with if option in options]
+    return Request(
+        target=page_target,
+        endpoint="+".join([source.path, *slower]),
+        tier=source.tier_for(revision, options),
+        subject=stream.subject,
+        scopes=source.scopes,
+    )

@@ -1,0 +1,1 @@
+"""Staged pages on disk."""

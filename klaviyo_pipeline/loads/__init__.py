@@ -1,0 +1,1 @@
+"""A load from request to landed rows. Knows nothing of Dagster."""

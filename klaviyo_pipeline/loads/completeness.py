@@ -1,0 +1,114 @@
+"""Which days of a data source have landed, by the ledger; and whether Dagster's partition status says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from klaviyo_pipeline import clock
+from klaviyo_pipeline.klaviyo.catalogue.sources import Source
+from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import start_of
+from klaviyo_pipeline.warehouse import ledger
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.warehouse.database import Database
+
+DAY = timedelta(days=1)
+Span = tuple[datetime | None, datetime]
+DayRange = tuple[date, date]
+"""A first and a last day, both included."""
+
+
+@dataclass(frozen=True)
+class LandedDays:
+    """The days of a stretch of time: landed whole, in part, or not at all. Today can only have landed in part."""
+
+    complete: tuple[date, ...]
+    partial: tuple[date, ...]
+    missing: tuple[date, ...]
+    spans: tuple[Span, ...]
+    """What has landed, as the ledger has it: half-open, a start of None is from ever."""
+
+    def disagreeing(self, materialized: Iterable[str]) -> tuple[date, ...]:
+        """Days of the stretch that Dagster shows as materialized (by partition key) but that have not landed.
+
+        A run whose config named other times than its partition's makes such days; so does a database that was
+        replaced or restored.
+        """
+        return tuple(day for day in self.missing if day.isoformat() in set(materialized))
+
+
+def landed_days(
+    database: Database,
+    source: Source,
+    table: str,
+    zone: ZoneInfo,
+    first: date | None = None,
+    last: date | None = None,
+    *,
+    ledger_name: str | None = None,
+    now: datetime | None = None,
+) -> LandedDays:
+    """Which days of a data source have landed in a table, as the ledger has it.
+
+    Args:
+        database: The database; it may not exist yet.
+        source: The data source.
+        table: The table as ``schema.name``.
+        zone: The storage time zone: where days begin.
+        first: The first day to look at; by default the first of which anything has landed.
+        last: The last day to look at, by default and at most today.
+        ledger_name: The load's name in the ledger; the source's name by default.
+        now: The present.
+    """
+    now = now or clock.now()
+    today = now.astimezone(zone).date()
+    field = source.time_fields[0].name if source.time_fields else None
+    spans = ledger.coverage(database, ledger_name or source.name, table, filter_field=field)
+    if first is None:
+        starts = [start for start, _end in spans if start is not None]
+        if not starts:
+            return LandedDays((), (), (), tuple(spans))
+        first = min(starts).astimezone(zone).date()
+    complete, partial, missing = [], [], []
+    for day in _days(first, min(last or today, today)):
+        start, end = start_of(day, zone), start_of(day + DAY, zone)
+        if any(covers(span, start, end) for span in spans):
+            complete.append(day)
+        elif any((low is None or low < end) and high > start for low, high in spans):
+            partial.append(day)
+        else:
+            missing.append(day)
+    return LandedDays(tuple(complete), tuple(partial), tuple(missing), tuple(spans))
+
+
+def covers(span: Span, start: datetime, end: datetime) -> bool:
+    """Whether a landed span holds all of ``[start, end)``."""
+    return (span[0] is None or span[0] <= start) and end <= span[1]
+
+
+def ranges_of(days: Iterable[date]) -> list[DayRange]:
+    """Days as ranges without gaps, in order."""
+    ranges: list[DayRange] = []
+    for day in sorted(set(days)):
+        if ranges and ranges[-1][1] + DAY == day:
+            ranges[-1] = (ranges[-1][0], day)
+        else:
+            ranges.append((day, day))
+    return ranges
+
+
+def spoken(days: Sequence[date], most: int = 10) -> str:
+    """Days as a person would name them: ``2026-11-01 to 2026-11-03, 2026-11-07``."""
+    ranges = ranges_of(days)
+    named = [first.isoformat() if first == last else f"{first} to {last}" for first, last in ranges[:most]]
+    return ", ".join(named) + (f" and {len(ranges) - most} more" if len(ranges) > most else "")
+
+
+def _days(first: date, last: date) -> Iterator[date]:
+    while first <= last:
+        yield first
+        first += DAY

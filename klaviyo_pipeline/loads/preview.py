@@ -1,0 +1,139 @@
+"""The first rows of a transfer, typed as they would land. Nothing is written: no database, no staging."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from klaviyo_pipeline import clock
+from klaviyo_pipeline.klaviyo.catalogue.columns import since
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, Source
+from klaviyo_pipeline.klaviyo.errors import NotFoundError
+from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window
+from klaviyo_pipeline.loads.request import asked_of, window_of
+from klaviyo_pipeline.orchestration.assets.config import config_class
+from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+    from klaviyo_pipeline.klaviyo.decode.pages import Page
+    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
+    from klaviyo_pipeline.klaviyo.extract.requests import Stream
+
+DEFAULT_ROWS = 10
+MOST_ROWS = 1_000
+MOST_REQUESTS = 25
+"""A preview is a look, not a load: rows that many requests have not brought are not waited for."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The columns with their types, and the first rows' values by column."""
+
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[dict[str, Any], ...]
+
+
+def preview(client: KlaviyoClient, spec: LoadSpec, zone: tzinfo, rows: int = DEFAULT_ROWS) -> Preview:
+    """Read the first rows of what a first run would load.
+
+    Raises:
+        KlaviyoError: if they can not be read.
+    """
+    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
+
+    asked = asked_of(spec, config_class(spec.source.name, spec.options)())
+    window = window_of(asked, partition=None, last_end=None, zone=zone)
+    assert window is not None
+    request = ExtractRequest(spec.source, window, asked.filter_by, asked.options, asked.ids)
+    found: list[dict[str, Any]] = []
+    for number, batch in enumerate(_pages(client, request, rows), start=1):
+        found += [row for row in batch.to_pylist() if _inside(row, request)]
+        if len(found) >= rows or number == MOST_REQUESTS:
+            break
+    columns = tuple((column.name, column.type.value) for column in request.columns)
+    return Preview(columns, tuple({name: row[name] for name, _kind in columns} for row in found[:rows]))
+
+
+def _inside(row: dict[str, Any], request: ExtractRequest) -> bool:
+    """Whether a row lies in the window: requests are a little wider, as a landing is trimmed too."""
+    field, window = request.time_field, request.window
+    time = row.get(field.name) if field is not None and not request.is_whole else None
+    if time is None:
+        return True
+    return (window.start is None or time >= window.start) and (window.end is None or time < window.end)
+
+
+def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterator[pa.RecordBatch]:
+    from klaviyo_pipeline.klaviyo.extract.requests import first_request, request_for
+
+    source, revision = request.source, _answering(client)
+    bounds = TimeSlice(request.window.request_start, request.window.request_end)
+    for stream in _streams(client, request, rows):
+        page_size = _page_size(source, revision, rows)
+        page, linked = first_request(source, stream, bounds, request.options, revision, page_size), False
+        while True:
+            try:
+                answer = client.fetch(page, partial(_decode, request, stream, page.target, linked))
+            except NotFoundError:
+                if not stream.may_vanish:
+                    raise
+                break
+            yield answer.value.batch
+            linked = linked or answer.value.has_links
+            if answer.value.next_target is None:
+                break
+            page = request_for(source, stream, request.options, revision, answer.value.next_target)
+
+
+def _decode(request: ExtractRequest, stream: Stream, asked: str, linked: bool, body: bytes, revision: str) -> Page:
+    from klaviyo_pipeline.klaviyo.decode.envelope import check_links, check_next
+    from klaviyo_pipeline.klaviyo.decode.pages import PageDecoder
+
+    decoder = PageDecoder(request.columns, revision, resource=request.source.resource, single=stream.single)
+    page = decoder.decode(body, stream.constants)
+    check_links(has_links=page.has_links, linked=linked)
+    check_next(asked, page.next_target)
+    return page
+
+
+def _streams(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterator[Stream]:
+    from klaviyo_pipeline.klaviyo.extract.requests import streams_of, streams_of_parents
+
+    source = request.source
+    if source.fan_out is None:
+        yield from streams_of(source, _answering(client), request.time_field)
+        return
+    single = source.fan_out.key is not None
+    ids, may_vanish, times = request.ids, request.ids is None, dict[str, Any]()
+    if ids is None:
+        parent = SOURCES[source.fan_out.parent]
+        first = _first_of(client, parent, rows if single else MOST_REQUESTS)
+        ids = tuple(row["id"] for row in first)
+        times = {row["id"]: row.get("datetime") for row in first}
+    for stream in streams_of_parents(source, ids, request.time_field, single=single, may_vanish=may_vanish):
+        known = {"event_datetime": times[stream.key]} if single and stream.key in times else {}
+        yield replace(stream, constants={**stream.constants, **known})
+
+
+def _first_of(client: KlaviyoClient, source: Source, rows: int) -> list[dict[str, Any]]:
+    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
+
+    whole = ExtractRequest(source, Window(None, None, clock.now()), options=frozenset())
+    return next(iter(_pages(client, whole, rows))).slice(0, rows).to_pylist()  # type: ignore[no-any-return]
+
+
+def _page_size(source: Source, revision: str, rows: int) -> int | None:
+    largest = since(source.page_size, revision)
+    return None if largest is None else min(largest, rows + 1)
+
+
+def _answering(client: KlaviyoClient) -> str:
+    from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
+
+    return expected_answer(client.revision)

@@ -1,0 +1,312 @@
+"""Is anything missing? Our counts beside Klaviyo's own, and a second reading of just what differs.
+
+Klaviyo counts events per metric and day (``metric-aggregates``) and the members of a list (``profile_count``).
+Only what the ledger says has landed is compared, so that a difference is a row too few or too many, not a day that
+nobody has loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from klaviyo_pipeline import clock
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day, start_of
+from klaviyo_pipeline.klaviyo.errors import RequestRefusedError
+from klaviyo_pipeline.klaviyo.windows import Window
+from klaviyo_pipeline.loads.completeness import DAY, covers, landed_days, ranges_of
+from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
+from klaviyo_pipeline.orchestration.automation.new_metrics import metric_names
+from klaviyo_pipeline.redaction import no_secrets
+from klaviyo_pipeline.warehouse.local_days import local_day
+from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
+from klaviyo_pipeline.warehouse.write_modes import WriteMode
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+
+DEFAULT_DAYS = 90
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A metric's events of a day, counted here and by Klaviyo."""
+
+    metric_id: str
+    metric_name: str
+    day: date
+    ours: int
+    klaviyos: int
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.metric_name} ({self.metric_id}): {self.ours:,} here, {self.klaviyos:,} at Klaviyo"
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """What a comparison of events found.
+
+    Attributes:
+        days: The days compared: those that have landed.
+        until: Where the comparison of the last day ends: the last whole hour that has landed.
+        metrics: How many metrics were compared.
+        events: How many events are here, on these days and of these metrics.
+        differences: The metrics and days that differ.
+        not_counted: Metrics that Klaviyo does not count, by name, and why.
+        without_metric: Events here that name no metric, which nobody counts.
+    """
+
+    days: tuple[date, ...]
+    until: datetime | None
+    metrics: int
+    events: int
+    differences: tuple[Difference, ...]
+    not_counted: Mapping[str, str]
+    without_metric: int
+
+    @property
+    def is_even(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences
+
+    @property
+    def differing_days(self) -> tuple[date, ...]:
+        """The days to read again."""
+        return tuple(sorted({each.day for each in self.differences}))
+
+    @property
+    def surplus_days(self) -> tuple[date, ...]:
+        """Of these, the days with rows that Klaviyo does not count (any more): reading adds, it does not remove."""
+        return tuple(sorted({each.day for each in self.differences if each.ours > each.klaviyos}))
+
+
+@no_secrets()
+def reconcile_events(
+    klaviyo: KlaviyoResource,
+    duckdb: KlaviyoDuckDBResource,
+    first: date | None = None,
+    last: date | None = None,
+    *,
+    table: str | None = None,
+    ledger_name: str = "events",
+    now: datetime | None = None,
+) -> Reconciliation:
+    """Compare our events with Klaviyo's counts, per metric and day of the storage time zone.
+
+    Takes one request a metric and year; Klaviyo allows sixty a minute. Of today, what has landed is compared up to
+    the last whole hour: counts are kept by the hour, and an hour that is not over is counted too soon.
+
+    Args:
+        klaviyo: The account.
+        duckdb: The database.
+        first: The first day; by default 90 days back.
+        last: The last day; by default today.
+        table: The table in the schema; ``events`` by default.
+        ledger_name: The name of the load in the ledger.
+        now: The present.
+
+    Raises:
+        KlaviyoError, WarehouseError: if Klaviyo or the database can not be read.
+    """
+    now = now or clock.now()
+    zone, place = duckdb.zone, f"{duckdb.schema_or_default}.{table or 'events'}"
+    today = now.astimezone(zone).date()
+    first = first or today - timedelta(days=DEFAULT_DAYS - 1)
+    database = duckdb.warehouse()
+    landed = landed_days(database, SOURCES["events"], place, zone, first, last, ledger_name=ledger_name, now=now)
+    days, until = list(landed.complete), start_of(landed.complete[-1] + DAY, zone) if landed.complete else None
+    if today in landed.partial:
+        begins = start_of(today, zone)
+        ends = [
+            min(high, now) for low, high in landed.spans if covers((low, high), begins, begins + timedelta(hours=1))
+        ]
+        if ends:
+            local = max(ends).astimezone(zone)
+            days.append(today)
+            until = local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+    if not days or until is None:
+        return Reconciliation((), None, 0, 0, (), {}, 0)
+    begin = start_of(days[0], zone)
+    ours = _count_events(duckdb, place, begin, until)
+    client = klaviyo.client()
+    names = metric_names(client, duckdb, now)
+    compared, differences, not_counted = set(days), list[Difference](), dict[str, str]()
+    for metric_id in sorted(names.keys() | {metric for metric, _day in ours if metric}):
+        name = names.get(metric_id, metric_id)
+        try:
+            theirs = events_by_day(client, metric_id, begin, until, zone)
+        except RequestRefusedError as error:
+            not_counted[name] = str(error)
+            continue
+        for day in days:
+            here, there = ours.get((metric_id, day), 0), theirs[day]
+            if here != there:
+                differences.append(Difference(metric_id, name, day, here, there))
+    return Reconciliation(
+        days=tuple(days),
+        until=until,
+        metrics=len(names.keys() | {metric for metric, _day in ours if metric}) - len(not_counted),
+        events=sum(count for (metric, day), count in ours.items() if metric and day in compared),
+        differences=tuple(sorted(differences, key=lambda each: (each.day, each.metric_name, each.metric_id))),
+        not_counted=not_counted,
+        without_metric=sum(count for (metric, day), count in ours.items() if not metric and day in compared),
+    )
+
+
+def repair_events(
+    job: dg.JobDefinition,
+    found: Reconciliation,
+    *,
+    instance: dg.DagsterInstance | None = None,
+    also: Sequence[str] = (),
+    run_config: Mapping[str, Any] | None = None,
+    accept_shrink: bool = False,
+) -> list[dg.ExecuteInProcessResult]:
+    """Read exactly the days that differ again, neighbours in one run.
+
+    Rows that were missing or have changed are merged. A day with rows that Klaviyo does not count (any more) is
+    replaced, in one transaction, by what Klaviyo has.
+
+    Args:
+        job: A job that has the asset ``klaviyo/events``, such as ``defs.resolve_implicit_global_asset_job_def()``.
+        found: What ``reconcile_events`` found.
+        instance: Where the runs are recorded.
+        also: Data sources that follow from events and are to be read again with them: event_metrics, event_profiles.
+        run_config: More run config, such as loggers.
+        accept_shrink: Clear days even of all their rows. Without it a day that would lose too many fails.
+    """
+    keys = [dg.AssetKey([KEY_PREFIX, name]) for name in ("events", *also)]
+    surplus = set(found.surplus_days)
+    results = []
+    for days, mode in (
+        (set(found.differing_days) - surplus, WriteMode.MERGE),
+        (surplus, WriteMode.REPLACE),
+    ):
+        config = {"write_mode": mode.value, "accept_shrink": accept_shrink}
+        ops = {f"{KEY_PREFIX}__{name}": {"config": config} for name in ("events", *also)}
+        for low, high in ranges_of(days):
+            results.append(
+                job.execute_in_process(
+                    asset_selection=keys,
+                    instance=instance,
+                    tags={_RANGE_START: low.isoformat(), _RANGE_END: high.isoformat()},
+                    run_config={**(run_config or {}), "ops": ops},
+                    raise_on_error=False,
+                )
+            )
+    return results
+
+
+def following_events(duckdb: KlaviyoDuckDBResource) -> tuple[str, ...]:
+    """The data sources that follow from events and have a table here: to be read again with their events."""
+    names = [name for name, source in SOURCES.items() if source.fan_out and source.fan_out.parent == "events"]
+    with duckdb.warehouse().reading() as connection:
+        return tuple(name for name in names if existing_columns(connection, duckdb.schema_or_default, name))
+
+
+@dataclass(frozen=True)
+class MemberDifference:
+    """A list's members, counted here and by Klaviyo; None for a list that Klaviyo does not have any more."""
+
+    list_id: str
+    ours: int
+    klaviyos: int | None
+
+    def __str__(self) -> str:
+        theirs = "the list is gone" if self.klaviyos is None else f"{self.klaviyos:,}"
+        return f"list {self.list_id}: {self.ours:,} here, {theirs} at Klaviyo"
+
+
+@no_secrets()
+def reconcile_members(
+    klaviyo: KlaviyoResource,
+    duckdb: KlaviyoDuckDBResource,
+    list_ids: Sequence[str] | None = None,
+    *,
+    table: str | None = None,
+    most: int | None = None,
+    now: datetime | None = None,
+) -> tuple[MemberDifference, ...]:
+    """Lists whose members are not as many here as at Klaviyo: somebody left, which Klaviyo does not report.
+
+    Takes one request a list; Klaviyo allows fifteen a minute.
+
+    Args:
+        klaviyo: The account.
+        duckdb: The database.
+        list_ids: The lists to compare; by default those that have members here, and all of Klaviyo's lists once
+            all of them have been read.
+        table: The table in the schema; ``list_profiles`` by default.
+        most: Compare only so many, others from day to day.
+        now: The present (aware); decides which lists are compared where ``most`` is given.
+
+    Raises:
+        KlaviyoError, WarehouseError: if Klaviyo or the database can not be read.
+    """
+    from klaviyo_pipeline.klaviyo.endpoints.list_counts import profile_count
+    from klaviyo_pipeline.klaviyo.extract.extract import read_ids
+    from klaviyo_pipeline.loads.whole_reads import living_members
+    from klaviyo_pipeline.warehouse import ledger
+
+    place = f"{duckdb.schema_or_default}.{table or 'list_profiles'}"
+    ours = living_members(duckdb.warehouse(), duckdb.schema_or_default, table or "list_profiles")
+    client, now = klaviyo.client(), now or clock.now()
+    if list_ids is None:
+        known = set(ours)
+        if ledger.coverage(duckdb.warehouse(), "list_profiles", place):
+            known |= set(read_ids(client, SOURCES["lists"], duckdb.staging_area(), Window(None, None, now)))
+        list_ids = sorted(known)
+    if most is not None and len(list_ids) > most:
+        begin = now.toordinal() * most % len(list_ids)
+        list_ids = [*list_ids, *list_ids][begin : begin + most]
+    counted = [MemberDifference(each, ours.get(each, 0), profile_count(client, each)) for each in list_ids]
+    return tuple(each for each in counted if each.ours != (each.klaviyos or 0))
+
+
+def repair_members(
+    job: dg.JobDefinition,
+    found: Sequence[MemberDifference],
+    *,
+    instance: dg.DagsterInstance | None = None,
+    run_config: Mapping[str, Any] | None = None,
+    accept_shrink: bool = False,
+) -> dg.ExecuteInProcessResult | None:
+    """Read the members of just the lists that differ again, and mark those who left; None if there are none.
+
+    A list that is gone cannot be read: a run of all lists marks its members. ``accept_shrink`` marks members however
+    many they are; without it a list that would lose too many fails.
+    """
+    lists = [each.list_id for each in found if each.klaviyos is not None]
+    if not found:
+        return None
+    config: dict[str, Any] = {"accept_shrink": accept_shrink}
+    if len(lists) == len(found):
+        config["list_ids"] = lists
+    return job.execute_in_process(
+        asset_selection=[dg.AssetKey([KEY_PREFIX, "list_profiles"])],
+        instance=instance,
+        run_config={
+            **(run_config or {}),
+            "ops": {f"{KEY_PREFIX}__list_profiles": {"config": {"incremental": False, **config}}},
+        },
+        raise_on_error=False,
+    )
+
+
+def _count_events(
+    duckdb: KlaviyoDuckDBResource, place: str, begin: datetime, until: datetime
+) -> dict[tuple[str | None, date], int]:
+    schema, _dot, table = place.rpartition(".")
+    with duckdb.warehouse().reading() as connection:
+        rows = connection.execute(
+            f"SELECT metric_id, CAST({local_day(duckdb.zone, 'datetime', begin, until)} AS VARCHAR) AS day, count(*) "
+            f"FROM {full_name(connection, schema, table)} WHERE datetime >= ? AND datetime < ? GROUP BY ALL",
+            [begin, until],
+        ).fetchall()
+    return {(metric, date.fromisoformat(day)): count for metric, day, count in rows}

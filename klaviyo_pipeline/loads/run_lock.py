@@ -1,0 +1,122 @@
+"""One run at a time: runs of one load wait for each other, by a lock that the kernel lets go of on any death."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from klaviyo_pipeline import clock
+from klaviyo_pipeline.klaviyo.errors import KlaviyoError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+    from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+    from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
+
+POLL_S = 0.2
+REMIND_S = 300.0
+DEFAULT_WAIT_S, LONGEST_WAIT_S = 3600.0, 86_400.0
+
+
+class AnotherRunError(KlaviyoError):
+    """Another run of the same load did not end within the time that this one was to wait. Nothing was read."""
+
+
+@dataclass
+class Turn:
+    """A run's turn: from before it asks where the last one ended until its rows have landed."""
+
+    _lock: BaseFileLock | None = None
+    _holder: Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        spec: LoadSpec,
+        area: StagingArea,
+        say: Callable[[str], object],
+        *,
+        run_id: str = "",
+        wait_s: float = DEFAULT_WAIT_S,
+    ) -> Turn:
+        """Wait for this load's turn; loads that may run side by side have it at once.
+
+        Args:
+            spec: The load.
+            area: The staging folder; runs that share it wait for each other.
+            say: Told whom this run waits for, at once and then every five minutes.
+            run_id: This run, for others that wait for it.
+            wait_s: How long to wait, in seconds.
+
+        Raises:
+            AnotherRunError: if the other run has not ended by then; it names that run.
+            StagingError: if the staging folder cannot be written to.
+        """
+        if not spec.one_at_a_time:
+            return cls()
+        from filelock import FileLock
+
+        from klaviyo_pipeline.klaviyo.staging.stage import disk_errors
+        from klaviyo_pipeline.private_files import FILE_MODE, make_folder
+
+        folder = area.root / "one_at_a_time"
+        name = re.sub("[^A-Za-z0-9_.-]", "_", spec.ledger_name)
+        holder = folder / f"{name}.json"
+        with disk_errors(area.root):
+            make_folder(area.root)
+            make_folder(folder)
+        lock = FileLock(folder / f"{name}.lock", mode=FILE_MODE, thread_local=False, poll_interval=POLL_S)
+        _wait(lock, spec.ledger_name, holder, say, wait_s)
+        with disk_errors(area.root):
+            holder.write_text(
+                json.dumps({"run": run_id, "pid": os.getpid(), "since": f"{clock.now():%Y-%m-%d %H:%M:%S} UTC"})
+            )
+        return cls(lock, holder)
+
+    def end(self) -> None:
+        """Let the next run begin."""
+        if self._lock is not None:
+            if self._holder is not None:
+                with contextlib.suppress(OSError):  # it only tells others who is there
+                    self._holder.unlink(missing_ok=True)
+            self._lock.release(force=True)
+            self._lock = None
+
+
+def _wait(lock: BaseFileLock, load: str, holder: Path, say: Callable[[str], object], wait_s: float) -> None:
+    from filelock import Timeout
+
+    deadline = time.monotonic() + wait_s
+    remaining_s = 0.0
+    while True:
+        try:
+            lock.acquire(timeout=max(0.0, min(remaining_s, REMIND_S)))
+        except Timeout:
+            remaining_s = deadline - time.monotonic()
+        else:
+            return
+        if remaining_s <= 0:
+            raise AnotherRunError(
+                f"Another run of {load} is under way{_who(holder)}, and was for the whole {wait_s:g} s that this run "
+                "was to wait. Nothing was read. Wait for that run, or end it; same_load_timeout_s of the resource "
+                "duckdb sets a longer wait."
+            )
+        say(f"Another run of {load} is under way{_who(holder)}: waiting up to {remaining_s:.0f} s for it to end.")
+
+
+def _who(holder: Path) -> str:
+    """Whose turn it is, as that run wrote it down; blank where it has not yet."""
+    try:
+        found = json.loads(holder.read_text())
+        run = f"run {found['run']}, " if found["run"] else ""
+        return f" ({run}process {found['pid']}, since {found['since']})"
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""

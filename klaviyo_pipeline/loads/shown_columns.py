@@ -1,0 +1,35 @@
+"""Which columns' values may stand outside the tables: in Dagster's records, checks and alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from klaviyo_pipeline import environment
+from klaviyo_pipeline.klaviyo.catalogue.impersonal_columns import IMPERSONAL
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.klaviyo.catalogue.sources import Source
+
+
+def may_be_shown(source: Source, column: str) -> bool:
+    """Whether a column's values may be shown: it tells nothing about a person, or the setting allows all columns.
+
+    Only the environment decides, never a run's config: whoever reaches Dagster's UI could set that.
+    """
+    return column in IMPERSONAL[source.name] or environment.PREVIEW_COLUMNS.text.lower() == "all"
+
+
+def shown_columns(source: Source, columns: Sequence[str]) -> list[str]:
+    """Those of the columns that may be shown."""
+    return [column for column in columns if may_be_shown(source, column)]
+
+
+def hidden_note(source: Source, columns: Sequence[str]) -> str:
+    """Says that columns are hidden, and what shows them; blank where none is."""
+    count = len(columns) - len(shown_columns(source, columns))
+    if not count:
+        return ""
+    return (
+        f"{count} columns may hold personal data and are not shown. {environment.PREVIEW_COLUMNS.name}=all shows them."
+    )

@@ -1,0 +1,1 @@
+"""The assets, and the IO manager that lands them."""

@@ -1,0 +1,164 @@
+"""What a run can be told about an asset: the run config, one class a data source, made from the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field, ValidationInfo, create_model, field_validator
+
+from klaviyo_pipeline import grammar
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, FilterBy, Source
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.warehouse.write_modes import WriteMode
+
+_OPTION_TEXTS = {
+    "attributions": "Read which campaign, flow and message an event is attributed to.",
+    "subscriptions": "Read consent and suppressions by channel.",
+    "predictive_analytics": "Read Klaviyo's predictions. Klaviyo allows far fewer requests with them.",
+}
+
+
+def _choice(values: Iterable[str]) -> Any:  # noqa: ANN401 - an enum class
+    """An enum whose members are named as their values: Dagster takes members by name, and people write the values.
+
+    Dagster's error names the type, so the type's name lists what is allowed.
+    """
+    allowed = list(values)
+    return StrEnum("_or_".join(allowed), {value: value for value in allowed})
+
+
+if TYPE_CHECKING:
+    WriteModeChoice = WriteMode
+    FilterByChoice = FilterBy
+else:
+    WriteModeChoice = _choice([mode.value for mode in WriteMode])
+    FilterByChoice = _choice([each.value for each in FilterBy])
+
+
+LONGEST_LOOKBACK_DAYS = 3650
+
+
+def parse_lookback(days: float) -> timedelta:
+    """A lookback in days as a length of time.
+
+    Raises:
+        ConfigurationError: for what is not a number of days from none to ten years.
+    """
+    if not 0 <= days <= LONGEST_LOOKBACK_DAYS:  # neither is true of nan
+        raise ConfigurationError(
+            f"lookback_days is {days:g}, but must be from 0 to {LONGEST_LOOKBACK_DAYS}; to read everything, set "
+            "incremental to false."
+        )
+    return timedelta(days=days)
+
+
+class LoadConfig(dg.Config):
+    """What every asset takes. Times are ISO 8601; without an offset they are read in the storage time zone."""
+
+    write_mode: WriteModeChoice | None = Field(
+        default=None, description="append, replace, replace_on_new_data or merge; blank for the asset's own."
+    )
+    table: str | None = Field(default=None, description="Another table to write to.")
+    schema_name: str | None = Field(default=None, description="Another schema to write to.")
+
+    accept_shrink: bool = Field(
+        default=False,
+        description="On: land a read that has far fewer rows than the table. Without it such a run fails, because an "
+        "outage can look like that.",
+    )
+
+    @field_validator("table", "schema_name")
+    @classmethod
+    def _check_name(cls, value: str | None, info: ValidationInfo) -> str | None:
+        parse = grammar.schema if info.field_name == "schema_name" else grammar.table
+        if value is not None:
+            try:
+                parse(value, info.field_name or "")
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+
+class WindowConfig(LoadConfig):
+    """What an asset with a usable time takes as well; the fields are described per source."""
+
+    filter_by: FilterByChoice | None = None
+
+    @field_validator("lookback_days", check_fields=False)
+    @classmethod
+    def _check_lookback(cls, value: float | None) -> float | None:
+        if value is not None:
+            try:
+                parse_lookback(value)
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+
+def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) -> type[LoadConfig]:
+    """The run config of a data source's asset: what every asset takes, and what this source supports.
+
+    Args:
+        source_name: The data source.
+        defaults: Defaults other than the data source's own.
+    """
+    source: Source = SOURCES[source_name]
+    fields: dict[str, Any] = {}
+    if source.time_fields:
+        times = " or ".join(f"{each.filter_by} ({each.name})" for each in source.time_fields)
+        fields["start_time"] = _text(
+            "Load rows from this time on; blank: the partition's start, else where the last run ended."
+        )
+        fields["end_time"] = _text("Load rows before this time; blank: the partition's end, else now.")
+        fields["filter_by"] = (
+            _choice([each.filter_by.value for each in source.time_fields]) | None,
+            Field(default=None, description=f"Which of a row's times the window is about: {times}."),
+        )
+        fields["incremental"] = (
+            bool,
+            Field(
+                default=source.incremental,
+                description="Off: read the whole collection, whatever was loaded before.",
+            ),
+        )
+        fields["lookback_days"] = (
+            float | None,
+            Field(
+                default=None,
+                description="Days before the last run's end to read again, for rows that came late or changed "
+                f"(default {source.lookback_days}).",
+            ),
+        )
+        fields["partition_key"] = _text(
+            "The time column that replace modes clear partitions by; blank: the asset's own."
+        )
+    for option in source.options:
+        if option == "related":
+            fields["skip_related"] = (
+                bool,
+                Field(
+                    default=not source.option_defaults[option],
+                    description="Off: details of each event's metric and profile are read into columns of their own.",
+                ),
+            )
+        else:
+            fields[option] = (bool, Field(default=source.option_defaults[option], description=_OPTION_TEXTS[option]))
+    if source.fan_out is not None:
+        parent = source.fan_out.parent.removesuffix("s")
+        what = f"Read only these {parent}s." if source.fan_out.batch is None else "Ask for these events one by one."
+        fields[f"{parent}_ids"] = (list[str] | None, Field(default=None, description=what))
+    for option, value in (defaults or {}).items():
+        kind, described = fields.get(option) or (str | None, WindowConfig.model_fields[option])
+        fields[option] = (kind, Field(default=value, description=described.description))
+    name = "".join(part.capitalize() for part in source.name.split("_"))
+    return create_model(
+        f"{name}Config", __base__=WindowConfig if source.time_fields else LoadConfig, __module__=__name__, **fields
+    )
+
+
+def _text(description: str) -> tuple[Any, Any]:
+    return str | None, Field(default=None, description=description)

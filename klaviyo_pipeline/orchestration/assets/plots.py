@@ -1,0 +1,175 @@
+"""The chart on an asset's page: what has just landed, and what was before it. Counts and names only, no person."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from klaviyo_pipeline import clock
+from klaviyo_pipeline.charts.counting import Counted, chart_of
+from klaviyo_pipeline.warehouse.errors import without_values
+from klaviyo_pipeline.warehouse.sql import quote
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from klaviyo_pipeline.charts.model import Chart
+    from klaviyo_pipeline.klaviyo.catalogue.sources import Source
+    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
+    from klaviyo_pipeline.warehouse.database import Database
+
+
+_SHORTEST = timedelta(days=1)
+_PATIENCE_S = 10.0
+"""A run does not wait longer than this for others that hold the database, just to draw."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What is plotted of a data source.
+
+    Attributes:
+        time: The column whose time decides where a row is on the chart.
+        context: How far back a chart goes if there are rows, so that what has just landed can be compared.
+        counted: From the quoted name of the table, and of the table of names if it is there, to what is counted.
+        names: The data source that has the names of the series.
+    """
+
+    time: str
+    context: timedelta
+    counted: Callable[[str, str | None], Counted]
+    names: str | None = None
+
+
+def _events(events: str, metrics: str | None) -> Counted:
+    named = f"LEFT JOIN {metrics} AS named ON named.id = metric_id" if metrics else ""
+    name = "coalesce(named.name, metric_id)" if metrics else "metric_id"
+    return Counted(
+        "Events per {step} by metric",
+        f"SELECT datetime AS instant, {name} AS series, 1 AS amount FROM {events} {named}",
+    )
+
+
+def _event_metrics(events: str, _names: str | None) -> Counted:
+    query = f"SELECT event_datetime AS instant, name AS series, 1 AS amount FROM {events}"
+    return Counted("Events per {step} by metric", query)
+
+
+def _profiles(profiles: str, _names: str | None) -> Counted:
+    query = f"SELECT created AS instant, '' AS series, 1 AS amount FROM {profiles}"
+    return Counted("Profiles created per {step}", query)
+
+
+def _campaigns(campaigns: str, _names: str | None) -> Counted:
+    query = (
+        f"SELECT send_time AS instant, channel AS series, 1 AS amount FROM {campaigns} "
+        "WHERE lower(status) IN ('sent', 'sending', 'variations sent')"
+    )
+    return Counted("Campaigns sent per {step} by channel", query)
+
+
+def _list_profiles(members: str, lists: str | None) -> Counted:
+    named = f"LEFT JOIN {lists} AS named ON named.id = list_id" if lists else ""
+    name = "coalesce(named.name, list_id)" if lists else "list_id"
+    query = f"SELECT joined_group_at AS instant, {name} AS series, 1 AS amount FROM {members} {named}"
+    return Counted("Members by list, as they joined", query, is_level=True)
+
+
+PLOTS = {
+    "events": Plot("datetime", timedelta(days=7), _events, names="metrics"),
+    "event_metrics": Plot("event_datetime", timedelta(days=7), _event_metrics),
+    "profiles": Plot("created", timedelta(days=60), _profiles),
+    "campaigns": Plot("send_time", timedelta(days=180), _campaigns),
+    "list_profiles": Plot("joined_group_at", timedelta(days=180), _list_profiles, names="lists"),
+}
+"""By data source. What has no time worth plotting (metrics, templates, lists) has no chart."""
+
+
+def chart_of_load(database: Database, request: ExtractRequest, schema: str, table: str, zone: ZoneInfo) -> Chart | None:
+    """The chart of what a request has landed in a table; None where there is none to draw.
+
+    Raises:
+        WarehouseError: if the database can not be read.
+    """
+    window, plot = request.window, PLOTS.get(request.source.name)
+    if plot is None:
+        return None
+    end = min(window.end or window.now, window.now + timedelta(days=1))
+    loaded = None
+    if window.start and request.time_field is not None and request.time_field.name == plot.time:
+        loaded = (window.start, end)
+    patient = replace(database, lock_timeout_s=min(database.lock_timeout_s, _PATIENCE_S))
+    return chart_of_source(patient, request.source, schema, table, zone, window.start, end, loaded=loaded)
+
+
+def chart_of_source(
+    database: Database,
+    source: Source,
+    schema: str,
+    table: str,
+    zone: ZoneInfo,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    *,
+    loaded: tuple[datetime, datetime] | None = None,
+) -> Chart | None:
+    """The chart of a data source's table from ``start`` (or the first row) to ``end`` (or now); None if it is empty.
+
+    Raises:
+        KeyError: for a data source that has no chart.
+        TableMissingError: if there is no such table.
+        WarehouseError: if the database can not be read.
+    """
+    from klaviyo_pipeline.warehouse.errors import TableMissingError
+    from klaviyo_pipeline.warehouse.tables import DELETED_AT, existing_columns, full_name
+
+    plot = PLOTS[source.name]
+    end = end or clock.now()
+    with database.reading() as con:
+        columns = existing_columns(con, schema, table)
+        if not columns:
+            raise TableMissingError(f"There is no table {schema}.{table} yet: materialize klaviyo/{source.name} first.")
+        there = full_name(con, schema, table)
+        if any(column.name == DELETED_AT for column in columns):
+            there = f"(FROM {there} WHERE {DELETED_AT} IS NULL)"
+        names = full_name(con, schema, plot.names) if plot.names else None
+        if plot.names and not existing_columns(con, schema, plot.names):
+            names = None
+        first = _first(con, there, plot.time)
+        if first is None:
+            return None
+        start = max(first, min(start or first, end - plot.context))
+        start = min(start, end - _SHORTEST)
+        chart = chart_of(con, plot.counted(there, names), start, end, zone, loaded=loaded)
+    return None if chart.is_empty else chart
+
+
+def plotted(make: Callable[[], Chart | None], warn: Callable[[str], None]) -> dict[str, dg.MetadataValue[Any]]:
+    """A chart as metadata ``plot``, an image; none if there is nothing to see, or if it fails: no load fails by it.
+
+    Dagster shows images in Markdown from data URIs (its sanitizer lets ``data:`` pass, its content security policy
+    says nothing of images; looked up in dagster-webserver 1.13.27).
+    """
+    try:
+        chart = make()
+        if chart is None:
+            return {}
+        from klaviyo_pipeline.charts.drawing import draw
+
+        encoded = base64.b64encode(draw(chart)).decode()
+    except Exception as error:  # whatever it is, the rows have landed
+        warn(f"The rows are there, but not their plot: {type(error).__name__}: {without_values(error)}")
+        return {}
+    return {"plot": dg.MetadataValue.md(f"![{chart.title}](data:image/png;base64,{encoded})")}
+
+
+def _first(con: duckdb.DuckDBPyConnection, table: str, time: str) -> datetime | None:
+    # As microseconds: fetching TIMESTAMPTZ as a Python value would need pytz.
+    found = con.execute(f"SELECT epoch_us(min({quote(time)})) FROM {table}").fetchall()[0][0]
+    return None if found is None else datetime.fromtimestamp(found / 1e6, UTC)

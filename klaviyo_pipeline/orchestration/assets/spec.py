@@ -1,0 +1,105 @@
+"""A load as it is configured: the one thing that assets are built from, the default nine and transfers alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from klaviyo_pipeline.klaviyo.catalogue.sources import Source
+from klaviyo_pipeline.loads.cadence import Cadence, cadence_of
+from klaviyo_pipeline.loads.request import Destination
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.orchestration.resources import KlaviyoResource
+
+KEY_PREFIX = "klaviyo"
+GROUP = "klaviyo"
+
+
+def partition_key_of(source: Source) -> str | None:
+    """The column whose time decides which day partition a row lies in."""
+    if not source.partitioned_by_day:
+        return None
+    return source.time_fields[0].name if source.time_fields else "event_datetime"
+
+
+def _same(account: KlaviyoResource) -> KlaviyoResource:
+    return account
+
+
+@dataclass(frozen=True)
+class LoadSpec:
+    """What becomes one asset.
+
+    Attributes:
+        key: The asset key.
+        source: The data source.
+        ledger_name: The load's name in the ledger; loads of one name go on where the last of them ended.
+        options: Values for the asset's config other than the data source's defaults.
+        begin: Where the first run begins, ISO 8601; blank: at the beginning.
+        until: Where every run ends, ISO 8601; blank: at the moment it runs.
+        destination: Where rows go.
+        partitions: The asset's partitions; without them runs are incremental by the ledger.
+        account: Gives the account to read from, made from the resource ``klaviyo``.
+        events_table: For what follows from events: the table in the same schema that has them; blank: they come
+            from the asset of events.
+        one_at_a_time: A run waits for another one of the same load.
+        cadence: How often it is meant to run; None where that is not known here.
+        metadata: More of the asset's metadata.
+        tags: More of the asset's tags.
+    """
+
+    key: dg.AssetKey
+    source: Source
+    ledger_name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    begin: str | None = None
+    until: str | None = None
+    destination: Destination = field(default_factory=Destination)
+    partitions: dg.PartitionsDefinition[str] | None = None
+    account: Callable[[KlaviyoResource], KlaviyoResource] = _same
+    events_table: str | None = None
+    one_at_a_time: bool = False
+    cadence: Cadence | None = None
+    group: str = GROUP
+    description: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> tuple[str, ...] | None:
+        """The parents' ids that the load is limited to; None for all of them."""
+        parent = self.source.fan_out.parent.removesuffix("s") if self.source.fan_out else ""
+        ids = self.options.get(f"{parent}_ids")
+        return tuple(ids) if ids is not None else None
+
+    @property
+    def partition_key(self) -> str | None:
+        """The time column by which the table is divided; None where it is not."""
+        by_day = partition_key_of(self.source) if self.partitions is not None else None
+        return self.destination.partition_key or by_day
+
+    @property
+    def needs_events(self) -> bool:
+        """Whether the rows follow from those of events."""
+        return self.source.fan_out is not None and self.source.fan_out.batch is not None
+
+    @property
+    def events_columns(self) -> list[str]:
+        """The columns of events that are needed."""
+        fan_out = self.source.fan_out
+        return ["id", "datetime", fan_out.key] if fan_out is not None and fan_out.key else []
+
+
+def default_spec(source: Source, partitions: dg.PartitionsDefinition[str]) -> LoadSpec:
+    """A data source with default settings."""
+    return LoadSpec(
+        key=dg.AssetKey([KEY_PREFIX, source.name]),
+        source=source,
+        ledger_name=source.name,
+        partitions=partitions if source.partitioned_by_day else None,
+        cadence=cadence_of(source),
+    )

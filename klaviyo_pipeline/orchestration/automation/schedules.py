@@ -1,0 +1,186 @@
+"""When what is loaded: hourly what happens, daily what changes slowly, weekly all of it again and further back.
+
+- **Hourly**, events with what follows from them, and in a run beside it profiles and campaigns: each over the days of
+  its lookback up to today, since events come late and attributions change.
+- **Daily**, metrics, templates, lists and who joined a list; and every check over all rows, with a comparison with
+  Klaviyo's own counts.
+- **Weekly**, 35 days of events and profiles again: events have been seen to come 17 days late, and attributions are
+  settled after 30. Collections are read whole, campaigns among them, which is how deletions and people who left a
+  list show. Profiles are not read whole: each change moves `updated`, so their days hold all changes.
+
+Everything is there but stopped, unless ``KLAVIYO_AUTOMATION`` is on; a person can start and stop each in Dagster's UI.
+Minutes are odd and staggered, hours keep clear of changes of the clock, and a run that is still under way is not
+joined by another of its kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from klaviyo_pipeline import environment
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, Source
+from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
+from klaviyo_pipeline.orchestration.automation.failed_runs import failed_runs_sensor
+from klaviyo_pipeline.orchestration.automation.new_metrics import new_metrics_sensor
+from klaviyo_pipeline.orchestration.checks.build import CHECKS_JOB, build_checks_job
+from klaviyo_pipeline.orchestration.checks.reconciliation import build_reconciliation_job
+
+HOURLY, DAILY, WEEKLY, NEW_METRICS = "klaviyo_hourly", "klaviyo_daily", "klaviyo_weekly", "klaviyo_new_metrics"
+CONDITIONS_SENSOR = "automation_conditions"
+TAG = "klaviyo/automation"
+DEEP_DAYS = 35
+_UNDER_WAY = [
+    *(dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING),
+    *(dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING),
+]
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run of a schedule loads.
+
+    Attributes:
+        name: What runs of this kind are called; two of them are not under way at once.
+        sources: The data sources.
+        days_back: How many days before today its partitions begin; None for sources without partitions.
+        config: Run config by data source.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    days_back: int | None = None
+    config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def hourly_loads() -> list[Load]:
+    """What is partitioned by day, sources of one lookback together; what follows from events goes with them."""
+    by_lookback: dict[int, list[str]] = {}
+    for name, source in SOURCES.items():
+        if source.partitioned_by_day:
+            by_lookback.setdefault(_lookback_days(source), []).append(name)
+    return [Load(f"hourly: {', '.join(names)}", tuple(names), days) for days, names in by_lookback.items()]
+
+
+def daily_loads() -> list[Load]:
+    """What is not; of lists only who joined since, because who left shows in a reading of whole lists alone."""
+    names = [name for name, source in SOURCES.items() if not source.partitioned_by_day]
+    return [Load("daily", tuple(names), config={"list_profiles": {"incremental": True}})]
+
+
+def weekly_loads() -> list[Load]:
+    """Everything, over more days or whole."""
+    by_day = [name for name, source in SOURCES.items() if source.partitioned_by_day]
+    whole = [name for name, source in SOURCES.items() if source.shows_deletions and source.time_fields]
+    config = {name: {"incremental": False} for name in whole}
+    others = [name for name in SOURCES if name not in by_day]
+    return [
+        Load("weekly: by day", tuple(by_day), DEEP_DAYS, {name: config[name] for name in by_day if name in config}),
+        Load("weekly: whole", tuple(others), config={name: config[name] for name in others if name in config}),
+    ]
+
+
+def _lookback_days(source: Source) -> int:
+    return SOURCES[source.fan_out.parent].lookback_days if source.fan_out else source.lookback_days
+
+
+def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition) -> dg.Definitions:
+    """Jobs, schedules and sensors, running from the start if ``KLAVIYO_AUTOMATION`` is on."""
+    running = environment.AUTOMATION.value == "on"
+    by_day = [name for name, source in SOURCES.items() if source.partitioned_by_day]
+    hourly = _job(HOURLY, by_day, "What happens: the latest days of events, profiles and campaigns.")
+    daily = _job(DAILY, daily_loads()[0].sources, "What changes slowly: metrics, templates, lists, who joined them.")
+    weekly = _job(WEEKLY, SOURCES, f"The last {DEEP_DAYS} days again, and whole collections, for what was deleted.")
+    latest = _job(NEW_METRICS, ["metrics", "events", "event_metrics"], "The metrics, and the latest events with them.")
+    checks = build_checks_job()
+
+    def latest_days(now: datetime) -> Mapping[str, str]:
+        return _range_tags(partitions, now, SOURCES["events"].lookback_days)
+
+    return dg.Definitions(
+        jobs=[hourly, daily, weekly, latest, checks, build_reconciliation_job()],
+        schedules=[
+            _schedule(hourly, HOURLY, "7 * * * *", hourly_loads, partitions, running),
+            _schedule(daily, DAILY, "23 4 * * *", daily_loads, partitions, running),
+            _schedule(weekly, WEEKLY, "41 5 * * 6", weekly_loads, partitions, running),
+            _schedule(checks, CHECKS_JOB, "53 6 * * *", lambda: [Load("checks", ())], partitions, running),
+        ],
+        sensors=[
+            failed_runs_sensor(running=running),
+            new_metrics_sensor(latest, latest_days, running=running),
+            dg.AutomationConditionSensorDefinition(
+                CONDITIONS_SENSOR,
+                target=dg.AssetSelection.all(),
+                default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
+                description="Loads what follows from other assets, by their automation conditions.",
+            ),
+        ],
+    )
+
+
+def _job(name: str, sources: Iterable[str], description: str) -> Any:  # noqa: ANN401 - a type that Dagster hides
+    return dg.define_asset_job(name, selection=[_key(source) for source in sources], description=description)
+
+
+def _key(source: str) -> dg.AssetKey:
+    return dg.AssetKey([KEY_PREFIX, source])
+
+
+def _schedule(
+    job: Any,  # noqa: ANN401
+    name: str,
+    cron: str,
+    loads: Callable[[], Sequence[Load]],
+    partitions: dg.TimeWindowPartitionsDefinition,
+    running: bool,
+) -> dg.ScheduleDefinition:
+    """A schedule that asks for a run of each load that is not still under way."""
+
+    def evaluate(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        at = context.scheduled_execution_time
+        busy, wanted = [], loads()
+        for load in wanted:
+            earlier = context.instance.get_runs(dg.RunsFilter(tags={TAG: load.name}, statuses=_UNDER_WAY), limit=1)
+            if earlier:
+                busy.append(f"{load.name} is still under way, in run {earlier[0].run_id}.")
+                context.log.info("Skipped: %s", busy[-1])
+            else:
+                yield _request(load, at, partitions)
+        if len(busy) == len(wanted):
+            yield dg.SkipReason(" ".join(busy))
+
+    return dg.ScheduleDefinition(
+        name=f"{name}_schedule",
+        job=job,
+        cron_schedule=cron,
+        execution_timezone=partitions.timezone,
+        execution_fn=evaluate,
+        default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
+        description=job.description,
+    )
+
+
+def _request(load: Load, at: datetime, partitions: dg.TimeWindowPartitionsDefinition) -> dg.RunRequest:
+    tags = _range_tags(partitions, at, load.days_back) if load.days_back is not None else {}
+    ops = {f"{KEY_PREFIX}__{name}": {"config": dict(config)} for name, config in load.config.items()}
+    return dg.RunRequest(
+        run_key=f"{load.name} {at.isoformat()}",
+        run_config={"ops": ops} if ops else {},
+        tags={**tags, TAG: load.name},
+        asset_selection=[_key(name) for name in load.sources] or None,
+    )
+
+
+def _range_tags(partitions: dg.TimeWindowPartitionsDefinition, at: datetime, days_back: int) -> dict[str, str]:
+    """Tags of a run over the partitions from so many days back to the day of a time, in the storage time zone."""
+    today = at.astimezone(ZoneInfo(partitions.timezone)).date()
+    first = max(today - timedelta(days=days_back), partitions.start.date())
+    return {
+        "dagster/asset_partition_range_start": min(first, today).isoformat(),
+        "dagster/asset_partition_range_end": today.isoformat(),
+    }

@@ -1,0 +1,141 @@
+"""The checks of one configured load, generated from the catalogue: the nine assets and transfers alike.
+
+They are one op, which runs right after the asset and before what follows in the same run, and opens the database for
+a moment to read.
+"""
+# No `from __future__ import annotations` here: Dagster reads resources off a check's signature.
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from klaviyo_pipeline import environment
+from klaviyo_pipeline.klaviyo.errors import KlaviyoError
+from klaviyo_pipeline.orchestration.assets.build import partition_key_of
+from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
+from klaviyo_pipeline.orchestration.checks.data import DATA_CHECKS, Verdict
+from klaviyo_pipeline.orchestration.checks.results import undecided
+from klaviyo_pipeline.orchestration.checks.upkeep import (
+    DAYS_HAVE_LANDED,
+    IS_FRESH,
+    REVISION_IS_SERVED,
+    WARN_BEFORE,
+    days_check,
+    freshness_check,
+    revision_check,
+)
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.redaction import no_secrets
+from klaviyo_pipeline.warehouse.errors import WarehouseError
+
+_LOOKS = {check.name: check for check in DATA_CHECKS}
+
+
+def build_load_checks(spec: LoadSpec) -> dg.AssetChecksDefinition:
+    """The checks of one load that need no other table, as one op."""
+
+    @dg.multi_asset_check(name="_".join([*spec.key.path, "checks"]), specs=_check_specs(spec), can_subset=True)
+    def checks_of_load(
+        context: dg.AssetCheckExecutionContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        selected = {key.name: key for key in context.selected_asset_check_keys}
+        yield from _data_results(context, spec, duckdb, [name for name in (*_LOOKS, IS_FRESH) if name in selected])
+        for name in (REVISION_IS_SERVED, DAYS_HAVE_LANDED):
+            if name in selected:
+                try:
+                    result = _upkeep_result(context, spec, klaviyo, duckdb, name)
+                except (KlaviyoError, WarehouseError) as error:
+                    yield undecided(selected[name], error)
+                else:
+                    yield result._replace(asset_key=spec.key, check_name=name)
+
+    return checks_of_load
+
+
+def _check_specs(spec: LoadSpec) -> list[dg.AssetCheckSpec]:
+    specs = [
+        dg.AssetCheckSpec(
+            check.name, asset=spec.key, description=check.description(spec.source), blocking=check.blocking
+        )
+        for check in DATA_CHECKS
+        if check.applies(spec.source)
+    ]
+    described = {REVISION_IS_SERVED: f"Klaviyo serves the API revision, for {WARN_BEFORE.days} more days at least."}
+    if spec.partitions is not None:
+        described[DAYS_HAVE_LANDED] = (
+            "No day is missing, by the ledger, between the first and the last that have landed, and none that "
+            "Dagster shows as materialized."
+        )
+    if spec.cadence is not None:
+        hours = spec.cadence.warn_after.total_seconds() / 3600
+        described[IS_FRESH] = f"What has landed, by the ledger, ends less than {hours:g} hours ago."
+    return specs + [
+        dg.AssetCheckSpec(name, asset=spec.key, description=description) for name, description in described.items()
+    ]
+
+
+def place_of(spec: LoadSpec, duckdb: KlaviyoDuckDBResource) -> tuple[str, str]:
+    """Schema and table of a load."""
+    return spec.destination.schema or duckdb.schema_or_default, spec.destination.table or spec.key.path[-1]
+
+
+def _data_results(
+    context: dg.AssetCheckExecutionContext, spec: LoadSpec, duckdb: KlaviyoDuckDBResource, names: Sequence[str]
+) -> list[dg.AssetCheckResult]:
+    """Results of the checks that look at the table or its lines in the ledger, from one short session."""
+    from klaviyo_pipeline.loads.quality import landed_table
+
+    lands, source = spec.destination, spec.source
+    by_day = partition_key_of(source) if spec.partitions is not None else None
+    results: list[dg.AssetCheckResult] = []
+    if not names:
+        return results
+    try:
+        with duckdb.at(lands.database).warehouse().reading() as con:
+            table = landed_table(
+                con,
+                *place_of(spec, duckdb),
+                ledger_name=spec.ledger_name,
+                run_id=context.run.run_id,
+                partition_key=lands.partition_key or by_day,
+            )
+            for name in names:
+                if name == IS_FRESH and spec.cadence is not None:
+                    fresh = freshness_check(table.landed_until, spec.cadence)
+                    results.append(fresh._replace(asset_key=spec.key, check_name=name))
+                    continue
+                verdict = _LOOKS[name].look(table, source) if table.there else NOTHING_LANDED
+                results.append(result_of(spec.key, name, verdict))
+    except WarehouseError as error:
+        return [undecided(dg.AssetCheckKey(spec.key, name), error) for name in names]
+    return results
+
+
+NOTHING_LANDED = Verdict(passed=True, text="Nothing has landed yet.", metadata={})
+
+
+def result_of(key: dg.AssetKey, name: str, verdict: Verdict) -> dg.AssetCheckResult:
+    """A verdict as Dagster takes it."""
+    return dg.AssetCheckResult(
+        passed=verdict.passed,
+        asset_key=key,
+        check_name=name,
+        severity=verdict.severity,
+        description=verdict.text,
+        metadata=dict(verdict.metadata),
+    )
+
+
+@no_secrets()
+def _upkeep_result(
+    context: dg.AssetCheckExecutionContext,
+    spec: LoadSpec,
+    klaviyo: KlaviyoResource,
+    duckdb: KlaviyoDuckDBResource,
+    name: str,
+) -> dg.AssetCheckResult:
+    if name == REVISION_IS_SERVED:
+        return revision_check(spec.account(klaviyo).revision or environment.REVISION.value)
+    database, place = duckdb.at(spec.destination.database).warehouse(), ".".join(place_of(spec, duckdb))
+    assert isinstance(spec.partitions, dg.TimeWindowPartitionsDefinition)
+    return days_check(database, spec.source, place, spec.partitions, spec.key, context.instance)

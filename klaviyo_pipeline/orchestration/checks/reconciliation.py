@@ -1,0 +1,180 @@
+"""The check that compares our counts with Klaviyo's own.
+
+It takes a request a metric, and one a list, of endpoints with small limits: it runs by itself (its job, a schedule,
+the check's button), and along with a load only if its config says so.
+"""
+# No `from __future__ import annotations` here: Dagster reads a check's config class off its signature.
+
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from klaviyo_pipeline import grammar
+from klaviyo_pipeline.klaviyo.catalogue.revisions import today_utc
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
+from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
+from klaviyo_pipeline.orchestration.checks.results import undecided
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.orchestration.run_config import launch_schema
+from klaviyo_pipeline.warehouse.errors import WarehouseError
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.loads.reconciliation import MemberDifference, Reconciliation
+
+COUNTS_AGREE = "counts_agree_with_klaviyo"
+RECONCILIATION_JOB = "klaviyo_reconciliation"
+_SHOWN = 50
+_EVENTS, _LIST_PROFILES = dg.AssetKey([KEY_PREFIX, "events"]), dg.AssetKey([KEY_PREFIX, "list_profiles"])
+
+
+class ReconciliationConfig(dg.Config):
+    """What is compared with Klaviyo's counts, and when."""
+
+    first_day: str | None = Field(
+        default=None, description="First day of events to compare, YYYY-MM-DD; blank: 90 days ago."
+    )
+    last_day: str | None = Field(default=None, description="Last day of events to compare; blank: today.")
+    most_lists: int = Field(default=15, ge=1, description="Lists to compare; Klaviyo allows fifteen a minute.")
+    with_loads: bool = Field(default=False, description="Compare at the end of every load as well.")
+
+
+def build_reconciliation_job() -> Any:  # noqa: ANN401 - a type that Dagster does not export
+    """A job that does nothing but compare with Klaviyo's counts; reading again what differs is ``repair_events``."""
+    keys = [dg.AssetCheckKey(key, COUNTS_AGREE) for key in (_EVENTS, _LIST_PROFILES)]
+    return dg.define_asset_job(
+        RECONCILIATION_JOB,
+        selection=dg.AssetSelection.checks(*keys),
+        description="Compares events per metric and day, and members per list, with Klaviyo's own counts.",
+    )
+
+
+def build_reconciliation_checks() -> dg.AssetChecksDefinition:
+    """The comparison of events and of list members."""
+    specs = [
+        dg.AssetCheckSpec(
+            COUNTS_AGREE, asset=_EVENTS, description="As many events per metric and day as Klaviyo counts itself."
+        ),
+        dg.AssetCheckSpec(
+            COUNTS_AGREE, asset=_LIST_PROFILES, description="As many members per list as Klaviyo counts itself."
+        ),
+    ]
+
+    @dg.multi_asset_check(
+        name=RECONCILIATION_JOB + "_checks",
+        specs=specs,
+        can_subset=True,
+        config_schema=launch_schema(ReconciliationConfig),
+    )
+    def klaviyo_reconciliation_checks(
+        context: dg.AssetCheckExecutionContext,
+        klaviyo: KlaviyoResource,
+        duckdb: KlaviyoDuckDBResource,
+    ) -> Iterator[dg.AssetCheckResult]:
+        from klaviyo_pipeline.loads.reconciliation import reconcile_events, reconcile_members
+
+        config = ReconciliationConfig(**context.op_execution_context.op_config)
+        if _runs_along(context) and not config.with_loads:
+            context.log.debug("Not compared with Klaviyo's counts: with_loads is off.")
+            return
+        for key in sorted(context.selected_asset_check_keys):
+            try:
+                if key.asset_key == _EVENTS:
+                    days = [_day(name, getattr(config, name)) for name in ("first_day", "last_day")]
+                    yield _events_check(key, reconcile_events(klaviyo, duckdb, *days), _other_rules(duckdb))
+                else:
+                    yield _members_check(key, reconcile_members(klaviyo, duckdb, most=config.most_lists))
+            except (KlaviyoError, WarehouseError) as error:
+                yield undecided(key, error)
+
+    return klaviyo_reconciliation_checks
+
+
+def _runs_along(context: dg.AssetCheckExecutionContext) -> bool:
+    """Whether assets are loaded in the same run."""
+    return bool(context.job_def.asset_layer.selected_asset_keys)
+
+
+def _other_rules(duckdb: KlaviyoDuckDBResource) -> str:
+    from klaviyo_pipeline.loads.zone_rules import disagreement
+
+    return disagreement(duckdb.zone) or ""
+
+
+def _events_check(key: dg.AssetCheckKey, found: "Reconciliation", other_rules: str = "") -> dg.AssetCheckResult:
+    from klaviyo_pipeline.loads.completeness import spoken
+
+    soon_read_again = today_utc() - timedelta(days=SOURCES["events"].lookback_days)
+    lost = any(each.ours < each.klaviyos and each.day < soon_read_again for each in found.differences)
+    if not found.days:
+        text = "No day of events has landed yet."
+    elif found.is_even:
+        text = f"{found.events:,} events of {found.metrics} metrics on {len(found.days)} days: as Klaviyo counts them."
+    else:
+        names = sorted({each.metric_name for each in found.differences})
+        text = (
+            f"Other counts than Klaviyo's on {spoken(found.differing_days)}, of {', '.join(names[:10])}"
+            f"{f' and {len(names) - 10} more' if len(names) > 10 else ''}. To read just these days again: "
+            "klaviyo-pipeline reconcile --repair."
+        )
+    records = [
+        dg.TableRecord(
+            {
+                "day": each.day.isoformat(),
+                "metric": each.metric_name,
+                "metric_id": each.metric_id,
+                "ours": each.ours,
+                "klaviyos": each.klaviyos,
+            }
+        )
+        for each in found.differences[:_SHOWN]
+    ]
+    return dg.AssetCheckResult(
+        passed=found.is_even,
+        asset_key=key.asset_key,
+        check_name=key.name,
+        # A day that the next run reads again anyway is no cause for alarm; an older one that lacks rows is.
+        severity=dg.AssetCheckSeverity.ERROR if lost else dg.AssetCheckSeverity.WARN,
+        description=f"{text} {other_rules}".strip(),
+        metadata={
+            "time_zone_rules_differ": other_rules,
+            "days_compared": len(found.days),
+            "metrics_compared": found.metrics,
+            "events_compared": found.events,
+            "compared_until": found.until.isoformat() if found.until else "",
+            "differing_days": [day.isoformat() for day in found.differing_days],
+            "differences": len(found.differences),
+            "missing_events": sum(max(0, each.klaviyos - each.ours) for each in found.differences),
+            "surplus_events": sum(max(0, each.ours - each.klaviyos) for each in found.differences),
+            "events_without_metric": found.without_metric,
+            "not_counted_by_klaviyo": dict(found.not_counted),
+            **({"first_differences": dg.MetadataValue.table(records)} if records else {}),
+        },
+    )
+
+
+def _members_check(key: dg.AssetCheckKey, found: "Sequence[MemberDifference]") -> dg.AssetCheckResult:
+    text = "Every list compared has as many members here as Klaviyo counts."
+    if found:
+        text = (
+            f"Other counts than Klaviyo's: {'; '.join(str(each) for each in found[:_SHOWN])}. People joined or left "
+            "since the list was last read whole: materialize klaviyo/list_profiles with list_ids, or whole."
+        )
+    return dg.AssetCheckResult(
+        passed=not found,
+        asset_key=key.asset_key,
+        check_name=key.name,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=text,
+        metadata={"differing_lists": [each.list_id for each in found]},
+    )
+
+
+def _day(name: str, text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(grammar.day(text, name)) if text else None
+    except ConfigurationError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None

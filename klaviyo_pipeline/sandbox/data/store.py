@@ -1,0 +1,164 @@
+"""The sandbox's state: the generated shop, searchable, and changeable while the server runs."""
+
+import itertools
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from klaviyo_pipeline.sandbox.data import changes
+from klaviyo_pipeline.sandbox.data.rows import (
+    Campaign,
+    Flow,
+    MailingList,
+    Message,
+    Metric,
+    Profile,
+    Shop,
+    Suppression,
+    Tag,
+    Template,
+)
+from klaviyo_pipeline.sandbox.data.tables import Events, Members, Table
+from klaviyo_pipeline.sandbox.data.times import SECOND, parse_time
+
+Change = Mapping[str, Any]
+
+
+def latest_suppression(profile: Profile, of_list: bool) -> int:
+    """When the profile was last suppressed (0: never)."""
+    return max((found.timestamp for found in suppressions(profile, of_list)), default=0)
+
+
+def suppressions(profile: Profile, of_list: bool) -> list[Suppression]:
+    """The profile's suppressions by lists, or by the account."""
+    return [found for found in profile.suppressions if (found.list_id is not None) == of_list]
+
+
+class Store:
+    """All collections. Take `lock` around a read that must not see a change halfway."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.lock = threading.RLock()
+        self._numbers = itertools.count(1)
+        self.account = shop.account
+        self.metrics: Table[Metric] = Table(shop.metrics, {"id": lambda row: row.id})
+        self.profiles: Table[Profile] = Table(
+            shop.profiles,
+            {
+                "id": lambda row: row.id,
+                "email": lambda row: row.email or "",
+                "created": lambda row: row.created,
+                "updated": lambda row: row.updated,
+                "subscriptions.email.marketing.suppression.timestamp": lambda row: latest_suppression(
+                    row, of_list=False
+                ),
+                "subscriptions.email.marketing.list_suppressions.timestamp": lambda row: latest_suppression(
+                    row, of_list=True
+                ),
+            },
+        )
+        self.lists: Table[MailingList] = Table(
+            shop.lists,
+            {
+                "id": lambda row: row.id,
+                "name": lambda row: row.name,
+                "created": lambda row: row.created,
+                "updated": lambda row: row.updated,
+            },
+        )
+        self.templates: Table[Template] = Table(
+            shop.templates,
+            {
+                "id": lambda row: row.id,
+                "name": lambda row: row.name,
+                "created": lambda row: row.created,
+                "updated": lambda row: row.updated,
+            },
+        )
+        self.campaigns: Table[Campaign] = Table(
+            shop.campaigns,
+            {
+                "id": lambda row: row.id,
+                "name": lambda row: row.name,
+                "created_at": lambda row: row.created_at,
+                "updated_at": lambda row: row.updated_at,
+                "scheduled_at": lambda row: row.scheduled_at or 0,
+            },
+        )
+        self.flows: Table[Flow] = Table(shop.flows, {"id": lambda row: row.id})
+        self.tags: Table[Tag] = Table(shop.tags, {"id": lambda row: row.id})
+        self.events = Events(shop.events)
+        self.members: dict[str, Members] = {row.id: Members(shop.members.get(row.id, ())) for row in shop.lists}
+
+    def campaign_message(self, message_id: str) -> tuple[Campaign, Message] | None:
+        """A message with its campaign."""
+        for campaign in self.campaigns:
+            for message in campaign.messages:
+                if message.id == message_id:
+                    return campaign, message
+        return None
+
+    def put(self, collection: str, rows: list[Change]) -> list[str]:
+        """Add rows or merge changes into those of the same `id`, and return the ids.
+
+        A row is flat: `{"id": ..., "<attribute>": value}`. Times are ISO 8601; events also take `metric_id`,
+        `profile_id`, `timestamp`. A row without an id is new.
+
+        Raises:
+            ValueError: for an unknown collection or attribute.
+        """
+        with self.lock:
+            rows = [row if row.get("id") else {**row, "id": self._new_id(collection)} for row in rows]
+            if collection == "events":
+                self.events.put([changes.event(self.events.get(row["id"]), row) for row in rows])
+            elif collection == "profiles":
+                self.profiles.put([changes.profile(self.profiles.get(row["id"]), row) for row in rows])
+            else:
+                table = self._table(collection)
+                table.put([changes.plain(collection, table.get(row["id"]), row) for row in rows])
+            if collection == "lists":
+                for row in rows:
+                    self.members.setdefault(row["id"], Members())
+            return [row["id"] for row in rows]
+
+    def _new_id(self, collection: str) -> str:
+        number = next(self._numbers)
+        if collection == "events":
+            return f"new{number:08d}"
+        return f"01NEW{number:021d}" if collection in ("profiles", "campaigns") else f"NEW{number:03d}"
+
+    def delete(self, collection: str, row_id: str) -> bool:
+        """Remove a row; a profile leaves its lists, while its events stay, as Klaviyo's do."""
+        with self.lock:
+            if collection == "events":
+                return self.events.delete(row_id)
+            if collection == "profiles":
+                for members in self.members.values():
+                    members.remove(row_id)
+            if collection == "lists":
+                self.members.pop(row_id, None)
+            return self._table(collection).delete(row_id)
+
+    def add_members(self, list_id: str, joined: Mapping[str, str]) -> None:
+        """Let profiles join a list: ISO 8601 time by profile id."""
+        with self.lock:
+            self.members[list_id].add(
+                changes.Member(parse_time(at) // SECOND * SECOND, profile_id) for profile_id, at in joined.items()
+            )
+
+    def remove_member(self, list_id: str, profile_id: str) -> bool:
+        """Let a profile leave a list."""
+        with self.lock:
+            return self.members[list_id].remove(profile_id)
+
+    def _table(self, collection: str) -> Table[Any]:
+        tables: dict[str, Table[Any]] = {
+            "metrics": self.metrics,
+            "profiles": self.profiles,
+            "lists": self.lists,
+            "templates": self.templates,
+            "campaigns": self.campaigns,
+        }
+        if collection not in tables:
+            raise ValueError(f"'{collection}' is not a collection of the sandbox; there are {sorted(tables)}")
+        return tables[collection]

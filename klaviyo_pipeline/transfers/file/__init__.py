@@ -1,0 +1,1 @@
+"""The transfer file: its grammar, its model, its problems."""

@@ -1,0 +1,213 @@
+"""A transfer: everything about one configured import, validated."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
+
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, FilterBy, Source
+from klaviyo_pipeline.klaviyo.client.settings import INTEGER_SETTINGS, SETTINGS, Setting
+from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class
+from klaviyo_pipeline.paths import file_path, refuse_scheme
+from klaviyo_pipeline.warehouse.write_modes import WriteMode
+
+MODES = tuple(mode.value for mode in WriteMode)
+DATABASE_FOLDER = "data"
+EVENTS_TABLE = "events"
+_DESTINATION_OPTIONS = frozenset({*LoadConfig.model_fields, "partition_key"})
+ALIASES = {
+    "metric": "metrics",
+    "metric_data": "metrics",
+    "event": "events",
+    "event_metric": "event_metrics",
+    "event_profile": "event_profiles",
+    "template": "templates",
+    "email_template": "templates",
+    "email_templates": "templates",
+    "campaign": "campaigns",
+    "list": "lists",
+    "list_profile": "list_profiles",
+    "profiles_in_list": "list_profiles",
+    "profiles_in_lists": "list_profiles",
+    "profile": "profiles",
+}
+
+
+class Section(BaseModel):
+    """A part of a transfer file: no key that is not known, no value of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+def _http_field(name: str, setting: Setting) -> tuple[Any, Any]:
+    described = f"{setting.description} From {setting.minimum:g} to {setting.maximum:g}; default {setting.default:g}."
+    bounds: dict[str, Any] = {"minimum": setting.minimum, "maximum": setting.maximum}
+    kind = int if name in INTEGER_SETTINGS else float
+    return Annotated[kind | None, Field(json_schema_extra=bounds)], Field(default=None, description=described)
+
+
+HttpSettings = create_model(
+    "HttpSettings",
+    __base__=Section,
+    __doc__="How requests are sent; what is left out is as for the resource klaviyo.",
+    **{name: _http_field(name, setting) for name, setting in SETTINGS.items()},  # type: ignore[call-overload]
+)
+
+
+class DestinationSettings(Section):
+    """Where rows go."""
+
+    database: str = Field(
+        default="",
+        description="A DuckDB file, or a name: NAME is the file data/NAME.duckdb. ~ and ${VAR} are expanded. Blank: "
+        "the project's database.",
+    )
+    schema_name: str = Field(
+        default="",
+        alias="schema",
+        description="The schema. Blank: main in a database of its own, else the project's schema.",
+    )
+    table: str = Field(default="", description="The table. Blank: the transfer's name.")
+    mode: Literal["append", "replace", "replace_on_new_data", "merge"] = Field(
+        default="merge",
+        description="What happens to rows that are there. In Treasure Data's form the default is append.",
+    )
+    partition_key: str = Field(
+        default="",
+        description="A time column. The replace modes then clear only the window that was read, if it is over that "
+        "column; otherwise the table.",
+    )
+    timezone: str = Field(
+        default="",
+        description="Storage time zone, an IANA name: how times without an offset are read. Blank: the project's.",
+    )
+
+
+class ScheduleSettings(Section):
+    """When runs begin."""
+
+    cron: str = Field(
+        default="", description="Five fields, or @hourly, @daily, @weekly, @monthly. In quotes: @ is special in YAML."
+    )
+    timezone: str = Field(
+        default="UTC", description="Time zone of the cron expression, an IANA name such as Asia/Tokyo."
+    )
+    delay: int | str = Field(
+        default=0,
+        description="How much later a tick's run begins: seconds, or 30m, 1h30m. Its window still ends at the tick.",
+    )
+    repeat: bool = Field(default=True, description="Off: there is no schedule; runs are started by hand.")
+    paused: bool = Field(default=False, description="On: ticks are skipped until the transfer is resumed.")
+
+
+class Transfer(Section):
+    """A configured import: from where, what, how, to where, and when."""
+
+    description: str = Field(default="", description="For people; shown in Dagster.")
+    authentication: str = Field(
+        default="", description="The account, by its name in authentications.yml. Blank: default, KLAVIYO_API_KEY."
+    )
+    api_token: str = Field(
+        default="",
+        repr=False,
+        description="Private API key, as ${NAME} of an environment variable. Instead of authentication.",
+    )
+    source: str = Field(description=f"The data source: {', '.join(SOURCES)}.")
+    revision: str = Field(default="", description="API revision, YYYY-MM-DD. Blank: the account's, else the project's.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="What the data source takes; see `klaviyo-pipeline sources`."
+    )
+    http: HttpSettings = Field(default_factory=HttpSettings)  # type: ignore[valid-type]
+    destination: DestinationSettings = Field(default_factory=DestinationSettings)
+    schedule: ScheduleSettings | None = None
+    run_on_change: bool = Field(default=False, description="On: a run starts when this file appears or changes.")
+
+    @property
+    def catalogued(self) -> Source:
+        """The data source."""
+        return SOURCES[self.source]
+
+    @property
+    def incremental(self) -> bool:
+        """Whether a run starts at the end of the last one. A replace that clears the table reads everything."""
+        wanted = self.options.get("incremental", self.catalogued.incremental and self.catalogued.time_fields)
+        return bool(wanted) and not self._clears_table
+
+    @property
+    def _clears_table(self) -> bool:
+        filter_by = self.options.get("filter_by")
+        field = self.catalogued.time_field(FilterBy(filter_by) if filter_by else None)
+        key = self.destination.partition_key
+        return self.destination.mode.startswith("replace") and (field is None or field.name != key)
+
+    @property
+    def http_settings(self) -> dict[str, Any]:
+        """The HTTP settings that are given."""
+        return self.http.model_dump(exclude_none=True)  # type: ignore[no-any-return,attr-defined]
+
+    @property
+    def database_file(self) -> str:
+        """The DuckDB file; blank for the project's."""
+        return database_file(self.destination.database)
+
+    @property
+    def schema_or_blank(self) -> str:
+        """The schema; blank for the project's."""
+        return self.destination.schema_name or ("main" if self.destination.database else "")
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it has a schedule."""
+        return self.schedule is not None and self.schedule.repeat and bool(self.schedule.cron)
+
+
+def database_file(text: str) -> str:
+    """The file of a database that is given as a file, or as a name; blank for blank.
+
+    Raises:
+        UnusablePathError: for what is neither.
+    """
+    if not text.strip():
+        return ""
+    refuse_scheme(text, "database")
+    is_name = not re.search(r"[/\\$~%]", text) and not Path(text).suffix and text.strip() not in (".", "..")
+    return str(file_path(f"{DATABASE_FOLDER}/{text.strip()}.duckdb" if is_name else text, "database"))
+
+
+def source_name(text: str) -> str:
+    """A data source's name in the catalogue for a name or label of it; another text as it is."""
+    plain = re.sub(r"[\s-]+", "_", text.strip().lower())
+    return plain if plain in SOURCES else ALIASES.get(plain, text)
+
+
+def options_of(source: Source) -> dict[str, FieldInfo]:
+    """The options that a data source takes in a transfer: name to pydantic's field."""
+    return _options_of(source.name)
+
+
+@cache
+def _options_of(name: str) -> dict[str, FieldInfo]:
+    source = SOURCES[name]
+    declared = config_class(name).model_fields
+    fields = {name: field for name, field in declared.items() if name not in _DESTINATION_OPTIONS}
+    if source.time_fields:
+        fields["filter_by"] = FieldInfo(
+            annotation=str | None, default=None, description=fields["filter_by"].description
+        )
+    else:
+        fields.pop("filter_by", None)
+    if source.fan_out is not None and source.fan_out.batch is not None:
+        fields["events_table"] = _EVENTS_TABLE
+    return fields
+
+
+_EVENTS_TABLE = FieldInfo(
+    annotation=str,
+    default=EVENTS_TABLE,
+    description="The table in the same schema whose events are followed, unless event_ids are given.",
+)

@@ -1,0 +1,251 @@
+"""What is wrong with a transfer's values: types by the model, meaning by the catalogue. Everything at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from klaviyo_pipeline import clock, environment, grammar
+from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
+from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
+from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, FilterBy, Source
+from klaviyo_pipeline.klaviyo.client.settings import SETTINGS, check_setting
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.windows import parse_time, parse_zone
+from klaviyo_pipeline.orchestration.assets.config import parse_lookback
+from klaviyo_pipeline.orchestration.automation.cron import check_cron, delayed, parse_delay
+from klaviyo_pipeline.paths import UnusablePathError
+from klaviyo_pipeline.transfers.authentications import REFERENCE
+from klaviyo_pipeline.transfers.file import liquid
+from klaviyo_pipeline.transfers.file.model import MODES, Transfer, database_file, options_of, source_name
+from klaviyo_pipeline.transfers.file.problems import Path, Wrong, did_you_mean, one_of
+
+_KINDS = {
+    "string_type": "a text (in quotes if it looks like something else)",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "list_type": "a list",
+    "dict_type": "a mapping of keys to values",
+    "model_type": "a mapping of keys to values",
+    "model_attributes_type": "a mapping of keys to values",
+}
+_SECRET = "api_token"  # noqa: S105 - a key's name
+_FREE_OF_REFERENCES: tuple[Path, ...] = (("description",), ("destination", "database"))
+"""Where ${ is not ours to check: a description, and paths, which expand variables themselves."""
+
+
+def wrong_in(data: dict[str, Any], accounts: Collection[str]) -> list[Wrong]:
+    """Everything that is wrong with a transfer in our form."""
+    found = [*_shape(data), *_references(data)]
+    options, destination = _mapping(data.get("options")), _mapping(data.get("destination"))
+    source = SOURCES.get(source_name(data["source"])) if isinstance(data.get("source"), str) else None
+    if isinstance(data.get("source"), str) and source is None:
+        found.append(Wrong(("source",), f"is {data['source']!r}, but {one_of(data['source'], tuple(SOURCES))}"))
+    found += _account(data, accounts)
+    found += _numbers(data.get("http"))
+    found += _types(source, options)
+    if source is not None:
+        found += _options(source, options)
+        found += _times(source, options, destination)
+        found += _partition_key(source, options, destination)
+    found += _said(("destination", "timezone"), destination, lambda text: parse_zone(text, "timezone"))
+    found += _said(("destination", "database"), destination, database_file)
+    found += _said(("destination", "schema"), destination, lambda text: grammar.schema(text, "schema"))
+    found += _said(("destination", "table"), destination, lambda text: grammar.table(text, "table"))
+    found += _said(("options", "events_table"), options, lambda text: grammar.table(text, "events_table"))
+    found += _said(("revision",), data, lambda text: check_revision(text))
+    found += _schedule(data.get("schedule"))
+    # A value of the wrong type is wrong once; what follows from it is not said as well.
+    unique = {(wrong.path, wrong.key): wrong for wrong in reversed(found)}
+    return list(reversed(unique.values()))
+
+
+def _mapping(value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever the file has
+    return value if isinstance(value, dict) else {}
+
+
+def _shape(data: dict[str, Any]) -> Iterator[Wrong]:
+    try:
+        Transfer.model_validate(data)
+    except ValidationError as error:
+        for each in error.errors():
+            yield _worded(each, Transfer)
+
+
+def _worded(error: Any, model: type[BaseModel]) -> Wrong:  # noqa: ANN401 - pydantic's error
+    path: Path = tuple(step for step in error["loc"] if step not in {"int", "str"})
+    kind, given = error["type"], error["input"]
+    if kind == "extra_forbidden":
+        allowed = _keys_at(model, path[:-1])
+        text = f"is not known; there is {', '.join(allowed)}{did_you_mean(str(path[-1]), allowed)}"
+        return Wrong(path, text, key=True)
+    if kind == "missing":
+        return Wrong(path, "is missing.", key=True)
+    if path and path[-1] == _SECRET:
+        return Wrong(path, "must be a text.")
+    if kind == "literal_error":
+        return Wrong(path, f"is {given!r}, but {one_of(str(given), MODES)}")
+    return Wrong(path, f"is {_shown(given)}, but must be {_KINDS.get(kind, error['msg'])}.")
+
+
+def _keys_at(model: type[BaseModel], path: Path) -> tuple[str, ...]:
+    for step in path:
+        annotation: Any = model.model_fields[str(step)].annotation
+        candidates = (annotation, *getattr(annotation, "__args__", ()))
+        model = next(each for each in candidates if isinstance(each, type) and issubclass(each, BaseModel))
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    text = {True: "true", False: "false"}.get(value, repr(value)) if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _references(value: Any, path: Path = ()) -> Iterator[Wrong]:  # noqa: ANN401
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _references(inner, (*path, name))
+    elif isinstance(value, str) and liquid.is_other(value) and path != ("description",):
+        yield Wrong(path, liquid.ADVICE)
+    elif isinstance(value, str) and "${secret:" in value:
+        text = "names a secret of Treasure Data Workflow: put it in an environment variable and write ${NAME}."
+        yield Wrong(path, text)
+    elif isinstance(value, str) and "${" in value and path not in _FREE_OF_REFERENCES:
+        if path != (_SECRET,):
+            yield Wrong(path, "has ${…}, but only api_token and database are taken from the environment.")
+        elif not REFERENCE.fullmatch(value.strip()):
+            yield Wrong(path, "must be ${NAME} as a whole, with the name of an environment variable.")
+
+
+def _account(data: dict[str, Any], accounts: Collection[str]) -> Iterator[Wrong]:
+    name = data.get("authentication")
+    if not isinstance(name, str) or not name:
+        return
+    if data.get(_SECRET):
+        yield Wrong(("authentication",), "and api_token are both given: keep one of them.", key=True)
+    if name not in accounts:
+        yield Wrong(("authentication",), f"is {name!r}, but {one_of(name, tuple(sorted(accounts)))}")
+
+
+def _numbers(http: Any) -> Iterator[Wrong]:  # noqa: ANN401
+    for name, value in http.items() if isinstance(http, dict) else ():
+        if name in SETTINGS and isinstance(value, int | float) and not isinstance(value, bool):
+            try:
+                check_setting(name, value)
+            except ConfigurationError as error:
+                yield Wrong(("http", name), str(error).removeprefix(f"{name} "))
+
+
+def _types(source: Source | None, given: dict[str, Any]) -> Iterator[Wrong]:
+    """Options of the wrong type; where the data source is not known, as any of them takes it."""
+    sources = SOURCES.values() if source is None else (source,)
+    fields = {name: field for each in sources for name, field in options_of(each).items()}
+    for name in given.keys() & fields.keys():
+        try:
+            annotation: Any = fields[name].annotation
+            kind: TypeAdapter[Any] = TypeAdapter(annotation, config=ConfigDict(strict=True))
+            kind.validate_python(given[name])
+        except ValidationError as error:
+            first = error.errors()[0]
+            yield _worded({**first, "loc": ("options", name, *first["loc"])}, Transfer)
+
+
+def _options(source: Source, given: dict[str, Any]) -> Iterator[Wrong]:
+    fields = options_of(source)
+    for name, value in given.items():
+        if name not in fields:
+            allowed = tuple(fields)
+            takes = f"takes {', '.join(allowed)}" if allowed else "takes no options"
+            hint = did_you_mean(name, allowed) if allowed else "."
+            yield Wrong(("options", name), f"is not taken: {source.name} {takes}{hint}", key=True)
+        elif value == []:
+            yield Wrong(("options", name), "is empty: name at least one, or leave it out.")
+    filter_by = given.get("filter_by")
+    if isinstance(filter_by, str) and "filter_by" in fields:
+        allowed = tuple(str(each) for each in source.filter_by)
+        if filter_by not in allowed:
+            text = f"is {filter_by!r}, but {source.name} takes {' or '.join(allowed)}{did_you_mean(filter_by, allowed)}"
+            yield Wrong(("options", "filter_by"), text)
+    lookback = given.get("lookback_days")
+    if "lookback_days" in fields and isinstance(lookback, int | float) and not isinstance(lookback, bool):
+        try:
+            parse_lookback(lookback)
+        except ConfigurationError as error:
+            yield Wrong(("options", "lookback_days"), str(error).removeprefix("lookback_days "))
+
+
+def _times(source: Source, given: dict[str, Any], destination: dict[str, Any]) -> Iterator[Wrong]:
+    if not source.time_fields:
+        return
+    zone = destination.get("timezone") or environment.TIMEZONE.text
+    times: dict[str, datetime] = {}
+    for name in ("start_time", "end_time"):
+        if isinstance(given.get(name), str):
+            try:
+                times[name] = parse_time(given[name], parse_zone(str(zone), "timezone"), name)
+            except ConfigurationError as error:
+                if not str(error).startswith("timezone"):
+                    yield Wrong(("options", name), str(error).removeprefix(f"{name} "))
+    start, end = times.get("start_time"), times.get("end_time")
+    if start and start >= clock.now():
+        yield Wrong(("options", "start_time"), f"is {given['start_time']!r}, which lies in the future.")
+    elif start and end and start >= end:
+        yield Wrong(("options", "start_time"), f"is {given['start_time']!r}, which is not before end_time.")
+
+
+def _partition_key(source: Source, options: dict[str, Any], destination: dict[str, Any]) -> Iterator[Wrong]:
+    name = destination.get("partition_key")
+    if not isinstance(name, str) or not name:
+        return
+    times = tuple(column.name for column in source.columns if column.type is ColumnType.TIMESTAMP)
+    if name not in times:
+        text = one_of(name, times) if times else f"{source.name} has no time column."
+        yield Wrong(("destination", "partition_key"), f"is {name!r}, but {text}")
+        return
+    replaces = destination.get("mode") in {"replace", "replace_on_new_data"}
+    incremental = options.get("incremental", source.incremental)
+    if not (replaces and source.time_fields and incremental):
+        return
+    filter_by = options.get("filter_by")
+    known = filter_by is None or filter_by in {str(each) for each in source.filter_by}
+    field = source.time_field(FilterBy(filter_by) if filter_by else None) if known else None
+    if field is not None and field.name != name:
+        text = f"is {name!r}, but rows are read by {field.name}: a replace over another column would lose rows."
+        yield Wrong(("destination", "partition_key"), text)
+
+
+def _said(path: Path, data: dict[str, Any], check: Any) -> Iterator[Wrong]:  # noqa: ANN401 - a function of a text
+    value = data.get(str(path[-1]))
+    if not isinstance(value, str) or not value:
+        return
+    try:
+        check(value)
+    except (ConfigurationError, UnusablePathError) as error:
+        yield Wrong(path, re.sub(r"^[a-z_]+ (?=is )", "", str(error)))
+
+
+def _schedule(given: Any) -> Iterator[Wrong]:  # noqa: ANN401
+    if not isinstance(given, dict):
+        return
+    if not given.get("cron") and given.get("repeat", True) is not False:
+        yield Wrong(("schedule", "cron"), "is missing: say when to run, or set repeat to false.", key=True)
+    yield from _said(("schedule", "timezone"), given, lambda text: parse_zone(text, "timezone"))
+    wrong = list(_said(("schedule", "cron"), given, check_cron))
+    yield from wrong
+    delay = given.get("delay")
+    if isinstance(delay, bool) or not isinstance(delay, int | str):
+        return
+    try:
+        length = parse_delay(delay)
+        if isinstance(given.get("cron"), str) and given["cron"] and not wrong:
+            delayed(given["cron"], length)
+    except ConfigurationError as error:
+        yield Wrong(("schedule", "delay"), str(error).removeprefix("delay "))
