@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 import dagster as dg
 
 from klaviyo_pipeline import clock, environment
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, Source
+from klaviyo_pipeline.klaviyo.catalogue.model import Source
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.assets.build import asset_key, partition_key_of
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 

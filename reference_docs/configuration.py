@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_pipeline.environment import Variable
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class
 from reference_docs.markdown import code, codes, described, fields_table, general, table, type_of
 from reference_docs.package import instances, own_doc, subclasses

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column, Since
+from klaviyo_pipeline.klaviyo.catalogue.model import Source, Tier
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, Source, Tier
 from klaviyo_pipeline.loads.table import DUCKDB_TYPES, EXTRA_COLUMN
 from klaviyo_pipeline.orchestration.assets.build import asset_key, partition_key_of
 from klaviyo_pipeline.orchestration.assets.config import config_class

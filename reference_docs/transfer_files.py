@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.transfers.file.model import (
     ALIASES,
     DestinationSettings,

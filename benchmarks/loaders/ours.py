@@ -23,7 +23,8 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.loaders.job import Job, given_job, report
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, Source, Tier
+from klaviyo_pipeline.klaviyo.catalogue.model import Source, Tier
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
 from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, StagedExtract, extract

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from klaviyo_pipeline.analytics.tables import TABLES, AnalyticsTable
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.orchestration.assets.build import OWNERS, asset_key
 from klaviyo_pipeline.orchestration.assets.plots import plotted

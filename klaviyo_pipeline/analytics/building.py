@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from klaviyo_pipeline.analytics.amounts import MACROS as AMOUNT_MACROS
 from klaviyo_pipeline.analytics.metric_roles import role_of
 from klaviyo_pipeline.analytics.tables import UNREADABLE, AnalyticsTable, sql_of
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.table import DUCKDB_TYPES
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import TableMissingError

@@ -22,7 +22,7 @@ def chart(name: str, output: str | None, json_: bool) -> None:
     from klaviyo_pipeline.analytics.tables import TABLES
     from klaviyo_pipeline.charts.drawing import draw
     from klaviyo_pipeline.cli.failing import Failed, WrongInput
-    from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+    from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
     from klaviyo_pipeline.orchestration.assets.plots import PLOTS, chart_of_source
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
     from klaviyo_pipeline.paths import file_path

@@ -87,7 +87,7 @@ def window_text(start: object, end: object) -> str:
 
 def _named(source: str, database: str) -> tuple[str, Database]:
     """A load's name in the ledger, and the database it lands in."""
-    from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+    from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
     from klaviyo_pipeline.transfers.file.model import source_name
     from klaviyo_pipeline.transfers.file.problems import one_of
     from klaviyo_pipeline.transfers.loading import KEY_PREFIX, ledger_name

@@ -14,8 +14,8 @@ from klaviyo_pipeline.cli.output import as_json, print_json, print_pairs, print_
 @as_json
 def sources(name: str | None, json_: bool) -> None:
     """List the data sources with their options, rate limits and scopes; all about one if it is NAMEd."""
+    from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, source_named
     from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION
-    from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, source_named
     from klaviyo_pipeline.transfers.file.model import options_of, source_name
 
     chosen = [source_named(source_name(name))] if name else list(SOURCES.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import Source
+from klaviyo_pipeline.klaviyo.catalogue.model import Source
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.catalogue.columns import since
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, Source
+from klaviyo_pipeline.klaviyo.catalogue.model import Source
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.errors import NotFoundError
 from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window
 from klaviyo_pipeline.loads.request import asked_of, window_of

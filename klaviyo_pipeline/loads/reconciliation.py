@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day, start_of
 from klaviyo_pipeline.klaviyo.errors import RequestRefusedError
 from klaviyo_pipeline.klaviyo.windows import Window

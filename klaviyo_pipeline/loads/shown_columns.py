@@ -9,7 +9,7 @@ from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.catalogue.impersonal_columns import IMPERSONAL
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.klaviyo.catalogue.sources import Source
+    from klaviyo_pipeline.klaviyo.catalogue.model import Source
 
 
 def may_be_shown(source: Source, column: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import EXTRA, ColumnType
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column as SourceColumn
-from klaviyo_pipeline.klaviyo.catalogue.sources import Source
+from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.warehouse.tables import Column, Table
 
 DUCKDB_TYPES: dict[ColumnType, str] = {

@@ -14,7 +14,7 @@ import pytest
 from klaviyo_pipeline.analytics.assets import build_analytics_assets
 from klaviyo_pipeline.analytics.building import build
 from klaviyo_pipeline.analytics.tables import TABLES
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.table import table_of
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
 from klaviyo_pipeline.sandbox.server import running_sandbox

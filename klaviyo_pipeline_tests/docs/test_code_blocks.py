@@ -11,7 +11,7 @@ import yaml
 from dagster._cli import create_dagster_cli
 
 from klaviyo_pipeline.cli import main
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.table import table_of
 from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.warehouse.ledger import LEDGER

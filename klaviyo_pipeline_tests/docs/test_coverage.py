@@ -10,7 +10,7 @@ import dagster as dg
 
 from klaviyo_pipeline.cli import main
 from klaviyo_pipeline.definitions import defs
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS
 from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.transfers.file.json_schema import json_schema

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import shape_of
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
 from klaviyo_pipeline.klaviyo.client.settings import ClientSettings

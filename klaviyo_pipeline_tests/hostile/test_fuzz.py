@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import MEDIUM, SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.model import MEDIUM
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client import settings as settings_module
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request
 from klaviyo_pipeline.klaviyo.client.rate_limits import RateLimits

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import MEDIUM
+from klaviyo_pipeline.klaviyo.catalogue.model import MEDIUM
 from klaviyo_pipeline.klaviyo.client import bounded
 from klaviyo_pipeline.klaviyo.client import settings as settings_module
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request

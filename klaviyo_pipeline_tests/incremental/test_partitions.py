@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import start_of
 from klaviyo_pipeline.loads.completeness import DAY, landed_days, ranges_of, spoken
 from klaviyo_pipeline.orchestration.checks.upkeep import DAYS_HAVE_LANDED

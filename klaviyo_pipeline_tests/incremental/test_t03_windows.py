@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, FilterBy
+from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.loads.request import Asked, Destination, window_of
 from klaviyo_pipeline.warehouse.write_modes import WriteMode

@@ -7,8 +7,8 @@ from datetime import date, timedelta
 import dagster as dg
 import pytest
 
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION, REVISIONS, expected_answer, sunset_of
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
 from klaviyo_pipeline.orchestration.checks.upkeep import REVISION_IS_SERVED, revision_check
 from klaviyo_pipeline_tests.incremental.support import EVERYTHING, UNTIL, Project, evaluations
 from klaviyo_pipeline_tests.orchestration.conftest import World

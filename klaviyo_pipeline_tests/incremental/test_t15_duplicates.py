@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline_tests.clocks import ago
 from klaviyo_pipeline_tests.incremental.support import EVERYTHING, UNTIL, loads, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import World

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import Tier
+from klaviyo_pipeline.klaviyo.catalogue.model import Tier
 from klaviyo_pipeline.klaviyo.client.address import check_address
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request
 from klaviyo_pipeline.klaviyo.client.settings import ClientSettings

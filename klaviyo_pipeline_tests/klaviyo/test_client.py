@@ -14,7 +14,8 @@ import responses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import MEDIUM, SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.model import MEDIUM
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client import answers
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request, target_of_link
 from klaviyo_pipeline.klaviyo.client.rate_limits import RateLimits

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.catalogue import filters
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, FilterBy
+from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.client import target
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 from klaviyo_pipeline.sandbox.api.contracts import Filterable

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import responses
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import MEDIUM
+from klaviyo_pipeline.klaviyo.catalogue.model import MEDIUM
 from klaviyo_pipeline.klaviyo.client import rate_limits
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request
 from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit, RateLimits

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import responses
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import MEDIUM
+from klaviyo_pipeline.klaviyo.catalogue.model import MEDIUM
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request
 from klaviyo_pipeline.klaviyo.extract import workers
 from klaviyo_pipeline.klaviyo.extract.extract import extract

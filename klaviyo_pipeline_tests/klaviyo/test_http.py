@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import MEDIUM
+from klaviyo_pipeline.klaviyo.catalogue.model import MEDIUM
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request
 from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
 from klaviyo_pipeline.klaviyo.client.transport import Http, TransportError

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import EXTRA_LARGE, LARGE, MEDIUM, SMALL, Tier
+from klaviyo_pipeline.klaviyo.catalogue.model import EXTRA_LARGE, LARGE, MEDIUM, SMALL, Tier
 from klaviyo_pipeline.klaviyo.client.rate_limits import MOST_WINDOWS, EndpointLimit, RateLimits, limits_of_account
 from klaviyo_pipeline.sandbox.api.errors import ApiError
 from klaviyo_pipeline.sandbox.api.limits import RateLimits as KlaviyosLimits

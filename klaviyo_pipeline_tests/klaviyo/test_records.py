@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import EXTRA, Column, ColumnType
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.decode.pages import Page, PageDecoder, arrow_schema
 from klaviyo_pipeline.klaviyo.decode.repeated_keys import FIRST_TEXTS, RepeatedKeys
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError

@@ -188,7 +188,7 @@ from klaviyo_pipeline.klaviyo.extract import workers
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, extract
 from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.klaviyo.windows import Window
 url, folder, start, end, now = sys.argv[1:]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.decode.pages import LONGEST_LINK, Page, PageDecoder
 from klaviyo_pipeline.klaviyo.decode.structs import MOST_LEARNED
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline_tests.docs.documents import DOCS, ROOT, blocks
 from klaviyo_pipeline_tests.newcomer.machine import Newcomer
 

@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Allowed
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.quality import key_findings, landed_table
 from klaviyo_pipeline.orchestration.checks.data import ATTRIBUTES, DATA_CHECKS, PRIMARY_KEY, REFERENCES, TYPES, VALUES
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource

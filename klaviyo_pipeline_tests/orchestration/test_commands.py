@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
 ROOT = Path(__file__).parents[2]

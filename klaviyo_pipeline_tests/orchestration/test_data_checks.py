@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.checks.build import CHECKS_JOB
 from klaviyo_pipeline.orchestration.checks.data import (
     ATTRIBUTES,

@@ -9,7 +9,8 @@ import dagster as dg
 import pytest
 from pydantic import ValidationError
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, Source
+from klaviyo_pipeline.klaviyo.catalogue.model import Source
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS
 from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource

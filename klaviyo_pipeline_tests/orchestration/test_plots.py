@@ -14,7 +14,7 @@ from PIL import Image
 
 from klaviyo_pipeline.charts import drawing
 from klaviyo_pipeline.charts.model import Step
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
 from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.orchestration.assets import plots

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from klaviyo_pipeline.built_in import built_in_definitions, taken_names
 from klaviyo_pipeline.cli.transfer_views import as_dict, next_run
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.names import names_in
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.transfers.definitions import transfer_definitions

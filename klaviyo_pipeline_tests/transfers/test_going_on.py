@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline_tests import clocks
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
 
@@ -154,7 +154,7 @@ HOLDER = """
     import sys, time
     from pathlib import Path
     import dagster as dg
-    from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+    from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
     from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
     from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
     from klaviyo_pipeline.loads.run_lock import Turn

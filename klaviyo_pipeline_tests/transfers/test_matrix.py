@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.sandbox.server import RunningSandbox
 from klaviyo_pipeline.transfers.file.model import MODES, options_of
 from klaviyo_pipeline.transfers.file.problems import FileError

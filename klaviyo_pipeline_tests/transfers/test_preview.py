@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.table import DUCKDB_TYPES
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
 

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS
 from klaviyo_pipeline.transfers.file.json_schema import json_schema
 from klaviyo_pipeline.transfers.file.model import ALIASES, options_of

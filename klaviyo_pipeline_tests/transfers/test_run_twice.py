@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.transfers.definitions import transfer_definitions
 from klaviyo_pipeline.transfers.file.model import MODES
 from klaviyo_pipeline.transfers.file.problems import FileError

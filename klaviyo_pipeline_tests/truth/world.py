@@ -17,7 +17,8 @@ import dagster as dg
 import duckdb
 import pyarrow as pa
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, FilterBy, Source
+from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
 from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, extract

@@ -10,7 +10,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.assets.metadata import PREVIEW_ROWS
 from klaviyo_pipeline_tests.ui.running import API_KEY, RunningDagster
 from klaviyo_pipeline_tests.ui.visit import Visit

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Generic, NoReturn, TypeVar
 from urllib.parse import quote, urlencode
 
+from klaviyo_pipeline.klaviyo.catalogue.model import Tier
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision, expected_answer
-from klaviyo_pipeline.klaviyo.catalogue.sources import Tier
 from klaviyo_pipeline.klaviyo.client import answers
 from klaviyo_pipeline.klaviyo.client.address import check_address
 from klaviyo_pipeline.klaviyo.client.answers import shown

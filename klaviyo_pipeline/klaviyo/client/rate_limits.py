@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import Tier
+from klaviyo_pipeline.klaviyo.catalogue.model import Tier
 
 EDGE_S = 0.02
 """Added to a window's length: requests sent evenly do not arrive evenly."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import Tier
+from klaviyo_pipeline.klaviyo.catalogue.model import Tier
 from klaviyo_pipeline.klaviyo.client.answers import part
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request, target
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError

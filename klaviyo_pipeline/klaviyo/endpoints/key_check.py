@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline.klaviyo.catalogue.model import Source, Tier
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import sunset_of
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, Source, Tier
 from klaviyo_pipeline.klaviyo.errors import AuthenticationError, KlaviyoError, ScopeError
 
 if TYPE_CHECKING:

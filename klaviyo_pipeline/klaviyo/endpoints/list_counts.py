@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from klaviyo_pipeline.klaviyo.catalogue.filters import path_segment
-from klaviyo_pipeline.klaviyo.catalogue.sources import LARGE_UNTIL_2025, Tier
+from klaviyo_pipeline.klaviyo.catalogue.model import LARGE_UNTIL_2025, Tier
 from klaviyo_pipeline.klaviyo.client.answers import part, whole_number
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request, target
 from klaviyo_pipeline.klaviyo.errors import NotFoundError

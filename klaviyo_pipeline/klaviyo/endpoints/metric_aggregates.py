@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 from klaviyo_pipeline.klaviyo.catalogue.filters import GREATER_OR_EQUAL, LESS_THAN, condition
-from klaviyo_pipeline.klaviyo.catalogue.sources import SMALL
+from klaviyo_pipeline.klaviyo.catalogue.model import SMALL
 from klaviyo_pipeline.klaviyo.client.answers import part, shown, whole_number
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError

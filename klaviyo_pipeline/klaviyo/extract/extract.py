@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
+from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source, TimeField
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, FilterBy, Source, TimeField
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Traffic
 from klaviyo_pipeline.klaviyo.decode.pages import arrow_schema
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError, StageDamagedError

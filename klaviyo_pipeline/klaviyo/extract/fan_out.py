@@ -14,8 +14,9 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from klaviyo_pipeline.klaviyo.catalogue.model import Source
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, Source
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.decode.pages import arrow_schema
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError

@@ -8,7 +8,7 @@ from typing import Any
 
 from klaviyo_pipeline.klaviyo.catalogue import filters
 from klaviyo_pipeline.klaviyo.catalogue.columns import since
-from klaviyo_pipeline.klaviyo.catalogue.sources import Source, TimeField
+from klaviyo_pipeline.klaviyo.catalogue.model import Source, TimeField
 from klaviyo_pipeline.klaviyo.client.client import Request, target
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 

@@ -18,8 +18,8 @@ from datetime import datetime
 import pyarrow as pa
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
+from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer, shape_of
-from klaviyo_pipeline.klaviyo.catalogue.sources import Source
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.decode.arrays import times_within
 from klaviyo_pipeline.klaviyo.decode.envelope import check_links, check_next

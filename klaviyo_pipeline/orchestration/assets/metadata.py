@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import Source
+from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.loads.shown_columns import shown_columns
 from klaviyo_pipeline.loads.table import DUCKDB_TYPES, EXTRA_COLUMN
 from klaviyo_pipeline.redaction import redact, redact_values

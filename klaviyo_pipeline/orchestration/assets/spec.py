@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import Source
+from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.loads.cadence import Cadence, cadence_of
 from klaviyo_pipeline.loads.request import Destination
 

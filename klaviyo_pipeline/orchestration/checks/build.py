@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX, default_spec
 from klaviyo_pipeline.orchestration.checks.load import build_load_checks
 from klaviyo_pipeline.orchestration.checks.reconciliation import build_reconciliation_checks

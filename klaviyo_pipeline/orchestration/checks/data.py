@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads import quality
 from klaviyo_pipeline.loads.quality import LandedTable
 from klaviyo_pipeline.loads.shown_columns import may_be_shown
@@ -20,7 +20,7 @@ from klaviyo_pipeline.orchestration.assets.metadata import mask
 from klaviyo_pipeline.warehouse.tables import LOADED_AT, RUN_ID
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.klaviyo.catalogue.sources import Source
+    from klaviyo_pipeline.klaviyo.catalogue.model import Source
 
 PRIMARY_KEY = "primary_key_is_unique"
 REQUIRED = "required_columns_are_filled"

@@ -13,8 +13,8 @@ import dagster as dg
 from pydantic import Field
 
 from klaviyo_pipeline import grammar
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import today_utc
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
 from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
 from klaviyo_pipeline.orchestration.checks.results import undecided

@@ -18,7 +18,7 @@ from klaviyo_pipeline.klaviyo.catalogue.revisions import (
 )
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.klaviyo.catalogue.sources import Source
+    from klaviyo_pipeline.klaviyo.catalogue.model import Source
     from klaviyo_pipeline.loads.cadence import Cadence
     from klaviyo_pipeline.warehouse.database import Database
 

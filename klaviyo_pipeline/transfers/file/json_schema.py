@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.transfers.file.model import ALIASES, Transfer, options_of
 from klaviyo_pipeline.transfers.file.treasure_data import IGNORED_IN, IGNORED_OUT, IGNORED_SECTIONS, IN, OURS_TOO, OUT
 

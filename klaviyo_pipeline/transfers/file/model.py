@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
 
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, FilterBy, Source
+from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.settings import INTEGER_SETTINGS, SETTINGS, Setting
 from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class
 from klaviyo_pipeline.paths import file_path, refuse_scheme

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, Source
+from klaviyo_pipeline.klaviyo.catalogue.model import Source
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.transfers.file.model import options_of, source_name
 from klaviyo_pipeline.transfers.file.problems import Path, Wrong, did_you_mean
 

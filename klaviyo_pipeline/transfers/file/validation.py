@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from klaviyo_pipeline import clock, environment, grammar
 from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
+from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
-from klaviyo_pipeline.klaviyo.catalogue.sources import SOURCES, FilterBy, Source
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS, check_setting
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.windows import parse_time, parse_zone

@@ -1,0 +1,41 @@
+"""Short forms for declaring columns. Names are Klaviyo's; nested objects that every account has are flattened.
+
+Required are the columns that the OpenAPI documents require in every living revision, and those that the pipeline sets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from klaviyo_pipeline.klaviyo.catalogue.columns import Allowed, Column, ColumnType
+
+STRING, INTEGER, FLOAT = ColumnType.STRING, ColumnType.INTEGER, ColumnType.FLOAT
+BOOLEAN, TIMESTAMP, JSON = ColumnType.BOOLEAN, ColumnType.TIMESTAMP, ColumnType.JSON
+
+
+def id_(description: str) -> Column:
+    return Column("id", STRING, ("id",), description)
+
+
+def attribute(name: str, kind: ColumnType, description: str, option: str | None = None) -> Column:
+    return Column(name, kind, ("attributes", name), description, option=option)
+
+
+def nested(parent: str, name: str, kind: ColumnType, description: str, prefix: str | None = None) -> Column:
+    return Column(f"{prefix or parent}_{name}", kind, ("attributes", parent, name), description)
+
+
+def related(name: str, relationship: str, description: str, references: str) -> Column:
+    return Column(name, STRING, ("relationships", relationship, "data", "id"), description, references=references)
+
+
+def required(column: Column) -> Column:
+    return replace(column, required=True)
+
+
+def key(column: Column, references: str) -> Column:
+    return replace(column, required=True, references=references)
+
+
+def one_of(column: Column, *values: str, at: str | None = None) -> Column:
+    return replace(column, allowed=(*column.allowed, Allowed(frozenset(values), at)))

@@ -1,0 +1,153 @@
+"""Events, and for each event its metric and its profile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from klaviyo_pipeline.klaviyo.catalogue.columns import Column
+from klaviyo_pipeline.klaviyo.catalogue.declaring import INTEGER, JSON, STRING, TIMESTAMP, attribute, id_, key, related
+from klaviyo_pipeline.klaviyo.catalogue.metrics import METRIC_ATTRIBUTES
+from klaviyo_pipeline.klaviyo.catalogue.model import (
+    DOC,
+    EXTRA_LARGE,
+    GE_GT_LE_LT,
+    FanOut,
+    FilterBy,
+    Include,
+    Source,
+    TimeField,
+)
+from klaviyo_pipeline.klaviyo.catalogue.profiles import PROFILE_ATTRIBUTES
+
+
+def _attribution(name: str, relationship: str, description: str) -> Column:
+    return Column(
+        name,
+        STRING,
+        ("relationships", relationship, "data", "id"),
+        description,
+        via="attributions",
+        option="attributions",
+    )
+
+
+def _event_detail(relationship: str, name: str, *path: str) -> Column:
+    return Column(
+        f"{relationship}_{name}",
+        STRING,
+        ("attributes", *(path or (name,))),
+        f"The {relationship}'s {name.replace('_', ' ')}, as it was when the event was read.",
+        via=relationship,
+        option="related",
+    )
+
+
+EVENT_COLUMNS = (
+    id_("The event's id."),
+    related("metric_id", "metric", "The metric this event belongs to; joins metrics.id.", "metrics"),
+    related(
+        "profile_id", "profile", "The person it is about; joins profiles.id. Empty for deleted profiles.", "profiles"
+    ),
+    attribute(
+        "datetime",
+        TIMESTAMP,
+        "When it happened, as the sender says: late and future-dated events exist.",
+    ),
+    attribute("timestamp", INTEGER, "The same in seconds since 1970-01-01 UTC."),
+    attribute("uuid", STRING, "The event's UUID."),
+    attribute("event_properties", JSON, "Everything the sender said about the event, for example $value."),
+    _attribution("attributed_event_id", "attributed-event", "The message event this event is attributed to."),
+    _attribution("campaign_id", "campaign", "The campaign this event is attributed to."),
+    _attribution("campaign_message_id", "campaign-message", "The campaign message it is attributed to."),
+    _attribution("flow_id", "flow", "The flow this event is attributed to."),
+    _attribution("flow_message_id", "flow-message", "The flow message it is attributed to."),
+    _attribution("flow_message_variation_id", "flow-message-variation", "The variation of the flow message."),
+    _event_detail("metric", "name"),
+    _event_detail("metric", "integration_name", "integration", "name"),
+    replace(
+        _event_detail("metric", "integration_category", "integration", "category"),
+        named=True,  # text, or an object with a name
+    ),
+    _event_detail("profile", "email"),
+    _event_detail("profile", "phone_number"),
+    _event_detail("profile", "external_id"),
+    _event_detail("profile", "first_name"),
+    _event_detail("profile", "last_name"),
+)
+
+EVENT_METRIC_COLUMNS = (
+    Column("id", STRING, None, "The event's id: one row an event."),
+    key(Column("event_id", STRING, None, "The event; joins events.id."), "events"),
+    Column("event_datetime", TIMESTAMP, None, "When the event happened; empty for events asked for by id alone."),
+    key(replace(id_("The event's metric; joins metrics.id."), name="metric_id"), "metrics"),
+    *METRIC_ATTRIBUTES,
+)
+
+EVENT_PROFILE_COLUMNS = (
+    Column("id", STRING, None, "The event's id: one row an event."),
+    key(Column("event_id", STRING, None, "The event; joins events.id."), "events"),
+    Column("event_datetime", TIMESTAMP, None, "When the event happened; empty for events asked for by id alone."),
+    key(replace(id_("The event's profile; joins profiles.id."), name="profile_id"), "profiles"),
+    *PROFILE_ATTRIBUTES,
+)
+
+EVENTS = Source(
+    name="events",
+    title="Events",
+    description="What people did and what was sent to them: orders, opens, clicks, and custom events.",
+    doc=DOC + "get_events",
+    path="/api/events",
+    resource="event",
+    scopes=("events:read",),
+    columns=EVENT_COLUMNS,
+    tier=(("", EXTRA_LARGE),),
+    # Before 2026-01-15 a page had 200 events and the parameter did not exist.
+    page_size=(("", None), ("2026-01-15", 1000)),
+    time_fields=(TimeField("datetime", FilterBy.CREATED, GE_GT_LE_LT),),
+    includes=(
+        Include("attributions", option="attributions", since="2024-02-15"),
+        Include("metric", option="related", resource="metric", fields=("name", "integration")),
+        Include(
+            "profile",
+            option="related",
+            resource="profile",
+            fields=("email", "phone_number", "external_id", "first_name", "last_name"),
+        ),
+    ),
+    option_defaults={"attributions": True, "related": False},
+    partitioned_by_day=True,
+    lookback_days=7,
+)
+
+EVENT_METRICS = Source(
+    name="event_metrics",
+    title="Event metrics",
+    description="For each event the metric it belongs to.",
+    doc=DOC + "get_metric_for_event",
+    path="/api/events/{id}/metric",
+    resource="metric",
+    scopes=("events:read", "metrics:read"),
+    columns=EVENT_METRIC_COLUMNS,
+    tier=(("", EXTRA_LARGE),),
+    fan_out=FanOut("events", "/api/events/{id}/metric", key="metric_id", batch="metrics"),
+    partitioned_by_day=True,
+    incremental=False,
+)
+
+EVENT_PROFILES = Source(
+    name="event_profiles",
+    title="Event profiles",
+    description="For each event the profile of the person it is about.",
+    doc=DOC + "get_profile_for_event",
+    path="/api/events/{id}/profile",
+    resource="profile",
+    scopes=("events:read", "profiles:read"),
+    columns=EVENT_PROFILE_COLUMNS,
+    tier=(("", EXTRA_LARGE),),
+    additional_fields=("subscriptions", "predictive_analytics"),
+    option_defaults={"subscriptions": False, "predictive_analytics": False},
+    fan_out=FanOut("events", "/api/events/{id}/profile", key="profile_id", batch="profiles", chunk=100),
+    version_column="updated",
+    partitioned_by_day=True,
+    incremental=False,
+)

@@ -1,0 +1,77 @@
+"""Lists, and who is in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from klaviyo_pipeline.klaviyo.catalogue.columns import Column
+from klaviyo_pipeline.klaviyo.catalogue.declaring import STRING, TIMESTAMP, attribute, id_, key, one_of, required
+from klaviyo_pipeline.klaviyo.catalogue.model import (
+    DOC,
+    GE_GT_LE_LT,
+    GT,
+    MEDIUM,
+    PROFILE_TIER,
+    FanOut,
+    FilterBy,
+    Source,
+    TimeField,
+)
+from klaviyo_pipeline.klaviyo.catalogue.profiles import PROFILE_ATTRIBUTES
+
+LIST_COLUMNS = (
+    id_("The list's id."),
+    attribute("name", STRING, "The list's name."),
+    attribute("created", TIMESTAMP, "When the list was created."),
+    attribute("updated", TIMESTAMP, "When the list last changed; people joining or leaving do not count."),
+    one_of(attribute("opt_in_process", STRING, "double_opt_in or single_opt_in."), "double_opt_in", "single_opt_in"),
+)
+
+LIST_PROFILE_COLUMNS = (
+    Column("id", STRING, None, "The list's id and the profile's id, joined by a colon."),
+    key(Column("list_id", STRING, None, "The list; joins lists.id."), "lists"),
+    key(replace(id_("The member; joins profiles.id."), name="profile_id"), "profiles"),
+    required(attribute("joined_group_at", TIMESTAMP, "When the person joined the list; joining again moves it.")),
+    *PROFILE_ATTRIBUTES,
+)
+
+LISTS = Source(
+    name="lists",
+    title="Lists",
+    description="The account's lists.",
+    doc=DOC + "get_lists",
+    path="/api/lists",
+    resource="list",
+    scopes=("lists:read",),
+    columns=LIST_COLUMNS,
+    tier=PROFILE_TIER,
+    page_size=(("", None), ("2026-04-15", 10)),
+    time_fields=(
+        TimeField("updated", FilterBy.UPDATED, GT),
+        TimeField("created", FilterBy.CREATED, GT),
+    ),
+    lookback_days=1,
+    version_column="updated",
+    shows_deletions=True,
+)
+
+LIST_PROFILES = Source(
+    name="list_profiles",
+    title="Profiles in lists",
+    description="Who is in which list, and since when.",
+    doc=DOC + "get_profiles_for_list",
+    path="/api/lists/{id}/profiles",
+    resource="profile",
+    scopes=("lists:read", "profiles:read"),
+    columns=LIST_PROFILE_COLUMNS,
+    tier=PROFILE_TIER,
+    page_size=(("", 100),),
+    time_fields=(TimeField("joined_group_at", FilterBy.CREATED, GE_GT_LE_LT),),
+    additional_fields=("subscriptions", "predictive_analytics"),
+    option_defaults={"subscriptions": False, "predictive_analytics": False},
+    slower_with={"predictive_analytics": MEDIUM},
+    fan_out=FanOut("lists", "/api/lists/{id}/profiles"),
+    version_column="updated",
+    incremental=False,
+    shows_deletions=True,
+)

@@ -1,0 +1,191 @@
+"""What a data source declares: where it is read, its columns, its key, its times, its limits.
+
+Facts (paths, filters and operators, sort values, page sizes, limits, scopes) are those of Klaviyo's OpenAPI documents;
+where they changed, the first revision with the new value stands beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from klaviyo_pipeline.klaviyo.catalogue.columns import Column, Since, since
+from klaviyo_pipeline.klaviyo.catalogue.filters import GREATER_OR_EQUAL, GREATER_THAN, LESS_THAN, condition
+from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.windows import SECOND, TimeSlice
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Klaviyo's rate limit of an endpoint: requests a second (burst) and a minute (steady), per account."""
+
+    burst: int
+    steady: int
+
+
+SMALL, MEDIUM, LARGE, EXTRA_LARGE = Tier(3, 60), Tier(10, 150), Tier(75, 750), Tier(350, 3500)
+LARGE_UNTIL_2025 = Tier(75, 700)
+PROFILE_TIER = (("", LARGE_UNTIL_2025), ("2026-01-15", LARGE))
+
+
+class FilterBy(StrEnum):
+    """Which of a row's times decides whether it lies in a window."""
+
+    UPDATED = "updated"
+    CREATED = "created"
+
+
+@dataclass(frozen=True)
+class TimeField:
+    """A time by which a collection can be filtered and sorted.
+
+    ``operators`` are those the filter takes on this field; profiles, for one, refuse greater-or-equal.
+    """
+
+    name: str
+    filter_by: FilterBy
+    operators: frozenset[str]
+
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether a window over this field can be divided: that takes an upper bound."""
+        return LESS_THAN in self.operators
+
+    def conditions(self, time_slice: TimeSlice) -> list[str]:
+        """Filter conditions for a slice, a second wider at the start where the field takes only greater-than."""
+        conditions = []
+        if time_slice.start:
+            if GREATER_OR_EQUAL in self.operators:
+                conditions.append(condition(GREATER_OR_EQUAL, self.name, time_slice.start))
+            else:
+                conditions.append(condition(GREATER_THAN, self.name, time_slice.start - SECOND))
+        if time_slice.end and self.can_be_cut:
+            conditions.append(condition(LESS_THAN, self.name, time_slice.end))
+        return conditions
+
+
+@dataclass(frozen=True)
+class Include:
+    """Related resources that come along with a page; ``option`` names the option that asks for them."""
+
+    name: str
+    option: str | None = None
+    since: str = ""
+    fields: tuple[str, ...] = ()
+    """Sparse fieldset: only these attributes of the related resource are kept, so only they are asked for."""
+    resource: str = ""
+
+
+@dataclass(frozen=True)
+class FanOut:
+    """How a source follows from the rows of another one.
+
+    ``single`` is the path for one parent id. Where ``batch`` is given, parents name their child by the column
+    ``key``, and the children are read from that collection: whole, or by ``any(id,[…])`` in chunks.
+    """
+
+    parent: str
+    single: str
+    key: str | None = None
+    batch: str | None = None
+    chunk: int | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One of Klaviyo's data sources."""
+
+    name: str
+    title: str
+    description: str
+    doc: str
+    path: str
+    scopes: tuple[str, ...]
+    columns: tuple[Column, ...]
+    tier: Since[Tier]
+    page_size: Since[int | None] = (("", None),)
+    """Largest page to ask for; None where the endpoint takes no ``page[size]``."""
+    time_fields: tuple[TimeField, ...] = ()
+    streams: Since[tuple[tuple[str, ...], ...]] = (("", ((),)),)
+    """Sets of fixed conditions that together cover the collection; one cursor each at least."""
+    includes: tuple[Include, ...] = ()
+    additional_fields: tuple[str, ...] = ()
+    """Attributes that come only when asked for; each is an option of the same name."""
+    resource: str = ""
+    primary_key: tuple[str, ...] = ("id",)
+    version_column: str | None = None
+    """A row never goes back to an older value of this."""
+    partitioned_by_day: bool = False
+    sorted_by_time: bool = True
+    """Whether pages sorted by time can be trusted to be in order (archived campaigns can not)."""
+    fan_out: FanOut | None = None
+    lookback_days: int = 0
+    """Events come late, some by weeks; other changes may take a while until the API shows them."""
+    incremental: bool = True
+    """Whether a run without a window goes on where the last one ended; otherwise it reads the whole collection."""
+    shows_deletions: bool = False
+    """Whether rows that a read of the whole collection does not have are gone from Klaviyo."""
+    option_defaults: dict[str, bool] = field(default_factory=dict)
+    slower_with: dict[str, Tier] = field(default_factory=dict)
+    """Options under which Klaviyo allows fewer requests."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the yes/no options this source takes."""
+        return tuple(self.option_defaults)
+
+    @property
+    def filter_by(self) -> tuple[FilterBy, ...]:
+        """What a window can be taken over, the default first; empty where there is no usable time."""
+        return tuple(time_field.filter_by for time_field in self.time_fields)
+
+    def time_field(self, filter_by: FilterBy | None = None) -> TimeField | None:
+        """The time that a window is taken over.
+
+        Raises:
+            ConfigurationError: if the source does not have it, naming what it has.
+        """
+        if filter_by is None:
+            return self.time_fields[0] if self.time_fields else None
+        for candidate in self.time_fields:
+            if candidate.filter_by is filter_by:
+                return candidate
+        allowed = " or ".join(str(each) for each in self.filter_by) or "no filter: Klaviyo has no time filter here"
+        raise ConfigurationError(f"filter_by is {filter_by.value!r}, but {self.name} takes {allowed}.")
+
+    def choose(self, **options: bool | None) -> frozenset[str]:
+        """The options in force: those given, else their defaults.
+
+        Raises:
+            ConfigurationError: for an option that this source does not take.
+        """
+        for name, value in options.items():
+            if value is not None and name not in self.option_defaults:
+                allowed = ", ".join(self.options) or "none"
+                raise ConfigurationError(f"{self.name} does not take the option {name}; it takes: {allowed}.")
+        chosen = self.option_defaults | {name: value for name, value in options.items() if value is not None}
+        return frozenset(name for name, value in chosen.items() if value)
+
+    def columns_for(self, options: frozenset[str]) -> tuple[Column, ...]:
+        """The columns that an extract with these options has."""
+        return tuple(column for column in self.columns if column.option is None or column.option in options)
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """Columns that every row has, besides the key: those declared, and the time that windows are taken over."""
+        window = self.time_fields[0].name if self.time_fields else None
+        return tuple(each.name for each in self.columns if each.required or each.name == window)
+
+    def tier_for(self, revision: str, options: frozenset[str]) -> Tier:
+        """The rate limit of this source's requests."""
+        for option, tier in self.slower_with.items():
+            if option in options:
+                return tier
+        return since(self.tier, revision)
+
+
+GE_GT_LE_LT = frozenset({GREATER_OR_EQUAL, GREATER_THAN, "less-or-equal", LESS_THAN})
+GT_LT = frozenset({GREATER_THAN, LESS_THAN})
+GT = frozenset({GREATER_THAN})
+DOC = "https://developers.klaviyo.com/en/reference/"
+"""Where Klaviyo documents its endpoints."""
