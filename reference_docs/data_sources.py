@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column, Since
-from klaviyo_pipeline.klaviyo.catalogue.model import Source, Tier
+from klaviyo_pipeline.klaviyo.catalogue.model import Option, Source, Tier
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION
 from klaviyo_pipeline.loads.table import DUCKDB_TYPES, EXTRA_COLUMN
@@ -112,12 +112,19 @@ def _columns(columns: list[tuple[str, str, str]]) -> str:
     return table(["column", "type", "meaning"], rows)
 
 
-def _option_note(source: Source, option: str | None) -> str:
-    if option is None:
+def _option_note(source: Source, name: str | None) -> str:
+    if name is None:
         return ""
-    if option == "related":
-        return " Only with `skip_related: false`."
-    return f" Needs `{option}` (the default)." if source.option_defaults[option] else f" Only with `{option}: true`."
+    option = _option(source, name)
+    return f" Needs `{option.setting}` (the default)." if option.default else f" Only with {_on(option)}."
+
+
+def _option(source: Source, name: str) -> Option:
+    return next(option for option in source.options if option.name == name)
+
+
+def _on(option: Option) -> str:
+    return f"`{option.setting}: {str(option.value_of(True)).lower()}`"
 
 
 def _documented_values(column: Column) -> str:
@@ -135,7 +142,7 @@ def _tier(tier: Tier) -> str:
 
 def _limit(source: Source) -> str:
     text = _history(source.tier, _tier)
-    slower = [f"with `{option}` {_tier(tier)}" for option, tier in source.slower_with.items()]
+    slower = [f"with `{option.setting}` {_tier(option.tier)}" for option in source.options if option.tier]
     return "; ".join([text, *slower])
 
 
@@ -185,9 +192,9 @@ def _includes(source: Source) -> str:
     for include in source.includes:
         notes = [
             f"from revision {include.since}" if include.since else "",
-            f"with the option `{include.option}`" if include.option and include.option != "related" else "",
-            "with `skip_related: false`" if include.option == "related" else "",
+            f"with {_on(_option(source, include.option))}" if include.option else "",
         ]
         noted = ", ".join(note for note in notes if note)
         texts.append(f"`{include.name}`" + (f" ({noted})" if noted else ""))
-    return "; ".join([*texts, *(f"`{name}` with the option of that name" for name in source.additional_fields)])
+    added = [(name, option) for option in source.options for name in option.added_fields]
+    return "; ".join([*texts, *(f"`{name}` with {_on(option)}" for name, option in added)])

@@ -56,7 +56,7 @@ def request_of(job: Job, database: Database) -> ExtractRequest:
             raise RuntimeError("nothing has been loaded yet")
         # As orchestration.loads.window_of has it: a window is never empty.
         start = min(last, now - timedelta(seconds=1)) - timedelta(days=job.options.get("lookback_days", 0))
-    if "attributions" in source.options:
+    if "attributions" in source.option_names:
         options = source.choose(attributions=bool(job.options.get("attributions")))
     else:
         options = source.choose()

@@ -121,11 +121,9 @@ def asked_of(spec: LoadSpec, config: LoadConfig) -> Asked:
     """What a run's config asks for; what it does not name has the load's own value."""
     source = spec.source
     given: dict[str, Any] = dict(config)
-    parent = f"{source.fan_out.parent.removesuffix('s')}_ids" if source.fan_out else ""
-    ids, filter_by = given.get(parent), given.get("filter_by")
-    options = {name: given.get(name) for name in source.options if name != "related"}
-    if "related" in source.options:
-        options["related"] = not given["skip_related"]
+    ids = given.get(source.fan_out.setting) if source.fan_out else None
+    filter_by = given.get("filter_by")
+    options = {option.name: option.value_of(given[option.setting]) for option in source.options}
     wanted = Destination(
         schema=config.schema_name,
         table=config.table,

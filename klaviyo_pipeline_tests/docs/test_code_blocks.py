@@ -102,7 +102,7 @@ def test_python_imports_what_exists(block: Block) -> None:
 def empty() -> duckdb.DuckDBPyConnection:
     """A database with all tables, as they land, and no rows."""
     connection = duckdb.connect()
-    every = {name for source in SOURCES.values() for name in source.options}
+    every = {name for source in SOURCES.values() for name in source.option_names}
     tables: list[Table] = [table_of(source, "klaviyo", options=frozenset(every)) for source in SOURCES.values()]
     for spec in assets():
         columns = tuple(Column(each.name, each.type) for each in columns_of(spec))

@@ -58,7 +58,7 @@ def page(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         parent = next(iter(store.lists if source.fan_out.parent == "lists" else store.events)).id
         single = source.fan_out.key is not None
         (stream,) = streams_of_parents(source, [parent], None, single=single, may_vanish=False)
-    request = first_request(source, stream, TimeSlice(None, None), frozenset(source.options), REVISION, None)
+    request = first_request(source, stream, TimeSlice(None, None), frozenset(source.option_names), REVISION, None)
     document = Client(_sandbox(), revision=REVISION).get(request.target).json
     if isinstance(document["data"], list):
         document["data"] = document["data"][:ROWS]

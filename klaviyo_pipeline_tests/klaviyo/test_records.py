@@ -26,7 +26,7 @@ from klaviyo_pipeline.sandbox.options import ServerOptions
 from klaviyo_pipeline_tests.klaviyo.support import EVERY_SOURCE, REVISION_SHAPES
 from klaviyo_pipeline_tests.sandbox.client import Client
 
-OPTIONS = {name: frozenset(source.options) for name, source in SOURCES.items()}
+OPTIONS = {name: frozenset(source.option_names) for name, source in SOURCES.items()}
 SINGLE = {"event_metrics", "event_profiles"}
 
 

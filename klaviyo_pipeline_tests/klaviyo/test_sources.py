@@ -36,7 +36,7 @@ def test_columns_when_declared_then_names_are_unique_and_described_and_the_key_i
     assert source.version_column is None or source.version_column in names
     types = {column.name: column.type for column in source.columns}
     assert all(types[each.name] is ColumnType.TIMESTAMP for each in source.time_fields)
-    assert {column.option for column in source.columns} - {None} <= set(source.options)
+    assert {column.option for column in source.columns} - {None} <= set(source.option_names)
 
 
 @pytest.mark.parametrize("revision", LIVING)
@@ -67,8 +67,8 @@ def test_endpoint_when_compared_with_the_sandboxs_contract_then_path_limit_scope
 @pytest.mark.parametrize("name", EVERY_SOURCE)
 def test_options_when_left_open_then_are_the_defaults_and_a_choice_overrides_them(name: str) -> None:
     source = SOURCES[name]
-    assert source.choose() == {option for option, on in source.option_defaults.items() if on}
-    for option in source.options:
+    assert source.choose() == {option.name for option in source.options if option.default}
+    for option in source.option_names:
         assert option in source.choose(**{option: True})
         assert option not in source.choose(**{option: False})
         assert source.choose(**{option: None}) == source.choose()

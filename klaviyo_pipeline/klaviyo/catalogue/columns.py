@@ -57,6 +57,7 @@ class Column:
     ``named`` says that Klaviyo gives a text or an object with a name, and that the name is meant. ``moved`` and
     ``moved_via`` say where the value stands from a later revision on. ``required`` says that every row has a value,
     ``references`` names the data source whose ``id`` it is, and ``allowed`` the values that are documented.
+    ``made_of`` names the columns whose values, joined by colons, are this one's; a row that lacks one of them has none.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Column:
     required: bool = False
     references: str | None = None
     allowed: tuple[Allowed, ...] = ()
+    made_of: tuple[str, ...] = ()
 
     def path_in(self, revision: str) -> tuple[str, ...] | None:
         """Where the value stands in answers of this revision; None where it is not in them."""

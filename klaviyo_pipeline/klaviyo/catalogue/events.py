@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.declaring import INTEGER, JSON, STRING, TIMESTAMP, attribute, id_, key, related
@@ -14,10 +15,11 @@ from klaviyo_pipeline.klaviyo.catalogue.model import (
     FanOut,
     FilterBy,
     Include,
+    Option,
     Source,
     TimeField,
 )
-from klaviyo_pipeline.klaviyo.catalogue.profiles import PROFILE_ATTRIBUTES
+from klaviyo_pipeline.klaviyo.catalogue.profiles import PROFILE_ATTRIBUTES, PROFILE_OPTIONS
 
 
 def _attribution(name: str, relationship: str, description: str) -> Column:
@@ -76,7 +78,7 @@ EVENT_COLUMNS = (
 )
 
 EVENT_METRIC_COLUMNS = (
-    Column("id", STRING, None, "The event's id: one row an event."),
+    Column("id", STRING, None, "The event's id: one row an event.", made_of=("event_id",)),
     key(Column("event_id", STRING, None, "The event; joins events.id."), "events"),
     Column("event_datetime", TIMESTAMP, None, "When the event happened; empty for events asked for by id alone."),
     key(replace(id_("The event's metric; joins metrics.id."), name="metric_id"), "metrics"),
@@ -84,12 +86,21 @@ EVENT_METRIC_COLUMNS = (
 )
 
 EVENT_PROFILE_COLUMNS = (
-    Column("id", STRING, None, "The event's id: one row an event."),
+    Column("id", STRING, None, "The event's id: one row an event.", made_of=("event_id",)),
     key(Column("event_id", STRING, None, "The event; joins events.id."), "events"),
     Column("event_datetime", TIMESTAMP, None, "When the event happened; empty for events asked for by id alone."),
     key(replace(id_("The event's profile; joins profiles.id."), name="profile_id"), "profiles"),
     *PROFILE_ATTRIBUTES,
 )
+
+_OF_EVENT: dict[str, Any] = {
+    "parent": "events",
+    "noun": "event",
+    "id_column": "event_id",
+    "setting": "event_ids",
+    "limits": "Ask for these events one by one.",
+    "carries": (("event_id", "id"), ("event_datetime", "datetime")),
+}
 
 EVENTS = Source(
     name="events",
@@ -114,7 +125,15 @@ EVENTS = Source(
             fields=("email", "phone_number", "external_id", "first_name", "last_name"),
         ),
     ),
-    option_defaults={"attributions": True, "related": False},
+    options=(
+        Option("attributions", True, "Read which campaign, flow and message an event is attributed to."),
+        Option(
+            "related",
+            False,
+            "Off: details of each event's metric and profile are read into columns of their own.",
+            skips=True,
+        ),
+    ),
     partitioned_by_day=True,
     lookback_days=7,
 )
@@ -129,7 +148,7 @@ EVENT_METRICS = Source(
     scopes=("events:read", "metrics:read"),
     columns=EVENT_METRIC_COLUMNS,
     tier=(("", EXTRA_LARGE),),
-    fan_out=FanOut("events", "/api/events/{id}/metric", key="metric_id", batch="metrics"),
+    fan_out=FanOut(path="/api/events/{id}/metric", key="metric_id", batch="metrics", **_OF_EVENT),
     partitioned_by_day=True,
     incremental=False,
 )
@@ -144,9 +163,8 @@ EVENT_PROFILES = Source(
     scopes=("events:read", "profiles:read"),
     columns=EVENT_PROFILE_COLUMNS,
     tier=(("", EXTRA_LARGE),),
-    additional_fields=("subscriptions", "predictive_analytics"),
-    option_defaults={"subscriptions": False, "predictive_analytics": False},
-    fan_out=FanOut("events", "/api/events/{id}/profile", key="profile_id", batch="profiles", chunk=100),
+    options=PROFILE_OPTIONS,
+    fan_out=FanOut(path="/api/events/{id}/profile", key="profile_id", batch="profiles", chunk=100, **_OF_EVENT),
     version_column="updated",
     partitioned_by_day=True,
     incremental=False,

@@ -10,14 +10,13 @@ from klaviyo_pipeline.klaviyo.catalogue.model import (
     DOC,
     GE_GT_LE_LT,
     GT,
-    MEDIUM,
     PROFILE_TIER,
     FanOut,
     FilterBy,
     Source,
     TimeField,
 )
-from klaviyo_pipeline.klaviyo.catalogue.profiles import PROFILE_ATTRIBUTES
+from klaviyo_pipeline.klaviyo.catalogue.profiles import PROFILE_ATTRIBUTES, PROFILE_OPTIONS
 
 LIST_COLUMNS = (
     id_("The list's id."),
@@ -28,7 +27,13 @@ LIST_COLUMNS = (
 )
 
 LIST_PROFILE_COLUMNS = (
-    Column("id", STRING, None, "The list's id and the profile's id, joined by a colon."),
+    Column(
+        "id",
+        STRING,
+        None,
+        "The list's id and the profile's id, joined by a colon.",
+        made_of=("list_id", "profile_id"),
+    ),
     key(Column("list_id", STRING, None, "The list; joins lists.id."), "lists"),
     key(replace(id_("The member; joins profiles.id."), name="profile_id"), "profiles"),
     required(attribute("joined_group_at", TIMESTAMP, "When the person joined the list; joining again moves it.")),
@@ -67,10 +72,16 @@ LIST_PROFILES = Source(
     tier=PROFILE_TIER,
     page_size=(("", 100),),
     time_fields=(TimeField("joined_group_at", FilterBy.CREATED, GE_GT_LE_LT),),
-    additional_fields=("subscriptions", "predictive_analytics"),
-    option_defaults={"subscriptions": False, "predictive_analytics": False},
-    slower_with={"predictive_analytics": MEDIUM},
-    fan_out=FanOut("lists", "/api/lists/{id}/profiles"),
+    options=PROFILE_OPTIONS,
+    fan_out=FanOut(
+        parent="lists",
+        noun="list",
+        path="/api/lists/{id}/profiles",
+        id_column="list_id",
+        setting="list_ids",
+        limits="Read only these lists.",
+        count_field="profile_count",
+    ),
     version_column="updated",
     incremental=False,
     shows_deletions=True,

@@ -6,7 +6,7 @@ where they changed, the first revision with the new value stands beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column, Since, since
@@ -77,18 +77,71 @@ class Include:
 
 
 @dataclass(frozen=True)
-class FanOut:
-    """How a source follows from the rows of another one.
+class Option:
+    """A yes/no choice of a data source, in run config and in transfer files.
 
-    ``single`` is the path for one parent id. Where ``batch`` is given, parents name their child by the column
-    ``key``, and the children are read from that collection: whole, or by ``any(id,[…])`` in chunks.
+    Attributes:
+        name: The option's name; columns and includes that depend on it name it.
+        default: Whether it is on.
+        description: A sentence for people.
+        added_fields: Attributes that Klaviyo sends only when asked for them (``additional-fields``).
+        tier: The lower rate limit of requests with it; None where the limit stays.
+        skips: The setting is named ``skip_…`` and turns the option off, like Treasure Data's.
+    """
+
+    name: str
+    default: bool
+    description: str
+    added_fields: tuple[str, ...] = ()
+    tier: Tier | None = None
+    skips: bool = False
+
+    @property
+    def setting(self) -> str:
+        """The name in run config and in transfer files."""
+        return f"skip_{self.name}" if self.skips else self.name
+
+    def value_of(self, setting: bool) -> bool:
+        """Whether the option is on when its setting has this value; and the other way round."""
+        return setting != self.skips
+
+
+@dataclass(frozen=True)
+class FanOut:
+    """How a data source follows from the rows of another one.
+
+    Attributes:
+        parent: The other data source.
+        noun: One row of the parent, in messages: ``list``.
+        path: The path for one parent, with ``{id}``.
+        id_column: The column that has the parent's id.
+        setting: The setting that limits a load to some parents.
+        limits: What that setting does, a sentence for people.
+        key: The parent's column that names the child, where the children are read from a collection of their own.
+        batch: That collection, a data source: read whole, or by ``any(id,[…])``.
+        chunk: So many ids a request; None to read it whole.
+        carries: Columns whose values come from the parent's row: ours to the parent's.
+        count_field: The attribute in which Klaviyo counts a parent's children (``additional-fields``).
     """
 
     parent: str
-    single: str
+    noun: str
+    path: str
+    id_column: str
+    setting: str
+    limits: str
     key: str | None = None
     batch: str | None = None
     chunk: int | None = None
+    carries: tuple[tuple[str, str], ...] = ()
+    count_field: str | None = None
+
+    @property
+    def parent_columns(self) -> tuple[str, ...]:
+        """The columns of the parent's rows that are needed."""
+        return tuple(
+            dict.fromkeys(["id", *(theirs for _ours, theirs in self.carries), *([self.key] if self.key else [])])
+        )
 
 
 @dataclass(frozen=True)
@@ -109,8 +162,7 @@ class Source:
     streams: Since[tuple[tuple[str, ...], ...]] = (("", ((),)),)
     """Sets of fixed conditions that together cover the collection; one cursor each at least."""
     includes: tuple[Include, ...] = ()
-    additional_fields: tuple[str, ...] = ()
-    """Attributes that come only when asked for; each is an option of the same name."""
+    options: tuple[Option, ...] = ()
     resource: str = ""
     primary_key: tuple[str, ...] = ("id",)
     version_column: str | None = None
@@ -125,14 +177,11 @@ class Source:
     """Whether a run without a window goes on where the last one ended; otherwise it reads the whole collection."""
     shows_deletions: bool = False
     """Whether rows that a read of the whole collection does not have are gone from Klaviyo."""
-    option_defaults: dict[str, bool] = field(default_factory=dict)
-    slower_with: dict[str, Tier] = field(default_factory=dict)
-    """Options under which Klaviyo allows fewer requests."""
 
     @property
-    def options(self) -> tuple[str, ...]:
-        """Names of the yes/no options this source takes."""
-        return tuple(self.option_defaults)
+    def option_names(self) -> tuple[str, ...]:
+        """Names of the yes/no options that the data source takes."""
+        return tuple(option.name for option in self.options)
 
     @property
     def filter_by(self) -> tuple[FilterBy, ...]:
@@ -160,11 +209,11 @@ class Source:
             ConfigurationError: for an option that this source does not take.
         """
         for name, value in options.items():
-            if value is not None and name not in self.option_defaults:
-                allowed = ", ".join(self.options) or "none"
+            if value is not None and name not in self.option_names:
+                allowed = ", ".join(self.option_names) or "none"
                 raise ConfigurationError(f"{self.name} does not take the option {name}; it takes: {allowed}.")
-        chosen = self.option_defaults | {name: value for name, value in options.items() if value is not None}
-        return frozenset(name for name, value in chosen.items() if value)
+        given = {name: value for name, value in options.items() if value is not None}
+        return frozenset(option.name for option in self.options if given.get(option.name, option.default))
 
     def columns_for(self, options: frozenset[str]) -> tuple[Column, ...]:
         """The columns that an extract with these options has."""
@@ -178,10 +227,8 @@ class Source:
 
     def tier_for(self, revision: str, options: frozenset[str]) -> Tier:
         """The rate limit of this source's requests."""
-        for option, tier in self.slower_with.items():
-            if option in options:
-                return tier
-        return since(self.tier, revision)
+        slower = [option.tier for option in self.options if option.tier and option.name in options]
+        return slower[0] if slower else since(self.tier, revision)
 
 
 GE_GT_LE_LT = frozenset({GREATER_OR_EQUAL, GREATER_THAN, "less-or-equal", LESS_THAN})

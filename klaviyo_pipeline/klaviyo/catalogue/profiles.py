@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from klaviyo_pipeline.klaviyo.catalogue.declaring import FLOAT, JSON, STRING, TIMESTAMP, attribute, id_, nested, one_of
-from klaviyo_pipeline.klaviyo.catalogue.model import DOC, GT_LT, MEDIUM, PROFILE_TIER, FilterBy, Source, TimeField
+from klaviyo_pipeline.klaviyo.catalogue.model import (
+    DOC,
+    GT_LT,
+    MEDIUM,
+    PROFILE_TIER,
+    FilterBy,
+    Option,
+    Source,
+    TimeField,
+)
 
 PROFILE_ATTRIBUTES = (
     attribute("email", STRING, "Email address."),
@@ -43,6 +52,17 @@ PROFILE_ATTRIBUTES = (
 )
 PROFILE_COLUMNS = (id_("The profile's id."), *PROFILE_ATTRIBUTES)
 
+PROFILE_OPTIONS = (
+    Option("subscriptions", False, "Read consent and suppressions by channel.", added_fields=("subscriptions",)),
+    Option(
+        "predictive_analytics",
+        False,
+        "Read Klaviyo's predictions. Klaviyo allows far fewer requests with them.",
+        added_fields=("predictive_analytics",),
+        tier=MEDIUM,
+    ),
+)
+
 PROFILES = Source(
     name="profiles",
     title="Profiles",
@@ -58,9 +78,7 @@ PROFILES = Source(
         TimeField("updated", FilterBy.UPDATED, GT_LT),
         TimeField("created", FilterBy.CREATED, GT_LT),
     ),
-    additional_fields=("subscriptions", "predictive_analytics"),
-    option_defaults={"subscriptions": False, "predictive_analytics": False},
-    slower_with={"predictive_analytics": MEDIUM},
+    options=PROFILE_OPTIONS,
     lookback_days=1,
     version_column="updated",
     partitioned_by_day=True,

@@ -239,7 +239,9 @@ class PageDecoder:
             arrays[column.name] = array
             for row, text in refused.items():
                 extras.keep(row, kept_at, text, extras.misfits)
-        _compose_id(arrays)
+        for column, _path in self._columns:
+            if column.made_of:
+                arrays[column.name] = joined([arrays[name] for name in column.made_of])
         if arrays[self._schema.names[0]].null_count:
             raise UnreadablePageError("a row without an id")
         extras.set_aside(found)
@@ -340,15 +342,12 @@ def _next_target(link: str) -> str:
     return target_of_link(link)
 
 
-def _compose_id(arrays: dict[str, pa.Array]) -> None:
-    """Rows that stand for a pair, or for an event's other side, get an id of their own."""
-    if "list_id" in arrays:
-        pairs = zip(arrays["list_id"].to_pylist(), arrays["profile_id"].to_pylist(), strict=True)
-        arrays["id"] = string_array(
-            [f"{list_id}:{profile_id}" if profile_id else None for list_id, profile_id in pairs]
-        )
-    elif "event_id" in arrays:
-        arrays["id"] = arrays["event_id"]
+def joined(parts: Sequence[pa.Array]) -> pa.Array:
+    """Texts joined by colons, row by row; null where a part is null or empty."""
+    if len(parts) == 1:
+        return parts[0]
+    rows = zip(*(part.to_pylist() for part in parts), strict=True)
+    return string_array([":".join(row) if all(row) else None for row in rows])
 
 
 def _times(batch: pa.RecordBatch, name: str | None) -> tuple[datetime | None, datetime | None, bool]:

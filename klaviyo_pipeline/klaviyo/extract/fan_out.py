@@ -18,7 +18,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.decode.pages import arrow_schema
+from klaviyo_pipeline.klaviyo.decode.pages import arrow_schema, joined
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.extract.extract import Begun, ExtractRequest, StagedExtract, read_batches
 from klaviyo_pipeline.klaviyo.extract.progress import Findings, Progress
@@ -50,7 +50,7 @@ def extract_by_parents(
     if request.parents is None:
         raise ConfigurationError(f"{source.name} needs the events that it is about, or event_ids.")
     begun = Begun(client, request)
-    events = request.parents.select(["id", "datetime", source.fan_out.key]).combine_chunks()
+    events = request.parents.select(list(source.fan_out.parent_columns)).combine_chunks()
     stage = area.open({"source": source.name, "run": uuid.uuid4().hex}, request.window.now)
     try:
         findings, progress = Findings(), Progress()
@@ -65,9 +65,12 @@ def extract_by_parents(
                 own = matched.slice(start, JOINED_ROWS)
                 rows = children.take(positions.slice(start, JOINED_ROWS))
                 columns = {name: rows[name] for name in rows.column_names}
-                columns |= {"id": own["id"], "event_id": own["id"], "event_datetime": own["datetime"]}
-                joined = pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks()
-                for batch in joined.to_batches():
+                columns |= {ours: own[theirs] for ours, theirs in source.fan_out.carries}
+                for column in request.columns:
+                    if column.made_of:
+                        columns[column.name] = joined([columns[name] for name in column.made_of])
+                made = pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks()
+                for batch in made.to_batches():
                     writer.write(batch, None)
                 progress.rows += len(own)
         stage.finish_slice(staged)

@@ -52,13 +52,12 @@ def streams_of_parents(
 ) -> list[Stream]:
     """One stream a parent id: the members of a list, or the metric or profile of an event."""
     assert source.fan_out is not None
-    parent = source.fan_out.parent.removesuffix("s")
     return [
         Stream(
             key=each,
-            path=source.fan_out.single.format(id=filters.path_segment(each)),
-            subject=f"{source.title} of {parent} {each!r}",
-            constants={f"{parent}_id": each},
+            path=source.fan_out.path.format(id=filters.path_segment(each)),
+            subject=f"{source.title} of {source.fan_out.noun} {each!r}",
+            constants={source.fan_out.id_column: each},
             time_field=time_field,
             single=single,
             may_vanish=may_vanish,
@@ -117,13 +116,13 @@ def first_request(
         for include in source.includes
         if include.since <= revision and (include.option is None or include.option in options)
     ]
+    added = [name for option in source.options if option.name in options for name in option.added_fields]
     parameters = {
         "filter": filters.all_of(conditions),
         "sort": sort,
         "include": ",".join(include.name for include in includes) or None,
         **{f"fields[{each.resource}]": ",".join(each.fields) for each in includes if each.fields},
-        f"additional-fields[{source.resource}]": ",".join(name for name in source.additional_fields if name in options)
-        or None,
+        f"additional-fields[{source.resource}]": ",".join(added) or None,
         "page[size]": str(page_size) if page_size and not stream.single else None,
     }
     return request_for(source, stream, options, revision, target(stream.path, parameters))
@@ -131,7 +130,7 @@ def first_request(
 
 def request_for(source: Source, stream: Stream, options: frozenset[str], revision: str, page_target: str) -> Request:
     """A request for one page of a stream."""
-    slower = [option for option in source.slower_with if option in options]
+    slower = [option.name for option in source.options if option.tier and option.name in options]
     return Request(
         target=page_target,
         endpoint="+".join([source.path, *slower]),

@@ -210,7 +210,7 @@ def _fetched(
     staged = fetch()
     _say_what_was_odd(context, client.revision, staged)
     if limits is not None and source.shows_deletions and source.fan_out is not None:
-        limits = replace(limits, by="list_id")
+        limits = replace(limits, by=source.fan_out.id_column)
     if source.name == "list_profiles" and request.is_whole:
         try:
             here = living_members(database, table.schema, table.name)

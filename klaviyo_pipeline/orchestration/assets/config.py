@@ -16,12 +16,6 @@ from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
-_OPTION_TEXTS = {
-    "attributions": "Read which campaign, flow and message an event is attributed to.",
-    "subscriptions": "Read consent and suppressions by channel.",
-    "predictive_analytics": "Read Klaviyo's predictions. Klaviyo allows far fewer requests with them.",
-}
-
 
 def _choice(values: Iterable[str]) -> Any:  # noqa: ANN401 - an enum class
     """An enum whose members are named as their values: Dagster takes members by name, and people write the values.
@@ -138,26 +132,22 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
             "The time column that replace modes clear partitions by; blank: the asset's own."
         )
     for option in source.options:
-        if option == "related":
-            fields["skip_related"] = (
-                bool,
-                Field(
-                    default=not source.option_defaults[option],
-                    description="Off: details of each event's metric and profile are read into columns of their own.",
-                ),
-            )
-        else:
-            fields[option] = (bool, Field(default=source.option_defaults[option], description=_OPTION_TEXTS[option]))
+        default = option.value_of(option.default)
+        fields[option.setting] = (bool, Field(default=default, description=option.description))
     if source.fan_out is not None:
-        parent = source.fan_out.parent.removesuffix("s")
-        what = f"Read only these {parent}s." if source.fan_out.batch is None else "Ask for these events one by one."
-        fields[f"{parent}_ids"] = (list[str] | None, Field(default=None, description=what))
-    for option, value in (defaults or {}).items():
-        kind, described = fields.get(option) or (str | None, WindowConfig.model_fields[option])
-        fields[option] = (kind, Field(default=value, description=described.description))
-    name = "".join(part.capitalize() for part in source.name.split("_"))
+        fields[source.fan_out.setting] = (
+            list[str] | None,
+            Field(default=None, description=source.fan_out.limits),
+        )
+    for name, value in (defaults or {}).items():
+        kind, described = fields.get(name) or (str | None, WindowConfig.model_fields[name])
+        fields[name] = (kind, Field(default=value, description=described.description))
+    class_name = "".join(part.capitalize() for part in source.name.split("_"))
     return create_model(
-        f"{name}Config", __base__=WindowConfig if source.time_fields else LoadConfig, __module__=__name__, **fields
+        f"{class_name}Config",
+        __base__=WindowConfig if source.time_fields else LoadConfig,
+        __module__=__name__,
+        **fields,
     )
 
 

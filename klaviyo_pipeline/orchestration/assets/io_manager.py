@@ -111,7 +111,7 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
         replaces = mode in {WriteMode.REPLACE, WriteMode.REPLACE_ON_NEW_DATA}
         some = None
         if source.fan_out is not None and request.ids is not None:
-            some = Sweep(f"{source.fan_out.parent.removesuffix('s')}_id", request.ids)
+            some = Sweep(source.fan_out.id_column, request.ids)
         sweep = None
         if source.shows_deletions and request.is_whole and mode is WriteMode.MERGE:
             sweep = some or Sweep()

@@ -72,8 +72,7 @@ class LoadSpec:
     @property
     def ids(self) -> tuple[str, ...] | None:
         """The parents' ids that the load is limited to; None for all of them."""
-        parent = self.source.fan_out.parent.removesuffix("s") if self.source.fan_out else ""
-        ids = self.options.get(f"{parent}_ids")
+        ids = self.options.get(self.source.fan_out.setting) if self.source.fan_out else None
         return tuple(ids) if ids is not None else None
 
     @property
@@ -90,8 +89,7 @@ class LoadSpec:
     @property
     def events_columns(self) -> list[str]:
         """The columns of events that are needed."""
-        fan_out = self.source.fan_out
-        return ["id", "datetime", fan_out.key] if fan_out is not None and fan_out.key else []
+        return list(self.source.fan_out.parent_columns) if self.needs_events and self.source.fan_out else []
 
 
 def default_spec(source: Source, partitions: dg.PartitionsDefinition[str]) -> LoadSpec:
