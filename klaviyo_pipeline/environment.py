@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from klaviyo_pipeline import grammar, redaction
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.errors import ConfigurationError
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from datetime import UTC, date
 from urllib.parse import urlsplit
 
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.windows import parse_time, parse_zone
 from klaviyo_pipeline.paths import UnusablePathError, file_path, folder_path
+from klaviyo_pipeline.times import parse_time, parse_zone
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 from klaviyo_pipeline.warehouse.names import check_schema, check_table
 

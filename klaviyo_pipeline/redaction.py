@@ -14,7 +14,6 @@ import re
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,17 +32,6 @@ _SECRET_NAMES = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 _known: dict[str, str] = {}
 _watched: dict[str, str] = {}
 _lock = threading.Lock()
-
-
-class RedactedError(Exception):
-    """Base of this project's errors: no message has a secret in it."""
-
-    def __init__(self, *args: object) -> None:
-        super().__init__(*(redact(each) if isinstance(each, str) else each for each in args))
-
-
-class SecretInErrorError(RedactedError):
-    """Stands for an error of another library whose text had a secret in it."""
 
 
 def keep_secret(text: str, mask: str = API_KEY) -> None:
@@ -86,23 +74,6 @@ def redact_values(value: Any) -> Any:  # noqa: ANN401 - whatever a message is ma
     return value
 
 
-@contextmanager
-def no_secrets() -> Iterator[None]:
-    """Replaces an error whose text, or a cause's text, has a secret in it.
-
-    Raises:
-        SecretInErrorError: instead of that error, with the redacted text and without the causes.
-    """
-    try:
-        yield
-    except Exception as error:
-        if not any(_shown(each) != redact(_shown(each)) for each in _chain(error)):
-            raise
-        if isinstance(error, RedactedError):
-            raise error from None
-        raise SecretInErrorError(_shown(error)) from None
-
-
 def protect_logs() -> None:
     """Redact every log record of this process. Calling it again changes nothing."""
     made_by = logging.getLogRecordFactory()
@@ -133,11 +104,11 @@ def _redact_record(record: logging.LogRecord) -> None:
             record.exc_info, record.exc_text = None, safe
 
 
-def _shown(error: BaseException) -> str:
+def shown(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:

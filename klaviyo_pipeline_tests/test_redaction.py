@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 
 from klaviyo_pipeline import redaction
 from klaviyo_pipeline.cli.failing import Commands, failure_of
+from klaviyo_pipeline.errors import SecretInErrorError, no_secrets
 from klaviyo_pipeline.klaviyo.client.answers import shown
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError, RequestRefusedError
 from klaviyo_pipeline.orchestration.assets.metadata import details
 from klaviyo_pipeline.orchestration.automation.webhook import WebhookError
-from klaviyo_pipeline.redaction import ADDRESS, keep_secret, no_secrets, redact, redact_values
+from klaviyo_pipeline.redaction import ADDRESS, keep_secret, redact, redact_values
 from klaviyo_pipeline.transfers.file.problems import FileError, Problem
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 
@@ -207,7 +208,7 @@ def test_error_of_another_library_with_a_secret_is_replaced_with_all_its_causes(
             except OSError as error:
                 raise LookupError("harmless") from error
 
-    with pytest.raises(redaction.SecretInErrorError) as raised:
+    with pytest.raises(SecretInErrorError) as raised:
         fail()
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__

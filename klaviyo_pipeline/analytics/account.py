@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.analytics.building import analytics_schema
+from klaviyo_pipeline.errors import ConfigurationError, PipelineError
 from klaviyo_pipeline.klaviyo.endpoints.account import Account, read_account
-from klaviyo_pipeline.klaviyo.errors import AuthenticationError, ConfigurationError, KlaviyoError, ScopeError
-from klaviyo_pipeline.klaviyo.windows import parse_zone
+from klaviyo_pipeline.klaviyo.errors import AuthenticationError, ScopeError
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.times import parse_zone
 from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
 
@@ -53,7 +54,7 @@ def zone_of_account(
     try:
         account = ask(klaviyo.client())
         zone = parse_zone(account.timezone, "the account's time zone")
-    except KlaviyoError as error:
+    except PipelineError as error:
         if known is not None:
             return ZoneInfo(known[0].timezone), known[0].currency
         if not isinstance(error, AuthenticationError | ConfigurationError | ScopeError):

@@ -9,14 +9,12 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from klaviyo_pipeline.analytics.tables import TABLES, AnalyticsTable
+from klaviyo_pipeline.errors import PipelineError, no_secrets
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.orchestration.assets.build import OWNERS, asset_key
 from klaviyo_pipeline.orchestration.assets.plots import plotted
 from klaviyo_pipeline.orchestration.notices import account_of_run
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
-from klaviyo_pipeline.redaction import no_secrets
-from klaviyo_pipeline.warehouse.errors import WarehouseError
 
 GROUP = KEY_PREFIX = "klaviyo_analytics"
 
@@ -79,7 +77,7 @@ def _make(
             klaviyo, duckdb, context.log.warning, partial(account_of_run, context.run.run_id)
         )
         built = build(duckdb.warehouse(), table, duckdb.schema_or_default, zone)
-    except (KlaviyoError, WarehouseError) as error:
+    except PipelineError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     context.log.info(f"{built.table_path}: {built.rows:,} rows in {built.duration_s:.1f} s.")
     if built.unreadable_values:

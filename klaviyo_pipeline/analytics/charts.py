@@ -12,7 +12,7 @@ from klaviyo_pipeline.analytics.building import analytics_schema
 from klaviyo_pipeline.analytics.tables import AnalyticsTable
 from klaviyo_pipeline.charts.counting import Counted, chart_of
 from klaviyo_pipeline.charts.model import Step, step_for
-from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import start_of
+from klaviyo_pipeline.times import start_of
 from klaviyo_pipeline.warehouse.errors import TableMissingError
 from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
 

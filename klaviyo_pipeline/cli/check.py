@@ -34,7 +34,7 @@ def check(json_: bool) -> None:
 def _zone_rules() -> Iterator[Finding]:
     """Whether DuckDB has the same rules for the storage and the account's time zone. Other rules only warn."""
     from klaviyo_pipeline.analytics.account import zone_of_tables
-    from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+    from klaviyo_pipeline.errors import ConfigurationError
     from klaviyo_pipeline.loads.zone_rules import disagreement
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
     from klaviyo_pipeline.transfers.setup_check import Finding

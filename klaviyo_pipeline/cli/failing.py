@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from klaviyo_pipeline.cli.output import printable
+from klaviyo_pipeline.errors import PipelineError
 from klaviyo_pipeline.redaction import protect_logs, redact
 
 DEBUG = "KLAVIYO_DEBUG"
@@ -65,14 +66,14 @@ def failure_of(error: Exception) -> Failed:
     """What an error means for the person at the terminal."""
     from pydantic import ValidationError
 
-    from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
+    from klaviyo_pipeline.errors import ConfigurationError
     from klaviyo_pipeline.paths import UnusablePathError
-    from klaviyo_pipeline.warehouse.errors import DatabaseFileError, DatabasePathError, MixedRowsError, WarehouseError
+    from klaviyo_pipeline.warehouse.errors import DatabaseFileError, DatabasePathError, MixedRowsError
 
     wrong_input = (ConfigurationError, DatabasePathError, DatabaseFileError, MixedRowsError, UnusablePathError)
     if isinstance(error, wrong_input):
         return WrongInput(str(error))
-    if isinstance(error, KlaviyoError | WarehouseError):
+    if isinstance(error, PipelineError):
         return Failed(str(error))
     if isinstance(error, ValidationError):
         texts = (each["msg"].removeprefix("Value error, ") for each in error.errors(include_input=False))

@@ -61,8 +61,8 @@ def ledger(source: str | None, limit: int, database: str, json_: bool) -> None:
 @as_json
 def rewind(source: str, to: str, database: str, json_: bool) -> None:
     """Make the next incremental run of SOURCE (a data source or a transfer) begin at a time, whatever was landed."""
-    from klaviyo_pipeline.klaviyo.windows import parse_time
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+    from klaviyo_pipeline.times import parse_time
     from klaviyo_pipeline.warehouse import ledger as ledgers
 
     name, file = _named(source, database)

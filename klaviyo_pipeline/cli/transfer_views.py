@@ -162,8 +162,8 @@ def run(name: str, start: str | None, end: str | None, accept_shrink: bool, quie
 
 def _check_window(file: TransferFile, start: str | None, end: str | None) -> None:
 
-    from klaviyo_pipeline.klaviyo.windows import parse_time
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+    from klaviyo_pipeline.times import parse_time
 
     zone = KlaviyoDuckDBResource().at(None, file.transfer.destination.timezone).zone
     since = parse_time(start, zone, "--from") if start is not None else None

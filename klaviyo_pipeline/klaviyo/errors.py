@@ -6,15 +6,12 @@ none has an API key in it.
 
 from __future__ import annotations
 
-from klaviyo_pipeline.redaction import RedactedError, redact
+from klaviyo_pipeline.errors import PipelineError
+from klaviyo_pipeline.redaction import redact
 
 
-class KlaviyoError(RedactedError):
+class KlaviyoError(PipelineError):
     """Base of everything this room raises."""
-
-
-class ConfigurationError(KlaviyoError):
-    """A setting, option or window is wrong; nothing was requested."""
 
 
 class AuthenticationError(KlaviyoError):
@@ -49,6 +46,8 @@ class RevisionError(KlaviyoError):
 
 class UnavailableError(KlaviyoError):
     """Klaviyo could not be reached, or kept failing, until the retries were used up."""
+
+    retriable = True
 
 
 class RateLimitedError(UnavailableError):

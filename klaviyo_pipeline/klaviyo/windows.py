@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import UTC, datetime, timedelta
 
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.errors import ConfigurationError
 
 SECOND = timedelta(seconds=1)
 HISTORY_START = datetime(2012, 1, 1, tzinfo=UTC)
@@ -86,56 +85,3 @@ def divide(low: datetime, high: datetime, pieces: int) -> list[datetime]:
     seconds = int((high - low).total_seconds())
     pieces = max(1, min(pieces, seconds))
     return [low + timedelta(seconds=seconds * i // pieces) for i in range(1, pieces)]
-
-
-def parse_time(text: str, zone: tzinfo, name: str) -> datetime:
-    """Read an ISO 8601 time; one without an offset is read in ``zone``. Answers in UTC.
-
-    Raises:
-        ConfigurationError: naming the setting, the text and the form that is allowed.
-    """
-    try:
-        parsed = datetime.fromisoformat(text.strip())
-        return (parsed.replace(tzinfo=zone) if parsed.tzinfo is None else parsed).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ConfigurationError(
-            f"{name} is {text!r}, but must be an ISO 8601 time such as 2026-09-01T00:00:00 or "
-            "2026-09-01T00:00:00+02:00."
-        ) from None
-
-
-def parse_zone(name: str, setting: str) -> ZoneInfo:
-    """A time zone by its IANA name.
-
-    Raises:
-        ConfigurationError: naming the setting and what is allowed.
-    """
-    try:
-        if "/" not in name and name != "UTC":
-            raise ZoneInfoNotFoundError(name)
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        hint = _ABBREVIATIONS.get(name.upper())
-        raise ConfigurationError(
-            f"{setting} is {name!r}, but must be an IANA time zone such as UTC, Europe/Copenhagen or "
-            f"America/New_York{f'; did you mean {hint}?' if hint else '.'}"
-        ) from None
-
-
-_ABBREVIATIONS = {
-    "PST": "America/Los_Angeles",
-    "PDT": "America/Los_Angeles",
-    "MST": "America/Denver",
-    "MDT": "America/Denver",
-    "CST": "America/Chicago",
-    "CDT": "America/Chicago",
-    "EST": "America/New_York",
-    "EDT": "America/New_York",
-    "GMT": "Europe/London",
-    "BST": "Europe/London",
-    "CET": "Europe/Paris",
-    "CEST": "Europe/Paris",
-    "JST": "Asia/Tokyo",
-    "IST": "Asia/Kolkata",
-    "AEST": "Australia/Sydney",
-}

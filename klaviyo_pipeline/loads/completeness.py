@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
-from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import start_of
+from klaviyo_pipeline.times import start_of
 from klaviyo_pipeline.warehouse import ledger
 
 if TYPE_CHECKING:

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_pipeline import clock
+from klaviyo_pipeline.errors import no_secrets
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day, start_of
+from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day
 from klaviyo_pipeline.klaviyo.errors import RequestRefusedError
 from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.loads.completeness import DAY, covers, landed_days, ranges_of
 from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
 from klaviyo_pipeline.orchestration.automation.new_metrics import metric_names
-from klaviyo_pipeline.redaction import no_secrets
+from klaviyo_pipeline.times import start_of
 from klaviyo_pipeline.warehouse.local_days import local_day
 from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
 from klaviyo_pipeline.warehouse.write_modes import WriteMode

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import clock
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.windows import SECOND, Window, parse_time
+from klaviyo_pipeline.klaviyo.windows import SECOND, Window
 from klaviyo_pipeline.orchestration.assets.config import parse_lookback
+from klaviyo_pipeline.times import parse_time
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError
+from klaviyo_pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -26,7 +26,7 @@ REMIND_S = 300.0
 DEFAULT_WAIT_S, LONGEST_WAIT_S = 3600.0, 86_400.0
 
 
-class AnotherRunError(KlaviyoError):
+class AnotherRunError(PipelineError):
     """Another run of the same load did not end within the time that this one was to wait. Nothing was read."""
 
 

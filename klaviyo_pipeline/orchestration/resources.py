@@ -13,13 +13,13 @@ from dagster_duckdb import DuckDBResource
 from pydantic import Field, field_validator
 
 from klaviyo_pipeline import environment, grammar
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION, check_revision
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS, ClientSettings, check_setting
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.windows import parse_zone
 from klaviyo_pipeline.loads.run_lock import DEFAULT_WAIT_S, LONGEST_WAIT_S
 from klaviyo_pipeline.orchestration.run_config import SetInCode, is_variable, value_of
 from klaviyo_pipeline.redaction import protect_logs
+from klaviyo_pipeline.times import parse_zone
 
 protect_logs()
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import dagster as dg
 from dagster._config import ConfigType, ConfigTypeKind  # Dagster exports no type that refuses in its own words
 
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.redaction import redact_values
 
 _ENVIRONMENT = (

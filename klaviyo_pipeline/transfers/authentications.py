@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import environment, grammar, redaction
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
 from klaviyo_pipeline.klaviyo.client.address import check_address
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.transfers.file.problems import FileError, Problem, Wrong, did_you_mean, spell
 
 if TYPE_CHECKING:

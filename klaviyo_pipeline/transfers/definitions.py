@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.assets.build import build_asset
 from klaviyo_pipeline.orchestration.automation.changed_files import Watched, changed_files_sensor
 from klaviyo_pipeline.orchestration.automation.cron import check_cron, parse_delay

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from klaviyo_pipeline import environment
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.transfers.authentications import read_authentications
 from klaviyo_pipeline.transfers.file.editing import Change, with_values
 from klaviyo_pipeline.transfers.file.problems import FileError, Problem, did_you_mean

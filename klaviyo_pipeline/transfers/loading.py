@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.loads.request import Destination
 from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource

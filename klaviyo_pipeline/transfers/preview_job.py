@@ -6,11 +6,11 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from klaviyo_pipeline.errors import PipelineError, no_secrets
 from klaviyo_pipeline.loads.shown_columns import hidden_note
 from klaviyo_pipeline.orchestration.assets.metadata import preview_table
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
-from klaviyo_pipeline.redaction import RedactedError, no_secrets
 
 ROWS = 10
 
@@ -58,7 +58,7 @@ def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, du
             spec = spec_of(file)
             client = spec.account(klaviyo).client()
             found = preview(client, spec, duckdb.at(None, spec.destination.timezone).zone, config.rows)
-    except RedactedError as error:
+    except PipelineError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     note = hidden_note(spec.source, [name for name, _kind in found.columns])
     context.add_output_metadata(

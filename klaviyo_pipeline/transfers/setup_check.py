@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import environment
+from klaviyo_pipeline.errors import ConfigurationError, PipelineError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.transfers.authentications import DEFAULT, FILE
 from klaviyo_pipeline.transfers.folder import Broken, Folder
 from klaviyo_pipeline.transfers.loading import named_account, spec_of
-from klaviyo_pipeline.warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
@@ -114,7 +113,7 @@ def _account(name: str, client: Callable[[], KlaviyoClient]) -> Finding:
 def _try(what: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(what, True, look())
-    except (KlaviyoError, WarehouseError, OSError) as error:
+    except (PipelineError, OSError) as error:
         return Finding(what, False, str(error))
     except Exception as error:
         # A check reports what it cannot explain too, and looks at the rest.

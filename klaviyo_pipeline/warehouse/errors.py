@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from klaviyo_pipeline.redaction import RedactedError
+from klaviyo_pipeline.errors import PipelineError
 
 
-class WarehouseError(RedactedError):
+class WarehouseError(PipelineError):
     """Base of everything that the warehouse raises on purpose."""
 
 
@@ -21,6 +21,8 @@ class DatabaseMissingError(WarehouseError):
 
 class DatabaseBusyError(WarehouseError):
     """Another process, or another connection of this one, held the file longer than the patience limit."""
+
+    retriable = True
 
 
 class DatabaseFileError(WarehouseError):

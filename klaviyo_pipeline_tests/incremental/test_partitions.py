@@ -10,10 +10,10 @@ import pytest
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import start_of
 from klaviyo_pipeline.loads.completeness import DAY, landed_days, ranges_of, spoken
 from klaviyo_pipeline.orchestration.checks.upkeep import DAYS_HAVE_LANDED
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
+from klaviyo_pipeline.times import start_of
 from klaviyo_pipeline_tests import clocks
 from klaviyo_pipeline_tests.incremental.support import Project, evaluations, loads, moment, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import World

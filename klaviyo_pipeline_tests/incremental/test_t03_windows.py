@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from klaviyo_pipeline import clock
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.loads.request import Asked, Destination, window_of
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 from klaviyo_pipeline_tests.clocks import ago

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import Tier
 from klaviyo_pipeline.klaviyo.client.address import check_address
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request
 from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
+from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.orchestration.automation.webhook import WebhookError, post
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource
 from klaviyo_pipeline.transfers.authentications import read_authentications

@@ -14,6 +14,7 @@ import responses
 from hypothesis import given
 from hypothesis import strategies as st
 
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import MEDIUM
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client import answers
@@ -24,7 +25,6 @@ from klaviyo_pipeline.klaviyo.decode.pages import PageDecoder
 from klaviyo_pipeline.klaviyo.errors import (
     AuthenticationError,
     CancelledError,
-    ConfigurationError,
     CursorRefusedError,
     KlaviyoError,
     NotFoundError,

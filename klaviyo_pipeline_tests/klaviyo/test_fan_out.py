@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError, NotFoundError, RequestRefusedError, UnavailableError
+from klaviyo_pipeline.klaviyo.errors import NotFoundError, RequestRefusedError, UnavailableError
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.sandbox.api.messages import Response
 from klaviyo_pipeline.sandbox.data.store import Store

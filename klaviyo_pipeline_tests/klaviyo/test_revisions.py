@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.revisions import (
     DEFAULT_REVISION,
     REVISIONS,
@@ -13,7 +14,6 @@ from klaviyo_pipeline.klaviyo.catalogue.revisions import (
     expected_answer,
     sunset_of,
 )
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.sandbox.api import revisions as sandbox_revisions
 
 TODAY = date(2026, 11, 23)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.client.settings import INTEGER_SETTINGS, SETTINGS, ClientSettings, check_setting
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 
 NUMBERS = sorted(SETTINGS)
 

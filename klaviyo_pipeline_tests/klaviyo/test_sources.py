@@ -2,11 +2,11 @@
 
 import pytest
 
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column, ColumnType, since
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, source_named
 from klaviyo_pipeline.klaviyo.catalogue.revisions import REVISIONS
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.extract.requests import PageSizes, first_request, streams_of, streams_of_parents
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 from klaviyo_pipeline.sandbox.api.catalogue import contract, route

@@ -8,15 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.windows import (
-    HISTORY_START,
-    Window,
-    cut,
-    divide,
-    parse_time,
-    parse_zone,
-)
+from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.windows import HISTORY_START, Window, cut, divide
+from klaviyo_pipeline.times import parse_time, parse_zone
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TIMES = st.datetimes(datetime(2005, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001

@@ -12,7 +12,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.automation.cron import LONGEST_DELAY, check_cron, delayed, parse_delay
 from klaviyo_pipeline.orchestration.automation.delayed_schedules import tick_of
 from klaviyo_pipeline_tests.soaking import examples

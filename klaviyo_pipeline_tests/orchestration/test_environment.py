@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from klaviyo_pipeline import environment, grammar
 from klaviyo_pipeline.definitions import definitions
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.loads.request import Asked, window_of
 from klaviyo_pipeline.orchestration.assets.config import LONGEST_LOOKBACK_DAYS, config_class, parse_lookback
 from klaviyo_pipeline.orchestration.partitions import daily_partitions

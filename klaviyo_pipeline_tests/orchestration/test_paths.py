@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from klaviyo_pipeline import environment
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.paths import UnusablePathError, file_path, folder_path
 from klaviyo_pipeline.transfers.file.model import database_file

@@ -14,9 +14,9 @@ import pytest
 
 from klaviyo_pipeline import environment
 from klaviyo_pipeline.definitions import defs
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.impersonal_columns import IMPERSONAL
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.assets.metadata import preview
 from klaviyo_pipeline.orchestration.checks.build import CHECKS_JOB
 from klaviyo_pipeline.orchestration.checks.data import PRIMARY_KEY, REFERENCES

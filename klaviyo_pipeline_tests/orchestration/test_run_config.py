@@ -9,8 +9,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline_tests.hostile.listener import Listener, listening

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from klaviyo_pipeline import environment
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.file_modes import no_wider_than

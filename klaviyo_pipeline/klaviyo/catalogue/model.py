@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column, Since, since
 from klaviyo_pipeline.klaviyo.catalogue.filters import GREATER_OR_EQUAL, GREATER_THAN, LESS_THAN, condition
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.windows import SECOND, TimeSlice
 
 

@@ -6,6 +6,7 @@ its table, its documentation and its tests follow from it.
 
 from __future__ import annotations
 
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.campaigns import CAMPAIGNS
 from klaviyo_pipeline.klaviyo.catalogue.events import EVENT_METRICS, EVENT_PROFILES, EVENTS
 from klaviyo_pipeline.klaviyo.catalogue.lists import LIST_PROFILES, LISTS
@@ -13,7 +14,6 @@ from klaviyo_pipeline.klaviyo.catalogue.metrics import METRICS
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.profiles import PROFILES
 from klaviyo_pipeline.klaviyo.catalogue.templates import TEMPLATES
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 
 SOURCES: dict[str, Source] = {
     source.name: source

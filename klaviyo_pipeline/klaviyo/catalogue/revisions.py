@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.errors import ConfigurationError
 
 DEFAULT_REVISION = "2026-07-15"
 """The newest revision whose OpenAPI document Klaviyo has published."""

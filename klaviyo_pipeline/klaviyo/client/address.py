@@ -6,8 +6,8 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.client.settings import KLAVIYO_URL
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 
 _NETLOC = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 """A host and a port, and nothing that two parsers could read in two ways."""

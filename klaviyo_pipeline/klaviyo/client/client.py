@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Generic, NoReturn, TypeVar
 from urllib.parse import quote, urlencode
 
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import Tier
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision, expected_answer
 from klaviyo_pipeline.klaviyo.client import answers
@@ -24,7 +25,6 @@ from klaviyo_pipeline.klaviyo.decode.envelope import check_document
 from klaviyo_pipeline.klaviyo.errors import (
     AuthenticationError,
     CancelledError,
-    ConfigurationError,
     CursorRefusedError,
     KlaviyoError,
     NotFoundError,

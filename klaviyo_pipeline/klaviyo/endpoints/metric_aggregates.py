@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import SMALL
 from klaviyo_pipeline.klaviyo.client.answers import part, shown, whole_number
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
+from klaviyo_pipeline.times import start_of
 
 ENDPOINT = "/api/metric-aggregates"
 _PAGE_SIZE = 500
@@ -26,11 +27,6 @@ _MOST_PAGES = 1000
 """One metric's count has one group, so one page; more come only where Klaviyo counts groups that nobody asked for."""
 _LONGEST = timedelta(days=360)
 """Below a year with room to spare, since a page is cut at a local day's start."""
-
-
-def start_of(day: date, zone: ZoneInfo) -> datetime:
-    """The instant in UTC at which a local day begins; where clocks skip midnight, the first instant after it."""
-    return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
 def events_by_day(

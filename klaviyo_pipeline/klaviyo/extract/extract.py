@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source, TimeField
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Traffic
 from klaviyo_pipeline.klaviyo.decode.pages import arrow_schema
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError, StageDamagedError
+from klaviyo_pipeline.klaviyo.errors import StageDamagedError
 from klaviyo_pipeline.klaviyo.extract.progress import Connections, Findings, Progress
 from klaviyo_pipeline.klaviyo.extract.requests import Stream, streams_of, streams_of_parents
 from klaviyo_pipeline.klaviyo.extract.workers import Fetch

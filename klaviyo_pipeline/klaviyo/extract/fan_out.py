@@ -14,12 +14,12 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.decode.pages import arrow_schema, joined
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.extract.extract import Begun, ExtractRequest, StagedExtract, read_batches
 from klaviyo_pipeline.klaviyo.extract.progress import Findings, Progress
 from klaviyo_pipeline.klaviyo.extract.requests import streams_of, streams_of_ids, streams_of_parents

@@ -24,12 +24,7 @@ from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.decode.arrays import times_within
 from klaviyo_pipeline.klaviyo.decode.envelope import check_links, check_next
 from klaviyo_pipeline.klaviyo.decode.pages import Page, PageDecoder, arrow_schema
-from klaviyo_pipeline.klaviyo.errors import (
-    CancelledError,
-    CursorRefusedError,
-    NotFoundError,
-    RequestRefusedError,
-)
+from klaviyo_pipeline.klaviyo.errors import CancelledError, CursorRefusedError, NotFoundError, RequestRefusedError
 from klaviyo_pipeline.klaviyo.extract.paging import Paging
 from klaviyo_pipeline.klaviyo.extract.progress import Connections, Findings, Progress, Task
 from klaviyo_pipeline.klaviyo.extract.requests import PageSizes, Stream, first_request, request_for

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_pipeline import clock, environment
+from klaviyo_pipeline.errors import PipelineError, no_secrets
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.request import (
@@ -30,7 +31,6 @@ from klaviyo_pipeline.orchestration.assets.spec import GROUP, KEY_PREFIX, LoadSp
 from klaviyo_pipeline.orchestration.notices import account_of_run, first_time
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
-from klaviyo_pipeline.redaction import RedactedError, no_secrets
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _fetch(
             raise
         if fetched is None:
             turn.end()
-    except RedactedError as error:
+    except PipelineError as error:
         # Passing faults have been retried already; running the same again at once would not help.
         raise dg.Failure(str(error), allow_retries=False) from None
     return fetched

@@ -11,9 +11,9 @@ import dagster as dg
 from pydantic import Field, ValidationInfo, create_model, field_validator
 
 from klaviyo_pipeline import grammar
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import dagster as dg
 from pydantic import Field
 
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError
+from klaviyo_pipeline.errors import PipelineError, no_secrets
 from klaviyo_pipeline.loads.request import Destination, Fetched, Range, replaced_ranges
 from klaviyo_pipeline.loads.shown_columns import hidden_note
 from klaviyo_pipeline.loads.table import not_answered, table_of
@@ -20,8 +20,7 @@ from klaviyo_pipeline.orchestration.assets import metadata as load_metadata
 from klaviyo_pipeline.orchestration.assets.plots import chart_of_load, plotted
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.orchestration.run_config import SetInCode
-from klaviyo_pipeline.redaction import SecretInErrorError, no_secrets
-from klaviyo_pipeline.warehouse.errors import ShrinkError, StageDamagedError, WarehouseError, without_values
+from klaviyo_pipeline.warehouse.errors import ShrinkError, StageDamagedError, without_values
 from klaviyo_pipeline.warehouse.tables import Table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -291,6 +290,6 @@ def _said_plainly() -> Iterator[None]:
     try:
         with no_secrets():
             yield
-    except (KlaviyoError, WarehouseError, SecretInErrorError) as error:
+    except PipelineError as error:
         # The database has been waited for already; running the same again at once would not help.
         raise dg.Failure(str(error), allow_retries=False) from None

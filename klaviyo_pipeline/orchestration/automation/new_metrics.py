@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_pipeline import clock
+from klaviyo_pipeline.errors import PipelineError, no_secrets
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
-from klaviyo_pipeline.redaction import no_secrets
 from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, TableMissingError, WarehouseError
 
 if TYPE_CHECKING:
@@ -89,10 +88,10 @@ def new_metrics_sensor(
         try:
             names = metric_names(klaviyo.with_settings(**_PATIENCE).client(), duckdb, now)
             known = json.loads(context.cursor) if context.cursor else landed_metrics(duckdb)
-        except KlaviyoError as error:
-            return dg.SkipReason(f"Klaviyo could not be asked: {error}")
         except WarehouseError as error:
             return dg.SkipReason(f"The metrics that have landed could not be read: {error}")
+        except PipelineError as error:
+            return dg.SkipReason(f"Klaviyo could not be asked: {error}")
         new = sorted(names.keys() - set(known))
         cursor = json.dumps(sorted(names))
         if not new:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from klaviyo_pipeline.errors import PipelineError
 from klaviyo_pipeline.klaviyo.client.address import is_loopback, no_proxy_between
-from klaviyo_pipeline.redaction import ADDRESS, RedactedError, keep_secret, redact_values
+from klaviyo_pipeline.redaction import ADDRESS, keep_secret, redact_values
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -23,7 +24,7 @@ TIMEOUT_S = 8.0
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
-class WebhookError(RedactedError):
+class WebhookError(PipelineError):
     """A message could not be delivered."""
 
 

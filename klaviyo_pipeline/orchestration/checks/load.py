@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from klaviyo_pipeline import environment
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError
+from klaviyo_pipeline.errors import PipelineError, no_secrets
 from klaviyo_pipeline.orchestration.assets.build import partition_key_of
 from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
 from klaviyo_pipeline.orchestration.checks.data import DATA_CHECKS, Verdict
@@ -25,7 +25,6 @@ from klaviyo_pipeline.orchestration.checks.upkeep import (
     revision_check,
 )
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
-from klaviyo_pipeline.redaction import no_secrets
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 
 _LOOKS = {check.name: check for check in DATA_CHECKS}
@@ -44,7 +43,7 @@ def build_load_checks(spec: LoadSpec) -> dg.AssetChecksDefinition:
             if name in selected:
                 try:
                     result = _upkeep_result(context, spec, klaviyo, duckdb, name)
-                except (KlaviyoError, WarehouseError) as error:
+                except PipelineError as error:
                     yield undecided(selected[name], error)
                 else:
                     yield result._replace(asset_key=spec.key, check_name=name)

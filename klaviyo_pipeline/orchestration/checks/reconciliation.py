@@ -13,14 +13,13 @@ import dagster as dg
 from pydantic import Field
 
 from klaviyo_pipeline import grammar
+from klaviyo_pipeline.errors import ConfigurationError, PipelineError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import today_utc
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError, KlaviyoError
 from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
 from klaviyo_pipeline.orchestration.checks.results import undecided
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
-from klaviyo_pipeline.warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.loads.reconciliation import MemberDifference, Reconciliation
@@ -87,7 +86,7 @@ def build_reconciliation_checks() -> dg.AssetChecksDefinition:
                     yield _events_check(key, reconcile_events(klaviyo, duckdb, *days), _other_rules(duckdb))
                 else:
                     yield _members_check(key, reconcile_members(klaviyo, duckdb, most=config.most_lists))
-            except (KlaviyoError, WarehouseError) as error:
+            except PipelineError as error:
                 yield undecided(key, error)
 
     return klaviyo_reconciliation_checks

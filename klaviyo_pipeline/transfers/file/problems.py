@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.redaction import redact
 
 Path = tuple[str | int, ...]

@@ -10,16 +10,16 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from klaviyo_pipeline import clock, environment, grammar
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS, check_setting
-from klaviyo_pipeline.klaviyo.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.windows import parse_time, parse_zone
 from klaviyo_pipeline.orchestration.assets.config import parse_lookback
 from klaviyo_pipeline.orchestration.automation.cron import check_cron, delayed, parse_delay
 from klaviyo_pipeline.paths import UnusablePathError
+from klaviyo_pipeline.times import parse_time, parse_zone
 from klaviyo_pipeline.transfers.authentications import REFERENCE
 from klaviyo_pipeline.transfers.file import liquid
 from klaviyo_pipeline.transfers.file.model import MODES, Transfer, database_file, options_of, source_name

@@ -1,0 +1,46 @@
+"""The root of this project's errors. Each message says what was wrong, where, and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+from klaviyo_pipeline.redaction import chain, redact, shown
+
+
+class PipelineError(Exception):
+    """Base of this project's errors: no message has a secret in it.
+
+    ``retriable`` tells whether the same work may succeed a little later: Klaviyo is down, or the database is busy.
+    """
+
+    retriable: ClassVar[bool] = False
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(redact(each) if isinstance(each, str) else each for each in args))
+
+
+class ConfigurationError(PipelineError):
+    """A setting, an option or a window is wrong. Nothing was requested, and nothing was written."""
+
+
+class SecretInErrorError(PipelineError):
+    """Stands for an error of another library whose text had a secret in it."""
+
+
+@contextmanager
+def no_secrets() -> Iterator[None]:
+    """Replaces an error whose text, or a cause's text, has a secret in it.
+
+    Raises:
+        SecretInErrorError: instead of that error, with the redacted text and without the causes.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not any(shown(each) != redact(shown(each)) for each in chain(error)):
+            raise
+        if isinstance(error, PipelineError):
+            raise error from None
+        raise SecretInErrorError(shown(error)) from None
