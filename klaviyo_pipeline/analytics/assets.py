@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from klaviyo_pipeline.analytics.tables import TABLES, AnalyticsTable
-from klaviyo_pipeline.errors import PipelineError, no_secrets
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.assets.build import OWNERS, asset_key
 from klaviyo_pipeline.orchestration.assets.plots import plotted
+from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.notices import account_of_run
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 
@@ -60,7 +60,7 @@ def _build_asset(table: AnalyticsTable) -> dg.AssetsDefinition:
     return made_by_sql
 
 
-@no_secrets()
+@plain_failures()
 def _make(
     context: dg.AssetExecutionContext, table: AnalyticsTable, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
 ) -> "dg.MaterializeResult":  # type: ignore[type-arg]
@@ -72,13 +72,9 @@ def _make(
     from klaviyo_pipeline.analytics.account import zone_of_account
     from klaviyo_pipeline.analytics.building import build
 
-    try:
-        zone, currency = zone_of_account(
-            klaviyo, duckdb, context.log.warning, partial(account_of_run, context.run.run_id)
-        )
-        built = build(duckdb.warehouse(), table, duckdb.schema_or_default, zone)
-    except PipelineError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+    ask = partial(account_of_run, context.run.run_id)
+    zone, currency = zone_of_account(klaviyo, duckdb, context.log.warning, ask)
+    built = build(duckdb.warehouse(), table, duckdb.schema_or_default, zone)
     context.log.info(f"{built.table_path}: {built.rows:,} rows in {built.duration_s:.1f} s.")
     if built.unreadable_values:
         context.log.warning(

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_pipeline.orchestration.failure_reason import reason_of_step
+from klaviyo_pipeline.orchestration.failures import reason_of_step
 
 _LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 

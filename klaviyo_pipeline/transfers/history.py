@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from klaviyo_pipeline.orchestration.failure_reason import reason_of_run
+from klaviyo_pipeline.orchestration.failures import reason_of_run
 from klaviyo_pipeline.transfers.loading import TAG, ledger_name
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from klaviyo_pipeline.errors import PipelineError, no_secrets
 from klaviyo_pipeline.loads.shown_columns import hidden_note
 from klaviyo_pipeline.orchestration.assets.metadata import preview_table
+from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
 
@@ -46,20 +46,15 @@ def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, du
     from klaviyo_pipeline.transfers.loading import spec_of
 
     config = PreviewConfig(**context.op_config)
-    try:
-        with no_secrets():
-            if config.transfer:
-                file = Folder().get(config.transfer)
-            else:
-                given = {
-                    name: value for name, value in dict(config).items() if name not in {"transfer", "rows"} and value
-                }
-                file = read_text(yaml.safe_dump(given, sort_keys=False), Path("run config"))
-            spec = spec_of(file)
-            client = spec.account(klaviyo).client()
-            found = preview(client, spec, duckdb.at(None, spec.destination.timezone).zone, config.rows)
-    except PipelineError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+    with plain_failures():
+        if config.transfer:
+            file = Folder().get(config.transfer)
+        else:
+            given = {name: value for name, value in dict(config).items() if name not in {"transfer", "rows"} and value}
+            file = read_text(yaml.safe_dump(given, sort_keys=False), Path("run config"))
+        spec = spec_of(file)
+        client = spec.account(klaviyo).client()
+        found = preview(client, spec, duckdb.at(None, spec.destination.timezone).zone, config.rows)
     note = hidden_note(spec.source, [name for name, _kind in found.columns])
     context.add_output_metadata(
         {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_pipeline.orchestration.failure_reason import reason_of_step
+from klaviyo_pipeline.orchestration.failures import reason_of_step
 from klaviyo_pipeline.private_files import FOLDER_MODE
 from klaviyo_pipeline.transfers.definitions import job_of, window_config
 from klaviyo_pipeline.transfers.loading import op_name, spec_of

@@ -51,7 +51,7 @@ class Loaded:
         """Insert rows into the table that a load of the source makes; columns that are left out are null."""
         import pyarrow as pa
 
-        table = table_of(SOURCES[source], "klaviyo", None, options & frozenset(SOURCES[source].options))
+        table = table_of(SOURCES[source], "klaviyo", None, options & frozenset(SOURCES[source].option_names))
         names = sorted({name for row in rows for name in row})
         given = pa.table({name: [row.get(name) for row in rows] for name in names})
         with self.database.writing() as con:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_pipeline import clock, environment
-from klaviyo_pipeline.errors import PipelineError, no_secrets
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.request import (
@@ -28,6 +27,7 @@ from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_clas
 from klaviyo_pipeline.orchestration.assets.metadata import column_schema
 from klaviyo_pipeline.orchestration.assets.progress import LOOK_EVERY_S, reporting
 from klaviyo_pipeline.orchestration.assets.spec import GROUP, KEY_PREFIX, LoadSpec, default_spec, partition_key_of
+from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.notices import account_of_run, first_time
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
@@ -146,7 +146,7 @@ def _fetch(
     Raises:
         dagster.Failure: with one sentence that says what went wrong and what to do; nothing was landed.
     """
-    try:
+    with plain_failures():
         duckdb = duckdb.at(spec.destination.database, spec.destination.timezone)
         turn = Turn.of(
             spec,
@@ -156,16 +156,12 @@ def _fetch(
             wait_s=duckdb.same_load_timeout_s,
         )
         try:
-            with no_secrets():
-                fetched = _fetched(context, spec, asked, spec.account(klaviyo), duckdb, events, turn)
+            fetched = _fetched(context, spec, asked, spec.account(klaviyo), duckdb, events, turn)
         except BaseException:
             turn.end()
             raise
         if fetched is None:
             turn.end()
-    except PipelineError as error:
-        # Passing faults have been retried already; running the same again at once would not help.
-        raise dg.Failure(str(error), allow_retries=False) from None
     return fetched
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import dagster as dg
 from pydantic import Field
 
-from klaviyo_pipeline.errors import PipelineError, no_secrets
 from klaviyo_pipeline.loads.request import Destination, Fetched, Range, replaced_ranges
 from klaviyo_pipeline.loads.shown_columns import hidden_note
 from klaviyo_pipeline.loads.table import not_answered, table_of
 from klaviyo_pipeline.orchestration.assets import metadata as load_metadata
 from klaviyo_pipeline.orchestration.assets.plots import chart_of_load, plotted
+from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.orchestration.run_config import SetInCode
 from klaviyo_pipeline.warehouse.errors import ShrinkError, StageDamagedError, without_values
@@ -57,7 +57,7 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
         """
         if obj is None:
             return
-        with _said_plainly():
+        with plain_failures():
             if isinstance(obj, Fetched):
                 try:
                     self._land_or_fetch_again(context, obj)
@@ -79,7 +79,7 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
         if context.has_asset_partitions and place.partition_key:
             window = context.asset_partitions_time_window
             ranges = [(_utc(window.start), _utc(window.end))]
-        with _said_plainly():
+        with plain_failures():
             return read_table(
                 self.duckdb.at(place.database).warehouse(),
                 place.schema or "",
@@ -282,14 +282,3 @@ def _only_reports(context: dg.OutputContext) -> Iterator[None]:
     except Exception as error:
         said = f"{type(error).__name__}: {without_values(error)}"
         context.log.warning(f"The rows are in the table, but a report about them failed: {said}")
-
-
-@contextmanager
-def _said_plainly() -> Iterator[None]:
-    """What went wrong as Dagster shows it best: one sentence, without the traceback of a bug."""
-    try:
-        with no_secrets():
-            yield
-    except PipelineError as error:
-        # The database has been waited for already; running the same again at once would not help.
-        raise dg.Failure(str(error), allow_retries=False) from None

@@ -9,7 +9,7 @@ import dagster as dg
 
 from klaviyo_pipeline import environment
 from klaviyo_pipeline.orchestration.automation.webhook import post
-from klaviyo_pipeline.orchestration.failure_reason import reason_of_step
+from klaviyo_pipeline.orchestration.failures import reason_of_step
 from klaviyo_pipeline.redaction import redact
 
 SENSOR = "failed_runs"

@@ -13,11 +13,12 @@ import dagster as dg
 from pydantic import Field
 
 from klaviyo_pipeline import grammar
-from klaviyo_pipeline.errors import ConfigurationError, PipelineError
+from klaviyo_pipeline.errors import PipelineError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import today_utc
 from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
 from klaviyo_pipeline.orchestration.checks.results import undecided
+from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
 
@@ -173,7 +174,5 @@ def _members_check(key: dg.AssetCheckKey, found: "Sequence[MemberDifference]") -
 
 
 def _day(name: str, text: str | None) -> date | None:
-    try:
+    with plain_failures():
         return date.fromisoformat(grammar.day(text, name)) if text else None
-    except ConfigurationError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None

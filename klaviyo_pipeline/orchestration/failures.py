@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import dagster as dg
+
+from klaviyo_pipeline.errors import PipelineError, no_secrets
+
 if TYPE_CHECKING:
-    import dagster as dg
     from dagster import StepFailureData
+
+
+@contextmanager
+def plain_failures() -> Iterator[None]:
+    """Turn this project's errors into Dagster's, with their sentence and without a traceback.
+
+    A retry policy of Dagster's retries passing faults only, such as a busy database. The others would fail again.
+
+    Raises:
+        dagster.Failure: instead of a PipelineError, or of any error whose text has a secret in it.
+    """
+    try:
+        with no_secrets():
+            yield
+    except PipelineError as error:
+        raise dg.Failure(str(error), allow_retries=error.retriable) from None
 
 
 def reason_of_step(failure: StepFailureData) -> str:
@@ -21,8 +42,6 @@ def reason_of_step(failure: StepFailureData) -> str:
 
 def reason_of_run(instance: dg.DagsterInstance, run_id: str) -> str:
     """Why a recorded run failed: the first failed step's reason, else the run's own; blank if it did not fail."""
-    import dagster as dg
-
     for kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE):
         for entry in instance.all_logs(run_id, of_type=kind):
             event = entry.dagster_event
