@@ -250,23 +250,24 @@ def reconcile_members(
     Raises:
         KlaviyoError, WarehouseError: if Klaviyo or the database can not be read.
     """
-    from klaviyo_pipeline.klaviyo.endpoints.list_counts import profile_count
+    from klaviyo_pipeline.klaviyo.endpoints.parents import count_of_children
     from klaviyo_pipeline.klaviyo.extract.extract import read_ids
-    from klaviyo_pipeline.loads.whole_reads import living_members
+    from klaviyo_pipeline.loads.whole_reads import living_children
     from klaviyo_pipeline.warehouse import ledger
 
-    place = f"{duckdb.schema_or_default}.{table or 'list_profiles'}"
-    ours = living_members(duckdb.warehouse(), duckdb.schema_or_default, table or "list_profiles")
+    source = SOURCES["list_profiles"]
+    place = f"{duckdb.schema_or_default}.{table or source.name}"
+    ours = living_children(duckdb.warehouse(), source, duckdb.schema_or_default, table or source.name)
     client, now = klaviyo.client(), now or clock.now()
     if list_ids is None:
         known = set(ours)
-        if ledger.coverage(duckdb.warehouse(), "list_profiles", place):
+        if ledger.coverage(duckdb.warehouse(), source.name, place):
             known |= set(read_ids(client, SOURCES["lists"], duckdb.staging_area(), Window(None, None, now)))
         list_ids = sorted(known)
     if most is not None and len(list_ids) > most:
         begin = now.toordinal() * most % len(list_ids)
         list_ids = [*list_ids, *list_ids][begin : begin + most]
-    counted = [MemberDifference(each, ours.get(each, 0), profile_count(client, each)) for each in list_ids]
+    counted = [MemberDifference(each, ours.get(each, 0), count_of_children(client, source, each)) for each in list_ids]
     return tuple(each for each in counted if each.ours != (each.klaviyos or 0))
 
 

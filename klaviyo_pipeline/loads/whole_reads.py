@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from klaviyo_pipeline.klaviyo.endpoints.list_counts import list_exists, profile_count
+from klaviyo_pipeline.klaviyo.catalogue.model import Source
+from klaviyo_pipeline.klaviyo.endpoints.parents import count_of_children, parent_exists
 from klaviyo_pipeline.klaviyo.errors import IncompleteError, KlaviyoError, UnavailableError
 from klaviyo_pipeline.warehouse import ownership
 from klaviyo_pipeline.warehouse.ownership import Owner
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.warehouse.database import Database
     from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
-COUNTED_LISTS = 5
-"""So many new lists of a run are held against Klaviyo's count: it takes a second each."""
+COUNTED_PARENTS = 5
+"""So many new parents of a run are held against Klaviyo's count: it takes a second each."""
 _CONSENT = "Nothing was landed. Run it again later; if it is right all the same, consent with accept_shrink."
 
 
@@ -74,61 +75,67 @@ def owner_of(
     return owner
 
 
-def gone_lists(
+def gone_parents(
     client: KlaviyoClient,
     staged: StagedExtract,
     here: dict[str, int],
     limits: ShrinkLimits | None,
     say: Callable[[str], None],
 ) -> tuple[str, ...]:
-    """The lists that are known to be deleted, so that their members may go, after a read of members.
+    """The parents, such as lists, that are known to be deleted, so that their rows may go.
 
     Args:
         client: The account.
-        staged: A whole read of the members of lists.
-        here: The lists that have living members in the table, and how many.
+        staged: A whole read of a data source that fans out, such as the members of lists.
+        here: The parents that have living rows in the table, and how many.
         limits: How much may be missing; None if a person has consented to anything.
         say: Logs a warning.
 
     Raises:
-        IncompleteError: A list exists that was not among the lists, or has far fewer members than Klaviyo counts.
+        IncompleteError: A parent exists that was not among the parents, or has far fewer rows than Klaviyo counts.
     """
-    read = staged.rows_by_stream
+    source, read = staged.source, staged.rows_by_stream
+    assert source.fan_out is not None
+    noun = source.fan_out.noun
     gone = set(staged.findings.vanished)
     if limits is None:
         return tuple(sorted(gone))
     if staged.request.ids is None:
         for each in sorted(here.keys() - read.keys() - gone):
-            if list_exists(client, each):
+            if parent_exists(client, source, each):
                 raise IncompleteError(
-                    f"Klaviyo's answer of all lists ({len(read)}) does not have the list {each!r}, which exists and "
-                    f"has {here[each]:,} members here: it was not whole. {_CONSENT}"
+                    f"Klaviyo's answer of all {noun}s ({len(read)}) does not have the {noun} {each!r}, which exists "
+                    f"and has {here[each]:,} rows here: it was not whole. {_CONSENT}"
                 )
             gone.add(each)
     if gone:
-        say(f"Lists that Klaviyo has no more: {', '.join(sorted(gone))}. Their members count as gone.")
+        say(f"Klaviyo no longer has these {noun}s: {', '.join(sorted(gone))}. Their rows count as deleted.")
     new = sorted((each for each in read if each not in here), key=lambda each: (read[each], each))
-    for each in new[:COUNTED_LISTS]:
-        _hold_against_count(client, each, read[each], limits)
+    for each in new[:COUNTED_PARENTS]:
+        _hold_against_count(client, source, each, read[each], limits)
     return tuple(sorted(gone))
 
 
-def _hold_against_count(client: KlaviyoClient, list_id: str, rows: int, limits: ShrinkLimits) -> None:
-    """Members come and go while they are read, so only a big shortfall counts."""
+def _hold_against_count(client: KlaviyoClient, source: Source, parent_id: str, rows: int, limits: ShrinkLimits) -> None:
+    """Children come and go while they are read, so only a big shortfall counts."""
+    assert source.fan_out is not None
     try:
-        count = profile_count(client, list_id)
+        count = count_of_children(client, source, parent_id)
     except KlaviyoError:
         return  # It is a second opinion, not a condition.
     missing = (count or 0) - rows
     if count and missing > limits.rows and missing > limits.share * count:
         raise IncompleteError(
-            f"The read of list {list_id!r} has {rows:,} members, but Klaviyo counts {count:,}: it was not whole. "
+            f"The read of {source.fan_out.noun} {parent_id!r} has {rows:,} rows, but Klaviyo counts {count:,}: it was "
+            f"not whole. "
             f"{_CONSENT}"
         )
 
 
-def living_members(database: Database, schema: str, table: str) -> dict[str, int]:
-    """How many members that are not marked deleted each list has in a table of list members; empty without one."""
+def living_children(database: Database, source: Source, schema: str, table: str) -> dict[str, int]:
+    """How many rows that are not marked deleted each parent has in the table; empty without a table."""
+    assert source.fan_out is not None
+    parent = source.fan_out.id_column
     if not database.file.exists():
         return {}
     with database.reading() as con:
@@ -137,6 +144,6 @@ def living_members(database: Database, schema: str, table: str) -> dict[str, int
             return {}
         live = f"WHERE {DELETED_AT} IS NULL" if DELETED_AT in columns else ""
         rows = con.execute(
-            f"SELECT list_id, count(DISTINCT profile_id) FROM {full_name(con, schema, table)} {live} GROUP BY 1"
+            f"SELECT {parent}, count(DISTINCT id) FROM {full_name(con, schema, table)} {live} GROUP BY 1"
         ).fetchall()
     return dict(rows)

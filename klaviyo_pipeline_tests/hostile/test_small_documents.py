@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.answers import LARGEST_DOCUMENT
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
@@ -16,8 +17,8 @@ from klaviyo_pipeline.klaviyo.client.transport import Answered
 from klaviyo_pipeline.klaviyo.endpoints import metric_aggregates
 from klaviyo_pipeline.klaviyo.endpoints.account import Account, read_account
 from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
-from klaviyo_pipeline.klaviyo.endpoints.list_counts import profile_count
 from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day
+from klaviyo_pipeline.klaviyo.endpoints.parents import count_of_children
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError, UnavailableError, UnreadablePageError
 from klaviyo_pipeline_tests.hostile.documents import variants
 from klaviyo_pipeline_tests.hostile.server import WireServer, answer, says, serving
@@ -58,7 +59,7 @@ def count_events(client: KlaviyoClient) -> Any:
 READERS: dict[str, tuple[Callable[[KlaviyoClient], Any], dict[str, Any]]] = {
     "account": (read_account, ACCOUNT),
     "account_check": (check_account, ACCOUNT),
-    "list_count": (lambda client: profile_count(client, "L"), COUNT),
+    "list_count": (lambda client: count_of_children(client, SOURCES["list_profiles"], "L"), COUNT),
     "aggregates": (count_events, AGGREGATE),
 }
 

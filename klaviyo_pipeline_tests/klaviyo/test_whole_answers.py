@@ -14,8 +14,8 @@ from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
 from klaviyo_pipeline.klaviyo.endpoints.account import read_account
-from klaviyo_pipeline.klaviyo.endpoints.list_counts import profile_count
 from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day
+from klaviyo_pipeline.klaviyo.endpoints.parents import count_of_children
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError, UnavailableError
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.loads.preview import preview
@@ -143,7 +143,7 @@ READERS: dict[str, tuple[str, Reader]] = {
     "lists as parents": ("/api/lists", extracted("list_profiles")),
     "preview": ("/api/metrics", previewed),
     "account": ("/api/accounts", lambda client, _area: read_account(client)),
-    "list counts": ("/api/lists/L1", lambda client, _area: profile_count(client, "L1")),
+    "list counts": ("/api/lists/L1", lambda client, _area: count_of_children(client, SOURCES["list_profiles"], "L1")),
     "aggregates": ("/api/metric-aggregates", counted),
 }
 COLLECTION_READERS = ["metrics", "members of lists", "lists as parents", "preview"]

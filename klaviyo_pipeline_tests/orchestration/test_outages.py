@@ -186,7 +186,7 @@ def test_lists_that_come_back_empty_mark_no_members(klaviyo: Klaviyo, account: W
     klaviyo.twist = empty("/api/lists")
     outcome = account.run("list_profiles", config=config)
 
-    assert "does not have the list 'big', which exists and has 50 members here" in failure_text(outcome)
+    assert "does not have the list 'big', which exists and has 50 rows here" in failure_text(outcome)
     assert account.state() == state
     assert members(account) == ALL
 
@@ -236,7 +236,7 @@ def test_list_whose_members_all_vanish_takes_consent(klaviyo: Klaviyo, account: 
 def test_first_read_of_a_list_is_held_against_klaviyos_count(klaviyo: Klaviyo, account: World) -> None:
     klaviyo.twist = empty("/api/lists/big/profiles", 20)
 
-    assert "has 20 members, but Klaviyo counts 50" in failure_text(account.run("list_profiles"))
+    assert "has 20 rows, but Klaviyo counts 50" in failure_text(account.run("list_profiles"))
     assert not account.path.exists() or account.state() == {}
 
     klaviyo.twist = untwisted

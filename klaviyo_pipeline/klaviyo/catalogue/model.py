@@ -17,12 +17,23 @@ from klaviyo_pipeline.klaviyo.windows import SECOND, TimeSlice
 
 @dataclass(frozen=True)
 class Tier:
-    """Klaviyo's rate limit of an endpoint: requests a second (burst) and a minute (steady), per account."""
+    """Klaviyo's rate limit of an endpoint, per account: requests a second (burst), a minute (steady), and a day.
+
+    Only reports have a limit a day.
+    """
 
     burst: int
     steady: int
+    daily: int | None = None
+
+    @property
+    def windows(self) -> tuple[tuple[float, int], ...]:
+        """The length of each window in seconds, and the requests that it allows."""
+        day = ((86_400.0, self.daily),) if self.daily is not None else ()
+        return ((1.0, self.burst), (60.0, self.steady), *day)
 
 
+EXTRA_SMALL = Tier(1, 15)
 SMALL, MEDIUM, LARGE, EXTRA_LARGE = Tier(3, 60), Tier(10, 150), Tier(75, 750), Tier(350, 3500)
 LARGE_UNTIL_2025 = Tier(75, 700)
 PROFILE_TIER = (("", LARGE_UNTIL_2025), ("2026-01-15", LARGE))

@@ -66,7 +66,7 @@ class EndpointLimit:
     """Whether the server has ever stated or enforced a limit."""
 
     def __post_init__(self) -> None:
-        self._windows = [_Window(1.0, self.tier.burst), _Window(60.0, self.tier.steady)]
+        self._windows = [_Window(length_s, quota) for length_s, quota in self.tier.windows]
         self._catalogued = frozenset(window.length_s for window in self._windows)
 
     def acquire(self, sleep: Callable[[float], None]) -> float:
@@ -141,10 +141,10 @@ class EndpointLimit:
 
     @property
     def requests_per_minute(self) -> float:
-        """The rate that is allowed for now: the configured share of the steady quota, less after a 429."""
+        """The rate that is allowed for now: the configured share of the tightest quota, less after a 429."""
         with self._lock:
-            steady = max(self._windows, key=lambda window: window.length_s)
-            return steady.quota * self.share * self._caution * 60.0 / steady.length_s
+            lowest = min(window.quota / window.length_s for window in self._windows)
+            return lowest * 60.0 * self.share * self._caution
 
     @property
     def stated(self) -> dict[float, int]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from klaviyo_pipeline.klaviyo.catalogue.model import Tier
+from klaviyo_pipeline.klaviyo.catalogue.model import EXTRA_SMALL
 from klaviyo_pipeline.klaviyo.client.answers import part
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request, target
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
 
 ENDPOINT = "/api/accounts"
 SCOPES = ("accounts:read",)
-_EXTRA_SMALL = Tier(1, 15)
 _LONGEST_NAME = 100
 
 
@@ -36,7 +35,7 @@ def read_account(client: KlaviyoClient) -> Account:
     request = Request(
         target=target(ENDPOINT, {"fields[account]": "timezone,preferred_currency"}),
         endpoint=ENDPOINT,
-        tier=_EXTRA_SMALL,
+        tier=EXTRA_SMALL,
         subject="the account",
         scopes=SCOPES,
     )

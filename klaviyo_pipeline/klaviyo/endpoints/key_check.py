@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_pipeline.klaviyo.catalogue.model import Source, Tier
+from klaviyo_pipeline.klaviyo.catalogue.model import EXTRA_SMALL, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import sunset_of
 from klaviyo_pipeline.klaviyo.errors import AuthenticationError, KlaviyoError, ScopeError
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
-
-ACCOUNTS = Tier(1, 15)
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def _account(client: KlaviyoClient) -> tuple[dict[str, Any], str]:
     from klaviyo_pipeline.klaviyo.client.answers import document
     from klaviyo_pipeline.klaviyo.client.client import Request
 
-    request = Request("/api/accounts", "/api/accounts", ACCOUNTS, "Account", ("accounts:read",))
+    request = Request("/api/accounts", "/api/accounts", EXTRA_SMALL, "Account", ("accounts:read",))
     try:
         answer = client.fetch(request, lambda body, _revision: _first(document(body)))
     except ScopeError:

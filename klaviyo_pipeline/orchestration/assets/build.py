@@ -175,7 +175,7 @@ def _fetched(
     turn: Turn,
 ) -> Fetched | None:
     from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, extract
-    from klaviyo_pipeline.loads.whole_reads import gone_lists, living_members, owner_of
+    from klaviyo_pipeline.loads.whole_reads import gone_parents, living_children, owner_of
     from klaviyo_pipeline.warehouse.sandbox_rows import Origin, check_apart
 
     client = klaviyo.client()
@@ -207,10 +207,10 @@ def _fetched(
     _say_what_was_odd(context, client.revision, staged)
     if limits is not None and source.shows_deletions and source.fan_out is not None:
         limits = replace(limits, by=source.fan_out.id_column)
-    if source.name == "list_profiles" and request.is_whole:
+    if source.fan_out is not None and source.fan_out.count_field and request.is_whole:
         try:
-            here = living_members(database, table.schema, table.name)
-            gone = gone_lists(client, staged, here, limits, context.log.warning)
+            here = living_children(database, source, table.schema, table.name)
+            gone = gone_parents(client, staged, here, limits, context.log.warning)
         except BaseException:
             staged.drop()
             raise
