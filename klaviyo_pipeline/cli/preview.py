@@ -18,6 +18,7 @@ def preview(config: str, rows: int, json_: bool) -> None:
     """Show the first rows of CONFIG, a transfer's file or name, typed as they would land. Writes nothing."""
     from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
     from klaviyo_pipeline.loads.preview import preview as first_rows
+    from klaviyo_pipeline.orchestration.assets.config import default_request
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
     from klaviyo_pipeline.transfers.file.reading import read_file
     from klaviyo_pipeline.transfers.loading import spec_of
@@ -32,7 +33,7 @@ def preview(config: str, rows: int, json_: bool) -> None:
     client = spec.account(KlaviyoResource()).client()
     if expected_answer(client.revision) != client.revision:
         warn(f"revision {client.revision} has been retired: Klaviyo answers as {expected_answer(client.revision)}.")
-    found = first_rows(client, spec, zone, rows)
+    found = first_rows(client, default_request(spec), zone, rows)
     if json_:
         columns = [{"name": name, "type": kind} for name, kind in found.columns]
         print_json({"columns": columns, "rows": list(found.rows)})

@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import tzinfo
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.klaviyo.catalogue.columns import since
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.errors import NotFoundError
 from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window
-from klaviyo_pipeline.loads.request import asked_of, window_of
-from klaviyo_pipeline.orchestration.assets.config import config_class
-from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
+from klaviyo_pipeline.loads.request import LoadRequest, window_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
-    from klaviyo_pipeline.klaviyo.decode.pages import Page
     from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
     from klaviyo_pipeline.klaviyo.extract.requests import Stream
 
@@ -40,7 +35,7 @@ class Preview:
     rows: tuple[dict[str, Any], ...]
 
 
-def preview(client: KlaviyoClient, spec: LoadSpec, zone: tzinfo, rows: int = DEFAULT_ROWS) -> Preview:
+def preview(client: KlaviyoClient, wanted: LoadRequest, zone: tzinfo, rows: int = DEFAULT_ROWS) -> Preview:
     """Read the first rows of what a first run would load.
 
     Raises:
@@ -48,10 +43,9 @@ def preview(client: KlaviyoClient, spec: LoadSpec, zone: tzinfo, rows: int = DEF
     """
     from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
 
-    asked = asked_of(spec, config_class(spec.source.name, spec.options)())
-    window = window_of(asked, partition=None, last_end=None, zone=zone)
+    window = window_of(wanted, partition=None, last_end=None, zone=zone)
     assert window is not None
-    request = ExtractRequest(spec.source, window, asked.filter_by, asked.options, asked.ids)
+    request = ExtractRequest(wanted.source, window, wanted.filter_by, wanted.options, wanted.ids)
     found: list[dict[str, Any]] = []
     for number, batch in enumerate(_pages(client, request, rows), start=1):
         found += [row for row in batch.to_pylist() if _inside(row, request)]
@@ -71,36 +65,17 @@ def _inside(row: dict[str, Any], request: ExtractRequest) -> bool:
 
 
 def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterator[pa.RecordBatch]:
-    from klaviyo_pipeline.klaviyo.extract.requests import first_request, request_for
+    from klaviyo_pipeline.klaviyo.extract.page_reader import PageReader
 
-    source, revision = request.source, _answering(client)
+    reader = PageReader(client, request.source, request.columns, request.options, largest=rows + 1)
     bounds = TimeSlice(request.window.request_start, request.window.request_end)
     for stream in _streams(client, request, rows):
-        page_size = _page_size(source, revision, rows)
-        page, linked = first_request(source, stream, bounds, request.options, revision, page_size), False
-        while True:
-            try:
-                answer = client.fetch(page, partial(_decode, request, stream, page.target, linked))
-            except NotFoundError:
-                if not stream.may_vanish:
-                    raise
-                break
-            yield answer.value.batch
-            linked = linked or answer.value.has_links
-            if answer.value.next_target is None:
-                break
-            page = request_for(source, stream, request.options, revision, answer.value.next_target)
-
-
-def _decode(request: ExtractRequest, stream: Stream, asked: str, linked: bool, body: bytes, revision: str) -> Page:
-    from klaviyo_pipeline.klaviyo.decode.envelope import check_links, check_next
-    from klaviyo_pipeline.klaviyo.decode.pages import PageDecoder
-
-    decoder = PageDecoder(request.columns, revision, resource=request.source.resource, single=stream.single)
-    page = decoder.decode(body, stream.constants)
-    check_links(has_links=page.has_links, linked=linked)
-    check_next(asked, page.next_target)
-    return page
+        try:
+            for answer in reader.pages(stream, lambda _again: bounds):
+                yield answer.value.batch
+        except NotFoundError:
+            if not stream.may_vanish:
+                raise
 
 
 def _streams(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterator[Stream]:
@@ -127,11 +102,6 @@ def _first_of(client: KlaviyoClient, source: Source, rows: int) -> list[dict[str
 
     whole = ExtractRequest(source, Window(None, None, clock.now()), options=frozenset())
     return next(iter(_pages(client, whole, rows))).slice(0, rows).to_pylist()  # type: ignore[no-any-return]
-
-
-def _page_size(source: Source, revision: str, rows: int) -> int | None:
-    largest = since(source.page_size, revision)
-    return None if largest is None else min(largest, rows + 1)
 
 
 def _answering(client: KlaviyoClient) -> str:

@@ -1,76 +1,33 @@
-"""From a run's config, partition and ledger to what is fetched, and where it lands."""
+"""What a load asks for, and which window that is: by its own bounds, a partition, or where the last load ended."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.windows import SECOND, Window
-from klaviyo_pipeline.orchestration.assets.config import parse_lookback
 from klaviyo_pipeline.times import parse_time
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, StagedExtract
-    from klaviyo_pipeline.orchestration.assets.config import LoadConfig
-    from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
-    from klaviyo_pipeline.warehouse.ownership import Owner
-    from klaviyo_pipeline.warehouse.sandbox_rows import Origin
-    from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
+    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
 
 Range = tuple[datetime, datetime]
 
 
-@dataclass(frozen=True)
-class Destination:
-    """Where rows go; None leaves it to the asset's metadata and the IO manager's configuration."""
-
-    schema: str | None = None
-    table: str | None = None
-    write_mode: WriteMode | None = None
-    partition_key: str | None = None
-    database: str | None = None
-    timezone: str | None = None
-
-    def or_else(self, other: Destination) -> Destination:
-        """This destination, with what it leaves open taken from another one."""
-        return Destination(*(getattr(self, name) or getattr(other, name) for name in self.__dataclass_fields__))
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """What an asset hands to the IO manager: staged rows, and where a run wants them.
-
-    ``ledger_name`` is the name of the load in the ledger. ``moves_watermark`` tells whether the next run may go on
-    where this one ended. ``release`` is called once the rows have landed, or could not: it lets another run of the
-    same load begin. ``origin`` tells whether the rows are an account's or a sandbox's. ``fetch_again`` fetches the same
-    window anew, if staged pages are damaged. ``owner`` is the account that the rows come from. ``shrink`` says how much
-    of the table the landing may take away; None for no limit.
-    """
-
-    staged: StagedExtract
-    destination: Destination
-    ledger_name: str
-    moves_watermark: bool = True
-    release: Callable[[], None] = lambda: None
-    origin: Origin | None = None
-    fetch_again: Callable[[], StagedExtract] | None = None
-    owner: Owner | None = None
-    shrink: ShrinkLimits | None = None
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a run asks of a data source. Times as text: ISO 8601, without an offset in the storage time zone.
+@dataclass(frozen=True, kw_only=True)
+class LoadRequest:
+    """What a load asks of a data source. Times as text: ISO 8601, without an offset in the storage time zone.
 
     ``begin`` and ``until`` are the load's own bounds: the first run begins at ``begin``, later ones where the last
     one ended; with both given, or ``incremental`` off, every run reads that window. ``start_time`` and ``end_time``
-    are a run's, and win. ``accept_shrink`` is a person's consent to land a read that has far less than the table.
+    are a run's, and win. ``partition_key`` is the time column by which replace modes clear the table. ``accept_shrink``
+    is a person's consent to land a read that has far less than the table.
     """
 
     source: Source
@@ -83,32 +40,28 @@ class Asked:
     incremental: bool = True
     lookback_days: float | None = None
     ids: tuple[str, ...] | None = None
-    destination: Destination = Destination()
+    write_mode: WriteMode = WriteMode.MERGE
+    partition_key: str | None = None
     accept_shrink: bool = False
-
-    @property
-    def mode(self) -> WriteMode:
-        """What happens to rows that are there."""
-        return self.destination.write_mode or WriteMode.MERGE
 
     @property
     def replaces(self) -> bool:
         """Whether rows that are there are cleared first."""
-        return self.mode in {WriteMode.REPLACE, WriteMode.REPLACE_ON_NEW_DATA}
+        return self.write_mode in {WriteMode.REPLACE, WriteMode.REPLACE_ON_NEW_DATA}
 
     @property
     def clears_table(self) -> bool:
         """Whether a run clears the table and not only its window, so that it has to read everything."""
         field = self.source.time_field(self.filter_by)
-        return self.replaces and (field is None or field.name != self.destination.partition_key)
+        return self.replaces and (field is None or field.name != self.partition_key)
 
     @property
     def merges(self) -> bool:
-        """Whether the rows will be merged, as they are by default."""
-        return self.destination.write_mode in {None, WriteMode.MERGE}
+        """Whether rows are merged, so that reading them twice changes nothing."""
+        return self.write_mode is WriteMode.MERGE
 
     @property
-    def goes_on(self) -> bool:
+    def continues(self) -> bool:
         """Whether the run begins where the last one ended, if there was one.
 
         A replace that clears the table does not: it would leave nothing but what is new.
@@ -118,37 +71,28 @@ class Asked:
         return increments and not self.start_time and not fixed
 
 
-def asked_of(spec: LoadSpec, config: LoadConfig) -> Asked:
-    """What a run's config asks for; what it does not name has the load's own value."""
-    source = spec.source
-    given: dict[str, Any] = dict(config)
-    ids = given.get(source.fan_out.setting) if source.fan_out else None
-    filter_by = given.get("filter_by")
-    options = {option.name: option.value_of(given[option.setting]) for option in source.options}
-    wanted = Destination(
-        schema=config.schema_name,
-        table=config.table,
-        write_mode=WriteMode(config.write_mode) if config.write_mode else None,
-        partition_key=given.get("partition_key"),
-    )
-    return Asked(
-        source=source,
-        options=source.choose(**options),
-        start_time=given.get("start_time"),
-        end_time=given.get("end_time"),
-        begin=spec.begin,
-        until=spec.until,
-        filter_by=FilterBy(filter_by) if filter_by else None,
-        incremental=given.get("incremental", False),
-        lookback_days=given.get("lookback_days"),
-        ids=tuple(ids) if ids is not None else None,
-        destination=wanted.or_else(spec.destination).or_else(Destination(partition_key=spec.partition_key)),
-        accept_shrink=config.accept_shrink,
-    )
+LONGEST_LOOKBACK_DAYS = 3650
+
+
+def parse_lookback(days: float) -> timedelta:
+    """A lookback in days as a length of time.
+
+    Raises:
+        ConfigurationError: for what is not a number of days from none to ten years.
+    """
+    if not 0 <= days <= LONGEST_LOOKBACK_DAYS:  # neither is true of nan
+        raise ConfigurationError(
+            f"lookback_days is {days:g}, but must be from 0 to {LONGEST_LOOKBACK_DAYS}; to read everything, set "
+            "incremental to false."
+        )
+    return timedelta(days=days)
 
 
 def last_end_before(
-    now: datetime, asked: Asked, last_end: Callable[[datetime | None], datetime | None], warn: Callable[[str], object]
+    now: datetime,
+    request: LoadRequest,
+    last_end: Callable[[datetime | None], datetime | None],
+    warn: Callable[[str], object],
 ) -> datetime | None:
     """Where the last run ended, if that is before now. Else a clock was wrong, and rows would be skipped.
 
@@ -156,7 +100,7 @@ def last_end_before(
 
     Args:
         now: The present.
-        asked: What the run asks for.
+        request: What the run asks for.
         last_end: The end of the last window that landed; with a time, of those that end by then.
         warn: Takes the warning.
 
@@ -167,10 +111,10 @@ def last_end_before(
     if found is None or found <= now + _CLOCK_STEP:
         return found
     said = (
-        f"The ledger says that the last load of {asked.source.name} ended at {found:%Y-%m-%d %H:%M} UTC, after now "
+        f"The ledger says that the last load of {request.source.name} ended at {found:%Y-%m-%d %H:%M} UTC, after now "
         f"({now:%Y-%m-%d %H:%M} UTC): this machine's clock is wrong, or was."
     )
-    if not asked.merges:
+    if not request.merges:
         raise ConfigurationError(
             f"{said} What came since was not read, and without a merge nothing is read twice. Check the clock and what "
             "has landed, then give start_time, or rewind the load: klaviyo-pipeline rewind."
@@ -185,7 +129,7 @@ _CLOCK_STEP = timedelta(minutes=1)
 
 
 def window_of(
-    asked: Asked,
+    request: LoadRequest,
     *,
     partition: Range | None,
     last_end: datetime | None,
@@ -197,7 +141,7 @@ def window_of(
     With ``incremental`` off, or without any of these (a first run), the window is open on both sides: everything.
 
     Args:
-        asked: What the run asks for.
+        request: What the run asks for.
         partition: The run's partition or range of partitions, half-open.
         last_end: The end of the last window that landed, from the ledger.
         zone: The storage time zone, for times without an offset.
@@ -210,32 +154,32 @@ def window_of(
         ConfigurationError: for times that can not be read, that are the wrong way round, or lie in the future.
     """
     now = (now or clock.now()).replace(microsecond=0)
-    source = asked.source
+    source = request.source
     whole = Window(None, None, now)
     if not source.time_fields:
         return Window(partition[0].astimezone(UTC), partition[1].astimezone(UTC), now) if partition else whole
-    source.time_field(asked.filter_by)
-    start = parse_time(asked.start_time, zone, "start_time") if asked.start_time else None
-    end = parse_time(asked.end_time, zone, "end_time") if asked.end_time else None
-    if not asked.incremental:
+    source.time_field(request.filter_by)
+    start = parse_time(request.start_time, zone, "start_time") if request.start_time else None
+    end = parse_time(request.end_time, zone, "end_time") if request.end_time else None
+    if not request.incremental:
         if start or end:
             raise ConfigurationError("incremental is off, so start_time and end_time must be left blank.")
-        start = parse_time(asked.begin, zone, "start_time") if asked.begin else None
-        end = parse_time(asked.until, zone, "end_time") if asked.until else None
+        start = parse_time(request.begin, zone, "start_time") if request.begin else None
+        end = parse_time(request.until, zone, "end_time") if request.until else None
         return Window(start, end, now)
     if partition is not None:
         return Window(start or partition[0].astimezone(UTC), end or partition[1].astimezone(UTC), now)
-    if end is None and asked.until:
-        end = parse_time(asked.until, zone, "end_time")
-    if end is None and asked.destination.write_mode is WriteMode.APPEND:
+    if end is None and request.until:
+        end = parse_time(request.until, zone, "end_time")
+    if end is None and request.write_mode is WriteMode.APPEND:
         # What is dated after now is left to the run whose window it lies in: appended twice, it would stay twice.
         end = now
-    if start is None and last_end is not None and asked.goes_on:
-        start = _going_on(asked, last_end, end or now)
+    if start is None and last_end is not None and request.continues:
+        start = _continuing(request, last_end, end or now)
         if start >= (end or now):
             return None
-    elif start is None and asked.begin:
-        start = parse_time(asked.begin, zone, "start_time")
+    elif start is None and request.begin:
+        start = parse_time(request.begin, zone, "start_time")
     return Window(start, end, now)
 
 
@@ -261,14 +205,14 @@ def replaced_ranges(request: ExtractRequest, partition_key: str | None) -> tuple
 _BEGINNING_OF_TIME, _END_OF_TIME = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
 
-def _going_on(asked: Asked, last_end: datetime, end: datetime) -> datetime:
+def _continuing(request: LoadRequest, last_end: datetime, end: datetime) -> datetime:
     """Where a run goes on that names no start: where the last one ended, and earlier by the lookback.
 
     Only a merge may read rows again: the other modes would repeat or lose them.
     """
-    lookback_days = asked.lookback_days if asked.lookback_days is not None else asked.source.lookback_days
+    lookback_days = request.lookback_days if request.lookback_days is not None else request.source.lookback_days
     lookback = parse_lookback(lookback_days)
-    if not asked.merges:
+    if not request.merges:
         return last_end
     # A run that follows within the second reads that second again: it may have had more rows to come.
     last_end = min(last_end, end - SECOND) if last_end >= end else last_end

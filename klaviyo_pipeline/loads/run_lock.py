@@ -7,8 +7,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
     from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
-    from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
 
 POLL_S = 0.2
 REMIND_S = 300.0
@@ -30,65 +29,53 @@ class AnotherRunError(PipelineError):
     """Another run of the same load did not end within the time that this one was to wait. Nothing was read."""
 
 
-@dataclass
-class Turn:
-    """A run's turn: from before it asks where the last one ended until its rows have landed."""
+@contextmanager
+def run_lock(
+    load: str,
+    area: StagingArea,
+    say: Callable[[str], object],
+    *,
+    run_id: str = "",
+    wait_s: float = DEFAULT_WAIT_S,
+) -> Iterator[None]:
+    """Hold a load's lock: from before it asks where the last run ended until its rows have landed.
 
-    _lock: BaseFileLock | None = None
-    _holder: Path | None = None
+    The kernel lets go of the lock when the process dies, however it dies.
 
-    @classmethod
-    def of(
-        cls,
-        spec: LoadSpec,
-        area: StagingArea,
-        say: Callable[[str], object],
-        *,
-        run_id: str = "",
-        wait_s: float = DEFAULT_WAIT_S,
-    ) -> Turn:
-        """Wait for this load's turn; loads that may run side by side have it at once.
+    Args:
+        load: The load's name in the ledger.
+        area: The staging folder; runs that share it wait for each other.
+        say: Told whom this run waits for, at once and then every five minutes.
+        run_id: This run, for others that wait for it.
+        wait_s: How long to wait, in seconds.
 
-        Args:
-            spec: The load.
-            area: The staging folder; runs that share it wait for each other.
-            say: Told whom this run waits for, at once and then every five minutes.
-            run_id: This run, for others that wait for it.
-            wait_s: How long to wait, in seconds.
+    Raises:
+        AnotherRunError: if the other run has not ended by then; it names that run.
+        StagingError: if the staging folder cannot be written to.
+    """
+    from filelock import FileLock
 
-        Raises:
-            AnotherRunError: if the other run has not ended by then; it names that run.
-            StagingError: if the staging folder cannot be written to.
-        """
-        if not spec.one_at_a_time:
-            return cls()
-        from filelock import FileLock
+    from klaviyo_pipeline.klaviyo.staging.stage import disk_errors
+    from klaviyo_pipeline.private_files import FILE_MODE, make_folder
 
-        from klaviyo_pipeline.klaviyo.staging.stage import disk_errors
-        from klaviyo_pipeline.private_files import FILE_MODE, make_folder
-
-        folder = area.root / "one_at_a_time"
-        name = re.sub("[^A-Za-z0-9_.-]", "_", spec.ledger_name)
-        holder = folder / f"{name}.json"
-        with disk_errors(area.root):
-            make_folder(area.root)
-            make_folder(folder)
-        lock = FileLock(folder / f"{name}.lock", mode=FILE_MODE, thread_local=False, poll_interval=POLL_S)
-        _wait(lock, spec.ledger_name, holder, say, wait_s)
+    folder = area.root / "one_at_a_time"
+    name = re.sub("[^A-Za-z0-9_.-]", "_", load)
+    holder = folder / f"{name}.json"
+    with disk_errors(area.root):
+        make_folder(area.root)
+        make_folder(folder)
+    lock = FileLock(folder / f"{name}.lock", mode=FILE_MODE, thread_local=False, poll_interval=POLL_S)
+    _wait(lock, load, holder, say, wait_s)
+    try:
         with disk_errors(area.root):
             holder.write_text(
                 json.dumps({"run": run_id, "pid": os.getpid(), "since": f"{clock.now():%Y-%m-%d %H:%M:%S} UTC"})
             )
-        return cls(lock, holder)
-
-    def end(self) -> None:
-        """Let the next run begin."""
-        if self._lock is not None:
-            if self._holder is not None:
-                with contextlib.suppress(OSError):  # it only tells others who is there
-                    self._holder.unlink(missing_ok=True)
-            self._lock.release(force=True)
-            self._lock = None
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # it only tells others who is there
+            holder.unlink(missing_ok=True)
+        lock.release(force=True)
 
 
 def _wait(lock: BaseFileLock, load: str, holder: Path, say: Callable[[str], object], wait_s: float) -> None:

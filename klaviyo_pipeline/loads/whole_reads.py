@@ -80,7 +80,7 @@ def gone_parents(
     staged: StagedExtract,
     here: dict[str, int],
     limits: ShrinkLimits | None,
-    say: Callable[[str], None],
+    say: Callable[[str], object],
 ) -> tuple[str, ...]:
     """The parents, such as lists, that are known to be deleted, so that their rows may go.
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
     from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+    from klaviyo_pipeline.loads.destination import Destination, Place
     from klaviyo_pipeline.warehouse.database import Database
     from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
@@ -239,6 +240,18 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
             file_mode=int(environment.DATABASE_MODE.value, 8),
             **memory,
         )
+
+    def place(self, wanted: Destination, table: str) -> Place:
+        """Where a load's rows go: as it is wanted, else by these settings, and to this table.
+
+        Raises:
+            ConfigurationError: if an environment variable says what no setting can be.
+        """
+        from klaviyo_pipeline.loads.destination import Place
+
+        at = self.at(wanted.database, wanted.timezone)
+        schema = wanted.schema or at.schema_or_default
+        return Place(database=at.warehouse(), table=wanted.table or table, schema=schema, zone=at.zone)
 
     def shrink_limits(self) -> ShrinkLimits:
         """How much of a table a whole read may take away without consent.

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_pipeline.errors import ConfigurationError
-from klaviyo_pipeline.loads.request import Destination
+from klaviyo_pipeline.loads.destination import Destination
 from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource
 from klaviyo_pipeline.transfers.authentications import read_authentications, resolve, variable_named_in

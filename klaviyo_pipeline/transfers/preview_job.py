@@ -41,6 +41,7 @@ def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, du
     import yaml
 
     from klaviyo_pipeline.loads.preview import preview
+    from klaviyo_pipeline.orchestration.assets.config import default_request
     from klaviyo_pipeline.transfers.file.reading import read_text
     from klaviyo_pipeline.transfers.folder import Folder
     from klaviyo_pipeline.transfers.loading import spec_of
@@ -54,7 +55,7 @@ def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, du
             file = read_text(yaml.safe_dump(given, sort_keys=False), Path("run config"))
         spec = spec_of(file)
         client = spec.account(klaviyo).client()
-        found = preview(client, spec, duckdb.at(None, spec.destination.timezone).zone, config.rows)
+        found = preview(client, default_request(spec), duckdb.at(None, spec.destination.timezone).zone, config.rows)
     note = hidden_note(spec.source, [name for name, _kind in found.columns])
     context.add_output_metadata(
         {

@@ -70,7 +70,7 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class Load:
+class LandRequest:
     """Rows, and what is to be done with them.
 
     Args:
@@ -151,7 +151,7 @@ class LandingResult:
     added_columns: tuple[str, ...]
 
 
-def land(database: Database, load: Load) -> LandingResult:
+def land(database: Database, load: LandRequest) -> LandingResult:
     """Lands rows and their ledger line in one transaction; on any failure everything stays as it was.
 
     A repeated replace of identical rows leaves the same rows with a new ``_loaded_at``; a repeated merge leaves the
@@ -237,7 +237,7 @@ class _Outcome:
     added_columns: tuple[str, ...]
 
 
-def _check(load: Load) -> None:
+def _check(load: LandRequest) -> None:
     check_schema(load.table.schema)
     check_table(load.table.name)
     name = load.table.plain_name
@@ -256,7 +256,7 @@ def _check(load: Load) -> None:
         raise LoadError(f"{name}: the time {naive[0]} has no time zone: use aware datetimes, e.g. in UTC.")
 
 
-def land_within(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) -> _Outcome:
+def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Incoming) -> _Outcome:
     """Lands rows and their ledger line within the caller's transaction; what ``land`` does once the file is open."""
     table = load.table
     target = full_name(con, table.schema, table.name)
@@ -314,7 +314,7 @@ def land_within(con: duckdb.DuckDBPyConnection, load: Load, incoming: Incoming) 
     return _Outcome(counts, gathered, fetched, total_rows, skipped, added)
 
 
-def _wanted(load: Load, types: Mapping[str, str]) -> tuple[Column, ...]:
+def _wanted(load: LandRequest, types: Mapping[str, str]) -> tuple[Column, ...]:
     """The columns that the table must have: declared, then new ones among the rows, then the pipeline's own."""
     own = [*SYSTEM_COLUMNS, *([DELETED_AT_COLUMN] if load.sweep else [])]
     reserved = {column.name for column in SYSTEM_COLUMNS} | {DELETED_AT}
@@ -335,7 +335,7 @@ def _column_type(incoming: str) -> str:
     return "TIMESTAMP" if incoming in ("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS") else incoming
 
 
-def _scope(load: Load) -> list[Range | Among]:
+def _scope(load: LandRequest) -> list[Range | Among]:
     """What the rows are the full truth of, and so what a replace clears; nothing: the whole table."""
     scope: list[Range | Among] = []
     if load.partition_key and load.partitions:
@@ -345,7 +345,7 @@ def _scope(load: Load) -> list[Range | Among]:
     return scope
 
 
-def _trims(load: Load) -> tuple[Range, ...]:
+def _trims(load: LandRequest) -> tuple[Range, ...]:
     trims = [Range(load.trim.column, ((load.trim.start, load.trim.end),))] if load.trim else []
     if load.mode in _REPLACING and load.partition_key and load.partitions:
         trims.append(Range(load.partition_key, load.partitions))
@@ -358,7 +358,7 @@ def _count(con: duckdb.DuckDBPyConnection, target: str) -> int:
 
 def _record(
     con: duckdb.DuckDBPyConnection,
-    load: Load,
+    load: LandRequest,
     counts: Counts,
     gathered: Gathered,
     rows_fetched: int,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline.warehouse.database import Database
-from klaviyo_pipeline.warehouse.landing import Load, land_within
+from klaviyo_pipeline.warehouse.landing import LandRequest, land_within
 from klaviyo_pipeline.warehouse.rows import Incoming
 from klaviyo_pipeline.warehouse.sql import quote
 from klaviyo_pipeline.warehouse.tables import SYSTEM_COLUMNS, Table, full_name, shape
@@ -67,7 +67,7 @@ def _merge(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     import pyarrow as pa
 
     rows = Incoming(pa.table({name: ["there", "new"] for name in table.primary_key}))
-    load = Load(table, (), WriteMode.MERGE, source="check", run_id="check", extract_id=uuid.uuid4().hex)
+    load = LandRequest(table, (), WriteMode.MERGE, source="check", run_id="check", extract_id=uuid.uuid4().hex)
     try:
         land_within(con, load, rows)
     finally:

@@ -13,7 +13,7 @@ from klaviyo_pipeline import clock
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.loads.request import Asked, Destination, window_of
+from klaviyo_pipeline.loads.request import LoadRequest, window_of
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 from klaviyo_pipeline_tests.clocks import ago
 from klaviyo_pipeline_tests.incremental.support import Project, loads, moment
@@ -136,8 +136,8 @@ def test_t3_time_without_an_offset_is_read_in_the_storage_timezone(world: World)
     )
 
 
-def _asked(source: str = "templates", **given: Any) -> Asked:
-    return Asked(SOURCES[source], frozenset(), **{"lookback_days": 0, **given})
+def _request(source: str = "templates", **given: Any) -> LoadRequest:
+    return LoadRequest(source=SOURCES[source], options=frozenset(), **{"lookback_days": 0, **given})
 
 
 DAY = (datetime(2026, 11, 18, tzinfo=UTC), datetime(2026, 11, 19, tzinfo=UTC))
@@ -160,7 +160,7 @@ LAST_END = datetime(2026, 11, 20, 8, tzinfo=UTC)
 def test_t3_run_config_comes_before_partition_before_ledger(
     given: dict[str, Any], partition: Any, last_end: datetime | None, start: str | None, end: str | None
 ) -> None:
-    window = window_of(_asked(**given), partition=partition, last_end=last_end, zone=ZoneInfo("UTC"), now=NOW)
+    window = window_of(_request(**given), partition=partition, last_end=last_end, zone=ZoneInfo("UTC"), now=NOW)
 
     assert window is not None
     assert window.start == (datetime.fromisoformat(start).replace(tzinfo=UTC) if start else None)
@@ -168,16 +168,16 @@ def test_t3_run_config_comes_before_partition_before_ledger(
 
 
 def test_t3_run_within_the_second_of_the_last_one_reads_that_second_again() -> None:
-    window = window_of(_asked(), partition=None, last_end=NOW, zone=ZoneInfo("UTC"), now=NOW)
+    window = window_of(_request(), partition=None, last_end=NOW, zone=ZoneInfo("UTC"), now=NOW)
 
     assert window is not None
     assert window.start == NOW - SECOND
 
 
 def test_t3_append_that_has_been_loaded_up_to_its_end_reads_nothing() -> None:
-    asked = _asked(destination=Destination(write_mode=WriteMode.APPEND), end_time=LAST_END.isoformat())
+    request = _request(write_mode=WriteMode.APPEND, end_time=LAST_END.isoformat())
 
-    assert window_of(asked, partition=None, last_end=LAST_END, zone=ZoneInfo("UTC"), now=NOW) is None
+    assert window_of(request, partition=None, last_end=LAST_END, zone=ZoneInfo("UTC"), now=NOW) is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from klaviyo_pipeline.klaviyo.client import settings
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS, ClientSettings, Setting
-from klaviyo_pipeline.klaviyo.extract import workers
+from klaviyo_pipeline.klaviyo.extract import page_reader
 from klaviyo_pipeline.klaviyo.extract.requests import PageSizes
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.sandbox.data.rows import Shop
@@ -75,7 +75,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
         bounds = SETTINGS[name]
         monkeypatch.setitem(settings.SETTINGS, name, Setting(bounds.default, 0.001, bounds.maximum, ""))
     monkeypatch.setattr(EndpointLimit, "reserve", lambda _self: 0.0)
-    monkeypatch.setattr(workers, "PAGE_SIZES", PageSizes())
+    monkeypatch.setattr(page_reader, "PAGE_SIZES", PageSizes())
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import email.utils
 import json
 import logging
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -662,3 +663,10 @@ def test_link_when_made_to_lead_elsewhere_then_stays_on_the_configured_host(link
 @given(st.text(max_size=30))
 def test_link_when_any_text_then_stays_on_the_configured_host(link: str) -> None:
     assert target_of_link(link).startswith("/")
+
+
+def test_network_time_is_that_of_the_last_exchange_alone(sandbox: RunningSandbox) -> None:
+    client = KlaviyoClient("pk_sandbox", ClientSettings(), base_url=sandbox.url)
+    began = time.monotonic()
+    answer = client.fetch(REQUEST, lambda body, _revision: len(body))
+    assert 0 < answer.network_s <= time.monotonic() - began

@@ -23,7 +23,7 @@ from klaviyo_pipeline.klaviyo.errors import (
     UnavailableError,
     UnreadablePageError,
 )
-from klaviyo_pipeline.klaviyo.extract import workers
+from klaviyo_pipeline.klaviyo.extract import page_reader
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.sandbox.api.messages import Request, Response
 from klaviyo_pipeline.sandbox.data.store import Store
@@ -54,7 +54,7 @@ QUICK = settings(
 
 def page_size(client: KlaviyoClient, name: str, size: int) -> None:
     """Have pages of another size asked for."""
-    workers.PAGE_SIZES._refused[client.account, name, expected_answer(client.revision)] = size
+    page_reader.PAGE_SIZES._refused[client.account, name, expected_answer(client.revision)] = size
 
 
 # What there is

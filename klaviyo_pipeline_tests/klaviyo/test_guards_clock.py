@@ -13,7 +13,7 @@ import responses
 
 from klaviyo_pipeline.klaviyo.catalogue.model import MEDIUM
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request
-from klaviyo_pipeline.klaviyo.extract import workers
+from klaviyo_pipeline.klaviyo.extract import page_reader
 from klaviyo_pipeline.klaviyo.extract.extract import extract
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.sandbox.api import messages
@@ -74,7 +74,7 @@ def test_watermark_when_our_clock_is_ahead_then_is_no_later_than_klaviyos_now(
 ) -> None:
     watched.alter = dated(8, 2, 5)
     client = make_client(max_connections=1)
-    workers.PAGE_SIZES._refused[client.account, "events", client.revision] = 20
+    page_reader.PAGE_SIZES._refused[client.account, "events", client.revision] = 20
     staged = extract(client, request_for("events", SHOP_ENDS - timedelta(days=1), end), area)
     staged.landed()
 

@@ -12,7 +12,7 @@ from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.decode.arrays import times_within
 from klaviyo_pipeline.klaviyo.errors import RequestRefusedError
-from klaviyo_pipeline.klaviyo.extract import workers
+from klaviyo_pipeline.klaviyo.extract import page_reader
 from klaviyo_pipeline.klaviyo.extract.extract import extract
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.sandbox.api.messages import Request, Response
@@ -30,7 +30,7 @@ def at(hour: int, minute: int = 0, second: int = 0, micros: int = 0) -> datetime
 
 
 def page_rows(client: KlaviyoClient, name: str, size: int) -> None:
-    workers.PAGE_SIZES._refused[client.account, name, expected_answer(client.revision)] = size
+    page_reader.PAGE_SIZES._refused[client.account, name, expected_answer(client.revision)] = size
 
 
 def crowded(store: Store, name: str) -> list[str]:

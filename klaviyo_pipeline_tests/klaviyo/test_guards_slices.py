@@ -14,7 +14,7 @@ import pytest
 
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.errors import RequestRefusedError, StagingError
-from klaviyo_pipeline.klaviyo.extract import workers
+from klaviyo_pipeline.klaviyo.extract import page_reader
 from klaviyo_pipeline.klaviyo.extract.progress import Progress
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea, disk_errors
 from klaviyo_pipeline.sandbox.api.messages import Request, Response
@@ -71,7 +71,7 @@ def test_progress_when_a_fetch_is_done_then_every_slice_counts_once(
 ) -> None:
     told: list[Progress] = []
     client = make_client(max_connections=1)
-    workers.PAGE_SIZES._refused[client.account, "profiles", client.revision] = 50
+    page_reader.PAGE_SIZES._refused[client.account, "profiles", client.revision] = 50
     loaded = load(client, area, "profiles", SHOP_ENDS - timedelta(days=12), SHOP_ENDS, report=told.append)
 
     assert sorted(loaded.ids) == truth(sandbox.store, "profiles", SHOP_ENDS - timedelta(days=12), SHOP_ENDS)

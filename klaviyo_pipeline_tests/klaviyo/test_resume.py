@@ -11,7 +11,7 @@ import pytest
 
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.extract import workers
+from klaviyo_pipeline.klaviyo.extract import page_reader
 from klaviyo_pipeline.klaviyo.extract.progress import Progress
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.sandbox.api.messages import Request
@@ -36,7 +36,7 @@ def kill_after(pages: int) -> Callable[[Progress], None]:
 
 
 def page_size(client: KlaviyoClient, name: str, size: int) -> None:
-    workers.PAGE_SIZES._refused[client.account, name, expected_answer(client.revision)] = size
+    page_reader.PAGE_SIZES._refused[client.account, name, expected_answer(client.revision)] = size
 
 
 def slow_pages(watched: Watched) -> None:
@@ -184,7 +184,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from klaviyo_pipeline.klaviyo.catalogue import revisions
-from klaviyo_pipeline.klaviyo.extract import workers
+from klaviyo_pipeline.klaviyo.extract import page_reader
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, extract
 from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
@@ -193,7 +193,7 @@ from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.klaviyo.windows import Window
 url, folder, start, end, now = sys.argv[1:]
 client = KlaviyoClient("pk_sandbox", ClientSettings(max_connections=3), base_url=url)
-workers.PAGE_SIZES._refused[client.account, "events", client.revision] = 40
+page_reader.PAGE_SIZES._refused[client.account, "events", client.revision] = 40
 window = Window(*map(datetime.fromisoformat, (start, end, now)))
 source = SOURCES["events"]
 extract(client, ExtractRequest(source, window, options=source.choose()), StagingArea(Path(folder)))

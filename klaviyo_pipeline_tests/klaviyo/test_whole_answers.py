@@ -19,6 +19,7 @@ from klaviyo_pipeline.klaviyo.endpoints.parents import count_of_children
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError, UnavailableError
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.loads.preview import preview
+from klaviyo_pipeline.orchestration.assets.config import default_request
 from klaviyo_pipeline.orchestration.assets.spec import default_spec
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline_tests.hostile.scripted import Asked, Document, Klaviyo, Twist, resources, scripted
@@ -130,7 +131,7 @@ def extracted(name: str) -> Reader:
 
 def previewed(client: KlaviyoClient, _area: StagingArea) -> Any:
     spec = default_spec(SOURCES["metrics"], daily_partitions("2024-01-01", "UTC"))
-    return preview(client, spec, UTC, rows=30)
+    return preview(client, default_request(spec), UTC, rows=30)
 
 
 def counted(client: KlaviyoClient, _area: StagingArea) -> Any:

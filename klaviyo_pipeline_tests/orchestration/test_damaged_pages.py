@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from klaviyo_pipeline.warehouse.database import Database
-from klaviyo_pipeline.warehouse.landing import LandingResult, Load, land
+from klaviyo_pipeline.warehouse.landing import LandingResult, LandRequest, land
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
 
 
-def flip_a_bit(load: Load) -> None:
+def flip_a_bit(load: LandRequest) -> None:
     path = load.rows[0].path  # type: ignore[index, union-attr]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 16
@@ -24,9 +24,9 @@ def test_run_when_its_pages_are_damaged_then_fetches_again_once_and_then_fails_p
     times: int,
     mode: str,
 ) -> None:
-    begun: list[Load] = []
+    begun: list[LandRequest] = []
 
-    def land_after_damage(database: Database, load: Load) -> LandingResult:
+    def land_after_damage(database: Database, load: LandRequest) -> LandingResult:
         begun.append(load)
         if len(begun) <= times:
             flip_a_bit(load)

@@ -19,8 +19,8 @@ from klaviyo_pipeline import environment, grammar
 from klaviyo_pipeline.definitions import definitions
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.loads.request import Asked, window_of
-from klaviyo_pipeline.orchestration.assets.config import LONGEST_LOOKBACK_DAYS, config_class, parse_lookback
+from klaviyo_pipeline.loads.request import LONGEST_LOOKBACK_DAYS, LoadRequest, parse_lookback, window_of
+from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import TableNameError
@@ -153,7 +153,7 @@ def test_a_schema_and_a_table_that_are_accepted_are_made_and_read(tmp_path: Path
 @given(days=st.floats() | st.integers(-5, 10**9), seconds=st.integers(0, 10**9))
 def test_a_lookback_that_is_accepted_gives_a_window(days: float, seconds: int) -> None:
     now = datetime(2026, 11, 1, tzinfo=UTC)
-    asked = Asked(SOURCES["events"], frozenset(), lookback_days=days)
+    asked = LoadRequest(source=SOURCES["events"], options=frozenset(), lookback_days=days)
     last_end = now - timedelta(seconds=seconds)
     refused = refusal(lambda: parse_lookback(days))
     assert refusal(lambda: window_of(asked, partition=None, last_end=last_end, zone=UTC, now=now)) == refused

@@ -153,15 +153,11 @@ def test_rewind_makes_the_next_run_begin_there(place: Workplace) -> None:
 HOLDER = """
     import sys, time
     from pathlib import Path
-    import dagster as dg
-    from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
     from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
-    from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
-    from klaviyo_pipeline.loads.run_lock import Turn
-    spec = LoadSpec(dg.AssetKey("x"), SOURCES["lists"], "transfers/daily", one_at_a_time=True)
-    turn = Turn.of(spec, StagingArea(Path(sys.argv[1])), print)
-    print("held", flush=True)
-    time.sleep(60)
+    from klaviyo_pipeline.loads.run_lock import run_lock
+    with run_lock("transfers/daily", StagingArea(Path(sys.argv[1])), print):
+        print("held", flush=True)
+        time.sleep(60)
 """
 
 

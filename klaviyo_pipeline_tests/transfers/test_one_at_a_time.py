@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
-from klaviyo_pipeline.loads.run_lock import AnotherRunError, Turn
+from klaviyo_pipeline.loads.run_lock import AnotherRunError, run_lock
 from klaviyo_pipeline.orchestration.assets.build import build_asset
 from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
@@ -19,42 +19,42 @@ from klaviyo_pipeline.transfers.loading import spec_of
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
 
 
-def test_a_run_that_waits_says_for_whom_and_gives_up_at_its_limit(place: Workplace, tmp_path: Path) -> None:
-    spec = spec_of(Folder(place.write("daily", "source: lists").parent).get("daily"))
+def test_a_run_that_waits_says_for_whom_and_gives_up_at_its_limit(tmp_path: Path) -> None:
     area, heard = StagingArea(tmp_path / "stage"), list[str]()
-    first = Turn.of(spec, area, heard.append, run_id="run-a")
-
-    with pytest.raises(AnotherRunError) as caught:
-        Turn.of(spec, area, heard.append, run_id="run-b", wait_s=0)
-
-    assert not heard
-    assert re.search(rf"\(run run-a, process {os.getpid()}, since \S+ \S+ UTC\)", str(caught.value))
-    assert "same_load_timeout_s" in str(caught.value)
-    first.end()
-    second = Turn.of(spec, area, heard.append, run_id="run-b", wait_s=0)
-    with pytest.raises(AnotherRunError, match="run run-b"):
-        Turn.of(spec, area, heard.append, wait_s=0.05)
+    with run_lock("transfers/daily", area, heard.append, run_id="run-a"):
+        with (
+            pytest.raises(AnotherRunError) as caught,
+            run_lock("transfers/daily", area, heard.append, run_id="run-b", wait_s=0),
+        ):
+            pytest.fail("two runs at once")
+        assert not heard
+        assert re.search(rf"\(run run-a, process {os.getpid()}, since \S+ \S+ UTC\)", str(caught.value))
+        assert "same_load_timeout_s" in str(caught.value)
+    with (
+        run_lock("transfers/daily", area, heard.append, run_id="run-b", wait_s=0),
+        pytest.raises(AnotherRunError, match="run run-b"),
+        run_lock("transfers/daily", area, heard.append, wait_s=0.05),
+    ):
+        pytest.fail("two runs at once")
     (said,) = heard
     assert "(run run-b, process" in said
     assert "waiting up to 0 s" in said
-    second.end()
 
 
 def test_a_run_that_gives_up_fails_with_one_sentence_and_reads_nothing(place: Workplace) -> None:
     file = Folder(place.write("daily", "source: lists").parent).get("daily")
     duckdb = KlaviyoDuckDBResource(same_load_timeout_s=0)
-    turn = Turn.of(spec_of(file), duckdb.staging_area(), print, run_id="run-a")
-    result = dg.materialize(
-        [build_asset(spec_of(file))],
-        resources={
-            "klaviyo": KlaviyoResource(),
-            "duckdb": duckdb,
-            "io_manager": KlaviyoDuckDBIOManager(duckdb=duckdb),
-        },
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        raise_on_error=False,
-    )
-    turn.end()
+    with run_lock("transfers/daily", duckdb.staging_area(), print, run_id="run-a"):
+        result = dg.materialize(
+            [build_asset(spec_of(file))],
+            resources={
+                "klaviyo": KlaviyoResource(),
+                "duckdb": duckdb,
+                "io_manager": KlaviyoDuckDBIOManager(duckdb=duckdb),
+            },
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
     assert not result.success
     (failure,) = [each for each in result.all_events if each.is_step_failure]
     assert "run run-a" in failure.step_failure_data.user_failure_data.description

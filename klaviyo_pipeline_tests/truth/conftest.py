@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from klaviyo_pipeline.klaviyo.catalogue import revisions
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
-from klaviyo_pipeline.klaviyo.extract import workers
+from klaviyo_pipeline.klaviyo.extract import page_reader
 from klaviyo_pipeline.klaviyo.extract.requests import PageSizes
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.faults import kinds
@@ -52,7 +52,7 @@ def worlds(serving: RunningSandbox, no_waiting: None) -> Worlds:
     def open_world(seed: int = 1, **choices: object) -> Iterator[World]:
         with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
             patch.setattr(serving.app, "store", Store(shops(seed)))
-            patch.setattr(workers, "PAGE_SIZES", PageSizes())
+            patch.setattr(page_reader, "PAGE_SIZES", PageSizes())
             world = World(serving, Path(folder), **choices)  # type: ignore[arg-type]
             patch.setattr(kinds, "now_s", lambda: world.now.timestamp())
             world.faults()

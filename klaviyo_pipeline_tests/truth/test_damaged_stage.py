@@ -21,7 +21,7 @@ from klaviyo_pipeline.klaviyo.windows import TimeSlice
 from klaviyo_pipeline.staged_pages import StagedFile
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import StageDamagedError
-from klaviyo_pipeline.warehouse.landing import Load, land
+from klaviyo_pipeline.warehouse.landing import LandRequest, land
 from klaviyo_pipeline.warehouse.tables import Column, Table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 from klaviyo_pipeline_tests.truth.chances import examples
@@ -59,8 +59,8 @@ def rows_of(stage: Stage) -> list[tuple[Any, ...]]:
     return sorted(tuple(row.values()) for batch in read_batches(stage.files()) for row in batch.to_pylist())
 
 
-def load_of(files: tuple[StagedFile, ...], mode: WriteMode = WriteMode.MERGE) -> Load:
-    return Load(table=TABLE, rows=files, mode=mode, source="things", run_id="run", extract_id="extract")
+def load_of(files: tuple[StagedFile, ...], mode: WriteMode = WriteMode.MERGE) -> LandRequest:
+    return LandRequest(table=TABLE, rows=files, mode=mode, source="things", run_id="run", extract_id="extract")
 
 
 def landed_rows(path: Path) -> list[tuple[Any, ...]]:

@@ -1,19 +1,16 @@
-"""A sandbox, a database, and loads between them by the engine's and the IO manager's own code."""
+"""A sandbox, a database, and loads between them, without Dagster."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import json
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import duckdb
 import pyarrow as pa
 
@@ -21,11 +18,11 @@ from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
-from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, extract
-from klaviyo_pipeline.loads.request import Asked, Destination, Fetched, window_of
-from klaviyo_pipeline.orchestration.assets.build import asset_key, partition_key_of
-from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
-from klaviyo_pipeline.orchestration.partitions import daily_partitions
+from klaviyo_pipeline.klaviyo.endpoints.account import Account
+from klaviyo_pipeline.loads.destination import Destination
+from klaviyo_pipeline.loads.load import Load, run
+from klaviyo_pipeline.loads.request import LoadRequest
+from klaviyo_pipeline.orchestration.assets.spec import partition_key_of
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.sandbox.data.rows import Shop
 from klaviyo_pipeline.sandbox.data.shop import generate_shop
@@ -34,8 +31,7 @@ from klaviyo_pipeline.sandbox.data.times import moment
 from klaviyo_pipeline.sandbox.faults.plan import FaultPlan, NoFaults
 from klaviyo_pipeline.sandbox.options import SandboxOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox
-from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
-from klaviyo_pipeline.warehouse.ledger import last_window_end
+from klaviyo_pipeline.warehouse.landing import LandingResult
 from klaviyo_pipeline.warehouse.reading import read_table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -44,7 +40,7 @@ FIRST_NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 """When the first run begins; some of the shop's events are dated after it."""
 DAYS = [SHOP_ENDS - timedelta(days=number) for number in range(7, -1, -1)]
 COLLECTIONS = ("events", "profiles", "lists", "list_profiles", "templates", "campaigns", "metrics")
-PARTITIONS = daily_partitions("2024-01-01", "UTC")
+ACCOUNT = Account("XXYYZZ", "UTC", "USD")
 Row = tuple[Any, ...]
 
 
@@ -103,60 +99,36 @@ class World:
         filter_by: str | None = None,
         days: tuple[datetime, datetime] | None = None,
         options: dict[str, bool] | None = None,
-    ) -> dict[str, Any]:
-        """Fetch and land as the asset does: the whole collection, a window, day partitions, or what is new.
-
-        Returns the output's metadata, by name.
-        """
-        source, duckdb = SOURCES[name], self.duckdb
-        asked = Asked(
-            source,
-            source.choose(**(options or {})),
-            start.isoformat() if start else None,
-            end.isoformat() if end else None,
-            FilterBy(filter_by) if filter_by else None,
+    ) -> LandingResult | None:
+        """Fetch and land as the asset does: the whole collection, a window, day partitions, or what is new."""
+        source = SOURCES[name]
+        request = LoadRequest(
+            source=source,
+            options=source.choose(**(options or {})),
+            start_time=start.isoformat() if start else None,
+            end_time=end.isoformat() if end else None,
+            filter_by=FilterBy(filter_by) if filter_by else None,
             incremental=not whole,
-            destination=Destination(write_mode=WriteMode(mode) if mode else None),
+            write_mode=WriteMode(mode or "merge"),
+            partition_key=partition_key_of(source),
+            accept_shrink=True,
         )
-        last_end = None
-        if days is None and asked.incremental and start is None:
-            last_end = self._last_end(source)
-        window = window_of(asked, partition=days, last_end=last_end, zone=duckdb.zone, now=self.now)
-        if window is None:
-            return {}
-        request = ExtractRequest(source, window, asked.filter_by, asked.options, None, self._parents(source))
-        staged = extract(self.client(), request, duckdb.staging_area())
-        partition_key = partition_key_of(source)
-        partitions: dict[str, Any] = {}
-        if days is not None:
-            last = days[1] - timedelta(days=1)
-            partitions["asset_partition_key_range"] = dg.PartitionKeyRange(f"{days[0]:%Y-%m-%d}", f"{last:%Y-%m-%d}")
-            partitions["asset_partitions_def"] = PARTITIONS
-        context = dg.build_output_context(
-            asset_key=asset_key(source),
-            instance=_instance(),
+        load = Load(
+            request=request,
+            place=self.duckdb.place(Destination(), name),
             run_id=f"run-{next(self.runs)}",
-            definition_metadata={
-                "table": source.name,
-                "write_mode": "merge",
-                **({"partition_expr": partition_key} if partition_key else {}),
-            },
-            **partitions,
+            partition=days,
+            parents=self._parents(source),
+            now=self.now,
         )
-        KlaviyoDuckDBIOManager(duckdb=duckdb).handle_output(context, Fetched(staged, asked.destination, source.name))
+        landed = run(load, self.client(), self.duckdb.staging_area(), ask_account=lambda _client: ACCOUNT)
         self.now += timedelta(minutes=1)
-        return {**context.consume_logged_metadata()}
-
-    def _last_end(self, source: Source) -> datetime | None:
-        try:
-            return last_window_end(self.duckdb.warehouse(), source.name, f"main.{source.name}")
-        except DatabaseMissingError:
-            return None
+        return landed
 
     def _parents(self, source: Source) -> pa.Table | None:
         if source.fan_out is None or source.fan_out.key is None:
             return None
-        columns = ["id", "datetime", source.fan_out.key]
+        columns = list(source.fan_out.parent_columns)
         events = read_table(self.duckdb.warehouse(), "main", "events", columns=columns)
         return pa.Table.from_pandas(events, preserve_index=False)
 
@@ -203,8 +175,6 @@ class World:
         return self.sql("SELECT * FROM klaviyo_pipeline.ledger ORDER BY ALL") if self.has("ledger") else []
 
 
-logging.getLogger("dagster").setLevel(logging.WARNING)
-
 _COMPARED: dict[str, tuple[str, ...]] = {
     "events": ("id", "timestamp", "metric_id", "profile_id", "uuid", "event_properties"),
     "profiles": ("id", "email", "created", "updated", "properties"),
@@ -216,12 +186,6 @@ _COMPARED: dict[str, tuple[str, ...]] = {
     "event_metrics": ("event_id", "metric_id", "name"),
     "event_profiles": ("event_id", "profile_id", "email"),
 }
-
-
-@cache
-def _instance() -> dg.DagsterInstance:
-    """One for all loads: each would make its own, which takes longer than the load."""
-    return dg.DagsterInstance.ephemeral()
 
 
 def _true_rows(store: Store, name: str, revision: str) -> Iterable[tuple[datetime | None, Row]]:

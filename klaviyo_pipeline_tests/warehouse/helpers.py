@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from klaviyo_pipeline.warehouse.database import Database
-from klaviyo_pipeline.warehouse.landing import LandingResult, Load, land
+from klaviyo_pipeline.warehouse.landing import LandingResult, LandRequest, land
 from klaviyo_pipeline.warehouse.sql import quote
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
@@ -54,9 +54,11 @@ def arrow(rows: Iterable[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=SCHEMA)
 
 
-def load_of(rows: Any, mode: WriteMode | str = "merge", **options: Any) -> Load:
+def load_of(rows: Any, mode: WriteMode | str = "merge", **options: Any) -> LandRequest:
     defaults: dict[str, Any] = {"table": EVENTS, "source": "events", "run_id": "run", "extract_id": "extract"}
-    return Load(rows=arrow(rows) if isinstance(rows, list) else rows, mode=WriteMode(mode), **{**defaults, **options})
+    return LandRequest(
+        rows=arrow(rows) if isinstance(rows, list) else rows, mode=WriteMode(mode), **{**defaults, **options}
+    )
 
 
 def put(database: Database, rows: Any, mode: WriteMode | str = "merge", **options: Any) -> LandingResult:

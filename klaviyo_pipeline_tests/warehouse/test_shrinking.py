@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import ShrinkError
-from klaviyo_pipeline.warehouse.landing import Load, Sweep, land
+from klaviyo_pipeline.warehouse.landing import LandRequest, Sweep, land
 from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 from klaviyo_pipeline.warehouse.tables import Column, Table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
@@ -165,7 +165,7 @@ def put_members(database: Database, members: dict[str, int], mode: str = "merge"
     load = {"source": "list_profiles", "run_id": "run", "extract_id": "extract", "sweep": Sweep(), **options}
     if mode != "merge":
         load["sweep"] = options.get("sweep")
-    land(database, Load(table=MEMBERS, rows=pa.Table.from_pylist(rows, schema), mode=WriteMode(mode), **load))
+    land(database, LandRequest(table=MEMBERS, rows=pa.Table.from_pylist(rows, schema), mode=WriteMode(mode), **load))
 
 
 def members(database: Database) -> dict[str, int]:

@@ -29,8 +29,6 @@ class Task:
     last_time: datetime | None = None
     in_order: bool = True
     more: bool = True
-    linked: bool = False
-    restarts: int = 0
 
 
 @dataclass

@@ -14,26 +14,23 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 import pyarrow as pa
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
-from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer, shape_of
-from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
+from klaviyo_pipeline.klaviyo.client.client import Answer, KlaviyoClient
 from klaviyo_pipeline.klaviyo.decode.arrays import times_within
-from klaviyo_pipeline.klaviyo.decode.envelope import check_links, check_next
-from klaviyo_pipeline.klaviyo.decode.pages import Page, PageDecoder, arrow_schema
-from klaviyo_pipeline.klaviyo.errors import CancelledError, CursorRefusedError, NotFoundError, RequestRefusedError
-from klaviyo_pipeline.klaviyo.extract.paging import Paging
+from klaviyo_pipeline.klaviyo.decode.pages import Page, arrow_schema
+from klaviyo_pipeline.klaviyo.errors import CancelledError, NotFoundError
+from klaviyo_pipeline.klaviyo.extract.page_reader import PageReader
 from klaviyo_pipeline.klaviyo.extract.progress import Connections, Findings, Progress, Task
-from klaviyo_pipeline.klaviyo.extract.requests import PageSizes, Stream, first_request, request_for
+from klaviyo_pipeline.klaviyo.extract.requests import Stream, request_for
 from klaviyo_pipeline.klaviyo.staging.stage import SliceWriter, Stage
 from klaviyo_pipeline.klaviyo.windows import HISTORY_START, SECOND, TimeSlice, divide
 
-PAGE_SIZES = PageSizes()
-CURSOR_RESTARTS = 3
-"""How often a slice starts over because its cursor was refused."""
 LAST_PAGES_S = 5.0
 """After a failure, how long to wait for pages under way; they are not kept."""
 WORTH_SPLITTING = 2.0
@@ -71,7 +68,6 @@ class Fetch:
         self._stage = stage
         self._now = now
         self._revision = expected_answer(client.revision)
-        self._decoders: dict[tuple[str, bool], PageDecoder] = {}
         self._time_column: str | None = None
         self._queue: deque[Task] = deque()
         self._running: list[Task] = []
@@ -102,6 +98,14 @@ class Fetch:
         """
         time_field = streams[0].time_field if streams else None
         self._time_column = time_field.name if time_field else None
+        self._reader = PageReader(
+            self._client,
+            self._source,
+            self._columns,
+            self._options,
+            time_column=self._time_column,
+            cancelled=self._cancelled,
+        )
         self._plan(streams, slices)
         with self._changed:
             while self._connections.one_more_helps and self._connections.count < Connections.FIRST:
@@ -291,60 +295,21 @@ class Fetch:
                 self._stage.drop_slice(staged)
 
     def _follow(self, task: Task, writer: SliceWriter) -> None:
-        page_target, page_size = self._first_target(task)
-        paging = Paging(task.stream.subject, self._client.settings.max_pages_without_rows, page_target)
-        while True:
-            began, cpu_began = time.monotonic(), time.thread_time()
-            try:
-                page, network_s = self._fetch_page(task, page_target)
-            except CursorRefusedError:
-                if task.restarts >= CURSOR_RESTARTS or not task.pages:
-                    raise
-                task.restarts += 1
-                page_target, page_size = self._first_target(task)
-                paging.restart(page_target)
-                continue
-            except RequestRefusedError as error:
-                if task.pages or page_size is None or not _is_about_page_size(error):
-                    raise
-                PAGE_SIZES.refused(self._client.account, self._source, self._revision, page_size)
-                page_target, page_size = self._first_target(task)
-                continue
-            paging.follow(page)
-            passed_end = self._keep(task, writer, page)
-            self._pace(network_s, time.thread_time() - cpu_began, time.monotonic() - began)
-            if page.next_target is None or passed_end:
+        began, cpu_began = time.monotonic(), time.thread_time()
+        for answer in self._reader.pages(task.stream, partial(_bounds_of, task)):
+            self._note(answer)
+            passed_end = self._keep(task, writer, answer.value)
+            self._pace(answer.network_s, time.thread_time() - cpu_began, time.monotonic() - began)
+            if passed_end:
                 return
-            page_target = page.next_target
+            began, cpu_began = time.monotonic(), time.thread_time()
 
-    def _first_target(self, task: Task) -> tuple[str, int | None]:
-        """Where a slice begins, or begins again after a refused cursor; and the page size asked for there."""
-        start = task.bounds.start
-        if task.restarts and task.in_order and task.last_time is not None:
-            start = task.last_time.replace(microsecond=0)
-        page_size = PAGE_SIZES.get(self._client.account, self._source, self._revision)
-        bounds = TimeSlice(start, task.bounds.end)
-        request = first_request(self._source, task.stream, bounds, self._options, self._revision, page_size)
-        return request.target, page_size
-
-    def _fetch_page(self, task: Task, page_target: str) -> tuple[Page, float]:
-        """A page, and for how many seconds its answer was waited for."""
-
-        def read(body: bytes, revision: str) -> Page:
-            page = self._decoder(revision, task.stream.single).decode(body, task.stream.constants)
-            check_links(has_links=page.has_links, linked=task.linked)
-            check_next(page_target, page.next_target)
-            return page
-
-        request = request_for(self._source, task.stream, self._options, self._revision, page_target)
-        answer = self._client.fetch(request, read, self._cancelled)
-        self.findings.add_revision(answer.revision)
-        task.linked = task.linked or answer.value.has_links
+    def _note(self, answer: Answer[Page]) -> None:
         with self._changed:
+            self.findings.add_revision(answer.revision)
+            self.findings.add(answer.value.unknown, answer.value.misfits)
             self.progress.pages += 1
             self.progress.page_bytes += answer.body_bytes
-            self.findings.add(answer.value.unknown, answer.value.misfits)
-        return answer.value, answer.network_s
 
     def _pace(self, network_s: float, cpu_s: float, all_s: float) -> None:
         """Use another connection if it helps and there is something for it to do."""
@@ -352,14 +317,6 @@ class Fetch:
             self._connections.page_took(network_s, cpu_s, all_s)
             if not self._idle and not self._cancelled.is_set() and self._connections.one_more_helps:
                 self._add_worker()
-
-    def _decoder(self, revision: str, single: bool) -> PageDecoder:
-        shape = shape_of(revision)  # a server may name any day: only those that change the columns count
-        if (shape, single) not in self._decoders:
-            self._decoders[shape, single] = PageDecoder(
-                self._columns, shape, self._time_column, resource=self._source.resource, single=single
-            )
-        return self._decoders[shape, single]
 
     def _keep(self, task: Task, writer: SliceWriter, page: Page) -> bool:
         """Stage a page's rows that lie in the slice. Says whether the slice's end has been passed."""
@@ -390,9 +347,12 @@ class Fetch:
         return passed_end
 
 
-def _is_about_page_size(error: RequestRefusedError) -> bool:
-    text = f"{error.parameter} {error}".lower()
-    return any(name in text for name in ("page_size", "page[size]", "page size", "pagesize"))
+def _bounds_of(task: Task, again: bool) -> TimeSlice:
+    """The bounds to read a slice in; to read it again, from the last row's second on."""
+    start = task.bounds.start
+    if again and task.in_order and task.last_time is not None:
+        start = task.last_time.replace(microsecond=0)
+    return TimeSlice(start, task.bounds.end)
 
 
 def _within(page: Page, time_column: str, bounds: TimeSlice) -> pa.RecordBatch:

@@ -3,29 +3,22 @@
 
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline import clock, environment
+from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.loads.request import (
-    Asked,
-    Fetched,
-    Range,
-    asked_of,
-    last_end_before,
-    replaced_ranges,
-    window_of,
-)
-from klaviyo_pipeline.loads.run_lock import Turn
-from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class
+from klaviyo_pipeline.loads.request import Range
+from klaviyo_pipeline.loads.run_lock import run_lock
+from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class, destination_of, load_request
 from klaviyo_pipeline.orchestration.assets.metadata import column_schema
-from klaviyo_pipeline.orchestration.assets.progress import LOOK_EVERY_S, reporting
+from klaviyo_pipeline.orchestration.assets.progress import reporting
 from klaviyo_pipeline.orchestration.assets.spec import GROUP, KEY_PREFIX, LoadSpec, default_spec, partition_key_of
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.notices import account_of_run, first_time
@@ -34,8 +27,8 @@ from klaviyo_pipeline.orchestration.run_config import launch_schema
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, StagedExtract
-    from klaviyo_pipeline.warehouse.tables import Table
+    from klaviyo_pipeline.loads.destination import Place
+    from klaviyo_pipeline.loads.load import Load, StagedLoad
 
 __all__ = ["GROUP", "KEY_PREFIX", "OWNERS", "asset_key", "build_asset", "build_assets", "partition_key_of"]
 
@@ -86,8 +79,8 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
         )
     config_type = config_class(source.name, spec.options)
     settings["config_schema"] = launch_schema(config_type)
-    asset: Callable[..., Callable[[Callable[..., Fetched | None]], dg.AssetsDefinition]] = dg.asset
-    if not spec.needs_events or spec.events_table:
+    asset: Callable[..., Callable[[Callable[..., Any]], dg.AssetsDefinition]] = dg.asset
+    if not spec.follows or spec.events_table:
 
         @asset(**settings)
         def fetch_collection(
@@ -95,22 +88,27 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
             klaviyo: KlaviyoResource,
             duckdb: KlaviyoDuckDBResource,
         ) -> Any:  # noqa: ANN401 - a type that Dagster does not check
-            return _fetch(context, spec, _asked(context, spec, config_type), klaviyo, duckdb)
+            return _fetch(context, spec, _config(context, config_type), klaviyo, duckdb)
 
         return fetch_collection
 
-    events_in = dg.AssetIn(asset_key(SOURCES["events"]), metadata={"columns": spec.events_columns})
+    assert source.fan_out is not None
+    parents_in = dg.AssetIn(asset_key(SOURCES[source.fan_out.parent]), metadata={"columns": spec.parent_columns})
 
-    @asset(**settings, ins={"events": events_in}, automation_condition=_follows())
-    def fetch_for_events(
+    @asset(**settings, ins={"parents": parents_in}, automation_condition=_follows())
+    def fetch_children(
         context: dg.AssetExecutionContext,
         klaviyo: KlaviyoResource,
         duckdb: KlaviyoDuckDBResource,
-        events: Any,  # noqa: ANN401 - a DataFrame; naming the type would import pandas at start-up
+        parents: Any,  # noqa: ANN401 - a DataFrame; naming the type would import pandas at start-up
     ) -> Any:  # noqa: ANN401
-        return _fetch(context, spec, _asked(context, spec, config_type), klaviyo, duckdb, events)
+        return _fetch(context, spec, _config(context, config_type), klaviyo, duckdb, parents)
 
-    return fetch_for_events
+    return fetch_children
+
+
+def _config(context: dg.AssetExecutionContext, config_type: type[LoadConfig]) -> LoadConfig:
+    return config_type(**context.op_execution_context.op_config)
 
 
 def _follows() -> Any:  # noqa: ANN401 - a type that Dagster does not export
@@ -128,182 +126,104 @@ def _follows() -> Any:  # noqa: ANN401 - a type that Dagster does not export
     ).with_label("follows its events")
 
 
-def _asked(context: dg.AssetExecutionContext, spec: LoadSpec, config_type: type[LoadConfig]) -> Asked:
-    """What the run's config asks for."""
-    return asked_of(spec, config_type(**context.op_execution_context.op_config))
-
-
 def _fetch(
     context: dg.AssetExecutionContext,
     spec: LoadSpec,
-    asked: Asked,
+    config: LoadConfig,
     klaviyo: KlaviyoResource,
     duckdb: KlaviyoDuckDBResource,
-    events: Any = None,  # noqa: ANN401 - a DataFrame
-) -> Fetched | None:
+    parents: Any = None,  # noqa: ANN401 - a DataFrame
+) -> "StagedLoad | None":
     """Fetch what a run asks for; None if it has landed before.
 
     Raises:
         dagster.Failure: with one sentence that says what went wrong and what to do; nothing was landed.
     """
-    with plain_failures():
+    from klaviyo_pipeline.loads.load import fetch
+
+    with plain_failures(), ExitStack() as held:
         duckdb = duckdb.at(spec.destination.database, spec.destination.timezone)
-        turn = Turn.of(
-            spec,
-            duckdb.staging_area(),
-            context.log.info,
-            run_id=context.run.run_id,
-            wait_s=duckdb.same_load_timeout_s,
+        area, run_id = duckdb.staging_area(), context.run.run_id
+        if spec.one_at_a_time:
+            wait_s = duckdb.same_load_timeout_s
+            held.enter_context(run_lock(spec.ledger_name, area, context.log.info, run_id=run_id, wait_s=wait_s))
+        client = spec.account(klaviyo).client()
+        load = _load(context, spec, config, duckdb, parents, environment.sandbox_end(client.base_url))
+        ready = fetch(
+            load,
+            client,
+            area,
+            log=context.log,
+            reporting=partial(reporting, spec.source.name, context.log.info),
+            ask_account=partial(account_of_run, run_id),
         )
-        try:
-            fetched = _fetched(context, spec, asked, spec.account(klaviyo), duckdb, events, turn)
-        except BaseException:
-            turn.end()
-            raise
-        if fetched is None:
-            turn.end()
-    return fetched
+        if ready is None:
+            return None
+        _warn_of_revision(context, client.revision, ready.staged.revision)
+        return replace(ready, held=held.pop_all())
 
 
-def _fetched(
+def _load(
     context: dg.AssetExecutionContext,
     spec: LoadSpec,
-    asked: Asked,
-    klaviyo: KlaviyoResource,
+    config: LoadConfig,
     duckdb: KlaviyoDuckDBResource,
-    events: Any,  # noqa: ANN401 - a DataFrame
-    turn: Turn,
-) -> Fetched | None:
-    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, extract
-    from klaviyo_pipeline.loads.whole_reads import gone_parents, living_children, owner_of
-    from klaviyo_pipeline.warehouse.sandbox_rows import Origin, check_apart
+    parents: Any,  # noqa: ANN401 - a DataFrame
+    sandbox_end: datetime | None,
+) -> "Load":
+    """What the run's config asks for, as a load without Dagster."""
+    from klaviyo_pipeline.loads.load import Load
+    from klaviyo_pipeline.warehouse.sandbox_rows import Origin
 
-    client = klaviyo.client()
-    origin = Origin(environment.sandbox_end(client.base_url))
-    check_apart(duckdb.warehouse(), origin)
-    source = asked.source
-    partition = _partition(context)
-    last_end = None
-    if partition is None and asked.goes_on:
-        last_end = last_end_before(clock.now(), asked, partial(_last_end, spec, asked, duckdb), context.log.warning)
-    window = window_of(asked, partition=partition, last_end=last_end, zone=duckdb.zone)
-    if window is None:
-        context.log.info("Nothing to read: all up to %s has landed.", last_end.isoformat() if last_end else "the end")
-        return None
-    parents = _events(spec, asked, duckdb, events)
-    request = ExtractRequest(source, window, asked.filter_by, asked.options, asked.ids, parents)
-    if asked.replaces:
-        replaced_ranges(request, asked.destination.partition_key)
-    database, table = duckdb.warehouse(), _table(spec, asked, duckdb)
-    owner = owner_of(client, database, source.name, table, asked.mode, partial(account_of_run, context.run.run_id))
-    limits = None if asked.accept_shrink else duckdb.shrink_limits()
-    context.log.info("Reading %s %s, revision %s.", source.name, _describe(request), client.revision)
-
-    def fetch() -> "StagedExtract":
-        with reporting(source.name, context.log.info) as report:
-            return extract(client, request, duckdb.staging_area(), report, LOOK_EVERY_S)
-
-    staged = fetch()
-    _say_what_was_odd(context, client.revision, staged)
-    if limits is not None and source.shows_deletions and source.fan_out is not None:
-        limits = replace(limits, by=source.fan_out.id_column)
-    if source.fan_out is not None and source.fan_out.count_field and request.is_whole:
-        try:
-            here = living_children(database, source, table.schema, table.name)
-            gone = gone_parents(client, staged, here, limits, context.log.warning)
-        except BaseException:
-            staged.drop()
-            raise
-        limits = limits and replace(limits, known_gone=gone)
-    return Fetched(
-        staged,
-        asked.destination,
-        spec.ledger_name,
-        moves_watermark=asked.ids == spec.ids,
-        release=turn.end,
-        origin=origin,
-        fetch_again=fetch,
-        owner=owner,
-        shrink=limits,
+    request, lands = load_request(spec, config), destination_of(spec, config)
+    place = duckdb.place(lands, spec.key.path[-1])
+    return Load(
+        request=request,
+        place=place,
+        run_id=context.run.run_id,
+        name=spec.ledger_name,
+        partition=_partition(context),
+        parents=_parents(spec, place, parents) if spec.follows and request.ids is None else None,
+        moves_watermark=request.ids == spec.ids,
+        origin=Origin(sandbox_end),
+        shrink=duckdb.shrink_limits(),
+        details={"asset": spec.key.to_user_string()},
     )
 
 
-def _table(spec: LoadSpec, asked: Asked, duckdb: KlaviyoDuckDBResource) -> "Table":
-    from klaviyo_pipeline.loads.table import table_of
-
-    schema = asked.destination.schema or duckdb.schema_or_default
-    return table_of(asked.source, schema, asked.destination.table or spec.key.path[-1], asked.options)
-
-
 def _partition(context: dg.AssetExecutionContext) -> Range | None:
+    """The run's partition or range of partitions, in UTC."""
     # An unpartitioned asset that runs along with partitioned ones sees their partitions too.
     if context.assets_def.partitions_def is None or not (context.has_partition_key or context.has_partition_key_range):
         return None
     window = context.partition_time_window
-    return window.start, window.end
+    return window.start.astimezone(UTC), window.end.astimezone(UTC)
 
 
-def _last_end(
-    spec: LoadSpec, asked: Asked, duckdb: KlaviyoDuckDBResource, not_after: datetime | None = None
-) -> datetime | None:
-    from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
-    from klaviyo_pipeline.warehouse.ledger import last_window_end
+def _parents(spec: LoadSpec, place: "Place", frame: Any) -> Any:  # noqa: ANN401
+    """The rows that a load follows from, as an Arrow table."""
+    import pyarrow as pa
 
-    table = _table(spec, asked, duckdb).plain_name
-    time_field = asked.source.time_field(asked.filter_by)
-    name = time_field.name if time_field else None
-    try:
-        return last_window_end(duckdb.warehouse(), spec.ledger_name, table, filter_field=name, not_after=not_after)
-    except DatabaseMissingError:
-        return None
-
-
-def _events(spec: LoadSpec, asked: Asked, duckdb: KlaviyoDuckDBResource, frame: Any) -> Any:  # noqa: ANN401
-    """The events that a load follows from, as an Arrow table; None where it follows from none."""
-    if not spec.needs_events or asked.ids is not None:
-        return None
     if spec.events_table:
         from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, TableMissingError
         from klaviyo_pipeline.warehouse.reading import read_table
 
-        schema = asked.destination.schema or duckdb.schema_or_default
         try:
-            frame = read_table(duckdb.warehouse(), schema, spec.events_table, columns=spec.events_columns)
+            frame = read_table(place.database, place.schema, spec.events_table, columns=spec.parent_columns)
         except (DatabaseMissingError, TableMissingError):
             raise TableMissingError(
-                f"{asked.source.name} follows the events in {schema}.{spec.events_table}, and "
-                f"{duckdb.warehouse().file} has no such table. Load the data source events first, into the same "
+                f"{spec.source.name} follows the events in {place.schema}.{spec.events_table}, and "
+                f"{place.database.file} has no such table. Load the data source events first, into the same "
                 f"database and schema, with table: {spec.events_table}. Or name another table in events_table."
             ) from None
-    import pyarrow as pa
-
     return pa.Table.from_pandas(frame, preserve_index=False)
 
 
-def _describe(request: "ExtractRequest") -> str:
-    if request.is_whole:
-        return "whole"
-    window = request.window
-    start = window.start.isoformat() if window.start else "the beginning"
-    return f"from {start} to {window.end.isoformat() if window.end else 'now'}"
-
-
-def _say_what_was_odd(context: dg.AssetExecutionContext, revision: str, staged: "StagedExtract") -> None:
-    if staged.revision != revision and first_time(context.run.run_id, f"{revision} answered as {staged.revision}"):
+def _warn_of_revision(context: dg.AssetExecutionContext, asked: str, answered: str) -> None:
+    if answered != asked and first_time(context.run.run_id, f"{asked} answered as {answered}"):
         context.log.warning(
             "Klaviyo answered as revision %s, not %s: that one has been retired. Rows have the shape of %s.",
-            staged.revision,
-            revision,
-            staged.revision,
+            answered,
+            asked,
+            answered,
         )
-    if staged.findings.unknown:
-        context.log.warning(
-            "Attributes that are not known here were kept in _extra: %s.", ", ".join(sorted(staged.findings.unknown))
-        )
-    if staged.findings.misfits:
-        context.log.warning(
-            "Values that do not fit their column's type were kept in _extra: %s.",
-            ", ".join(f"{name} ({count})" for name, count in sorted(staged.findings.misfits.items())),
-        )
-    if staged.findings.vanished:
-        context.log.warning("Deleted while they were read: %s.", ", ".join(sorted(staged.findings.vanished)))

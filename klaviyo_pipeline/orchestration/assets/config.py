@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,12 @@ from klaviyo_pipeline import grammar
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.loads.destination import Destination
+from klaviyo_pipeline.loads.request import LoadRequest, parse_lookback
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
 
 
 def _choice(values: Iterable[str]) -> Any:  # noqa: ANN401 - an enum class
@@ -32,23 +36,6 @@ if TYPE_CHECKING:
 else:
     WriteModeChoice = _choice([mode.value for mode in WriteMode])
     FilterByChoice = _choice([each.value for each in FilterBy])
-
-
-LONGEST_LOOKBACK_DAYS = 3650
-
-
-def parse_lookback(days: float) -> timedelta:
-    """A lookback in days as a length of time.
-
-    Raises:
-        ConfigurationError: for what is not a number of days from none to ten years.
-    """
-    if not 0 <= days <= LONGEST_LOOKBACK_DAYS:  # neither is true of nan
-        raise ConfigurationError(
-            f"lookback_days is {days:g}, but must be from 0 to {LONGEST_LOOKBACK_DAYS}; to read everything, set "
-            "incremental to false."
-        )
-    return timedelta(days=days)
 
 
 class LoadConfig(dg.Config):
@@ -153,3 +140,44 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
 
 def _text(description: str) -> tuple[Any, Any]:
     return str | None, Field(default=None, description=description)
+
+
+def load_request(spec: LoadSpec, config: LoadConfig) -> LoadRequest:
+    """What a run's config asks for; what it does not name has the load's own value."""
+    source = spec.source
+    given: dict[str, Any] = dict(config)
+    ids = given.get(source.fan_out.setting) if source.fan_out else None
+    filter_by = given.get("filter_by")
+    options = {option.name: option.value_of(given[option.setting]) for option in source.options}
+    lands = destination_of(spec, config)
+    return LoadRequest(
+        source=source,
+        options=source.choose(**options),
+        start_time=given.get("start_time"),
+        end_time=given.get("end_time"),
+        begin=spec.begin,
+        until=spec.until,
+        filter_by=FilterBy(filter_by) if filter_by else None,
+        incremental=given.get("incremental", False),
+        lookback_days=given.get("lookback_days"),
+        ids=tuple(ids) if ids is not None else None,
+        write_mode=lands.write_mode or WriteMode.MERGE,
+        partition_key=lands.partition_key,
+        accept_shrink=config.accept_shrink,
+    )
+
+
+def destination_of(spec: LoadSpec, config: LoadConfig) -> Destination:
+    """Where a run's rows go; what the run's config does not name has the load's own value."""
+    wanted = Destination(
+        schema=config.schema_name,
+        table=config.table,
+        write_mode=WriteMode(config.write_mode) if config.write_mode else None,
+        partition_key=getattr(config, "partition_key", None),
+    )
+    return wanted.or_else(spec.destination).or_else(Destination(partition_key=spec.partition_key))
+
+
+def default_request(spec: LoadSpec) -> LoadRequest:
+    """What a run asks for that nobody configures further."""
+    return load_request(spec, config_class(spec.source.name, spec.options)())

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
 from pydantic import Field
 
-from klaviyo_pipeline.loads.request import Destination, Fetched, Range, replaced_ranges
+from klaviyo_pipeline.loads.destination import Destination
+from klaviyo_pipeline.loads.request import Range
 from klaviyo_pipeline.loads.shown_columns import hidden_note
-from klaviyo_pipeline.loads.table import not_answered, table_of
 from klaviyo_pipeline.orchestration.assets import metadata as load_metadata
 from klaviyo_pipeline.orchestration.assets.plots import chart_of_load, plotted
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.orchestration.run_config import SetInCode
-from klaviyo_pipeline.warehouse.errors import ShrinkError, StageDamagedError, without_values
 from klaviyo_pipeline.warehouse.tables import Table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -28,7 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, StagedExtract
+    from klaviyo_pipeline.klaviyo.extract.extract import StagedExtract
+    from klaviyo_pipeline.loads.load import Load, StagedLoad
     from klaviyo_pipeline.warehouse.landing import LandingResult
 
 
@@ -48,7 +46,7 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
         default="merge", description="append, replace, replace_on_new_data or merge, where nothing else is said."
     )
 
-    def handle_output(self, context: dg.OutputContext, obj: Fetched | pd.DataFrame | pa.Table | None) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: StagedLoad | pd.DataFrame | pa.Table | None) -> None:
         """Land an asset's rows.
 
         Raises:
@@ -57,12 +55,11 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
         """
         if obj is None:
             return
+        from klaviyo_pipeline.loads import load as loading
+
         with plain_failures():
-            if isinstance(obj, Fetched):
-                try:
-                    self._land_or_fetch_again(context, obj)
-                finally:
-                    obj.release()
+            if isinstance(obj, loading.StagedLoad):
+                loading.land(obj, log=context.log, report=partial(_report, context, obj.load))
             else:
                 self._land_rows(context, obj)
 
@@ -89,120 +86,15 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
                 ranges=ranges,
             )
 
-    def _land_or_fetch_again(self, context: dg.OutputContext, fetched: Fetched) -> None:
-        """Land an extract. One that was damaged on disk is fetched again, once."""
-        try:
-            self._land_extract(context, fetched)
-        except StageDamagedError as error:
-            if fetched.fetch_again is None:
-                raise
-            context.log.warning(f"{error} Nothing has landed; the rows are fetched again.")
-            self._land_extract(context, replace(fetched, staged=fetched.fetch_again(), fetch_again=None))
-
-    def _land_extract(self, context: dg.OutputContext, fetched: Fetched) -> None:
-        from klaviyo_pipeline.warehouse.landing import Load, Sweep, TimeRange, land
-
-        staged, request = fetched.staged, fetched.staged.request
-        source, window, time_field = request.source, request.window, request.time_field
-        place = self._place(context.asset_key, context.definition_metadata, fetched.destination)
-        duckdb = self.duckdb.at(place.database, place.timezone)
-        mode = place.write_mode or WriteMode(self.write_mode)
-        replaces = mode in {WriteMode.REPLACE, WriteMode.REPLACE_ON_NEW_DATA}
-        some = None
-        if source.fan_out is not None and request.ids is not None:
-            some = Sweep(source.fan_out.id_column, request.ids)
-        sweep = None
-        if source.shows_deletions and request.is_whole and mode is WriteMode.MERGE:
-            sweep = some or Sweep()
-        elif replaces and not fetched.moves_watermark:
-            sweep = some  # A run of other parents than the load's own clears only theirs.
-        load = Load(
-            table=table_of(source, place.schema or "", place.table, request.options),
-            rows=staged.files,
-            mode=mode,
-            source=fetched.ledger_name,
-            run_id=context.run_id,
-            extract_id=staged.extract_id,
-            trim=TimeRange(time_field.name, window.start, window.end) if time_field and not request.is_whole else None,
-            partition_key=place.partition_key,
-            partitions=_partitions_of(context, request, place, replaces=replaces),
-            version_column=source.version_column,
-            sweep=sweep,
-            unknown=not_answered(request.columns, staged.revision),
-            # Rows of some parents only say nothing about how far the source has been read.
-            window=(window.start, staged.watermark) if fetched.moves_watermark else None,
-            filter_field=time_field.name if time_field and not request.is_whole else None,
-            revision=staged.revision,
-            requests=staged.traffic.requests,
-            duration_s=staged.duration_s,
-            origin=fetched.origin,
-            owner=fetched.owner,
-            shrink=fetched.shrink,
-            details=load_metadata.details(
-                {
-                    "asset": context.asset_key.to_user_string(),
-                    "options": sorted(request.options),
-                    "ids": request.ids,
-                    "whole": request.is_whole,
-                    "retries": staged.traffic.retries,
-                    "unknown_attributes": staged.findings.unknown,
-                    "type_misfits": staged.findings.misfits,
-                }
-            ),
-        )
-        try:
-            landed = land(duckdb.warehouse(), load)
-        except (ShrinkError, StageDamagedError):
-            staged.drop()
-            raise
-        except BaseException:
-            staged.keep()
-            raise
-        with _only_reports(context):
-            self._report(context, staged, landed, duckdb, place)
-        with _only_reports(context):
-            staged.landed()
-
-    def _report(
-        self,
-        context: dg.OutputContext,
-        staged: StagedExtract,
-        landed: LandingResult,
-        duckdb: KlaviyoDuckDBResource,
-        place: Destination,
-    ) -> None:
-        """Log and metadata of a load that is committed. The stage is still there."""
-        request = staged.request
-        context.log.info(
-            f"{landed.table_path}: {landed.rows_fetched:,} rows fetched, {landed.rows_outside_window:,} of them "
-            f"outside the window and {landed.rows_repeated:,} repeated; {landed.inserted:,} inserted, "
-            f"{landed.updated:,} updated, {landed.unchanged:,} unchanged, {landed.deleted:,} deleted; the table has "
-            f"{landed.total_rows:,} ({staged.duration_s:.1f} s to fetch, {landed.duration_s:.1f} s to land)."
-        )
-        with _only_reports(context):
-            context.add_output_metadata(load_metadata.load_metadata(staged, landed, str(duckdb.zone)))
-        rows = None
-        with _only_reports(context):
-            rows = load_metadata.preview(staged.batches(), staged.source)
-        pictures: dict[str, Any] = {"first_rows": rows} if rows else {}
-        if rows and (note := hidden_note(staged.source, staged.schema.names)):
-            pictures["hidden_columns"] = note
-        if staged.rows and not landed.skipped:
-            pictures |= plotted(
-                lambda: chart_of_load(duckdb.warehouse(), request, place.schema or "", place.table or "", duckdb.zone),
-                context.log.warning,
-            )
-        _show_once(context, pictures)
-
     def _land_rows(self, context: dg.OutputContext, rows: pd.DataFrame | pa.Table) -> None:
-        from klaviyo_pipeline.warehouse.landing import Load, land
+        from klaviyo_pipeline.warehouse.landing import LandRequest, land
 
         given = context.definition_metadata
         place = self._place(context.asset_key, given)
         primary_key = given.get("primary_key", ())
         if isinstance(primary_key, str):
             primary_key = (primary_key,)
-        load = Load(
+        load = LandRequest(
             table=Table(place.schema or "", place.table or "", (), tuple(primary_key)),
             rows=rows,
             mode=place.write_mode or (WriteMode(self.write_mode) if primary_key else WriteMode.REPLACE),
@@ -224,18 +116,42 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
             }
         )
 
-    def _place(self, key: dg.AssetKey, given: Any, wanted: Destination | None = None) -> Destination:  # noqa: ANN401
-        """Where an asset's table is: the run's wish, else the asset's metadata, else its key and our configuration."""
-        wanted = wanted or Destination()
-        mode = wanted.write_mode or given.get("write_mode")
+    def _place(self, key: dg.AssetKey, given: Any) -> Destination:  # noqa: ANN401
+        """Where an asset's table is: as its metadata say, else by its key and our configuration."""
+        mode = given.get("write_mode")
         return Destination(
-            schema=wanted.schema or given.get("schema") or self.duckdb.schema_or_default,
-            table=wanted.table or given.get("table") or key.path[-1],
+            schema=given.get("schema") or self.duckdb.schema_or_default,
+            table=given.get("table") or key.path[-1],
             write_mode=WriteMode(mode) if mode else None,
-            partition_key=wanted.partition_key or given.get("partition_key") or given.get("partition_expr"),
-            database=wanted.database or given.get("database"),
-            timezone=wanted.timezone,
+            partition_key=given.get("partition_key") or given.get("partition_expr"),
+            database=given.get("database"),
         )
+
+
+def _report(context: dg.OutputContext, load: Load, staged: StagedExtract, landed: LandingResult) -> None:
+    """Log and metadata of a load that is committed. The stage is still there."""
+    from klaviyo_pipeline.loads.load import only_reports
+
+    place = load.place
+    context.log.info(
+        f"{landed.table_path}: {landed.rows_fetched:,} rows fetched, {landed.rows_outside_window:,} of them "
+        f"outside the window and {landed.rows_repeated:,} repeated; {landed.inserted:,} inserted, "
+        f"{landed.updated:,} updated, {landed.unchanged:,} unchanged, {landed.deleted:,} deleted; the table has "
+        f"{landed.total_rows:,} ({staged.duration_s:.1f} s to fetch, {landed.duration_s:.1f} s to land)."
+    )
+    context.add_output_metadata(load_metadata.load_metadata(staged, landed, str(place.zone)))
+    rows = None
+    with only_reports(context.log):
+        rows = load_metadata.preview(staged.batches(), staged.source)
+    pictures: dict[str, Any] = {"first_rows": rows} if rows else {}
+    if rows and (note := hidden_note(staged.source, staged.schema.names)):
+        pictures["hidden_columns"] = note
+    if staged.rows and not landed.skipped:
+        pictures |= plotted(
+            lambda: chart_of_load(place.database, staged.request, place.schema, place.table, place.zone),
+            context.log.warning,
+        )
+    _show_once(context, pictures)
 
 
 def _show_once(context: dg.OutputContext, metadata: dict[str, Any]) -> None:
@@ -261,24 +177,5 @@ def _partitions(context: dg.OutputContext) -> tuple[Range, ...]:
     return ((_utc(window.start), _utc(window.end)),)
 
 
-def _partitions_of(
-    context: dg.OutputContext, request: ExtractRequest, place: Destination, *, replaces: bool
-) -> tuple[Range, ...]:
-    """What a replace clears; otherwise the run's partitions, for the ledger."""
-    if replaces:
-        return replaced_ranges(request, place.partition_key)
-    return () if request.is_whole or not place.partition_key else _partitions(context)
-
-
 def _utc(time: datetime) -> datetime:
     return time.astimezone(UTC)
-
-
-@contextmanager
-def _only_reports(context: dg.OutputContext) -> Iterator[None]:
-    """The rows are committed: whatever fails here is a warning in the log, and never fails the load."""
-    try:
-        yield
-    except Exception as error:
-        said = f"{type(error).__name__}: {without_values(error)}"
-        context.log.warning(f"The rows are in the table, but a report about them failed: {said}")

@@ -10,7 +10,7 @@ import dagster as dg
 
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.loads.cadence import Cadence, cadence_of
-from klaviyo_pipeline.loads.request import Destination
+from klaviyo_pipeline.loads.destination import Destination
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.orchestration.resources import KlaviyoResource
@@ -82,14 +82,14 @@ class LoadSpec:
         return self.destination.partition_key or by_day
 
     @property
-    def needs_events(self) -> bool:
-        """Whether the rows follow from those of events."""
+    def follows(self) -> bool:
+        """Whether the rows follow from those of another data source, which it reads from a table."""
         return self.source.fan_out is not None and self.source.fan_out.batch is not None
 
     @property
-    def events_columns(self) -> list[str]:
-        """The columns of events that are needed."""
-        return list(self.source.fan_out.parent_columns) if self.needs_events and self.source.fan_out else []
+    def parent_columns(self) -> list[str]:
+        """The columns of those rows that are needed."""
+        return list(self.source.fan_out.parent_columns) if self.follows and self.source.fan_out else []
 
 
 def default_spec(source: Source, partitions: dg.PartitionsDefinition[str]) -> LoadSpec:

@@ -43,7 +43,7 @@ _UNDER_WAY = [
 
 
 @dataclass(frozen=True)
-class Load:
+class ScheduledLoad:
     """What one run of a schedule loads.
 
     Attributes:
@@ -59,31 +59,35 @@ class Load:
     config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def hourly_loads() -> list[Load]:
+def hourly_loads() -> list[ScheduledLoad]:
     """What is partitioned by day, sources of one lookback together; what follows from events goes with them."""
     by_lookback: dict[int, list[str]] = {}
     for name, source in SOURCES.items():
         if source.partitioned_by_day:
             by_lookback.setdefault(_lookback_days(source), []).append(name)
-    return [Load(f"hourly: {', '.join(names)}", tuple(names), days) for days, names in by_lookback.items()]
+    return [ScheduledLoad(f"hourly: {', '.join(names)}", tuple(names), days) for days, names in by_lookback.items()]
 
 
-def daily_loads() -> list[Load]:
+def daily_loads() -> list[ScheduledLoad]:
     """What is not; of lists only who joined since, because who left shows in a reading of whole lists alone."""
     names = [name for name, source in SOURCES.items() if not source.partitioned_by_day]
-    return [Load("daily", tuple(names), config={"list_profiles": {"incremental": True}})]
+    return [ScheduledLoad("daily", tuple(names), config={"list_profiles": {"incremental": True}})]
 
 
-def weekly_loads() -> list[Load]:
+def weekly_loads() -> list[ScheduledLoad]:
     """Everything, over more days or whole."""
     by_day = [name for name, source in SOURCES.items() if source.partitioned_by_day]
     whole = [name for name, source in SOURCES.items() if source.shows_deletions and source.time_fields]
     config = {name: {"incremental": False} for name in whole}
     others = [name for name in SOURCES if name not in by_day]
     return [
-        Load("weekly: by day", tuple(by_day), DEEP_DAYS, {name: config[name] for name in by_day if name in config}),
-        Load("weekly: whole", tuple(others), config={name: config[name] for name in others if name in config}),
+        ScheduledLoad("weekly: by day", tuple(by_day), DEEP_DAYS, _only(by_day, config)),
+        ScheduledLoad("weekly: whole", tuple(others), config=_only(others, config)),
     ]
+
+
+def _only(names: Iterable[str], config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: config[name] for name in names if name in config}
 
 
 def _lookback_days(source: Source) -> int:
@@ -109,7 +113,7 @@ def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition) -> dg.
             _schedule(hourly, HOURLY, "7 * * * *", hourly_loads, partitions, running),
             _schedule(daily, DAILY, "23 4 * * *", daily_loads, partitions, running),
             _schedule(weekly, WEEKLY, "41 5 * * 6", weekly_loads, partitions, running),
-            _schedule(checks, CHECKS_JOB, "53 6 * * *", lambda: [Load("checks", ())], partitions, running),
+            _schedule(checks, CHECKS_JOB, "53 6 * * *", lambda: [ScheduledLoad("checks", ())], partitions, running),
         ],
         sensors=[
             failed_runs_sensor(running=running),
@@ -136,7 +140,7 @@ def _schedule(
     job: Any,  # noqa: ANN401
     name: str,
     cron: str,
-    loads: Callable[[], Sequence[Load]],
+    loads: Callable[[], Sequence[ScheduledLoad]],
     partitions: dg.TimeWindowPartitionsDefinition,
     running: bool,
 ) -> dg.ScheduleDefinition:
@@ -166,7 +170,7 @@ def _schedule(
     )
 
 
-def _request(load: Load, at: datetime, partitions: dg.TimeWindowPartitionsDefinition) -> dg.RunRequest:
+def _request(load: ScheduledLoad, at: datetime, partitions: dg.TimeWindowPartitionsDefinition) -> dg.RunRequest:
     tags = _range_tags(partitions, at, load.days_back) if load.days_back is not None else {}
     ops = {f"{KEY_PREFIX}__{name}": {"config": dict(config)} for name, config in load.config.items()}
     return dg.RunRequest(

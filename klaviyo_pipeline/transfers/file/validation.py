@@ -16,7 +16,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS, check_setting
-from klaviyo_pipeline.orchestration.assets.config import parse_lookback
+from klaviyo_pipeline.loads.request import parse_lookback
 from klaviyo_pipeline.orchestration.automation.cron import check_cron, delayed, parse_delay
 from klaviyo_pipeline.paths import UnusablePathError
 from klaviyo_pipeline.times import parse_time, parse_zone
