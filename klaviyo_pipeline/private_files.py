@@ -22,15 +22,20 @@ def append_to(path: Path, *, new: bool) -> FileIO:
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder for its owner only; those above it have the usual mode.
+    """Makes a folder for its owner only; those above it have the usual mode. One that is there gets that mode.
 
     Raises:
-        OSError: if it cannot be made, or is a link.
+        OSError: if it cannot be made, is a link, or belongs to another user, who could read and replace its files.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(FOLDER_MODE, exist_ok=True)
     if path.is_symlink():
         raise OSError(f"{path.name} is a link, and links are not followed here")
+    found = path.stat()
+    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+        raise OSError(f"{path.name} belongs to another user")
+    if stat.S_IMODE(found.st_mode) & ~FOLDER_MODE:
+        path.chmod(FOLDER_MODE)
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -1,8 +1,8 @@
 """One redaction for every message: errors, logs, alerts, metadata and what commands print.
 
 A secret is known here as soon as something reads it (`keep_secret`), or while an environment variable holds it
-(`watch`). Redaction finds it as it is, percent-encoded, JSON-escaped, as HTML entities and in base64, and also
-whatever looks like a Klaviyo key, an Authorization header or the credentials of an address.
+(`watch`). Redaction finds it as it is, percent-encoded, JSON-escaped, as HTML entities, in base64, in hexadecimal and
+wrapped over lines, and also what looks like a Klaviyo key, an Authorization header or an address's credentials.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ SHORTEST = 4
 SHORTEST_INSIDE_WORDS = 8
 """Shorter secrets are replaced only where they stand alone."""
 
-_SECRET_NAMES = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
+_SECRET_NAME = re.compile(
+    r"SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|WEBHOOK"
+    r"|(API|ACCESS|PRIVATE|ACCOUNT|ENCRYPTION|SIGNING|SSH|AUTH)_?KEY|(^|_)(PASS|PWD|PAT|DSN)$",
+    re.IGNORECASE,
+)
 
 _known: dict[str, str] = {}
 _watched: dict[str, str] = {}
@@ -50,7 +54,7 @@ def watch(variable: str, mask: str = API_KEY) -> None:
 
 def looks_like_secret(variable: str, value: str) -> bool:
     """Whether an environment variable looks like a secret, by its name or by its value."""
-    return "pk_" in value or variable.upper().endswith(_SECRET_NAMES)
+    return _SECRET_NAME.search(variable) is not None or redact(value) != value
 
 
 def redact(text: str) -> str:
@@ -145,6 +149,7 @@ def _patterns(secret: str) -> tuple[re.Pattern[str], ...]:
     }
     return (
         re.compile(plain),
+        re.compile("".join(map(_either_case, secret.encode().hex()))),
         *(re.compile(_spelled(core) + "=*") for core in sorted(cores, key=len, reverse=True)),
     )
 
@@ -159,7 +164,7 @@ def _core(encoded: str, offset: int) -> str:
 
 def _spelled(text: str) -> str:
     """A pattern for a text whose characters may each be written in any of the usual ways."""
-    return _character(text[0]) + "".join(rf"\\{{0,8}}{_character(each)}" for each in text[1:])
+    return _character(text[0]) + "".join(_BETWEEN + _character(each) for each in text[1:])
 
 
 @cache
@@ -185,6 +190,8 @@ def _either_case(hexadecimal: str) -> str:
     return "".join(f"[{each}{each.upper()}]" if each.isalpha() else each for each in hexadecimal)
 
 
+_BETWEEN = r"[\\\s]{0,80}(?:(?<=\\)[rn][\\\s]{0,80}){0,2}"
+"""What may stand between two characters: backslashes, and where a text was wrapped, whitespace as it is or as JSON."""
 _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos", "/": "sol", "+": "plus", "_": "lowbar"}
 _ENCODED = (
     r"%(?:25){0,3}[0-9A-Fa-f]{2}|\\{1,8}(?:u00|x)[0-9A-Fa-f]{2}|&(?:amp;){0,3}#(?:0{0,4}[0-9]{2,3}|[xX][0-9A-Fa-f]{2});"

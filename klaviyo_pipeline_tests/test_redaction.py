@@ -50,6 +50,13 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "repr": lambda key: repr(key)[1:-1],
     "repr of bytes": lambda key: "".join(f"\\x{byte:02x}" for byte in key.encode()),
     "capitals": str.upper,
+    "wrapped": lambda key: f"{key[:5]}\n{' ' * 20}{key[5:]}",
+    "wrapped by Windows": lambda key: "\r\n".join(key),
+    "wrapped, as JSON": lambda key: json.dumps(f"{key[:5]}\r\n  {key[5:]}")[1:-1],
+    "wrapped by a shell": lambda key: f"{key[:5]}\\\n{key[5:]}",
+    "unwrapped to spaces": " ".join,
+    "hexadecimal": lambda key: key.encode().hex(),
+    "hexadecimal in capitals": lambda key: key.encode().hex().upper(),
     "base64": lambda key: base64.b64encode(key.encode()).decode(),
     "base64 of Basic": lambda key: base64.b64encode(f"{key}:".encode()).decode(),
     "base64 as a password": lambda key: base64.b64encode(f"me:{key}".encode()).decode(),
@@ -93,11 +100,15 @@ def parts(key: str) -> list[str]:
     return [key, quote(key, safe=""), json.dumps(key)[1:-1], html.escape(key)]
 
 
+_HEX = re.compile(r"\b(?:[2-7][0-9a-fA-F]){8,}\b")
+
+
 def reveals(text: str, key: str) -> bool:
     """Whether a person with a decoder reads the key off a text."""
     seen = [text, unquote(unquote(text)), html.unescape(text)]
     seen.append(re.sub(r"\\+(?:u00|x)([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text))
     seen += [html.unescape(each) for each in seen] + [each.replace("\\", "") for each in seen]
+    seen += ["".join(each.split()) for each in seen] + [bytes.fromhex(each).decode() for each in _HEX.findall(text)]
     return any(piece.lower() in each.lower() for each in seen for piece in parts(key))
 
 
@@ -131,7 +142,7 @@ def test_redaction_twice_is_redaction_once_and_texts_without_secrets_stay(text: 
 
 @pytest.mark.parametrize("spelling", sorted(SPELLINGS))
 def test_key_that_nobody_registered_is_found_by_its_looks(spelling: str) -> None:
-    if "base64" in spelling or spelling == "capitals":
+    if spelling == "capitals" or any(each in spelling for each in ("base64", "hexadecimal", "wrapped")):
         pytest.skip("only a registered secret is found in these")
     key = "pk_8f0a2c4e6b8d0f1a3c5e7b9d1f2a4c6e8b"
     assert not reveals(redact(f"a {SPELLINGS[spelling](key)} b"), key)
@@ -236,3 +247,22 @@ def test_command_that_is_given_a_key_where_it_does_not_belong_does_not_repeat_it
         result = CliRunner().invoke(main, arguments)
         assert result.exit_code == 2
         assert "pk_pasted_here" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "is_one"),
+    [
+        *(
+            (name, "swordfish", True)
+            for name in ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "DB_PASS", "PGPASSWORD")
+        ),
+        *((name, "swordfish", True) for name in ("SLACK_WEBHOOK_URL", "SENTRY_DSN", "GITHUB_PAT", "SSH_PRIVATE_KEY")),
+        ("DATABASE_URL", "postgres://me:swordfish@db/x", True),
+        ("HIDDEN", "my registered secret", True),
+        *((name, "2026-09-01", False) for name in ("TD_DAY", "HOME", "PARTITION_KEY", "PASSAGE", "KEYBOARD")),
+        ("DATABASE_URL", "https://a.klaviyo.com", False),
+    ],
+)
+def test_variable_that_looks_like_a_secret_by_its_name_or_its_value(variable: str, value: str, is_one: bool) -> None:
+    keep_secret("my registered secret")
+    assert redaction.looks_like_secret(variable, value) == is_one

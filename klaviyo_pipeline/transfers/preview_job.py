@@ -52,7 +52,9 @@ def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, du
             file = Folder().get(config.transfer)
         else:
             given = {name: value for name, value in dict(config).items() if name not in {"transfer", "rows"} and value}
-            file = read_text(yaml.safe_dump(given, sort_keys=False), Path("run config"))
+            text = yaml.safe_dump(given, sort_keys=False)
+            # Whoever can launch a run must not read variables by way of a file's {{ env.NAME }}.
+            file = read_text(text, Path("run config"), variables=False)
         spec = spec_of(file)
         client = spec.account(klaviyo).client()
         found = preview(client, default_request(spec), duckdb.at(None, spec.destination.timezone).zone, config.rows)

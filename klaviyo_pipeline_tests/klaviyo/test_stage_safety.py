@@ -128,6 +128,25 @@ def test_staging_folder_when_a_link_then_is_refused(tmp_path: Path) -> None:
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o755, 0o750])
+def test_staging_folder_when_it_was_there_and_others_could_use_it_then_they_cannot(tmp_path: Path, mode: int) -> None:
+    root = tmp_path / "staging"
+    root.mkdir()
+    root.chmod(mode)
+    StagingArea(root).open(IDENTITY, NOW).close(remove=True)
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_staging_folder_when_another_user_made_it_then_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "staging"
+    root.mkdir(0o777)
+    os.chown(root, 65_534, 65_534)
+    with pytest.raises(StagingError, match="belongs to another user"):
+        StagingArea(root).open(IDENTITY, NOW)
+    assert list(root.iterdir()) == []
+
+
 def test_stage_of_an_earlier_format_when_too_old_then_is_removed(area: StagingArea) -> None:
     old = area.root / "events-0123456789abcdef"
     old.mkdir(parents=True)

@@ -17,7 +17,7 @@ from klaviyo_pipeline.definitions import defs
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.impersonal_columns import IMPERSONAL
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.orchestration.assets.metadata import preview
+from klaviyo_pipeline.orchestration.assets.metadata import mask, preview
 from klaviyo_pipeline.orchestration.checks.build import CHECKS_JOB
 from klaviyo_pipeline.orchestration.checks.data import PRIMARY_KEY, REFERENCES
 from klaviyo_pipeline.sandbox.api.messages import Request, Response
@@ -221,3 +221,24 @@ def test_errors_without_values_then_still_say_what_is_wrong() -> None:
         "Constraint Error: NOT NULL constraint failed: t.a": "Constraint Error: NOT NULL constraint failed: t.a",
     }
     assert {text: without_values(text) for text in said} == said
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        *("jane.doe@example.com", "o'brien@example.com", "jane.miller@müller.example", "jane%40example.com"),
+        *("+491701234567", "+49 170 1234567", "+1-415-555-2671", "+1 (415) 555-2671", "(415) 555-2671"),
+    ],
+)
+def test_name_with_a_contact_in_it_then_the_contact_cannot_be_read(contact: str) -> None:
+    shown = mask(f"Callback of {contact}, autumn")
+    assert shown.startswith("Callback of ")
+    assert shown.endswith(", autumn")
+    assert contact[4:11] not in shown
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-28T12:00:00+00:00", "Sale 2026-11-28 (2026)", "0123e456-7890-4123-8123-012345678901", "+20 % off"]
+)
+def test_name_or_time_without_a_contact_in_it_then_stays(text: str) -> None:
+    assert mask(text) == text

@@ -207,6 +207,37 @@ def test_launch_that_redirects_is_refused_sends_nothing_and_stores_nothing(
     assert stored(home, KEY, OTHER, PASTED) == []
 
 
+REFERENCES: dict[str, dict[str, Any]] = {
+    "source": {"source": "{{ env.DSN_OF_ANOTHER }}"},
+    "account": {"authentication": "{{env.DSN_OF_ANOTHER}}"},
+    "revision": {"revision": "x {{ env.DSN_OF_ANOTHER }}"},
+    "time": {"source": "events", "options": {"start_time": "{{ env.DSN_OF_ANOTHER }}"}},
+    "ids": {"source": "list_profiles", "options": {"list_ids": ["{{ env.DSN_OF_ANOTHER }}"]}},
+    "name of an option": {"source": "events", "options": {"{{ env.DSN_OF_ANOTHER }}": True}},
+    "inner form": {"source": "events", "options": {"start_time": "⟦⟦ env.DSN_OF_ANOTHER ⟧⟧"}},
+    "as in other files": {"authentication": "${DSN_OF_ANOTHER}"},
+    "a transfer": {"transfer": "{{ env.DSN_OF_ANOTHER }}"},
+}
+
+
+@pytest.mark.parametrize("where", sorted(REFERENCES))
+def test_launch_of_a_preview_with_a_reference_as_in_a_file_then_reads_no_variable(
+    where: str, home: Path, attacker: Listener, definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its run config is read by the parser of transfer files, which may name variables."""
+    home.mkdir()
+    monkeypatch.setenv("DSN_OF_ANOTHER", OTHER)
+    monkeypatch.setenv("KLAVIYO_BASE_URL", attacker.url)
+    attacker.heard.clear()
+    config = {"ops": {"show_first_rows": {"config": REFERENCES[where]}}}
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        job_of(definitions, "klaviyo_preview").execute_in_process(
+            run_config=config, instance=instance, raise_on_error=False
+        )
+    assert OTHER not in str(attacker.heard)
+    assert stored(home, OTHER) == []
+
+
 def stored(folder: Path, *texts: str) -> list[str]:
     """Files below a folder that have one of these texts in them."""
     files = [path for path in folder.rglob("*") if path.is_file()]

@@ -24,7 +24,10 @@ PREVIEW_ROWS = 5
 _PREVIEW_CHARACTERS = 60
 _MASKED_CHARACTERS = 500
 """More than a preview's, so that an address at its end is seen whole."""
-_PERSONAL = re.compile(r"([\w.+-])[\w.+-]*@([\w-]+\.[\w.-]+)|\+\d{6,}")
+_PERSONAL = re.compile(
+    r"([\w.+'-])[\w.+'-]*(?:@|%40|＠)([\w-]+\.[\w.-]+)"
+    r"|\+\d(?:[ ().-]{0,2}\d){5,}|\(\d{2,5}\)(?:[ .-]?\d){5,}"
+)
 
 
 def column_schema(source: Source) -> dg.TableSchema:

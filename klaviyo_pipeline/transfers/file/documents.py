@@ -49,12 +49,14 @@ _UNREADABLE = object()
 class Document:
     """A mapping read from a file.
 
-    ``keys`` and ``values`` say where a path's key and value stand, as line and column counted from 1.
+    ``variables`` says whether `{{ env.NAME }}` stands for a variable. ``keys`` and ``values`` say where a path's key
+    and value stand, as line and column counted from 1.
     """
 
     file: str
     text: str
     root: yaml.MappingNode
+    variables: bool = True
     data: dict[str, Any] = field(default_factory=dict)
     keys: dict[Path, tuple[int, int]] = field(default_factory=dict)
     values: dict[Path, tuple[int, int]] = field(default_factory=dict)
@@ -71,8 +73,14 @@ class Document:
         return Problem(line, column, wrong.text)
 
 
-def parse(text: str, file: str) -> Document:
+def parse(text: str, file: str, *, variables: bool = True) -> Document:
     """Read a YAML mapping. `{{ env.NAME }}` in a value stands for that environment variable.
+
+    Args:
+        text: The text.
+        file: What to call it in errors.
+        variables: Whether it may name variables. Off, `{{ env.NAME }}` in quotes is a text like any other: whoever
+            wrote the text may not read this machine's environment.
 
     Raises:
         FileError: for what is not YAML, not a mapping, or far too large.
@@ -80,7 +88,7 @@ def parse(text: str, file: str) -> Document:
     if len(text) > LARGEST:
         raise FileError(file, [Problem(0, 0, f"the file is larger than {LARGEST:,} characters.")])
     try:
-        node = yaml.compose(liquid.mask(text), Loader=_Loader)
+        node = yaml.compose(liquid.mask(text) if variables else text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
@@ -96,7 +104,7 @@ def parse(text: str, file: str) -> Document:
         raise FileError(file, [Problem(0, 0, "the file is empty.")])
     if not isinstance(node, yaml.MappingNode):
         raise FileError(file, [Problem(*_place(node), "must be a mapping of keys to values.")])
-    document = Document(file, text, node)
+    document = Document(file, text, node, variables)
     document.values[()] = _place(node)
     document.data = _value(document, node, (), frozenset())
     return document
@@ -123,7 +131,7 @@ def _value(document: Document, node: yaml.Node, path: Path, above: frozenset[int
             document.values[(*path, position)] = document.keys[(*path, position)] = _place(item)
             items.append(_value(document, item, (*path, position), above))
         return items
-    if isinstance(node, yaml.ScalarNode) and liquid.is_masked(node.value):
+    if document.variables and isinstance(node, yaml.ScalarNode) and liquid.is_masked(node.value):
         return _from_environment(document, node, path)
     return _scalar(document, node, path)
 

@@ -111,13 +111,21 @@ def text_of(path: Path) -> str:
         raise FileError(str(path), [Problem(0, 0, f"can't be read: {reason}.")]) from None
 
 
-def read_text(text: str, path: Path, accounts: Collection[str] | None = None) -> TransferFile:
+def read_text(
+    text: str, path: Path, accounts: Collection[str] | None = None, *, variables: bool = True
+) -> TransferFile:
     """Validate a transfer's text as if it stood in a file.
+
+    Args:
+        text: The text.
+        path: Where it stands, for errors.
+        accounts: Names of the accounts there are; by default they are read from their file.
+        variables: Whether `{{ env.NAME }}` stands for an environment variable.
 
     Raises:
         FileError: with everything that is wrong in it.
     """
-    document = parse(text, str(path))
+    document = parse(text, str(path), variables=variables)
     theirs = treasure_data.is_theirs(document.data)
     known = read_authentications().keys() if accounts is None else accounts
     converted = treasure_data.convert(document.data, known) if theirs else treasure_data.Converted(document.data)
