@@ -19,9 +19,7 @@ from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+    from klaviyo_pipeline.klaviyo.client.client import Answer, KlaviyoClient
     from klaviyo_pipeline.klaviyo.decode.pages import Page
     from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
     from klaviyo_pipeline.klaviyo.extract.requests import Stream
@@ -34,10 +32,11 @@ MOST_REQUESTS = 25
 
 @dataclass(frozen=True)
 class Preview:
-    """The columns with their types, and the first rows' values by column."""
+    """The columns with their types, the first rows' values by column, and the revision that answered."""
 
     columns: tuple[tuple[str, str], ...]
     rows: tuple[dict[str, Any], ...]
+    revision: str
 
 
 def preview(client: KlaviyoClient, spec: LoadSpec, zone: tzinfo, rows: int = DEFAULT_ROWS) -> Preview:
@@ -53,12 +52,14 @@ def preview(client: KlaviyoClient, spec: LoadSpec, zone: tzinfo, rows: int = DEF
     assert window is not None
     request = ExtractRequest(spec.source, window, asked.filter_by, asked.options, asked.ids)
     found: list[dict[str, Any]] = []
-    for number, batch in enumerate(_pages(client, request, rows), start=1):
-        found += [row for row in batch.to_pylist() if _inside(row, request)]
+    revision = _answering(client)
+    for number, answer in enumerate(_pages(client, request, rows), start=1):
+        revision = answer.revision
+        found += [row for row in answer.value.batch.to_pylist() if _inside(row, request)]
         if len(found) >= rows or number == MOST_REQUESTS:
             break
     columns = tuple((column.name, column.type.value) for column in request.columns)
-    return Preview(columns, tuple({name: row[name] for name, _kind in columns} for row in found[:rows]))
+    return Preview(columns, tuple({name: row[name] for name, _kind in columns} for row in found[:rows]), revision)
 
 
 def _inside(row: dict[str, Any], request: ExtractRequest) -> bool:
@@ -70,7 +71,7 @@ def _inside(row: dict[str, Any], request: ExtractRequest) -> bool:
     return (window.start is None or time >= window.start) and (window.end is None or time < window.end)
 
 
-def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterator[pa.RecordBatch]:
+def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterator[Answer[Page]]:
     from klaviyo_pipeline.klaviyo.extract.requests import first_request, request_for
 
     source, revision = request.source, _answering(client)
@@ -85,7 +86,7 @@ def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterato
                 if not stream.may_vanish:
                     raise
                 break
-            yield answer.value.batch
+            yield answer
             linked = linked or answer.value.has_links
             if answer.value.next_target is None:
                 break
@@ -126,7 +127,7 @@ def _first_of(client: KlaviyoClient, source: Source, rows: int) -> list[dict[str
     from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
 
     whole = ExtractRequest(source, Window(None, None, clock.now()), options=frozenset())
-    return next(iter(_pages(client, whole, rows))).slice(0, rows).to_pylist()  # type: ignore[no-any-return]
+    return next(iter(_pages(client, whole, rows))).value.batch.slice(0, rows).to_pylist()  # type: ignore[no-any-return]
 
 
 def _page_size(source: Source, revision: str, rows: int) -> int | None:

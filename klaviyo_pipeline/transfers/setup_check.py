@@ -99,6 +99,7 @@ def _accounts(files: list[TransferFile]) -> Iterator[Finding]:
 
 def _account(name: str, client: Callable[[], KlaviyoClient]) -> Finding:
     def look() -> str:
+        from klaviyo_pipeline.klaviyo.catalogue.revisions import revision_text
         from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
         from klaviyo_pipeline.klaviyo.errors import ScopeError
 
@@ -106,7 +107,8 @@ def _account(name: str, client: Callable[[], KlaviyoClient]) -> Finding:
         wrong = [f"{each.source}: {', '.join(each.missing) or each.problem}" for each in report.sources if not each.ok]
         if wrong:
             raise ScopeError(f"{report.account} may not read everything; missing for {'; '.join(wrong)}")
-        return f"{report.account} {report.account_id}, revision {report.answered} until {report.sunset}"
+        revision = revision_text(report.revision, report.answered)
+        return f"{report.account} {report.account_id}, revision {revision} until {report.sunset}"
 
     return _try(f"account {name}", look)
 

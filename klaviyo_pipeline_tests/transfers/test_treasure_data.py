@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dagster as dg
 import jsonschema
 import pytest
 import yaml
 
+from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION, REVISIONS, today_utc, who_answers
 from klaviyo_pipeline.transfers.file.json_schema import json_schema
 from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline.transfers.file.reading import TransferFile, read_file, read_text
 from klaviyo_pipeline.transfers.folder import Broken, Folder
+from klaviyo_pipeline_tests.transfers.workplace import Workplace
 
 FILES = Path(__file__).parent / "treasure_data"
 ACCOUNTS = {"default", "uk"}
@@ -24,6 +27,10 @@ def read(name: str) -> TransferFile:
 
 def read_lines(text: str) -> TransferFile:
     return read_text(text, Path("config.yml"), ACCOUNTS)
+
+
+def oldest_living() -> str:
+    return next(each.name for each in REVISIONS if not each.is_retired(today_utc()))
 
 
 def problems(text: str) -> str:
@@ -167,6 +174,43 @@ def test_a_template_in_the_folder_is_listed_with_what_to_do(tmp_path: Path) -> N
 
     assert isinstance(found, Broken)
     assert "rename it to daily.yml" in str(found.error)
+
+
+def test_a_revision_between_two_is_answered_by_what_was_written_and_what_answers(place: Workplace) -> None:
+    config = FILES / "revision.yml"
+    sentence = f"Revision 2022-12-17, which means 2022-10-17, is retired: Klaviyo answered as {oldest_living()}"
+
+    assert sentence in place.cli("preview", str(config)).stderr
+    place.cli("transfer", "create", "daily", "@daily", "sample_db", "sample_table", str(config))
+    assert f": 2022-12-17, answered as {oldest_living()}\n" in place.cli("transfer", "show", "daily").stdout
+    shown = place.json("transfer", "show", "daily")
+    assert (shown["revision"], shown["revision_answers"]) == ("2022-12-17", oldest_living())
+    landed = place.json("transfer", "run", "daily")
+    assert (landed["revision_written"], landed["revision"]) == ("2022-12-17", oldest_living())
+    with dg.DagsterInstance.get() as instance:
+        log = [record.user_message for record in instance.all_logs(landed["run_id"])]
+    assert "revision 2022-12-17." in "".join(log)
+    assert sentence in "".join(log)
+    assert place.sql("SELECT DISTINCT revision FROM klaviyo_pipeline.ledger", "data/sample_db.duckdb") == [
+        (oldest_living(),)
+    ]
+
+
+def test_the_revision_of_the_environment_is_answered_in_the_same_way(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLAVIYO_REVISION", "2022-12-17")
+
+    named = f"2022-12-17, answered as {oldest_living()}"
+    assert f"Revision       : {named}" in place.cli("auth", "check").stdout
+    assert f"revision {named} until" in place.cli("check").stdout
+
+
+def test_a_living_revision_is_answered_without_a_word() -> None:
+    assert who_answers("", DEFAULT_REVISION) == ""
+    assert who_answers("2026-07-16", "2026-07-15") == (
+        "Revision 2026-07-16 means 2026-07-15, the newest of that day: it answered."
+    )
 
 
 @pytest.mark.parametrize("name", ["guessed.yml", "console.yml", "placement.yml"])

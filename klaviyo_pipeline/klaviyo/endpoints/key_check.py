@@ -81,7 +81,7 @@ def check_account(client: KlaviyoClient) -> AccountReport:
         account=_text(contact.get("organization_name")) or _text(contact.get("default_sender_name")),
         account_id=_text(account.get("id")),
         base_url=client.base_url,
-        revision=client.revision,
+        revision=client.written_revision,
         answered=revision,
         sunset=sunset_of(revision).isoformat(),
         sources=tuple(found),

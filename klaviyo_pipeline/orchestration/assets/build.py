@@ -13,6 +13,7 @@ import dagster as dg
 from klaviyo_pipeline import clock, environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.revisions import who_answers
 from klaviyo_pipeline.loads.request import (
     Asked,
     Fetched,
@@ -201,14 +202,14 @@ def _fetched(
     database, table = duckdb.warehouse(), _table(spec, asked, duckdb)
     owner = owner_of(client, database, source.name, table, asked.mode, partial(account_of_run, context.run.run_id))
     limits = None if asked.accept_shrink else duckdb.shrink_limits()
-    context.log.info("Reading %s %s, revision %s.", source.name, _describe(request), client.revision)
+    context.log.info("Reading %s %s, revision %s.", source.name, _describe(request), client.written_revision)
 
     def fetch() -> "StagedExtract":
         with reporting(source.name, context.log.info) as report:
             return extract(client, request, duckdb.staging_area(), report, LOOK_EVERY_S)
 
     staged = fetch()
-    _say_what_was_odd(context, client.revision, staged)
+    _say_what_was_odd(context, client.written_revision, staged)
     if limits is not None and source.shows_deletions and source.fan_out is not None:
         limits = replace(limits, by="list_id")
     if source.name == "list_profiles" and request.is_whole:
@@ -293,13 +294,9 @@ def _describe(request: "ExtractRequest") -> str:
 
 
 def _say_what_was_odd(context: dg.AssetExecutionContext, revision: str, staged: "StagedExtract") -> None:
-    if staged.revision != revision and first_time(context.run.run_id, f"{revision} answered as {staged.revision}"):
-        context.log.warning(
-            "Klaviyo answered as revision %s, not %s: that one has been retired. Rows have the shape of %s.",
-            staged.revision,
-            revision,
-            staged.revision,
-        )
+    sentence = who_answers(revision, staged.revision)
+    if sentence and first_time(context.run.run_id, sentence):
+        context.log.warning(sentence)
     if staged.findings.unknown:
         context.log.warning(
             "Attributes that are not known here were kept in _extra: %s.", ", ".join(sorted(staged.findings.unknown))
