@@ -81,6 +81,7 @@ def show(name: str, json_: bool) -> None:
             ("Revision", made.revision and revision_text(made.revision, _answers(made))),
             ("Run on change", made.run_on_change),
             ("Status", _status(file)),
+            ("Starts", "by hand, in Dagster's UI" if when and not when.auto_start else None),
             ("Next run", next_run(file)),
             ("File", file.path),
         ]
@@ -179,7 +180,7 @@ def _check_window(file: TransferFile, start: str | None, end: str | None) -> Non
 
 
 def next_run(file: TransferFile) -> datetime | None:
-    """When the schedule ticks next; None without one, or while it is paused."""
+    """When the schedule ticks next, if it is on; None without one, or while it is paused."""
     from dagster._utils.schedules import schedule_execution_time_iterator
 
     from klaviyo_pipeline.orchestration.automation.cron import delayed, parse_delay
