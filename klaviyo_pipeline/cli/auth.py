@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from klaviyo_pipeline.cli.output import as_json, print_json, print_pairs, print_table
+from klaviyo_pipeline.cli.output import as_json, print_json, print_pairs, print_table, warn
 
 
 @click.group()
@@ -49,9 +49,11 @@ def check_(name: str, json_: bool) -> None:
     """
     from klaviyo_pipeline.klaviyo.catalogue.revisions import revision_text
     from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
-    from klaviyo_pipeline.transfers.setup_check import client_of
+    from klaviyo_pipeline.transfers.setup_check import client_of, other_days
 
     report = check_account(client_of(name))
+    if warning := other_days(report.timezone):
+        warn(warning)
     if json_:
         print_json({"name": name, "ok": report.ok, **asdict(report)})
         sys.exit(0 if report.ok else 1)
@@ -62,6 +64,7 @@ def check_(name: str, json_: bool) -> None:
             ("Address", report.base_url),
             ("Revision", revision_text(report.revision, report.answered)),
             ("Served until", report.sunset),
+            ("Time zone", report.timezone),
         ]
     )
     rows = [

@@ -39,7 +39,7 @@ class Readable:
 
 @dataclass(frozen=True)
 class AccountReport:
-    """What a check found."""
+    """What a check found. ``timezone`` is the account's, an IANA name; blank where it may not be read."""
 
     account: str
     account_id: str
@@ -48,6 +48,7 @@ class AccountReport:
     answered: str
     sunset: str
     sources: tuple[Readable, ...]
+    timezone: str = ""
 
     @property
     def ok(self) -> bool:
@@ -85,6 +86,7 @@ def check_account(client: KlaviyoClient) -> AccountReport:
         answered=revision,
         sunset=sunset_of(revision).isoformat(),
         sources=tuple(found),
+        timezone=_text(attributes.get("timezone")),
     )
 
 
