@@ -213,6 +213,64 @@ def test_a_living_revision_is_answered_without_a_word() -> None:
     )
 
 
+def test_labels_of_the_console_and_values_in_quotes_are_read_as_embulk_reads_them() -> None:
+    file = read("labels.yml")
+
+    made = file.transfer
+    assert (made.source, made.destination.mode) == ("templates", "replace_on_new_data")
+    assert made.options == {"incremental": True, "filter_by": "updated", "start_time": "2023-06-01T17:06:39"}
+    assert made.http_settings == {"retry_limit": 3}
+    for key in ("in.parser", "in.decoders", "out.type"):
+        assert "is not used" in warning(file, key)
+    assert read_lines("in: {data_source: lists}\nout: {mode: Always Replace}").transfer.destination.mode == "replace"
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (LISTS % "retry_limit: '9'", "in.retry_limit is 9, but must be from 1 to 7"),
+        (LISTS % "retry_limit: five", "in.retry_limit is 'five', but must be a whole number"),
+        (LISTS % "incremental: 'on'", "in.incremental is 'on', but must be true or false"),
+        (LISTS % "incremental_field: Opened", "in.incremental_field is 'Opened', but lists takes"),
+        ("in: {data_source: lists}\nout: {mode: Upsert}", "out.mode is 'Upsert', but must be one of"),
+        ("source: lists\ndestination: {mode: Append}", "destination.mode is 'Append', but must be one of"),
+    ],
+)
+def test_a_value_that_embulk_would_not_take_is_refused_as_it_was_written(lines: str, says: str) -> None:
+    assert says in problems(lines)
+
+
+def test_a_workflow_is_answered_by_one_sentence() -> None:
+    found = problems("timezone: UTC\n\n+load:\n  td_load>: config.yml\n  database: sample_db\n")
+
+    assert found == "config.yml: is a workflow of Treasure Data: give the file that its td_load>: names, and its " + (
+        "database and table."
+    )
+
+
+def test_an_impossible_cron_is_answered_by_that_it_never_comes(place: Workplace) -> None:
+    found = place.cli(
+        *["transfer", "create", "never", "0 0 31 2 *", "sample_db", "lists", str(FILES / "guessed.yml")], exit_code=2
+    )
+
+    assert "Error: CRON is '0 0 31 2 *', which never comes: no month of it has such a day." in found.stderr
+
+
+def test_a_session_with_the_consoles_files_from_preview_to_deletion(place: Workplace) -> None:
+    for name, source in (("console", "metrics"), ("labels", "templates")):
+        config, rows = str(FILES / f"{name}.yml"), len(place.truth(source))
+        assert "id:string" in place.cli("preview", config).stdout
+        place.cli("transfer", "create", name, "@monthly", "sample_db", source, config, "-t", "Asia/Tokyo")
+        assert f"| {name} " in place.cli("transfer", "list").stdout
+        shown = place.cli("transfer", "show", name)
+        assert ": Asia/Tokyo\n" in shown.stdout
+        assert place.json("transfer", "run", name)["rows_inserted"] == rows
+        assert f"| success | {rows} " in " ".join(place.cli("transfer", "history", name).stdout.split())
+        assert "0123456789abcdef" not in shown.output
+        place.cli("transfer", "delete", name)
+    assert place.json("transfer", "list") == []
+
+
 @pytest.mark.parametrize("name", ["guessed.yml", "console.yml", "placement.yml"])
 def test_the_schema_for_editors_takes_treasure_datas_files(name: str) -> None:
     jsonschema.validate(yaml.safe_load((FILES / name).read_text()), json_schema())
