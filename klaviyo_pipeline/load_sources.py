@@ -29,7 +29,8 @@ class SourceRun:
     """How the load of one data source ended.
 
     ``first`` and ``last`` are the days that were read, None for a data source without day partitions. ``error`` says
-    in a sentence why the load failed; blank if it did not. ``run_id`` is blank if no run was started.
+    in a sentence why the load failed; blank if it did not. ``outside`` counts rows that were fetched and lie outside of
+    the days, such as events dated after today: a later load has them. ``run_id`` is blank if no run was started.
     """
 
     source: str
@@ -41,6 +42,7 @@ class SourceRun:
     fetched: int = 0
     inserted: int = 0
     updated: int = 0
+    outside: int = 0
     total: int = 0
 
 
@@ -105,6 +107,7 @@ def _load(job: dg.JobDefinition, instance: dg.DagsterInstance, source: Source, l
         fetched=landed.get("rows_fetched", 0),
         inserted=landed.get("rows_inserted", 0),
         updated=landed.get("rows_updated", 0),
+        outside=landed.get("rows_outside_window", 0),
         total=landed.get("dagster/row_count", 0),
     )
 

@@ -54,7 +54,8 @@ def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> Non
 
 def _line(run: SourceRun) -> str:
     days = f"{run.first} to {run.last}, " if run.first else ""
+    outside = f", {run.outside:,} dated outside of these days" if run.first and run.outside else ""
     return (
-        f"{run.source}: {days}{run.fetched:,} rows fetched, {run.inserted:,} inserted, {run.updated:,} updated; "
-        f"{run.total:,} in the table, {duration(run.seconds)}"
+        f"{run.source}: {days}{run.fetched:,} rows fetched, {run.inserted:,} inserted, {run.updated:,} updated{outside}"
+        f"; {run.total:,} in the table, {duration(run.seconds)}"
     )

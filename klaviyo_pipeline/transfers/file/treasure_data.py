@@ -233,9 +233,8 @@ def _check_types(made: Converted, data: dict[str, Any]) -> None:
         if kind in ignored:
             made.warnings.append(Wrong((section, "type"), _NOT_USED_BY_DUCKDB))
         else:
-            made.wrong.append(
-                Wrong((section, "type"), f"is {kind!r}, but must be {' or '.join((*ignored[:1], ours))}.")
-            )
+            allowed = " or ".join((*ignored[:1], ours))
+            made.wrong.append(Wrong((section, "type"), f"is {kind!r}, but must be {allowed}."))
 
 
 def _authentication(made: Converted, accounts: Collection[str]) -> None:
