@@ -41,7 +41,7 @@ def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> Non
         raise WrongInput("Name data sources, or give --all; not both.")
     dagster_home()
     runs = []
-    for run in load_sources(list(SOURCES) if every else names, "ERROR" if quiet or json_ else "WARNING"):
+    for run in load_sources(list(SOURCES) if every else names, "CRITICAL" if quiet or json_ else "WARNING"):
         runs.append(run)
         if run.error and not json_:
             click.echo(printable(f"{run.source}: failed: {run.error}"), err=True)

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
+import klaviyo_pipeline.definitions  # noqa: F401 - with the default days, before a test sets others
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
