@@ -96,11 +96,12 @@ def moment(given: str, name: str) -> str:
 
 
 def revision(given: str, name: str) -> str:
-    """A revision of Klaviyo's API."""
+    """A revision of Klaviyo's API as it was written: any day on which there was one."""
     try:
-        return check_revision(given)
+        check_revision(given)
     except ConfigurationError as error:
         raise ConfigurationError(str(error).replace("revision", name, 1)) from None
+    return given.strip()
 
 
 def switch(given: str, name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from klaviyo_pipeline.cli.output import as_json, print_json, print_pairs, print_table
+from klaviyo_pipeline.cli.output import as_json, print_json, print_pairs, print_table, warn
 
 
 @click.group()
@@ -47,21 +47,24 @@ def check_(name: str, json_: bool) -> None:
 
     Exit code 1 if a data source can not be read.
     """
+    from klaviyo_pipeline.klaviyo.catalogue.revisions import revision_text
     from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
-    from klaviyo_pipeline.transfers.setup_check import client_of
+    from klaviyo_pipeline.transfers.setup_check import client_of, other_days
 
     report = check_account(client_of(name))
+    if warning := other_days(report.timezone):
+        warn(warning)
     if json_:
         print_json({"name": name, "ok": report.ok, **asdict(report)})
         sys.exit(0 if report.ok else 1)
-    another = report.answered != report.revision
     print_pairs(
         [
             ("Authentication", name),
             ("Account", f"{report.account or 'not shown: the key lacks accounts:read'} {report.account_id}".strip()),
             ("Address", report.base_url),
-            ("Revision", f"{report.revision}, answered as {report.answered}" if another else report.revision),
+            ("Revision", revision_text(report.revision, report.answered)),
             ("Served until", report.sunset),
+            ("Time zone", report.timezone),
         ]
     )
     rows = [

@@ -27,8 +27,12 @@ def check(json_: bool) -> None:
         print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            click.echo(printable(f"{'ok    ' if finding.ok else 'WRONG '} {finding.what}: {finding.text}"))
+            click.echo(printable(f"{_label(finding)} {finding.what}: {finding.text}"))
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _label(finding: Finding) -> str:
+    return "WRONG " if not finding.ok else "warning" if finding.warning else "ok    "
 
 
 def _zone_rules() -> Iterator[Finding]:
@@ -50,4 +54,6 @@ def _zone_rules() -> Iterator[Finding]:
     except WarehouseError:
         pass  # the finding about the database reports it
     for name, zone in sorted(zones.items()):
-        yield Finding(f"time zone {name}", True, disagreement(zone) or "DuckDB and tzdata have the same rules")
+        differs = disagreement(zone)
+        text = differs or "DuckDB and tzdata have the same rules"
+        yield Finding(f"time zone {name}", True, text, warning=bool(differs))

@@ -16,7 +16,7 @@ from klaviyo_pipeline.cli.output import as_json, cell, print_json, print_table, 
 @as_json
 def preview(config: str, rows: int, json_: bool) -> None:
     """Show the first rows of CONFIG, a transfer's file or name, typed as they would land. Writes nothing."""
-    from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
+    from klaviyo_pipeline.klaviyo.catalogue.revisions import who_answers
     from klaviyo_pipeline.loads.preview import preview as first_rows
     from klaviyo_pipeline.orchestration.assets.config import default_request
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
@@ -31,9 +31,9 @@ def preview(config: str, rows: int, json_: bool) -> None:
     spec = spec_of(file)
     zone = KlaviyoDuckDBResource().at(None, spec.destination.timezone).zone
     client = spec.account(KlaviyoResource()).client()
-    if expected_answer(client.revision) != client.revision:
-        warn(f"revision {client.revision} has been retired: Klaviyo answers as {expected_answer(client.revision)}.")
     found = first_rows(client, default_request(spec), zone, rows)
+    if sentence := who_answers(client.written_revision, found.revision):
+        warn(sentence)
     if json_:
         columns = [{"name": name, "type": kind} for name, kind in found.columns]
         print_json({"columns": columns, "rows": list(found.rows)})

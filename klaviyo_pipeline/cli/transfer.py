@@ -13,7 +13,10 @@ from klaviyo_pipeline.cli.folder import transfers_folder
 from klaviyo_pipeline.cli.output import as_json, print_json, warn
 from klaviyo_pipeline.cli.transfer_views import history, list_, run, show
 
-RELOAD = "A Dagster that is running sees it once its code location is reloaded."
+RELOAD = (
+    "A running Dagster sees it after a reload of its code location: in the UI, Deployment, Reload. If you have no UI, "
+    "restart dagster-daemon."
+)
 
 _timezone = click.option("-t", "--timezone", default=None, help="Time zone of CRON, an IANA name.  [default: UTC]")
 _delay = click.option("-D", "--delay", default=None, help="Run ticks so much later: seconds, or 30m, 1h30m.")
@@ -197,6 +200,13 @@ def schema() -> None:
     print_json(json_schema())
 
 
+def _start_of(made: Any) -> str:  # noqa: ANN401 - a TransferFile
+    """Who turns the schedule on."""
+    if made.transfer.schedule.auto_start:
+        return "Dagster turns the schedule on when it first loads it; its ticks need a running dagster-daemon."
+    return "The schedule is off (auto_start: false) until you turn it on in Dagster's UI, under Automation."
+
+
 def _say(made: Any, done: str, json_: bool) -> None:  # noqa: ANN401 - a TransferFile
     from klaviyo_pipeline.cli.transfer_views import as_dict
     from klaviyo_pipeline.transfers.definitions import schedule_name
@@ -210,5 +220,7 @@ def _say(made: Any, done: str, json_: bool) -> None:  # noqa: ANN401 - a Transfe
         f"{done} {made.path}: asset transfers/{made.name}, job {made.name}"
         + (f", schedule {schedule_name(made.name)}." if made.transfer.repeats else ", no schedule.")
     )
+    if made.transfer.repeats:
+        click.echo(_start_of(made))
     click.echo(RELOAD)
     click.echo(f"Run it now: klaviyo-pipeline transfer run {made.name}")

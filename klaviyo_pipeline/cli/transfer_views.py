@@ -51,6 +51,8 @@ def list_(json_: bool) -> None:
 def show(name: str, json_: bool) -> None:
     """Show the settings of the transfer NAME, and its next run."""
     file = transfers_folder().get(name)
+    from klaviyo_pipeline.klaviyo.catalogue.revisions import revision_text
+
     if json_:
         print_json(as_dict(file))
         return
@@ -76,9 +78,10 @@ def show(name: str, json_: bool) -> None:
             ("Options", options),
             ("HTTP", http),
             ("Account", _account(made)),
-            ("Revision", made.revision),
+            ("Revision", made.revision and revision_text(made.revision, _answers(made))),
             ("Run on change", made.run_on_change),
             ("Status", _status(file)),
+            ("Starts", "by hand, in Dagster's UI" if when and not when.auto_start else None),
             ("Next run", next_run(file)),
             ("File", file.path),
         ]
@@ -177,7 +180,7 @@ def _check_window(file: TransferFile, start: str | None, end: str | None) -> Non
 
 
 def next_run(file: TransferFile) -> datetime | None:
-    """When the schedule ticks next; None without one, or while it is paused."""
+    """When the schedule ticks next, if it is on; None without one, or while it is paused."""
     from dagster._utils.schedules import schedule_execution_time_iterator
 
     from klaviyo_pipeline.orchestration.automation.cron import delayed, parse_delay
@@ -197,10 +200,18 @@ def as_dict(file: TransferFile) -> dict[str, Any]:
         "status": _status(file),
         "next_run": next_run(file),
         **made,
+        "revision_answers": _answers(file.transfer),
         "http": file.transfer.http_settings,
         "file": str(file.path),
         "warnings": list(file.warnings),
     }
+
+
+def _answers(made: Transfer) -> str:
+    """The revision that will answer a transfer; blank where its account decides."""
+    from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision, expected_answer
+
+    return expected_answer(check_revision(made.revision)) if made.revision else ""
 
 
 def _broken(file: Any) -> dict[str, Any]:  # noqa: ANN401 - a Broken

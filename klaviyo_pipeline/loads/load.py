@@ -153,7 +153,7 @@ def fetch(
     if request is None:
         return None
     owner = owner_of(client, place.database, wanted.source.name, load.table, wanted.write_mode, ask_account)
-    log.info(f"Reading {wanted.source.name} {_described(request)}, revision {client.revision}.")
+    log.info(f"Reading {wanted.source.name} {_described(request)}, revision {client.written_revision}.")
 
     def read() -> StagedExtract:
         with reporting() as report:

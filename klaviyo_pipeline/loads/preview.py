@@ -15,9 +15,8 @@ from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window
 from klaviyo_pipeline.loads.request import LoadRequest, window_of
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+    from klaviyo_pipeline.klaviyo.client.client import Answer, KlaviyoClient
+    from klaviyo_pipeline.klaviyo.decode.pages import Page
     from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
     from klaviyo_pipeline.klaviyo.extract.requests import Stream
 
@@ -29,10 +28,11 @@ MOST_REQUESTS = 25
 
 @dataclass(frozen=True)
 class Preview:
-    """The columns with their types, and the first rows' values by column."""
+    """The columns with their types, the first rows' values by column, and the revision that answered."""
 
     columns: tuple[tuple[str, str], ...]
     rows: tuple[dict[str, Any], ...]
+    revision: str
 
 
 def preview(client: KlaviyoClient, wanted: LoadRequest, zone: tzinfo, rows: int = DEFAULT_ROWS) -> Preview:
@@ -47,12 +47,14 @@ def preview(client: KlaviyoClient, wanted: LoadRequest, zone: tzinfo, rows: int 
     assert window is not None
     request = ExtractRequest(wanted.source, window, wanted.filter_by, wanted.options, wanted.ids)
     found: list[dict[str, Any]] = []
-    for number, batch in enumerate(_pages(client, request, rows), start=1):
-        found += [row for row in batch.to_pylist() if _inside(row, request)]
+    revision = _answering(client)
+    for number, answer in enumerate(_pages(client, request, rows), start=1):
+        revision = answer.revision
+        found += [row for row in answer.value.batch.to_pylist() if _inside(row, request)]
         if len(found) >= rows or number == MOST_REQUESTS:
             break
     columns = tuple((column.name, column.type.value) for column in request.columns)
-    return Preview(columns, tuple({name: row[name] for name, _kind in columns} for row in found[:rows]))
+    return Preview(columns, tuple({name: row[name] for name, _kind in columns} for row in found[:rows]), revision)
 
 
 def _inside(row: dict[str, Any], request: ExtractRequest) -> bool:
@@ -64,15 +66,14 @@ def _inside(row: dict[str, Any], request: ExtractRequest) -> bool:
     return (window.start is None or time >= window.start) and (window.end is None or time < window.end)
 
 
-def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterator[pa.RecordBatch]:
+def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterator[Answer[Page]]:
     from klaviyo_pipeline.klaviyo.extract.page_reader import PageReader
 
     reader = PageReader(client, request.source, request.columns, request.options, largest=rows + 1)
     bounds = TimeSlice(request.window.request_start, request.window.request_end)
     for stream in _streams(client, request, rows):
         try:
-            for answer in reader.pages(stream, lambda _again: bounds):
-                yield answer.value.batch
+            yield from reader.pages(stream, lambda _again: bounds)
         except NotFoundError:
             if not stream.may_vanish:
                 raise
@@ -101,7 +102,7 @@ def _first_of(client: KlaviyoClient, source: Source, rows: int) -> list[dict[str
     from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
 
     whole = ExtractRequest(source, Window(None, None, clock.now()), options=frozenset())
-    return next(iter(_pages(client, whole, rows))).slice(0, rows).to_pylist()  # type: ignore[no-any-return]
+    return next(iter(_pages(client, whole, rows))).value.batch.slice(0, rows).to_pylist()  # type: ignore[no-any-return]
 
 
 def _answering(client: KlaviyoClient) -> str:

@@ -83,7 +83,7 @@ def schedule_of(file: TransferFile, job: UnresolvedAssetJobDefinition, folder: F
         cron=check_cron(schedule.cron),
         timezone=schedule.timezone,
         delay=parse_delay(schedule.delay),
-        running=not schedule.paused,
+        running=schedule.auto_start and not schedule.paused,
         run_config=run_config,
         tags={TAG: name},
         description=f"Runs {name} by {schedule.cron!r} {schedule.timezone}, {schedule.delay or 'without'} delay.",
@@ -106,6 +106,28 @@ def _sensor(folder: Folder, files: list[TransferFile], jobs: list[UnresolvedAsse
         jobs=jobs,
         job_names=[file.name for file in files],
         watched=watched,
-        running=any(file.transfer.run_on_change for file in files),
-        description="Runs a transfer whose file has run_on_change when the file appears or changes.",
+        not_loaded=lambda: _not_loaded(files, folder.all()),
+        description="Runs a transfer whose file has run_on_change when the file appears or changes. Its ticks name the "
+        "files that this code location has not loaded yet.",
     )
+
+
+def _not_loaded(loaded: list[TransferFile], now: list[TransferFile | Broken]) -> str:
+    """What a reload would bring: transfers that came or went, and schedules that changed. Blank if nothing."""
+    before = {file.name: _when(file) for file in loaded}
+    after = {file.name: _when(file) for file in now if isinstance(file, TransferFile)}
+    found = {
+        "new": after.keys() - before.keys(),
+        "gone": before.keys() - {file.name for file in now},
+        "with another schedule": {name for name in before.keys() & after.keys() if before[name] != after[name]},
+    }
+    parts = [f"{what}: {', '.join(sorted(names))}" for what, names in found.items() if names]
+    return f"Reload this code location for transfers that are {'; '.join(parts)}." if parts else ""
+
+
+def _when(file: TransferFile) -> tuple[object, ...] | None:
+    """What Dagster knows of a transfer's schedule; its pause is read at each tick."""
+    schedule = file.transfer.schedule
+    if schedule is None or not file.transfer.repeats:
+        return None
+    return schedule.cron, schedule.timezone, schedule.delay

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from klaviyo_pipeline.klaviyo.catalogue.revisions import revision_text, who_answers
 from klaviyo_pipeline.loads.shown_columns import hidden_note
 from klaviyo_pipeline.orchestration.assets.metadata import preview_table
 from klaviyo_pipeline.orchestration.failures import plain_failures
@@ -58,10 +59,13 @@ def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, du
         spec = spec_of(file)
         client = spec.account(klaviyo).client()
         found = preview(client, default_request(spec), duckdb.at(None, spec.destination.timezone).zone, config.rows)
+    if sentence := who_answers(client.written_revision, found.revision):
+        context.log.warning(sentence)
     note = hidden_note(spec.source, [name for name, _kind in found.columns])
     context.add_output_metadata(
         {
             "rows": len(found.rows),
+            "revision": revision_text(client.written_revision, found.revision),
             "columns": [f"{name}:{kind}" for name, kind in found.columns],
             **({"preview": preview_table(found.columns, found.rows, spec.source)} if found.rows else {}),
             **({"hidden_columns": note} if note else {}),

@@ -97,15 +97,26 @@ def run(
     result = definitions.resolve_job_def(file.name).execute_in_process(
         run_config=config, instance=instance, raise_on_error=False
     )
-    if not result.success and (stopped := _INTERRUPTED.search(_why(result))):
-        raise KeyboardInterrupt(stopped[0])
+    message = why_failed(result)
+    if stopped_by_a_person(message):
+        raise KeyboardInterrupt(message)
+    return RunOutcome(result.run_id, result.success, message, metadata_of(result))
+
+
+def stopped_by_a_person(message: str) -> bool:
+    """Whether a failed run's sentence is that of Ctrl-C."""
+    return _INTERRUPTED.search(message) is not None
+
+
+def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    """What a run says of its last materialization; empty if it materialized nothing."""
     metadata: dict[str, Any] = {}
     for event in result.get_asset_materialization_events():
         metadata = {name: value.value for name, value in event.materialization.metadata.items()}
-    return RunOutcome(result.run_id, result.success, _why(result), metadata)
+    return metadata
 
 
-def _why(result: dg.ExecuteInProcessResult) -> str:
+def why_failed(result: dg.ExecuteInProcessResult) -> str:
     """What a failed run says, in one sentence; blank for one that succeeded."""
     if result.success:
         return ""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from klaviyo_pipeline import environment
+from klaviyo_pipeline import clock, environment
 from klaviyo_pipeline.errors import ConfigurationError, PipelineError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.times import parse_zone
 from klaviyo_pipeline.transfers.authentications import DEFAULT, FILE
 from klaviyo_pipeline.transfers.folder import Broken, Folder
 from klaviyo_pipeline.transfers.loading import named_account, spec_of
@@ -21,11 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """One thing that was looked at. What is ``ok`` may still deserve a warning."""
 
     what: str
     ok: bool
     text: str
+    warning: bool = False
 
 
 def client_of(name: str) -> KlaviyoClient:
@@ -88,16 +92,52 @@ def _rehearse(database: str, schema: str) -> str:
 
 
 def _accounts(files: list[TransferFile]) -> Iterator[Finding]:
-    yield _account(DEFAULT, lambda: client_of(DEFAULT))
-    for name in sorted({file.transfer.authentication for file in files} - {"", DEFAULT}):
-        yield _account(name, lambda name=name: client_of(name))  # type: ignore[misc]
+    """Each account with the storage time zones of the tables that its rows land in."""
+    zones: dict[str, set[str]] = {DEFAULT: {""}}
+    for file in files:
+        if not file.transfer.api_token:
+            zones.setdefault(file.transfer.authentication or DEFAULT, set()).add(file.transfer.destination.timezone)
+    for name in sorted(zones, key=lambda name: (name != DEFAULT, name)):
+        yield from _account(name, lambda name=name: client_of(name), zones[name])  # type: ignore[misc]
     for file in files:
         if file.transfer.api_token:
-            yield _account(f"of {file.name}", lambda file=file: spec_of(file).account(KlaviyoResource()).client())  # type: ignore[misc]
+            client = lambda file=file: spec_of(file).account(KlaviyoResource()).client()  # noqa: E731
+            yield from _account(f"of {file.name}", client, {file.transfer.destination.timezone})
 
 
-def _account(name: str, client: Callable[[], KlaviyoClient]) -> Finding:
+def other_days(account: str, storage: str = "") -> str:
+    """A sentence that warns if the account's days begin at other times than those of the storage time zone.
+
+    Args:
+        account: The account's time zone; blank where it is not known, and then nothing is said.
+        storage: The storage time zone; blank means the project's.
+
+    Raises:
+        ConfigurationError: if the storage time zone is not known here.
+    """
+    if not account:
+        return ""
+    zone = KlaviyoDuckDBResource().at(None, storage or None).zone
+    try:
+        theirs = parse_zone(account, "the account's time zone")
+    except ConfigurationError as error:
+        return str(error)
+    year = clock.now().year
+    days = (datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=number) for number in range(366))
+    if all(day.astimezone(zone).utcoffset() == day.astimezone(theirs).utcoffset() for day in days):
+        return ""
+    setting = "destination.timezone in the transfer's file" if storage else environment.TIMEZONE.name
+    return (
+        f"The account's time zone is {account}, and the storage time zone is {zone.key}: a day of Klaviyo's reports "
+        f"and a day here begin at different times. Set {setting} to {account} for the same days."
+    )
+
+
+def _account(name: str, client: Callable[[], KlaviyoClient], storage_zones: Iterable[str]) -> Iterator[Finding]:
+    what, warnings = f"account {name}", list[str]()
+
     def look() -> str:
+        from klaviyo_pipeline.klaviyo.catalogue.revisions import revision_text
         from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
         from klaviyo_pipeline.klaviyo.errors import ScopeError
 
@@ -105,9 +145,13 @@ def _account(name: str, client: Callable[[], KlaviyoClient]) -> Finding:
         wrong = [f"{each.source}: {', '.join(each.missing) or each.problem}" for each in report.sources if not each.ok]
         if wrong:
             raise ScopeError(f"{report.account} may not read everything; missing for {'; '.join(wrong)}")
-        return f"{report.account} {report.account_id}, revision {report.answered} until {report.sunset}"
+        with suppress(ConfigurationError):  # the finding about the setting reports it
+            warnings.extend(filter(None, (other_days(report.timezone, zone) for zone in sorted(storage_zones))))
+        revision = revision_text(report.revision, report.answered)
+        return f"{report.account} {report.account_id}, revision {revision} until {report.sunset}"
 
-    return _try(f"account {name}", look)
+    yield _try(what, look)
+    yield from (Finding(what, True, text, warning=True) for text in warnings)
 
 
 def _try(what: str, look: Callable[[], str]) -> Finding:

@@ -232,3 +232,23 @@ def test_sources_and_ledger_list_what_there_is(place: Workplace) -> None:
     assert "klaviyo.daily" in place.cli("ledger").stdout
     place.cli("rewind", "daily", "--to", "2026-01-01")
     assert "transfers/daily (rewind)" in place.cli("ledger").stdout
+
+
+def test_check_and_auth_check_warn_if_the_accounts_days_are_others_than_those_here(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    differs = "The account's time zone is Europe/Copenhagen, and the storage time zone is {}"
+    (finding,) = [each for each in place.json("check") if each["warning"]]
+    assert finding["ok"]
+    assert finding["text"].startswith(differs.format("UTC"))
+    assert finding["text"].endswith("Set KLAVIYO_TIMEZONE to Europe/Copenhagen for the same days.")
+    assert differs.format("UTC") in place.cli("auth", "check").stderr
+
+    monkeypatch.setenv("KLAVIYO_TIMEZONE", "Europe/Berlin")  # another name of the same days
+    assert not [each for each in place.json("check") if each["warning"]]
+    checked = place.cli("auth", "check")
+    assert checked.stderr == ""
+    assert "Time zone      : Europe/Copenhagen" in checked.stdout
+
+    place.write("tokyo", "source: lists\ndestination: {timezone: Asia/Tokyo}")
+    assert f"warning account default: {differs.format('Asia/Tokyo')}" in place.cli("check").stdout

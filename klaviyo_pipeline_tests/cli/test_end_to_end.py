@@ -82,6 +82,7 @@ def test_options_of_create_and_update_are_kept_and_pause_and_resume_hold(place: 
         "delay": "30m",
         "repeat": True,
         "paused": False,
+        "auto_start": True,
     }
     assert datetime.fromisoformat(made["next_run"]).minute == 30
     assert "# all of them" in Path("transfers/hourly.yml").read_text()
@@ -105,6 +106,22 @@ def test_options_of_create_and_update_are_kept_and_pause_and_resume_hold(place: 
     replaced = place.json("transfer", "show", "hourly")
     assert (replaced["source"], replaced["destination"]["table"]) == ("lists", "sales")
     assert "xxx" not in json.dumps(replaced)
+
+
+def test_create_says_whether_the_schedule_starts_by_itself_and_how_dagster_sees_the_file(place: Workplace) -> None:
+    Path("on.yml").write_text("source: lists")
+    Path("off.yml").write_text("in: {data_source: lists}\nschedule: {cron: '@daily', auto_start: false}")
+
+    on = place.cli("transfer", "create", "starting", "@daily", "shop", "lists", "on.yml").stdout
+    off = place.cli("transfer", "create", "waiting", "@hourly", "shop", "lists", "off.yml").stdout
+
+    assert "Dagster turns the schedule on when it first loads it" in on
+    assert "The schedule is off (auto_start: false) until you turn it on in Dagster's UI" in off
+    assert all("after a reload of its code location: in the UI, Deployment, Reload" in text for text in (on, off))
+    assert "Starts        : by hand, in Dagster's UI" in place.cli("transfer", "show", "waiting").stdout
+    Path("off.yml").write_text("source: lists\nschedule: {cron: '@daily', auto_start: later}")
+    wrong = place.cli("transfer", "create", "third", "@daily", "shop", "lists", "off.yml", exit_code=2).stderr
+    assert "schedule.auto_start is 'later', but must be true or false" in wrong
 
 
 def test_no_schedule_makes_a_transfer_that_is_run_by_hand(place: Workplace) -> None:

@@ -59,7 +59,7 @@ def test_t8_retired_revision_then_falling_forward_is_said_once_a_run(
         said = [
             record
             for record in project.instance.all_logs(result.run_id)
-            if "Klaviyo answered as revision 2025-01-15, not 2023-02-22" in record.user_message
+            if "Revision 2023-02-22 is retired: Klaviyo answered as 2025-01-15" in record.user_message
         ]
         assert len(said) == 1, f"run {run}"
         assert not any(each.passed for each in evaluations(result, REVISION_IS_SERVED).values())

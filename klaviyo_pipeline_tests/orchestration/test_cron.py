@@ -182,9 +182,11 @@ def test_a_day_that_would_move_into_the_next_month_is_refused(cron: str) -> None
         delayed(cron, timedelta(hours=2))
 
 
-@pytest.mark.parametrize("cron", ["0 0 31 2 *", "0 0 30 2 *", "0 0 31 4,6,9,11 *", "5 5 30,31 2 *"])
+@pytest.mark.parametrize(
+    "cron", ["0 0 31 2 *", "0 0 31 feb *", "0 0 31 4 *", "0 0 30 2 *", "0 0 31 4,6,9,11 *", "5 5 30,31 2 *"]
+)
 def test_a_cron_that_never_comes_is_refused(cron: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"never comes|five fields"):
+    with pytest.raises(ConfigurationError, match="never comes"):
         check_cron(cron)
 
 

@@ -161,6 +161,26 @@ def test_sensor_runs_a_transfer_that_asks_for_it_when_its_file_appears_or_change
     assert asked == []  # there is no job for it before a reload
 
 
+def test_sensor_names_the_files_that_wait_for_a_reload(place: Workplace) -> None:
+    for name in ("kept", "leaving", "moved"):
+        place.write(name, "source: lists\nschedule: {cron: '@daily'}")
+    (sensor,) = transfer_definitions(Folder()).sensors or ()
+    assert isinstance(sensor, dg.SensorDefinition)
+
+    def says() -> str:
+        with dg.build_sensor_context() as context:
+            return str(sensor.evaluate_tick(context).skip_message)
+
+    assert says() == "No file with run_on_change has changed."
+    place.write("kept", "source: lists\nschedule: {cron: '@daily', paused: true}\noptions: {filter_by: created}")
+    place.write("moved", "source: lists\nschedule: {cron: '@hourly'}")
+    place.write("fresh", "source: lists")
+    place.write("leaving", "").unlink()
+    assert says().endswith(
+        "Reload this code location for transfers that are new: fresh; gone: leaving; with another schedule: moved."
+    )
+
+
 @pytest.mark.parametrize(
     "config", [{"transfer": "daily", "rows": 3}, {"source": "lists", "options": {"filter_by": "created"}, "rows": 3}]
 )

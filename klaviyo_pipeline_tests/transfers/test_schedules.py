@@ -157,6 +157,9 @@ def test_schedule_is_on_if_it_repeats_off_while_paused_and_absent_otherwise(plac
     assert on.default_status is dg.DefaultScheduleStatus.RUNNING
     off = schedule_of(place, "source: lists\nschedule: {cron: '@daily', paused: true}")
     assert off.default_status is dg.DefaultScheduleStatus.STOPPED
+    by_hand = schedule_of(place, "source: lists\nschedule: {cron: '@daily', auto_start: false}")
+    assert by_hand.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert isinstance(evaluate(by_hand, datetime(2026, 6, 1, tzinfo=UTC)), dg.RunRequest)
     place.write("daily", "source: lists\nschedule: {cron: '@daily', repeat: false}")
     assert not transfer_definitions(Folder()).schedules
 

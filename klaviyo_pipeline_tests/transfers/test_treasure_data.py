@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dagster as dg
 import jsonschema
 import pytest
 import yaml
 
+from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION, REVISIONS, today_utc, who_answers
 from klaviyo_pipeline.transfers.file.json_schema import json_schema
 from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline.transfers.file.reading import TransferFile, read_file, read_text
 from klaviyo_pipeline.transfers.folder import Broken, Folder
+from klaviyo_pipeline_tests.transfers.workplace import Workplace
 
 FILES = Path(__file__).parent / "treasure_data"
 ACCOUNTS = {"default", "uk"}
@@ -24,6 +27,10 @@ def read(name: str) -> TransferFile:
 
 def read_lines(text: str) -> TransferFile:
     return read_text(text, Path("config.yml"), ACCOUNTS)
+
+
+def oldest_living() -> str:
+    return next(each.name for each in REVISIONS if not each.is_retired(today_utc()))
 
 
 def problems(text: str) -> str:
@@ -167,6 +174,101 @@ def test_a_template_in_the_folder_is_listed_with_what_to_do(tmp_path: Path) -> N
 
     assert isinstance(found, Broken)
     assert "rename it to daily.yml" in str(found.error)
+
+
+def test_a_revision_between_two_is_answered_by_what_was_written_and_what_answers(place: Workplace) -> None:
+    config = FILES / "revision.yml"
+    sentence = f"Revision 2022-12-17, which means 2022-10-17, is retired: Klaviyo answered as {oldest_living()}"
+
+    assert sentence in place.cli("preview", str(config)).stderr
+    place.cli("transfer", "create", "daily", "@daily", "sample_db", "sample_table", str(config))
+    assert f": 2022-12-17, answered as {oldest_living()}\n" in place.cli("transfer", "show", "daily").stdout
+    shown = place.json("transfer", "show", "daily")
+    assert (shown["revision"], shown["revision_answers"]) == ("2022-12-17", oldest_living())
+    landed = place.json("transfer", "run", "daily")
+    assert (landed["revision_written"], landed["revision"]) == ("2022-12-17", oldest_living())
+    with dg.DagsterInstance.get() as instance:
+        log = [record.user_message for record in instance.all_logs(landed["run_id"])]
+    assert "revision 2022-12-17." in "".join(log)
+    assert sentence in "".join(log)
+    assert place.sql("SELECT DISTINCT revision FROM klaviyo_pipeline.ledger", "data/sample_db.duckdb") == [
+        (oldest_living(),)
+    ]
+
+
+def test_the_revision_of_the_environment_is_answered_in_the_same_way(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLAVIYO_REVISION", "2022-12-17")
+
+    named = f"2022-12-17, answered as {oldest_living()}"
+    assert f"Revision       : {named}" in place.cli("auth", "check").stdout
+    assert f"revision {named} until" in place.cli("check").stdout
+
+
+def test_a_living_revision_is_answered_without_a_word() -> None:
+    assert who_answers("", DEFAULT_REVISION) == ""
+    assert who_answers("2026-07-16", "2026-07-15") == (
+        "Revision 2026-07-16 means 2026-07-15, the newest of that day: it answered."
+    )
+
+
+def test_labels_of_the_console_and_values_in_quotes_are_read_as_embulk_reads_them() -> None:
+    file = read("labels.yml")
+
+    made = file.transfer
+    assert (made.source, made.destination.mode) == ("templates", "replace_on_new_data")
+    assert made.options == {"incremental": True, "filter_by": "updated", "start_time": "2023-06-01T17:06:39"}
+    assert made.http_settings == {"retry_limit": 3}
+    for key in ("in.parser", "in.decoders", "out.type"):
+        assert "is not used" in warning(file, key)
+    assert read_lines("in: {data_source: lists}\nout: {mode: Always Replace}").transfer.destination.mode == "replace"
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (LISTS % "retry_limit: '9'", "in.retry_limit is 9, but must be from 1 to 7"),
+        (LISTS % "retry_limit: five", "in.retry_limit is 'five', but must be a whole number"),
+        (LISTS % "incremental: 'on'", "in.incremental is 'on', but must be true or false"),
+        (LISTS % "incremental_field: Opened", "in.incremental_field is 'Opened', but lists takes"),
+        ("in: {data_source: lists}\nout: {mode: Upsert}", "out.mode is 'Upsert', but must be one of"),
+        ("source: lists\ndestination: {mode: Append}", "destination.mode is 'Append', but must be one of"),
+    ],
+)
+def test_a_value_that_embulk_would_not_take_is_refused_as_it_was_written(lines: str, says: str) -> None:
+    assert says in problems(lines)
+
+
+def test_a_workflow_is_answered_by_one_sentence() -> None:
+    found = problems("timezone: UTC\n\n+load:\n  td_load>: config.yml\n  database: sample_db\n")
+
+    assert found == "config.yml: is a workflow of Treasure Data: give the file that its td_load>: names, and its " + (
+        "database and table."
+    )
+
+
+def test_an_impossible_cron_is_answered_by_that_it_never_comes(place: Workplace) -> None:
+    found = place.cli(
+        *["transfer", "create", "never", "0 0 31 2 *", "sample_db", "lists", str(FILES / "guessed.yml")], exit_code=2
+    )
+
+    assert "Error: CRON is '0 0 31 2 *', which never comes: no month of it has such a day." in found.stderr
+
+
+def test_a_session_with_the_consoles_files_from_preview_to_deletion(place: Workplace) -> None:
+    for name, source in (("console", "metrics"), ("labels", "templates")):
+        config, rows = str(FILES / f"{name}.yml"), len(place.truth(source))
+        assert "id:string" in place.cli("preview", config).stdout
+        place.cli("transfer", "create", name, "@monthly", "sample_db", source, config, "-t", "Asia/Tokyo")
+        assert f"| {name} " in place.cli("transfer", "list").stdout
+        shown = place.cli("transfer", "show", name)
+        assert ": Asia/Tokyo\n" in shown.stdout
+        assert place.json("transfer", "run", name)["rows_inserted"] == rows
+        assert f"| success | {rows} " in " ".join(place.cli("transfer", "history", name).stdout.split())
+        assert "0123456789abcdef" not in shown.output
+        place.cli("transfer", "delete", name)
+    assert place.json("transfer", "list") == []
 
 
 @pytest.mark.parametrize("name", ["guessed.yml", "console.yml", "placement.yml"])

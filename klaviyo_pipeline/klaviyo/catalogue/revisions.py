@@ -117,6 +117,26 @@ def expected_answer(revision: str, today: date | None = None) -> str:
     return living[0]
 
 
+def revision_text(written: str, answered: str) -> str:
+    """A revision as it was written, and the one that answers if that is another."""
+    return written if written == answered else f"{written}, answered as {answered}"
+
+
+def who_answers(written: str, answered: str) -> str:
+    """One sentence that names a revision as it was written and the one that answers; blank if both are the same.
+
+    Args:
+        written: The revision in the configuration, which may be any day; blank means ours.
+        answered: The revision that answers.
+    """
+    written = written.strip() or DEFAULT_REVISION
+    sent = check_revision(written)
+    named = f"Revision {written}" if sent == written else f"Revision {written}, which means {sent},"
+    if answered != sent:
+        return f"{named} is retired: Klaviyo answered as {answered}, and rows have the shape of that one."
+    return "" if sent == written else f"Revision {written} means {sent}, the newest of that day: it answered."
+
+
 def shape_of(revision: str) -> str:
     """The newest known revision that is not after this one: rows of both have the same columns."""
     return max((known.name for known in REVISIONS if known.name <= revision), default=REVISIONS[0].name)

@@ -149,6 +149,7 @@ class KlaviyoClient:
         self.base_url = check_address(base_url, allow_http=allow_http)
         self.settings = settings or ClientSettings()
         self.revision = check_revision(revision)
+        self.written_revision = (revision or "").strip() or self.revision
         self.traffic = Traffic()
         self._key = key
         self._key_origin = key_origin

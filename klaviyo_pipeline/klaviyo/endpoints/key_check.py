@@ -37,7 +37,7 @@ class Readable:
 
 @dataclass(frozen=True)
 class AccountReport:
-    """What a check found."""
+    """What a check found. ``timezone`` is the account's, an IANA name; blank where it may not be read."""
 
     account: str
     account_id: str
@@ -46,6 +46,7 @@ class AccountReport:
     answered: str
     sunset: str
     sources: tuple[Readable, ...]
+    timezone: str = ""
 
     @property
     def ok(self) -> bool:
@@ -79,10 +80,11 @@ def check_account(client: KlaviyoClient) -> AccountReport:
         account=_text(contact.get("organization_name")) or _text(contact.get("default_sender_name")),
         account_id=_text(account.get("id")),
         base_url=client.base_url,
-        revision=client.revision,
+        revision=client.written_revision,
         answered=revision,
         sunset=sunset_of(revision).isoformat(),
         sources=tuple(found),
+        timezone=_text(attributes.get("timezone")),
     )
 
 

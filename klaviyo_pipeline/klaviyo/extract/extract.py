@@ -81,6 +81,7 @@ class ExtractRequest:
 class StagedExtract:
     """A finished fetch: Arrow files, their columns and window, and what happened on the way.
 
+    ``revision`` is the one that answered, ``written_revision`` the one in the configuration.
     Times are aware UTC. ``landed``, ``drop`` or ``keep`` must be called in the end: the first two remove the files,
     the last leaves them to the next run of the same window.
     """
@@ -88,6 +89,7 @@ class StagedExtract:
     request: ExtractRequest
     files: tuple[StagedFile, ...]
     revision: str
+    written_revision: str
     traffic: Traffic
     findings: Findings
     progress: Progress
@@ -171,6 +173,7 @@ class Begun:
             request=self._request,
             files=stage.files(),
             revision=max(findings.revisions, default=self._client.revision),
+            written_revision=self._client.written_revision,
             traffic=self._client.traffic.since(self._before),
             findings=findings,
             progress=progress,

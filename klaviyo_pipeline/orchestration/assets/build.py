@@ -14,6 +14,7 @@ import dagster as dg
 from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.revisions import who_answers
 from klaviyo_pipeline.loads.request import Range
 from klaviyo_pipeline.loads.run_lock import run_lock
 from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class, destination_of, load_request
@@ -159,7 +160,7 @@ def _fetch(
         )
         if ready is None:
             return None
-        _warn_of_revision(context, client.revision, ready.staged.revision)
+        _warn_of_revision(context, client.written_revision, ready.staged.revision)
         return replace(ready, held=held.pop_all())
 
 
@@ -219,11 +220,7 @@ def _parents(spec: LoadSpec, place: "Place", frame: Any) -> Any:  # noqa: ANN401
     return pa.Table.from_pandas(frame, preserve_index=False)
 
 
-def _warn_of_revision(context: dg.AssetExecutionContext, asked: str, answered: str) -> None:
-    if answered != asked and first_time(context.run.run_id, f"{asked} answered as {answered}"):
-        context.log.warning(
-            "Klaviyo answered as revision %s, not %s: that one has been retired. Rows have the shape of %s.",
-            answered,
-            asked,
-            answered,
-        )
+def _warn_of_revision(context: dg.AssetExecutionContext, written: str, answered: str) -> None:
+    sentence = who_answers(written, answered)
+    if sentence and first_time(context.run.run_id, sentence):
+        context.log.warning(sentence)

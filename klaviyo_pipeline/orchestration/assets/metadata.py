@@ -83,6 +83,8 @@ def load_metadata(staged: StagedExtract, landed: LandingResult, timezone: str) -
     else:
         start, end = window.start, window.end or window.now
         metadata["window"] = f"{start.isoformat() if start else 'beginning'} to {end.isoformat()}"
+    if staged.written_revision != staged.revision:
+        metadata["revision_written"] = staged.written_revision
     if landed.skipped:
         metadata["skipped"] = True
     if staged.findings.unknown:

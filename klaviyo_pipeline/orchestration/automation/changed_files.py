@@ -28,7 +28,7 @@ def changed_files_sensor(
     jobs: Sequence[Any],
     job_names: Sequence[str],
     watched: Callable[[], Sequence[Watched]],
-    running: bool,
+    not_loaded: Callable[[], str],
     description: str,
 ) -> dg.SensorDefinition:
     """A sensor that asks for a run of each file's job when the file is new or its content differs from the last run's.
@@ -38,7 +38,7 @@ def changed_files_sensor(
         jobs: The jobs that it may ask for.
         job_names: Their names.
         watched: The files to watch, read afresh each time.
-        running: Whether it is on unless a person says otherwise in Dagster.
+        not_loaded: A sentence on what only a reload of the code location brings; blank if nothing.
         description: For people.
     """
 
@@ -46,20 +46,17 @@ def changed_files_sensor(
         name=name,
         jobs=list(jobs),
         minimum_interval_seconds=CHECK_EVERY_S,
-        default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
+        default_status=dg.DefaultSensorStatus.RUNNING,
         description=description,
     )
     def changed_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         seen: dict[str, str] = json.loads(context.cursor or "{}")
-        files = watched()
-        known = [file for file in files if file.job in job_names]
+        known = [file for file in watched() if file.job in job_names]
         changed = [file for file in known if seen.get(file.name) != file.digest]
-        unknown = sorted(file.name for file in files if file.job not in job_names)
         cursor = json.dumps({file.name: file.digest for file in known}, sort_keys=True)
         if not changed:
             context.update_cursor(cursor)
-            later = f" New, and run once this code location is reloaded: {', '.join(unknown)}." if unknown else ""
-            return dg.SkipReason(f"No watched file has changed.{later}")
+            return dg.SkipReason(f"No file with run_on_change has changed. {not_loaded()}".strip())
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(run_key=f"{file.name}:{file.digest}", job_name=file.job, tags=dict(file.tags))

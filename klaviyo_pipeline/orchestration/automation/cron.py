@@ -40,7 +40,10 @@ def check_cron(text: str) -> str:
         if cron not in NICKNAMES:
             raise ConfigurationError(f"cron is {text!r}, but must be {', '.join(NICKNAMES)} or five fields.")
         return NICKNAMES[cron]
+    never = f"cron is {text!r}, which never comes: no month of it has such a day."
     if not _is_grammatical(cron):
+        if _is_grammatical_apart(cron):
+            raise ConfigurationError(never)
         raise ConfigurationError(
             f"cron is {text[:_LONGEST_TEXT]!r}, but must be five fields (minute, hour, day of month, month, day of "
             f"week) such as '10 0 * * *', or {', '.join(NICKNAMES)}."
@@ -51,7 +54,7 @@ def check_cron(text: str) -> str:
     if _steps_beyond_a_field(cron):
         raise ConfigurationError(f"cron is {text!r}, but a step must be smaller than its field: */15 for minutes.")
     if not _ticks(cron):
-        raise ConfigurationError(f"cron is {text!r}, which never comes: no month of it has such a day.")
+        raise ConfigurationError(never)
     return cron
 
 
@@ -156,6 +159,17 @@ def _is_grammatical(cron: str) -> bool:
         return bool(is_valid_cron_schedule(cron))
     except Exception:  # croniter lets more through than its own errors
         return False
+
+
+def _is_grammatical_apart(cron: str) -> bool:
+    """Whether the day and the month are right by themselves: Dagster also refuses a day that its month has not."""
+    fields = cron.split()
+    if len(fields) != len(_SIZES):
+        return False
+    minute, hour, day, month, weekday = fields
+    return _is_grammatical(f"{minute} {hour} 1 {month} {weekday}") and _is_grammatical(
+        f"{minute} {hour} {day} * {weekday}"
+    )
 
 
 def _steps_beyond_a_field(cron: str) -> bool:

@@ -10,6 +10,7 @@ import dagster as dg
 
 from klaviyo_pipeline import clock, environment
 from klaviyo_pipeline.klaviyo.catalogue.revisions import (
+    DEFAULT_REVISION,
     REVISIONS,
     check_revision,
     expected_answer,
@@ -34,22 +35,23 @@ _WARN = dg.AssetCheckSeverity.WARN
 def revision_check(configured: str, today: date | None = None) -> dg.AssetCheckResult:
     """Whether the revision is served, and for how long still."""
     today = today or today_utc()
-    revision = check_revision(configured, today)
+    written, revision = configured.strip() or DEFAULT_REVISION, check_revision(configured, today)
     answers, end = expected_answer(revision, today), sunset_of(revision)
+    named = revision if written == revision else f"{revision} (written {written})"
     newest = REVISIONS[-1].name
     left = (end - today).days
     advice = f"Set revision (or {environment.REVISION.name}) to a newer one; {newest} is the newest known here."
     if answers != revision or left <= 0:
-        text = f"Klaviyo retired revision {revision} on {end}, and answers as {answers} instead. {advice}"
+        text = f"Klaviyo retired revision {named} on {end}, and answers as {answers} instead. {advice}"
     elif left <= WARN_BEFORE.days:
-        text = f"Klaviyo retires revision {revision} on {end}, in {left} days. {advice}"
+        text = f"Klaviyo retires revision {named} on {end}, in {left} days. {advice}"
     else:
-        text = f"Klaviyo serves revision {revision} until {end}, {left} days from now."
+        text = f"Klaviyo serves revision {named} until {end}, {left} days from now."
     return dg.AssetCheckResult(
         passed=left > WARN_BEFORE.days,
         severity=_WARN,
         description=text,
-        metadata={"revision": revision, "answered_as": answers, "sunset": end.isoformat(), "days_left": left},
+        metadata={"revision": written, "answered_as": answers, "sunset": end.isoformat(), "days_left": left},
     )
 
 

@@ -62,9 +62,9 @@ def _not_used(keys: dict[str, str]) -> dict[str, Any]:
 
 def _destination(path: tuple[Any, ...], definitions: dict[str, Any]) -> dict[str, Any]:
     if not path:
-        return {"enum": ["td", "duckdb"]}
+        return {"enum": ["td", "stdout", "duckdb"]}
     found: dict[str, Any] = definitions["DestinationSettings"]["properties"][path[1]]
-    return {"enum": [*found["enum"], "truncate"]} if path[1] == "mode" else found
+    return {"enum": [*found["enum"], "truncate", "always_replace"]} if path[1] == "mode" else found
 
 
 def _options_for(source: str) -> dict[str, Any]:

@@ -104,6 +104,11 @@ class ScheduleSettings(Section):
     )
     repeat: bool = Field(default=True, description="Off: there is no schedule; runs are started by hand.")
     paused: bool = Field(default=False, description="On: ticks are skipped until the transfer is resumed.")
+    auto_start: bool = Field(
+        default=True,
+        description="On: Dagster turns the schedule on when it first loads it. Off: a person turns it on in Dagster's "
+        "UI, under Automation. What a person did there wins over both.",
+    )
 
 
 class Transfer(Section):

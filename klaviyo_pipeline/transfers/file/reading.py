@@ -126,6 +126,9 @@ def read_text(
         FileError: with everything that is wrong in it.
     """
     document = parse(text, str(path), variables=variables)
+    if treasure_data.is_workflow(document.data):
+        text = "is a workflow of Treasure Data: give the file that its td_load>: names, and its database and table."
+        raise FileError(str(path), [Problem(0, 0, text)])
     theirs = treasure_data.is_theirs(document.data)
     known = read_authentications().keys() if accounts is None else accounts
     converted = treasure_data.convert(document.data, known) if theirs else treasure_data.Converted(document.data)

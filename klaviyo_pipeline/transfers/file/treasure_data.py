@@ -7,14 +7,15 @@ Embulk's output plugin for Treasure Data, which the connector runs on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
-from klaviyo_pipeline.klaviyo.catalogue.model import Source
+from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.transfers.file.model import options_of, source_name
+from klaviyo_pipeline.transfers.file.model import MODES, options_of, source_name
 from klaviyo_pipeline.transfers.file.problems import Path, Wrong, did_you_mean
 
 SECTIONS = ("in", "out")
@@ -61,7 +62,12 @@ IGNORED_SECTIONS = {
     "filters": "is not used.",
 }
 _NOT_USED_BY_DUCKDB = "is not used: rows go to DuckDB."
-IGNORED_IN = {"columns": "is not used: the catalogue gives each column its name and type."}
+_ONE_FORM = "is not used: Klaviyo's answers have one form."
+IGNORED_IN = {
+    "columns": "is not used: the catalogue gives each column its name and type.",
+    "parser": _ONE_FORM,
+    "decoders": _ONE_FORM,
+}
 IGNORED_OUT = {
     "apikey": "is not used: rows go to DuckDB, which needs no key of Treasure Data. Take the key out of the file.",
     "time_value": "is not used: each row has its time of loading in the column _loaded_at.",
@@ -78,8 +84,13 @@ IGNORED_OUT = {
     ),
 }
 _ADD_TIME = "is not used: each row has its time of loading in the column _loaded_at, so no column is added."
-_MODES = {"truncate": "replace"}
-"""Modes of Embulk's plugin under another name here."""
+_MODES = {"truncate": "replace", "always_replace": "replace"}
+"""Modes of Embulk's plugin and of the console under another name here."""
+_CHOICES: dict[Path, frozenset[str]] = {
+    ("destination", "mode"): frozenset({*MODES, *_MODES}),
+    ("options", "filter_by"): frozenset(str(each) for each in FilterBy),
+}
+"""Keys whose value may be written as its label in the console: `Replace on new data`, `Updated`."""
 _OURS = ("lookback_days", "attributions", "subscriptions", "predictive_analytics", "events_table")
 """Options that only our form has; a file in theirs may use them too."""
 IN |= {name: ("options", name) for name in _OURS}
@@ -111,6 +122,11 @@ class Converted:
 def is_theirs(data: dict[str, Any]) -> bool:
     """Whether a file is in Treasure Data's form."""
     return any(name in data for name in SECTIONS)
+
+
+def is_workflow(data: dict[str, Any]) -> bool:
+    """Whether a file is a workflow (`.dig`), whose tasks begin with + and whose operators end with >."""
+    return any(isinstance(name, str) and (name.startswith("+") or name.endswith(">")) for name in data)
 
 
 def convert(data: dict[str, Any], accounts: Collection[str] = ()) -> Converted:
@@ -175,7 +191,21 @@ def _section(
         target = made.data
         for step in ours[:-1]:
             target = target.setdefault(str(step), {})
-        target[str(ours[-1])] = [value] if name in _SINGULAR and not isinstance(value, list) else value
+        target[str(ours[-1])] = [value] if name in _SINGULAR and not isinstance(value, list) else _typed(ours, value)
+
+
+def _typed(ours: Path, value: Any) -> Any:  # noqa: ANN401 - whatever the file has
+    """A value with the type that Embulk would give it: it takes numbers and switches in quotes, too."""
+    if not isinstance(value, str):
+        return value
+    text = re.sub(r"[\s-]+", "_", value.strip().lower())
+    if text in _CHOICES.get(ours, ()):
+        return text
+    if ours[0] == "http" and re.fullmatch(r"[0-9]{1,9}", text):
+        return int(text)
+    if ours[-1] in _SWITCHES and text in {"true", "false"}:
+        return text == "true"
+    return value
 
 
 def _ignored_section(made: Converted, name: str, value: Any) -> Iterator[Wrong]:  # noqa: ANN401 - whatever the file has
@@ -195,15 +225,16 @@ def _ignored_section(made: Converted, name: str, value: Any) -> Iterator[Wrong]:
 
 
 def _check_types(made: Converted, data: dict[str, Any]) -> None:
-    for section, expected in (("in", ("klaviyo",)), ("out", ("td", "duckdb"))):
+    for section, ours, ignored in (("in", "klaviyo", ()), ("out", "duckdb", ("td", "stdout"))):
         given = data.get(section)
         kind = given.get("type") if isinstance(given, dict) else None
-        if kind is None or kind == expected[-1]:
+        if kind is None or kind == ours:
             continue
-        if kind in expected:
+        if kind in ignored:
             made.warnings.append(Wrong((section, "type"), _NOT_USED_BY_DUCKDB))
         else:
-            made.wrong.append(Wrong((section, "type"), f"is {kind!r}, but must be {' or '.join(expected)}."))
+            allowed = " or ".join((*ignored[:1], ours))
+            made.wrong.append(Wrong((section, "type"), f"is {kind!r}, but must be {allowed}."))
 
 
 def _authentication(made: Converted, accounts: Collection[str]) -> None:

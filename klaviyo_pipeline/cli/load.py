@@ -1,0 +1,61 @@
+"""`load`: data sources of the account, into the project's database."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from klaviyo_pipeline.cli.failing import WrongInput
+from klaviyo_pipeline.cli.output import as_json, duration, print_json, printable
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.load_sources import SourceRun
+
+
+@click.command()
+@click.argument("sources", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Load all nine data sources.")
+@click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
+@as_json
+def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> None:
+    """Load SOURCES, or --all, from the account of KLAVIYO_API_KEY: one run and one line each.
+
+    The first time everything is read, by day from KLAVIYO_PARTITION_START on; later what has not landed, and the
+    lookback. After a stop or a failure, run it again: it resumes. Exit code 1 if a data source fails; the others are
+    loaded all the same, except those that follow from it.
+    """
+    from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+    from klaviyo_pipeline.load_sources import load_sources
+    from klaviyo_pipeline.transfers.file.model import source_name
+    from klaviyo_pipeline.transfers.file.problems import one_of
+    from klaviyo_pipeline.transfers.running import dagster_home
+
+    names = [source_name(each) for each in sources]
+    for name in names:
+        if name not in SOURCES:
+            raise WrongInput(f"SOURCES has {name!r}, but {one_of(name, tuple(SOURCES))}")
+    if bool(names) == every:
+        raise WrongInput("Name data sources, or give --all; not both.")
+    dagster_home()
+    runs = []
+    for run in load_sources(list(SOURCES) if every else names, "CRITICAL" if quiet or json_ else "WARNING"):
+        runs.append(run)
+        if run.error and not json_:
+            click.echo(printable(f"{run.source}: failed: {run.error}"), err=True)
+        elif not (json_ or quiet):
+            click.echo(_line(run))
+    if json_:
+        print_json([asdict(run) for run in runs])
+    sys.exit(1 if any(run.error for run in runs) else 0)
+
+
+def _line(run: SourceRun) -> str:
+    days = f"{run.first} to {run.last}, " if run.first else ""
+    outside = f", {run.outside:,} dated outside of these days" if run.first and run.outside else ""
+    return (
+        f"{run.source}: {days}{run.fetched:,} rows fetched, {run.inserted:,} inserted, {run.updated:,} updated{outside}"
+        f"; {run.total:,} in the table, {duration(run.seconds)}"
+    )

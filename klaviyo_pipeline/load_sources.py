@@ -1,0 +1,123 @@
+"""Loading data sources one after another, each in a run of its own, from where what has landed ends."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+
+from klaviyo_pipeline import clock, environment
+from klaviyo_pipeline.klaviyo.catalogue.model import Source
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.loads.completeness import landed_days
+from klaviyo_pipeline.loads.table import table_of
+from klaviyo_pipeline.orchestration.assets.build import asset_key
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.transfers.running import metadata_of, stopped_by_a_person, why_failed
+
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class SourceRun:
+    """How the load of one data source ended.
+
+    ``first`` and ``last`` are the days that were read, None for a data source without day partitions. ``error`` says
+    in a sentence why the load failed; blank if it did not. ``outside`` counts rows that were fetched and lie outside of
+    the days, such as events dated after today: a later load has them. ``run_id`` is blank if no run was started.
+    """
+
+    source: str
+    error: str
+    seconds: float
+    run_id: str = ""
+    first: date | None = None
+    last: date | None = None
+    fetched: int = 0
+    inserted: int = 0
+    updated: int = 0
+    outside: int = 0
+    total: int = 0
+
+
+def load_sources(names: Sequence[str], log_level: str = "WARNING") -> Iterator[SourceRun]:
+    """Load data sources in the catalogue's order, which has events before what follows from them.
+
+    A data source by day is read from its first day that has not landed whole, and over its lookback at least. One
+    that fails does not stop the others, other than those that follow from its rows. Pages that a stopped run has
+    fetched are taken up.
+
+    Args:
+        names: Data sources.
+        log_level: Which of the runs' messages are shown.
+
+    Raises:
+        ConfigurationError: if there is no usable account.
+        KeyboardInterrupt: if a person stopped a run.
+    """
+    from klaviyo_pipeline.definitions import defs
+
+    KlaviyoResource().client()
+    job = defs.resolve_implicit_global_asset_job_def()
+    failed: set[str] = set()
+    with _instance() as instance:
+        for source in (SOURCES[name] for name in SOURCES if name in names):
+            parent = source.fan_out.parent if source.fan_out is not None and source.fan_out.key else ""
+            if parent in failed:
+                run = SourceRun(source.name, f"Not started: it follows from {parent}, which failed.", 0.0)
+            else:
+                run = _load(job, instance, source, log_level)
+            if run.error:
+                failed.add(source.name)
+            yield run
+
+
+def _instance() -> AbstractContextManager[dg.DagsterInstance]:
+    return dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
+
+
+def _load(job: dg.JobDefinition, instance: dg.DagsterInstance, source: Source, log_level: str) -> SourceRun:
+    days = _days(source, KlaviyoDuckDBResource()) if source.partitioned_by_day else None
+    tags = {_RANGE_START: days[0].isoformat(), _RANGE_END: days[1].isoformat()} if days else {}
+    started = time.monotonic()
+    result = job.execute_in_process(
+        instance=instance,
+        asset_selection=[asset_key(source)],
+        tags=tags,
+        run_config={"loggers": {"console": {"config": {"log_level": log_level, "failures": False}}}},
+        raise_on_error=False,
+    )
+    error = why_failed(result)
+    if stopped_by_a_person(error):
+        raise KeyboardInterrupt(error)
+    landed: dict[str, Any] = metadata_of(result)
+    return SourceRun(
+        source.name,
+        error,
+        time.monotonic() - started,
+        result.run_id,
+        days[0] if days else None,
+        days[1] if days else None,
+        fetched=landed.get("rows_fetched", 0),
+        inserted=landed.get("rows_inserted", 0),
+        updated=landed.get("rows_updated", 0),
+        outside=landed.get("rows_outside_window", 0),
+        total=landed.get("dagster/row_count", 0),
+    )
+
+
+def _days(source: Source, duckdb: KlaviyoDuckDBResource) -> tuple[date, date]:
+    """The first and the last day to read: from the first that has not landed whole, and the lookback at least."""
+    lookback = (SOURCES[source.fan_out.parent] if source.fan_out else source).lookback_days
+    today = clock.now().astimezone(duckdb.zone).date()
+    start = min(date.fromisoformat(environment.PARTITION_START.value), today)
+    table = table_of(source, duckdb.schema_or_default).plain_name
+    found = landed_days(duckdb.warehouse(), source, table, duckdb.zone, start)
+    first = min((*found.missing, *found.partial, today - timedelta(days=lookback)))
+    return max(first, start), today
