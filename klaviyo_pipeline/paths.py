@@ -43,6 +43,8 @@ def file_path(text: str, what: str) -> Path:
         raise _unusable(text, what, "is a folder, but must be a file: add a file name, e.g. klaviyo.duckdb.")
     if kind not in ("", "a file"):
         raise _unusable(text, what, f"is {kind}, but must be a file.")
+    if "?" in expanded:
+        raise _unusable(text, what, "has a question mark, at which DuckDB would cut the name of the file's WAL.")
     if path.suffix in _COMPANIONS:
         raise _unusable(text, what, f"ends in {path.suffix}: such a file belongs to a database beside it.")
     _check_parents(path, text, what)

@@ -45,6 +45,8 @@ REFUSED = {
     "there": "is a folder",
     ".": "is a folder",
     "..": "is a folder",
+    "x.duckdb?access_mode=read_only": "a question mark",
+    "what?/x.duckdb": "a question mark",
     "x.duckdb.wal": "belongs to a database",
     "data/x.duckdb.lock": "belongs to a database",
     "x.duckdb.tmp": "belongs to a database",

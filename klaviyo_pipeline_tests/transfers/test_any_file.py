@@ -52,6 +52,8 @@ TEXTS = {
     "itself": "source: lists\noptions: &a {filter_by: *a}",
     "deep": "options: " + "[" * 600,
     "deep aliases": "x0: &x0 [1]\n" + "".join(f"x{n}: &x{n} [*x{n - 1}]\n" for n in range(1, 2000)),
+    "number that no float holds": f"source: lists\noptions: {{lookback_days: {'9' * 400}}}",
+    "number that Python does not read": f"source: lists\nhttp: {{retry_limit: {'9' * 5000}}}",
     "huge": "description: " + "x" * 2_000_000,
     "no characters": 'source: lists\ndescription: "\\uD800"',
     "beyond characters": 'source: lists\ndescription: "\\UFFFFFFFF"',
@@ -141,6 +143,7 @@ def test_a_text_that_is_no_transfer_fails_itself_only(place: Workplace, text: st
     listed = {each["name"]: each for each in place.json("transfer", "list")}
     assert (listed["odd"]["status"], listed["good"]["status"]) == ("broken", "scheduled")
     assert 0 < len(listed["odd"]["problems"][0]["text"]) < 1000
+    assert "can't be used" not in listed["odd"]["problems"][0]["text"]  # an error that nobody foresaw
 
 
 def test_a_thing_that_is_no_file_is_listed_with_the_reason(place: Workplace) -> None:
@@ -181,6 +184,7 @@ ODD = st.one_of(
     ),
     st.text(max_size=5),
     st.integers(-(10**20), 10**20),
+    st.sampled_from([10**400, -(10**400)]),
     st.floats(),
     st.booleans(),
     st.none(),

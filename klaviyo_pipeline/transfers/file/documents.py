@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -148,7 +147,7 @@ def _scalar(document: Document, node: yaml.Node, path: Path) -> str | int | floa
         return value
     if isinstance(value, str) and "\0" not in value:
         return value
-    if isinstance(value, int | float) and math.isfinite(value) and abs(value) <= _LARGEST_NUMBER:
+    if isinstance(value, int | float) and abs(value) <= _LARGEST_NUMBER:
         return value
     document.problems.append(Problem(*_place(node), f"{spell(path)} has a value that cannot be read."))
     return None
