@@ -26,11 +26,12 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     settings = Settings.read(sample=given.sample, seed=given.seed)
     modules = settings.modules(given.modules)
-    given.folder.mkdir(parents=True, exist_ok=True)
+    folder: Path = given.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(given.jobs) as pool:
-        results = [found for found in pool.map(lambda each: _tried(each, settings, given.folder), modules) if found]
-    (given.folder / "report.md").write_text(_report(results, settings), encoding="utf-8")
-    print(f"Survivors: {given.folder / 'report.md'}")
+        results = [found for found in pool.map(lambda each: _tried(each, settings, folder), modules) if found]
+    (folder / "report.md").write_text(_report(results, settings), encoding="utf-8")
+    print(f"Survivors: {folder / 'report.md'}")
     return 0 if len(results) == len(modules) and all(each.share >= ENOUGH for each in results) else 1
 
 
