@@ -4,6 +4,8 @@ BIN := .venv/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 # Empty: time zone rules from the tzdata package, also in Dagster's own processes.
 export PYTHONTZPATH :=
+# Empty: bytecode is kept, whatever the shell says. Without it, each worker and process compiles everything again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo dev test test-clock libfaketime test-ui chromium soak check lint format docs docs-serve bench mutants profile clean
 help: ## Show the targets

@@ -2,6 +2,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from hypothesis import settings
 
 from klaviyo_pipeline_tests import clocks
@@ -18,4 +20,21 @@ collect_ignore = [] if find_spec("playwright") else ["ui"]
 def clock_of_the_tests() -> Iterator[None]:
     """No test depends on today's date: the product asks this clock. Processes that a test starts ask the real one."""
     with clocks.started_at(clocks.NOW):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def migrations_read_once() -> Iterator[None]:
+    """Alembic's scripts are read once a process: every new Dagster instance would import all ninety of them again."""
+    read = ScriptDirectory.from_config
+    known: dict[str | None, ScriptDirectory] = {}
+
+    def from_config(config: Config) -> ScriptDirectory:
+        place = config.get_main_option("script_location")
+        if place not in known:
+            known[place] = read(config)
+        return known[place]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", from_config)
         yield
