@@ -16,14 +16,11 @@ help: ## Show the targets
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(EXTRAS)' && touch .venv/.package $@
 
-.dagster/dagster.yaml: dagster.yaml
-	mkdir -p -m 700 $(@D) && cp $< $@
-
-demo: .venv/.package .dagster/dagster.yaml ## Load all nine data sources into data/klaviyo.duckdb (a sandbox, unless KLAVIYO_API_KEY is set)
+demo: .venv/.package ## Load all nine data sources into data/klaviyo.duckdb (a sandbox, unless KLAVIYO_API_KEY is set)
 	$(BIN)/klaviyo-pipeline demo
 
-dev: .venv/.package .dagster/dagster.yaml ## Open Dagster's UI on the assets (a sandbox, unless KLAVIYO_API_KEY is set)
-	$(BIN)/klaviyo-pipeline with-sandbox $(BIN)/dagster dev
+dev: .venv/.package ## Open Dagster's UI on the assets (a sandbox, unless KLAVIYO_API_KEY is set)
+	$(BIN)/klaviyo-pipeline with-sandbox $(BIN)/dg dev
 
 # The tests wait much, for processes and for HTTP: twice as many workers as cores keep a small machine busy.
 WORKERS ?= 4

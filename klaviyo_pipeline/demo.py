@@ -11,11 +11,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import dagster as dg
-
 from klaviyo_pipeline import clock, environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.orchestration import dagster_home
 from klaviyo_pipeline.orchestration.assets.build import asset_key, partition_key_of
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 
@@ -115,8 +114,7 @@ def run_demo(days: int, sandbox: SandboxProcess | None) -> DemoRun:
     last = min(end, now).astimezone(duckdb.zone).date()
     first = last - timedelta(days=days)
     started = time.monotonic()
-    instance = dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
-    with instance:
+    with dagster_home.instance() as instance:
         result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
             tags={_RANGE_START: first.isoformat(), _RANGE_END: last.isoformat()},

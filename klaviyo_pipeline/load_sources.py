@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -17,6 +15,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.completeness import landed_days
 from klaviyo_pipeline.loads.table import table_of
+from klaviyo_pipeline.orchestration import dagster_home
 from klaviyo_pipeline.orchestration.assets.build import asset_key
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.transfers.running import metadata_of, stopped_by_a_person, why_failed
@@ -66,7 +65,7 @@ def load_sources(names: Sequence[str], log_level: str = "WARNING") -> Iterator[S
     KlaviyoResource().client()
     job = defs.resolve_implicit_global_asset_job_def()
     failed: set[str] = set()
-    with _instance() as instance:
+    with dagster_home.kept_instance() as instance:
         for source in (SOURCES[name] for name in SOURCES if name in names):
             parent = source.fan_out.parent if source.fan_out is not None and source.fan_out.key else ""
             if parent in failed:
@@ -76,10 +75,6 @@ def load_sources(names: Sequence[str], log_level: str = "WARNING") -> Iterator[S
             if run.error:
                 failed.add(source.name)
             yield run
-
-
-def _instance() -> AbstractContextManager[dg.DagsterInstance]:
-    return dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
 
 
 def _load(job: dg.JobDefinition, instance: dg.DagsterInstance, source: Source, log_level: str) -> SourceRun:

@@ -84,7 +84,9 @@ def with_sandbox(command: tuple[str, ...]) -> None:
 
     from klaviyo_pipeline import environment
     from klaviyo_pipeline.demo import klaviyo_or_sandbox
+    from klaviyo_pipeline.orchestration import dagster_home
 
+    dagster_home.given_home()
     with klaviyo_or_sandbox() as running:
         if running is not None:
             click.echo(

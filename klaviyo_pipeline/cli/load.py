@@ -31,7 +31,6 @@ def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> Non
     from klaviyo_pipeline.load_sources import load_sources
     from klaviyo_pipeline.transfers.file.model import source_name
     from klaviyo_pipeline.transfers.file.problems import one_of
-    from klaviyo_pipeline.transfers.running import dagster_home
 
     names = [source_name(each) for each in sources]
     for name in names:
@@ -39,7 +38,6 @@ def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> Non
             raise WrongInput(f"SOURCES has {name!r}, but {one_of(name, tuple(SOURCES))}")
     if bool(names) == every:
         raise WrongInput("Name data sources, or give --all; not both.")
-    dagster_home()
     runs = []
     for run in load_sources(list(SOURCES) if every else names, "CRITICAL" if quiet or json_ else "WARNING"):
         runs.append(run)

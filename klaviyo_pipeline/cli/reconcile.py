@@ -55,15 +55,11 @@ def reconcile(
 
 
 def _reread(read: Any) -> None:  # noqa: ANN401 - a function of a job and an instance
-    import os
-
-    import dagster as dg
-
     from klaviyo_pipeline.cli.failing import Failed
     from klaviyo_pipeline.definitions import defs
+    from klaviyo_pipeline.orchestration import dagster_home
 
-    kept = bool(os.environ.get("DAGSTER_HOME"))
-    with dg.DagsterInstance.get() if kept else dg.DagsterInstance.ephemeral() as instance:
+    with dagster_home.instance() as instance:
         results = read(defs.resolve_implicit_global_asset_job_def(), instance)
     if not all(result.success for result in results):
         raise Failed("Reading the differences again failed; what went wrong stands above. Nothing of it has landed.")

@@ -94,14 +94,11 @@ def show(name: str, json_: bool) -> None:
 @as_json
 def history(name: str, limit: int, json_: bool) -> None:
     """Show the runs of the transfer NAME, newest first: from Dagster's records and the ledger."""
-    import dagster as dg
-
+    from klaviyo_pipeline.orchestration import dagster_home
     from klaviyo_pipeline.transfers.history import history as runs_of
-    from klaviyo_pipeline.transfers.running import dagster_home
 
     file = transfers_folder().get(name)
-    dagster_home()
-    with dg.DagsterInstance.get() as instance:
+    with dagster_home.kept_instance() as instance:
         runs = runs_of(name, instance, _database(file), limit)
     if json_:
         print_json([{**asdict(run), "duration_s": run.duration_s} for run in runs])
@@ -134,17 +131,14 @@ def history(name: str, limit: int, json_: bool) -> None:
 @as_json
 def run(name: str, start: str | None, end: str | None, accept_shrink: bool, quiet: bool, json_: bool) -> None:
     """Run the transfer NAME now and wait for it. Exit code 1 if it fails."""
-    import dagster as dg
-
-    from klaviyo_pipeline.transfers.running import dagster_home
+    from klaviyo_pipeline.orchestration import dagster_home
     from klaviyo_pipeline.transfers.running import run as run_now
 
     file = transfers_folder().get(name)
     _check_window(file, start, end)
     for warning in file.warnings:
         warn(warning)
-    dagster_home()
-    with dg.DagsterInstance.get() as instance:
+    with dagster_home.kept_instance() as instance:
         log_level = "WARNING" if quiet or json_ else "INFO"
         outcome = run_now(file, instance, start=start, end=end, accept_shrink=accept_shrink, log_level=log_level)
     if json_:

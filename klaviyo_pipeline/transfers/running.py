@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.orchestration.failures import reason_of_step
-from klaviyo_pipeline.private_files import FOLDER_MODE
 from klaviyo_pipeline.transfers.definitions import job_of, window_config
 from klaviyo_pipeline.transfers.loading import op_name, spec_of
 
@@ -21,8 +17,6 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = re.compile("DagsterExecutionInterruptedError|KeyboardInterrupt|Query interrupted")
 """How Ctrl-C ends a run: in Dagster, in Python, and in a statement of DuckDB."""
-HOME = ".dagster"
-_PLAIN_SETTINGS = "telemetry:\n  enabled: false\n"
 
 
 @dataclass(frozen=True)
@@ -33,22 +27,6 @@ class RunOutcome:
     success: bool
     message: str
     metadata: dict[str, Any]
-
-
-def dagster_home() -> Path:
-    """Where Dagster keeps its records: DAGSTER_HOME, else a folder here that ``make`` uses too, made if missing."""
-    given = os.environ.get("DAGSTER_HOME", "").strip()
-    home = Path(given) if given else Path(HOME).absolute()
-    home.parent.mkdir(parents=True, exist_ok=True)
-    home.mkdir(FOLDER_MODE, exist_ok=True)
-    settings, ours = home / "dagster.yaml", Path("dagster.yaml")
-    if not settings.exists():
-        if ours.exists():
-            shutil.copy(ours, settings)
-        else:
-            settings.write_text(_PLAIN_SETTINGS)
-    os.environ["DAGSTER_HOME"] = str(home.absolute())
-    return home
 
 
 def run(

@@ -39,7 +39,6 @@ def test_image_has_the_package_and_what_installs_it_and_nothing_else() -> None:
         "README.md",
         "LICENSE",
         "workspace.yaml",
-        "dagster.yaml",
     }
 
 

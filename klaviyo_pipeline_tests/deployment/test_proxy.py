@@ -20,6 +20,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
+from klaviyo_pipeline.orchestration.dagster_home import SETTINGS
 from klaviyo_pipeline_tests.deployment.files import ROOT, compose, filled_in, without_default
 from klaviyo_pipeline_tests.hostile.listener import Listener, listening
 
@@ -80,7 +81,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("deployed")
     home = folder / "dagster"
     home.mkdir()
-    shutil.copy(ROOT / "dagster.yaml", home)
+    shutil.copy(SETTINGS, home)
     shutil.copy(ROOT / "workspace.yaml", folder)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("KLAVIYO_", "DAGSTER_"))}
     service = compose()["services"]["webserver"]

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 import yaml
 from dagster._cli import create_dagster_cli
+from dagster_dg_cli.cli import create_dg_cli
 
 from klaviyo_pipeline.cli import main
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
@@ -16,11 +17,11 @@ from klaviyo_pipeline.loads.table import table_of
 from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.warehouse.ledger import LEDGER
 from klaviyo_pipeline.warehouse.tables import DELETED_AT_COLUMN, SYSTEM_COLUMNS, Column, Table
-from klaviyo_pipeline_tests.docs.documents import DOCUMENTS, ROOT, Block, all_blocks, command_lines, prose
+from klaviyo_pipeline_tests.docs.documents import DOCUMENTS, ROOT, Block, all_blocks, command_lines, name_of, prose
 from reference_docs.analytics import assets, columns_of
 from reference_docs.commands import make_targets
 
-PROGRAMS = {"klaviyo-pipeline": main, "dagster": create_dagster_cli()}
+PROGRAMS = {"klaviyo-pipeline": main, "dagster": create_dagster_cli(), "dg": create_dg_cli()}
 TARGETS = {name for name, _text in make_targets()}
 SHELL = all_blocks("sh", "bash", "")
 
@@ -40,8 +41,9 @@ def _check(words: list[str]) -> None:
         return
     rest = words[1:]
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-        assert rest[0] in command.commands, f"{' '.join(words)}: there is no command {rest[0]}"
-        command, rest = command.commands[rest[0]], rest[1:]
+        named = command.get_command(click.Context(command), rest[0])
+        assert named is not None, f"{' '.join(words)}: there is no command {rest[0]}"
+        command, rest = named, rest[1:]
     known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"--help", "-h"}
     for word in rest:
         option = word.partition("=")[0]
@@ -55,9 +57,18 @@ def test_commands_in_blocks_exist(block: Block) -> None:
     check(block.text)
 
 
+def test_the_command_that_dg_supersedes_is_mentioned_once() -> None:
+    superseded = re.compile(r"dagster (asset|dev|definitions|job|project)\b")
+    read = [*DOCUMENTS, *(ROOT / name for name in ("Makefile", "compose.yaml", "Dockerfile"))]
+    found = {name_of(path): len(superseded.findall(path.read_text())) for path in read if path.name != "CHANGELOG.md"}
+    assert {name: times for name, times in found.items() if times} == {"README.md": 1}
+
+
 def test_commands_in_prose_exist() -> None:
     found = [
-        text for path in DOCUMENTS for text in re.findall(r"`((?:klaviyo-pipeline|dagster|make) [^`]+)`", prose(path))
+        text
+        for path in DOCUMENTS
+        for text in re.findall(r"`((?:klaviyo-pipeline|dagster|dg|make) [^`]+)`", prose(path))
     ]
     assert len(found) > 20
     for text in found:
@@ -70,6 +81,7 @@ def test_commands_in_prose_exist() -> None:
         ("klaviyo-pipeline transfer craete x", "no command craete"),
         ("klaviyo-pipeline reconcile --repare", "no option --repare"),
         ("dagster asset materialize --partitions 2026-11-01", "no option --partitions"),
+        ("dg launch --assets x --select y", "no option --select"),
         ("make demmo", "no target"),
         (".venv/bin/klaviyo-pipeline with-sandbox -- klaviyo-pipeline ledger --limitt 3", "no option --limitt"),
     ],

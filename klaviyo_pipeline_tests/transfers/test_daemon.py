@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from klaviyo_pipeline.orchestration.dagster_home import SETTINGS
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
 
 PATIENCE_S = 200
@@ -51,7 +52,7 @@ def test_minutes_cron_with_timezone_and_delay_ticks_under_the_daemon(
     )
     home = place.root / "home"
     home.mkdir()
-    shutil.copy(PROJECT / "dagster.yaml", home)
+    shutil.copy(SETTINGS, home)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     # Dagster's storage is made by the first who asks; two at once would get into each other's way.
     runs: list[dict[str, Any]] = place.json("transfer", "history", "minutely")

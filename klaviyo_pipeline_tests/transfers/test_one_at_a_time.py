@@ -11,6 +11,7 @@ import pytest
 
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.loads.run_lock import AnotherRunError, run_lock
+from klaviyo_pipeline.orchestration import dagster_home
 from klaviyo_pipeline.orchestration.assets.build import build_asset
 from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
@@ -67,8 +68,8 @@ def test_a_wait_without_a_limit_is_refused(wait_s: float) -> None:
         KlaviyoDuckDBResource(same_load_timeout_s=wait_s)
 
 
-def test_a_run_has_a_longest_time_in_dagsters_settings(tmp_path: Path) -> None:
-    (tmp_path / "dagster.yaml").write_text((Path(__file__).parents[2] / "dagster.yaml").read_text())
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+def test_a_run_has_a_longest_time_in_dagsters_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dagster_home.instance() as instance:
         assert instance.run_monitoring_enabled
         assert instance.run_monitoring_max_runtime_seconds == 86_400

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from klaviyo_pipeline.orchestration.dagster_home import SETTINGS
 from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
@@ -34,7 +35,7 @@ def materialize(sandbox: RunningSandbox, folder: Path, select: str) -> subproces
     """Materialize assets with Dagster's own command, storage on disk."""
     home = folder / "dagster"
     home.mkdir(exist_ok=True)
-    (home / "dagster.yaml").write_text((PROJECT / "dagster.yaml").read_text())
+    (home / "dagster.yaml").write_text(SETTINGS.read_text())
     arguments = ("asset", "materialize", "-m", "klaviyo_pipeline.definitions", "--select", select, "--partition", DAY)
     return subprocess.run(
         [sys.executable, "-m", "dagster", *arguments],

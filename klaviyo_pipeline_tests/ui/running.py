@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 
+from klaviyo_pipeline.orchestration.dagster_home import SETTINGS
 from klaviyo_pipeline.sandbox.admin import truth
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
@@ -31,7 +32,7 @@ _PARTITIONS = 300
 
 @dataclass(frozen=True)
 class RunningDagster:
-    """`dagster dev` and what it works with.
+    """`dg dev` and what it works with.
 
     Attributes:
         url: Of Dagster's UI.
@@ -66,7 +67,7 @@ class RunningDagster:
         """Materialize all assets and all partitions, into the same database and the same history of runs."""
         days = f"{self.day(_PARTITIONS - 1)}...{self.day(0)}"
         for selection in ("key:klaviyo/*", "group:klaviyo_analytics"):
-            command = ["dagster", "asset", "materialize", "-m", "klaviyo_pipeline.definitions", "--select", selection]
+            command = ["dg", "launch", "--assets", selection]
             subprocess.run([*command, "--partition-range", days], cwd=ROOT, env=self.environment, check=True)
 
 
@@ -79,7 +80,7 @@ def running_dagster(folder: Path, log: Path) -> Iterator[RunningDagster]:
     )
     home, database = folder / "home", folder / "klaviyo.duckdb"
     home.mkdir()
-    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+    (home / "dagster.yaml").write_text(SETTINGS.read_text())
     with running_sandbox(shop, ServerOptions(rate_limits=False, keys={API_KEY: frozenset[str]()})) as sandbox:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("KLAVIYO_", "DAGSTER_"))},
@@ -90,17 +91,17 @@ def running_dagster(folder: Path, log: Path) -> Iterator[RunningDagster]:
             "DAGSTER_HOME": str(home),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
-        with _dagster_dev(environment, log) as url:
+        with _dg_dev(environment, log) as url:
             yield RunningDagster(url, sandbox, database, now.replace(hour=0), environment)
 
 
 @contextmanager
-def _dagster_dev(environment: dict[str, str], log: Path) -> Iterator[str]:
+def _dg_dev(environment: dict[str, str], log: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        ["dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)],
+        ["dg", "dev", "-h", "127.0.0.1", "-p", str(port)],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -123,7 +124,7 @@ def _dagster_dev(environment: dict[str, str], log: Path) -> Iterator[str]:
     reader.start()
     try:
         ready.wait()
-        assert _READY in log.read_text(), f"dagster dev ended with {server.wait()}:\n{log.read_text()}"
+        assert _READY in log.read_text(), f"dg dev ended with {server.wait()}:\n{log.read_text()}"
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()

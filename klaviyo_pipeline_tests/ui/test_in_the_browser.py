@@ -1,4 +1,4 @@
-"""What a person sees and does in Dagster's UI, in a real browser against `dagster dev` and the sandbox.
+"""What a person sees and does in Dagster's UI, in a real browser against `dg dev` and the sandbox.
 
 The tests are one visit, in this order: later ones look at what earlier ones have loaded.
 """

@@ -1,0 +1,57 @@
+"""DAGSTER_HOME: the folder in which Dagster keeps its records, with our settings unless it has others."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from klaviyo_pipeline.private_files import FOLDER_MODE
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+SETTINGS = Path(__file__).parents[1] / "dagster.yaml"
+"""What a new DAGSTER_HOME gets."""
+_DEFAULT = ".dagster"
+"""The Makefile uses it too."""
+
+
+def given_home() -> Path | None:
+    """The folder that DAGSTER_HOME names, made and given our settings if it is new; None if it names none."""
+    given = os.environ.get("DAGSTER_HOME", "").strip()
+    return _prepared(Path(given)) if given else None
+
+
+def instance() -> dg.DagsterInstance:
+    """The instance of DAGSTER_HOME; one that forgets everything when it closes, if there is none."""
+    import dagster as dg
+
+    return dg.DagsterInstance.get() if given_home() else dg.DagsterInstance.ephemeral()
+
+
+def kept_instance() -> dg.DagsterInstance:
+    """The instance of DAGSTER_HOME, else of ``.dagster`` here, which DAGSTER_HOME names from then on."""
+    import dagster as dg
+
+    _ = given_home() or _prepared(Path(_DEFAULT))
+    return dg.DagsterInstance.get()
+
+
+def _prepared(folder: Path) -> Path:
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(FOLDER_MODE, exist_ok=True)
+    settings = folder / "dagster.yaml"
+    if not settings.exists():
+        _put(settings, SETTINGS.read_bytes())
+    os.environ["DAGSTER_HOME"] = str(folder)
+    return folder
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file that no other process ever sees half written."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as written:
+        written.write(content)
+    Path(written.name).replace(path)

@@ -1,0 +1,34 @@
+"""Dagster's records, so that several processes may start at once in a new DAGSTER_HOME."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dagster._serdes import ConfigurableClassData
+
+_WAIT_S = 120
+
+
+class LockedSqliteStorage(DagsterSqliteStorage):
+    """Dagster's SQLite files, opened by one process at a time.
+
+    Dagster creates its tables without a lock: of eight processes that start in an empty DAGSTER_HOME, most fail with
+    "table runs already exists" or "database is locked". The lock is held while the files are created or opened, not
+    while they are used. ``dagster.yaml`` names this class.
+    """
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        with FileLock(Path(base_dir) / ".opening.lock", timeout=_WAIT_S):
+            super().__init__(base_dir, inst_data)
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
+        """Dagster's own method returns its own class, whatever ``cls`` is."""
+        return cls.from_local(config_value["base_dir"], inst_data)
