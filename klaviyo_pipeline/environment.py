@@ -108,6 +108,12 @@ PREVIEW_COLUMNS = Variable(
 DAGSTER_URL = Variable(
     "KLAVIYO_DAGSTER_URL", "", "Address of Dagster's UI, for links to runs in messages.", grammar.address
 )
+OWNERS = Variable(
+    "KLAVIYO_OWNERS",
+    "team:data-platform",
+    "Owners of the assets in Dagster's catalog: team:name or mail addresses, separated by commas.",
+    grammar.owners,
+)
 SANDBOX_END = Variable(
     "KLAVIYO_SANDBOX_END", "", "Set by demo and with-sandbox: where their sandbox's history ends.", grammar.moment
 )
@@ -124,6 +130,7 @@ VARIABLES = (
         ALLOW_HTTP,
         PREVIEW_COLUMNS,
         DAGSTER_URL,
+        OWNERS,
         SANDBOX_END,
     ),
 )
@@ -143,6 +150,15 @@ def check_all() -> None:
             wrong.append(str(error))
     if wrong:
         raise ConfigurationError("\n".join(wrong))
+
+
+def owners() -> list[str]:
+    """The owners of the assets.
+
+    Raises:
+        ConfigurationError: if one of them is neither a team nor a mail address.
+    """
+    return OWNERS.value.split(",")
 
 
 def allow_http() -> bool:

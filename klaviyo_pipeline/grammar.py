@@ -29,6 +29,18 @@ def text(given: str, _name: str) -> str:
     return given
 
 
+def owners(given: str, name: str) -> str:
+    """Owners as Dagster takes them: teams or mail addresses, separated by commas."""
+    found = [each.strip() for each in given.split(",")]
+    for owner in found:
+        if not re.fullmatch(r"team:\S+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}", owner):
+            raise ConfigurationError(
+                f"{name} is {given!r}, but must be owners separated by commas, each team:name or a mail address: "
+                f"{owner!r} is neither."
+            )
+    return ",".join(found)
+
+
 def file(given: str, name: str) -> str:
     """The path of a file."""
     try:

@@ -8,15 +8,18 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from klaviyo_pipeline import environment
 from klaviyo_pipeline.analytics.tables import TABLES, AnalyticsTable
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.orchestration.assets.build import OWNERS, asset_key
+from klaviyo_pipeline.orchestration.assets.build import asset_key
 from klaviyo_pipeline.orchestration.assets.plots import plotted
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.notices import account_of_run
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 
 GROUP = KEY_PREFIX = "klaviyo_analytics"
+
+_FENCE = "\n\n```sql\n"
 
 
 def following() -> dg.AutomationCondition[dg.AssetKey]:
@@ -37,18 +40,23 @@ def build_analytics_assets() -> list[dg.AssetsDefinition]:
 
 
 def _build_asset(table: AnalyticsTable) -> dg.AssetsDefinition:
+    # The catalog's list shows descriptions without rendering Markdown.
+    description, fence, example = table.description.partition(_FENCE)
+    description = description.replace("`", "")
+
     @dg.asset(
         key=[KEY_PREFIX, table.name],
         group_name=GROUP,
         kinds={"sql", "duckdb"},
-        owners=OWNERS,
-        description=table.description,
+        owners=environment.owners(),
+        description=description,
         deps=[asset_key(SOURCES[name]) for name in table.made_from],
         # Without it Dagster's command line refuses ranges of days of selections that these assets are part of.
         backfill_policy=dg.BackfillPolicy.single_run(),
         automation_condition=following(),
         metadata={
             "dagster/column_schema": _column_schema(table),
+            **({"example": dg.MetadataValue.md(fence.strip() + "\n" + example)} if example else {}),
             "sql": dg.MetadataValue.md(f"```sql\n{table.sql}```"),
         },
     )

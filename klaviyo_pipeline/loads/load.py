@@ -80,6 +80,7 @@ class Load:
             how far the source has been read.
         origin: Whether the rows are an account's or a sandbox's.
         shrink: How much of the table the load may take away without consent.
+        count_ranges: Half-open ranges of the partition key, in order, for each of which rows are counted as well.
         details: More for the ledger to remember, as JSON.
         now: When the run began (aware); None for the present.
     """
@@ -93,6 +94,7 @@ class Load:
     moves_watermark: bool = True
     origin: Origin | None = None
     shrink: ShrinkLimits = field(default_factory=ShrinkLimits)
+    count_ranges: tuple[Range, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     now: datetime | None = None
 
@@ -112,7 +114,8 @@ class StagedLoad:
     """A load that is fetched and waits to be landed.
 
     ``held`` lets go of what the load holds, such as its lock, once it has landed or failed. ``fetch_again`` fetches the
-    same window anew, where staged pages were damaged.
+    same window anew, where staged pages were damaged. ``names`` asks Klaviyo for the names of a data source's rows by
+    id, for a chart.
     """
 
     load: Load
@@ -120,6 +123,7 @@ class StagedLoad:
     owner: Owner
     shrink: ShrinkLimits | None
     fetch_again: Callable[[], StagedExtract]
+    names: Callable[[str], Mapping[str, str]] | None = None
     held: ExitStack = field(default_factory=ExitStack, compare=False, repr=False)
 
 
@@ -293,6 +297,7 @@ def _land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:
         trim=TimeRange(over.name, window.start, window.end) if over else None,
         partition_key=wanted.partition_key,
         partitions=_partitions(load, request),
+        count_ranges=load.count_ranges,
         version_column=request.source.version_column,
         sweep=_sweep(load, request),
         unknown=not_answered(request.columns, staged.revision),

@@ -6,6 +6,9 @@ a year of days takes longer to note than to load. Dagster hands events over in b
 base class leaves open: a ``store_event_batch`` of its own, two transactions a batch. Other storages (Postgres) are
 not touched.
 
+Materializations of a range are noted within the same millisecond. Dagster's Events tab takes those for one, so each
+gets a millisecond of its own.
+
 Dagster also notes, for each check that a run of a range intends to make, a row for each partition, even where the
 check has no partitions and is made once: thousands of rows for a year. Those become one row each.
 """
@@ -27,7 +30,10 @@ from dagster._core.storage.sqlalchemy_compat import db_result
 EVENT_BATCH_SIZE = 500
 
 
+_MILLISECOND = 0.001
 _made_once: set[dg.AssetCheckKey] = set()
+_latest: dict[str, float] = {}
+"""The time of the last materialization of the run whose events are being stored."""
 
 
 def write_events_in_batches(checks: Iterable[dg.AssetsDefinition] = ()) -> None:
@@ -46,7 +52,7 @@ def write_events_in_batches(checks: Iterable[dg.AssetsDefinition] = ()) -> None:
 
 def _store_event_batch(storage: SqliteEventLogStorage, events: Sequence[EventLogEntry]) -> None:
     """Store events; those about assets together, others one by one."""
-    events = [_for_all_partitions(event) for event in events]
+    events = [_at_its_own_time(_for_all_partitions(event)) for event in events]
     for (run_id, is_about_an_asset), group in groupby(events, key=lambda event: (event.run_id, _is_of_an_asset(event))):
         batch = list(group)
         if is_about_an_asset:
@@ -75,6 +81,17 @@ def _store_asset_events(storage: SqliteEventLogStorage, run_id: str, events: Seq
 
 def _is_of_an_asset(event: EventLogEntry) -> bool:
     return event.is_dagster_event and event.dagster_event_type in ASSET_EVENTS
+
+
+def _at_its_own_time(event: EventLogEntry) -> EventLogEntry:
+    """A materialization, at least a millisecond after the run's last one."""
+    if event.dagster_event_type is not dg.DagsterEventType.ASSET_MATERIALIZATION:
+        return event
+    earliest = _latest.get(event.run_id, 0.0) + _MILLISECOND
+    event = event._replace(timestamp=max(event.timestamp, earliest))
+    _latest.clear()
+    _latest[event.run_id] = event.timestamp
+    return event
 
 
 def _for_all_partitions(event: EventLogEntry) -> EventLogEntry:

@@ -17,7 +17,7 @@ from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION, check_revision
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS, ClientSettings, check_setting
 from klaviyo_pipeline.loads.run_lock import DEFAULT_WAIT_S, LONGEST_WAIT_S
-from klaviyo_pipeline.orchestration.run_config import SetInCode, is_variable, value_of
+from klaviyo_pipeline.orchestration.run_config import SetInCode, bounded, is_variable, value_of
 from klaviyo_pipeline.redaction import protect_logs
 from klaviyo_pipeline.times import parse_zone
 
@@ -41,6 +41,7 @@ def _setting(name: str) -> Any:  # noqa: ANN401 - pydantic's own type
     return Field(
         default=setting.default,
         description=f"{setting.description} From {setting.minimum:g} to {setting.maximum:g}.",
+        json_schema_extra=bounded(setting.minimum, setting.maximum),
     )
 
 
@@ -76,7 +77,7 @@ class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-
     key_origin: str = Field(default="", description="Where the key is from, for the message of a wrong key.")
     base_url: str = Field(default="", description="Klaviyo's address; blank for KLAVIYO_BASE_URL, else Klaviyo.")
     revision: str = Field(default="", description=f"API revision, YYYY-MM-DD. Blank: {DEFAULT_REVISION}.")
-    retry_limit: int = Field(default=5, description=_setting("retry_limit").description)
+    retry_limit: int = _setting("retry_limit")
     initial_retry_wait_s: float = _setting("initial_retry_wait_s")
     max_retry_wait_s: float = _setting("max_retry_wait_s")
     connect_timeout_s: float = _setting("connect_timeout_s")
@@ -84,9 +85,9 @@ class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-
     write_timeout_s: float = _setting("write_timeout_s")
     total_timeout_s: float = _setting("total_timeout_s")
     max_page_mb: float = _setting("max_page_mb")
-    max_pages_without_rows: int = Field(default=1000, description=_setting("max_pages_without_rows").description)
+    max_pages_without_rows: int = _setting("max_pages_without_rows")
     rate_limit_share: float = _setting("rate_limit_share")
-    max_connections: int = Field(default=64, description=_setting("max_connections").description)
+    max_connections: int = _setting("max_connections")
 
     @field_validator(*SETTINGS)
     @classmethod
@@ -171,7 +172,7 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
     staging_dir: str = Field(default="", description="Folder for fetched pages; blank for KLAVIYO_STAGING_DIR.")
     lock_timeout_s: float = Field(
         default=300.0,
-        gt=0,
+        ge=0.001,
         le=LONGEST_WAIT_S,
         description="How long to wait for others that hold the database, in seconds.",
     )

@@ -7,14 +7,34 @@ Dagster validates run config before it stores a run, and what is refused here is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import dagster as dg
 from dagster._config import ConfigType, ConfigTypeKind  # Dagster exports no type that refuses in its own words
+from dagster._config.config_type import ConfigScalar, ConfigScalarKind
+from pydantic.fields import FieldInfo
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.redaction import redact_values
+
+Bounds = tuple[float, float]
+"""The lowest and the highest number; infinite for none."""
+
+
+def bounded(low: float, high: float) -> dict[str, Any]:
+    """What makes a field's bounds part of the schema, as its ``json_schema_extra``; the field checks them itself."""
+    return {"minimum": low, "maximum": high}
+
+
+def spoken_bounds(bounds: Bounds) -> str:
+    """Bounds in words."""
+    low, high = bounds
+    if high == math.inf:
+        return f"at least {low:g}"
+    return f"from {low:g} to {high:g}" if low > -math.inf else f"at most {high:g}"
+
 
 _ENVIRONMENT = (
     "Run config takes values, never the name of an environment variable ({env: …}): anybody who can launch a run could "
@@ -42,13 +62,40 @@ class _Refused(ConfigType):
 class _Value(dg.ScalarUnion):
     """A text, whole number or truth value that cannot be taken from the environment, and is no secret."""
 
-    def __init__(self, scalar: type) -> None:
+    def __init__(self, scalar: type, variant: str = "") -> None:
         refused = _Refused("environment", _ENVIRONMENT)
         selector = dg.Selector({"env": dg.Field(refused)})  # type: ignore[no-untyped-call]
-        super().__init__(scalar, selector, _key=f"Value.{scalar.__name__}")
+        super().__init__(scalar, selector, _key=f"Value.{scalar.__name__}{variant}")
 
     def post_process(self, value: Any) -> Any:  # noqa: ANN401 - Dagster's own signature
         return _checked(value)
+
+
+class _Bounded:
+    """A number with inclusive bounds: its schema states them, and a launch is refused before a run is stored."""
+
+    name: str
+    bounds: Bounds
+
+    def post_process(self, value: Any) -> Any:  # noqa: ANN401 - Dagster's own signature
+        value = super().post_process(value)  # type: ignore[misc]
+        low, high = self.bounds
+        if not low <= value <= high:  # neither is true of nan
+            raise ConfigurationError(f"{self.name} is {value:g}, but must be {spoken_bounds(self.bounds)}.")
+        return value
+
+
+class _BoundedFloat(_Bounded, ConfigScalar):
+    def __init__(self, name: str, bounds: Bounds) -> None:
+        self.name, self.bounds = name, bounds
+        kind = f"Float {spoken_bounds(bounds)}".replace(" ", "_")
+        super().__init__(f"{kind}.{name}", kind, ConfigScalarKind.FLOAT)
+
+
+class _BoundedInt(_Bounded, _Value):
+    def __init__(self, name: str, bounds: Bounds) -> None:
+        self.name, self.bounds = name, bounds
+        super().__init__(int, f".{spoken_bounds(bounds)}.{name}".replace(" ", "_"))
 
 
 class _Anything(ConfigType):
@@ -77,20 +124,42 @@ _PLAIN: Mapping[Any, ConfigType] = {
 
 def launch_schema(config: type[dg.Config]) -> dict[str, dg.Field]:
     """The run config of an op or asset: the fields of a config class, none of them from the environment."""
-    return {name: _field(field) for name, field in config.to_fields_dict().items()}
+    fields, bounds = config.to_fields_dict(), {name: _bounds(each) for name, each in config.model_fields.items()}
+    return {name: _field(field, name, bounds.get(name)) for name, field in fields.items()}
 
 
-def _field(field: dg.Field) -> dg.Field:
+def _field(field: dg.Field, name: str = "", bounds: Bounds | None = None) -> dg.Field:
     given: dict[str, Any] = {"default_value": field.default_value} if field.default_provided else {}
-    return dg.Field(_plain(field.config_type), is_required=field.is_required, description=field.description, **given)
+    kind, described = _plain(field.config_type, name, bounds), _described(field.description, bounds)
+    return dg.Field(kind, is_required=field.is_required, description=described, **given)
 
 
-def _plain(kind: Any) -> Any:  # noqa: ANN401 - a ConfigType of any kind
-    """A type of Dagster's with every {env: …} in it refused."""
+def _bounds(field: FieldInfo) -> Bounds | None:
+    """The inclusive bounds of a number; None for a field without any."""
+    given = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    low: Any = next((each.ge for each in field.metadata if hasattr(each, "ge")), given.get("minimum"))
+    high: Any = next((each.le for each in field.metadata if hasattr(each, "le")), given.get("maximum"))
+    if low is None and high is None:
+        return None
+    return -math.inf if low is None else low, math.inf if high is None else high
+
+
+def _described(description: str | None, bounds: Bounds | None) -> str | None:
+    if bounds is None or (description and spoken_bounds(bounds) in description.lower()):
+        return description
+    return f"{(description or '').removesuffix('.')}; {spoken_bounds(bounds)}."
+
+
+def _plain(kind: Any, name: str = "", bounds: Bounds | None = None) -> Any:  # noqa: ANN401 - a ConfigType of any kind
+    """A type of Dagster's with every {env: …} in it refused; a number with its bounds."""
+    if bounds and kind.key == dg.IntSource.key:
+        return _BoundedInt(name, bounds)
+    if bounds and kind.key == "Float":
+        return _BoundedFloat(name, bounds)
     if kind.key in _PLAIN:
         return _PLAIN[kind.key]
     if isinstance(kind, dg.Noneable):
-        return dg.Noneable(_plain(kind.inner_type))
+        return dg.Noneable(_plain(kind.inner_type, name, bounds))
     if isinstance(kind, dg.Array):
         return dg.Array(_plain(kind.inner_type))
     if isinstance(kind, dg.Map):
@@ -119,7 +188,9 @@ class SetInCode:
 
     def _launch_field(self, name: str, field: dg.Field) -> dg.Field:
         if name in self.at_launch:
-            return dg.Field(_plain(field.config_type), is_required=False, description=field.description)
+            bounds = _bounds(type(self).model_fields[name])  # type: ignore[attr-defined]
+            described = _described(field.description, bounds)
+            return dg.Field(_plain(field.config_type, name, bounds), is_required=False, description=described)
         kind = type(self).__name__
         sentence = self.refusals.get(name) or (
             f"{name} of {kind} cannot be set at launch: it comes from the environment or from code."

@@ -15,6 +15,7 @@ from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import LoadError, RowsError, without_values
 from klaviyo_pipeline.warehouse.names import check_schema, check_table
 from klaviyo_pipeline.warehouse.ownership import Owner
+from klaviyo_pipeline.warehouse.range_counts import RangeCounts, Tally
 from klaviyo_pipeline.warehouse.rows import Incoming, StagedFile
 from klaviyo_pipeline.warehouse.sandbox_rows import Origin, keep_apart
 from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
@@ -31,7 +32,7 @@ from klaviyo_pipeline.warehouse.tables import (
     shape,
     typed_path,
 )
-from klaviyo_pipeline.warehouse.write_modes import Among, Counts, Gathered, Job, Range, WriteMode
+from klaviyo_pipeline.warehouse.write_modes import BATCH, DECIDED, Among, Counts, Gathered, Job, Range, WriteMode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +85,7 @@ class LandRequest:
         trim: Rows outside are dropped; rows without the time are kept.
         partition_key: The time column by which the table is partitioned.
         partitions: The half-open ranges that a replace clears and refills; none: the whole table.
+        count_ranges: Half-open ranges of the partition key, in order, for each of which rows are counted as well.
         version_column: A row never goes back to a lower value in it; an equal one with other content does update.
         sweep: What the extract is the full truth of.
         unknown: Columns that the rows have, but that their source could not fill: a rewritten row keeps its values.
@@ -108,6 +110,7 @@ class LandRequest:
     trim: TimeRange | None = None
     partition_key: str | None = None
     partitions: tuple[tuple[datetime, datetime], ...] = ()
+    count_ranges: tuple[tuple[datetime, datetime], ...] = ()
     version_column: str | None = None
     sweep: Sweep | None = None
     unknown: tuple[str, ...] = ()
@@ -132,7 +135,8 @@ class LandingResult:
 
     ``table_path`` is the table as a person can type it. ``skipped``: nothing was written, since there was nothing new
     (replace_on_new_data) or the extract had been appended before. ``duration_s`` is how long the database was
-    held, ``lock_wait_s`` how long it was waited for.
+    held, ``lock_wait_s`` how long it was waited for. ``by_range`` has the counts of each of the load's
+    ``count_ranges``; it is empty if the table has no such column.
     """
 
     table_path: str
@@ -149,6 +153,7 @@ class LandingResult:
     lock_wait_s: float
     skipped: bool
     added_columns: tuple[str, ...]
+    by_range: tuple[RangeCounts, ...] = ()
 
 
 def land(database: Database, load: LandRequest) -> LandingResult:
@@ -216,6 +221,7 @@ def land(database: Database, load: LandRequest) -> LandingResult:
         lock_wait_s=opened - asked,
         skipped=outcome.skipped,
         added_columns=outcome.added_columns,
+        by_range=outcome.by_range,
     )
 
 
@@ -235,6 +241,7 @@ class _Outcome:
     total_rows: int
     skipped: bool
     added_columns: tuple[str, ...]
+    by_range: tuple[RangeCounts, ...] = ()
 
 
 def _check(load: LandRequest) -> None:
@@ -262,8 +269,18 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
     target = full_name(con, table.schema, table.name)
     existed = bool(existing_columns(con, table.schema, table.name))
     if load.mode is WriteMode.APPEND and ledger.was_landed(con, table, load.extract_id):
-        gathered = Gathered(0, 0, 0)
-        return _Outcome(Counts(), gathered, load.rows_fetched or 0, _count(con, target), skipped=True, added_columns=())
+        tally = Tally.of(
+            con, target, existing_columns(con, table.schema, table.name), load.partition_key, load.count_ranges
+        )
+        return _Outcome(
+            Counts(),
+            Gathered(0, 0, 0),
+            load.rows_fetched or 0,
+            _count(con, target),
+            skipped=True,
+            added_columns=(),
+            by_range=tally.unchanged(),
+        )
     if load.owner:
         ownership.refuse_strangers(ownership.history(con, table), table, load.mode, load.owner)
 
@@ -271,6 +288,7 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
     wanted = _wanted(load, types)
     check_names(table, wanted)
     columns, added = shape(con, table, wanted)
+    tally = Tally.of(con, target, columns, load.partition_key, load.count_ranges)
     # Joins as they are written here: the small batch is hashed, the table or the stream passes by.
     con.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
     job = Job(
@@ -285,6 +303,8 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
         now=clock.now(),
         run_id=load.run_id,
         plain_name=table.plain_name,
+        ranges=load.count_ranges,
+        ranged=tally.column,
     )
     merging = load.mode is WriteMode.MERGE and _count(con, target) > 0
     gathered = write_modes.gather(job, fingerprint=merging)
@@ -293,6 +313,9 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
     scope = _scope(load)
     if load.shrink and not skipped and (load.mode in _REPLACING or (merging and load.sweep)):
         shrinking.check(job, load.shrink, scope, load.mode, gathered.rows)
+    replacing = load.mode in _REPLACING and not skipped
+    if replacing:
+        tally.before()
     if skipped:
         counts = Counts()
         if existed:
@@ -301,7 +324,7 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
             added = ()
     elif merging:
         counts = write_modes.merge(job)
-    elif load.mode in _REPLACING:
+    elif replacing:
         counts = write_modes.replace(job, scope)
     else:
         counts = write_modes.append(job)
@@ -311,7 +334,14 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
     total_rows = _count(con, target)
     fetched = incoming.rows_seen if load.rows_fetched is None else load.rows_fetched
     _record(con, load, counts, gathered, fetched, total_rows, job.now)
-    return _Outcome(counts, gathered, fetched, total_rows, skipped, added)
+    by_range = (
+        tally.unchanged()
+        if skipped
+        else tally.after(
+            gathered.by_range, BATCH, DECIDED if merging else None, job.now if load.sweep and merging else None
+        )
+    )
+    return _Outcome(counts, gathered, fetched, total_rows, skipped, added, by_range)
 
 
 def _wanted(load: LandRequest, types: Mapping[str, str]) -> tuple[Column, ...]:

@@ -36,7 +36,7 @@ def local_time(zone: ZoneInfo, instant: str, start: datetime, end: datetime) -> 
     """The SQL expression for the local TIMESTAMP of a TIMESTAMPTZ expression, right between two aware times."""
     since_epoch = f"epoch_us({instant})"
     starts, offsets = _offsets(zone, _year(start), _year(end))
-    return f"make_timestamp({since_epoch} + {_search(since_epoch, starts, offsets)})"
+    return f"make_timestamp({since_epoch} + {search(since_epoch, starts, offsets)})"
 
 
 def first_disagreement(
@@ -67,12 +67,13 @@ def _year(time: datetime) -> int:
     return min(max(time.astimezone(UTC).year, FIRST_YEAR), LAST_YEAR)
 
 
-def _search(value: str, starts: Sequence[int], offsets: Sequence[int]) -> str:
+def search(value: str, starts: Sequence[int], offsets: Sequence[int]) -> str:
+    """The SQL expression for the offset at a value: ``offsets[0]`` below ``starts[0]``, then one from each start on."""
     if len(offsets) == 1:
         return str(offsets[0])
     middle = len(offsets) // 2
-    before = _search(value, starts[: middle - 1], offsets[:middle])
-    after = _search(value, starts[middle:], offsets[middle:])
+    before = search(value, starts[: middle - 1], offsets[:middle])
+    after = search(value, starts[middle:], offsets[middle:])
     return f"CASE WHEN {value} < {starts[middle - 1]} THEN {before} ELSE {after} END"
 
 

@@ -11,15 +11,16 @@ differ in the text of JSON columns alone are compared by what the JSON says: ano
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.warehouse.errors import RowsError
 from klaviyo_pipeline.warehouse.json_content import content_digest
+from klaviyo_pipeline.warehouse.range_counts import range_number
 from klaviyo_pipeline.warehouse.rows import SEQ, Incoming
 from klaviyo_pipeline.warehouse.sql import fold, quote, quoted_list
 from klaviyo_pipeline.warehouse.tables import DELETED_AT, LOADED_AT, RUN_ID, Column
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH = "temp.main._klaviyo_pipeline_batch"
-_DECIDED = "temp.main._klaviyo_pipeline_decided"
+DECIDED = "temp.main._klaviyo_pipeline_decided"
 _KEPT = "temp.main._klaviyo_pipeline_kept"
 _STREAM = "_klaviyo_pipeline_stream"
 _SYSTEM = {LOADED_AT, RUN_ID, DELETED_AT}
@@ -57,11 +58,15 @@ class Counts:
 
 @dataclass(frozen=True)
 class Gathered:
-    """What became of the rows that came: so many remain; the others lay outside the trims, or repeated a key."""
+    """What became of the rows that came: so many remain; the others lay outside the trims, or repeated a key.
+
+    ``by_range`` has the rows inside the trims by the number of the job's range that they lie in.
+    """
 
     rows: int
     outside: int
     repeated: int
+    by_range: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,9 @@ class Job:
     now: datetime
     run_id: str
     plain_name: str
+    ranges: tuple[tuple[datetime, datetime], ...] = ()
+    ranged: str | None = None
+    """The time column by which rows are counted for each of the ranges."""
 
     def carried(self) -> list[tuple[Column, str]]:
         """The table's columns that the rows carry, each with its name there (which may differ in case)."""
@@ -161,21 +169,25 @@ def gather(job: Job, *, fingerprint: bool) -> Gathered:
     content = [job.value(c, n) for c, n in _content(job) if (c, n) not in texts]
     hashed = [f"{_hash(content)} AS fingerprint", f"{_hash([quote(n) for _, n in texts])} AS spelling"]
     hashed = hashed if fingerprint else []
+    ranged = [f"{range_number(job.expression(job.ranged), job.ranges)} AS range_number"] if job.ranged else []
     needed = [n for c, n in carried if hashed or fold(c.name) in _narrow(job)]
     trims = [trim.condition() for trim in _as_incoming(job)]
     where = " AND ".join(f"coalesce({sql}, true)" for sql, _ in trims) or "true"
     with _stream(job, needed):
         job.con.execute(
-            f"CREATE TEMP TABLE {BATCH} AS SELECT {', '.join([f'{SEQ} AS seq', *keys, *version, *hashed])} "
+            f"CREATE TEMP TABLE {BATCH} AS SELECT {', '.join([f'{SEQ} AS seq', *keys, *version, *hashed, *ranged])} "
             f"FROM {_STREAM} WHERE {where}",
             [bound for _, bounds in trims for bound in bounds],
         )
     inside = rows = int(job.scalar(f"SELECT count(*) FROM {BATCH}"))
+    by_range = dict(
+        job.con.execute(f"SELECT range_number, count(*) FROM {BATCH} GROUP BY ALL").fetchall() if ranged else ()
+    )
     if job.key:
         _refuse_missing_keys(job)
         _keep_one_of_each(job)
         rows = int(job.scalar(f"SELECT count(*) FROM {BATCH}"))
-    return Gathered(rows, job.incoming.rows_seen - inside, inside - rows)
+    return Gathered(rows, job.incoming.rows_seen - inside, inside - rows, by_range)
 
 
 def append(job: Job) -> Counts:
@@ -201,17 +213,17 @@ def replace(job: Job, scope: Sequence[Range | Among]) -> Counts:
 def merge(job: Job) -> Counts:
     """Inserts new keys and rewrites changed rows; equal rows and newer versions in the table stay as they are."""
     _decide(job)
-    if job.scalar(f"SELECT count(*) FROM {_DECIDED} WHERE action = 'respelled'"):
+    if job.scalar(f"SELECT count(*) FROM {DECIDED} WHERE action = 'respelled'"):
         _settle_respelled(job)
-    found = dict(job.con.execute(f"SELECT action, count(*) FROM {_DECIDED} GROUP BY action").fetchall())
+    found = dict(job.con.execute(f"SELECT action, count(*) FROM {DECIDED} GROUP BY action").fetchall())
     counts = Counts(
         inserted=found.get("insert", 0),
         updated=found.get("update", 0),
         unchanged=found.get("equal", 0) + found.get("older", 0),
-        revived=job.scalar(f"SELECT count(*) FROM {_DECIDED} WHERE was_deleted"),
+        revived=job.scalar(f"SELECT count(*) FROM {DECIDED} WHERE was_deleted"),
     )
     if counts.updated:
-        changed = f"(SELECT b.* FROM {BATCH} AS b JOIN {_DECIDED} USING (seq) WHERE action = 'update')"
+        changed = f"(SELECT b.* FROM {BATCH} AS b JOIN {DECIDED} USING (seq) WHERE action = 'update')"
         others = _not_carried(job)
         if others:
             aliases = ", ".join(f"any_value(t.{quote(name)}) AS {quote(name)}" for name in others)
@@ -223,7 +235,7 @@ def merge(job: Job) -> Counts:
             )
         job.con.execute(f"DELETE FROM {job.target} AS t USING {changed} AS b WHERE {same_key(job)}")
     if counts.inserted or counts.updated:
-        _write(job, f"SELECT seq FROM {_DECIDED} WHERE action IN ('insert', 'update')")
+        _write(job, f"SELECT seq FROM {DECIDED} WHERE action IN ('insert', 'update')")
     if counts.updated and others:
         job.con.execute(
             f"MERGE INTO {job.target} AS t USING {_KEPT} AS b ON {same_key(job)} WHEN MATCHED THEN UPDATE SET "
@@ -232,7 +244,7 @@ def merge(job: Job) -> Counts:
     if counts.revived:
         # Those that were rewritten are revived already.
         job.con.execute(
-            f"MERGE INTO {job.target} AS t USING (SELECT b.* FROM {BATCH} AS b JOIN {_DECIDED} USING (seq) "
+            f"MERGE INTO {job.target} AS t USING (SELECT b.* FROM {BATCH} AS b JOIN {DECIDED} USING (seq) "
             f"WHERE was_deleted AND action IN ('equal', 'older')) AS b ON {same_key(job)} "
             f"WHEN MATCHED THEN UPDATE SET {DELETED_AT} = NULL, {LOADED_AT} = ?, {RUN_ID} = ?",
             [job.now, job.run_id],
@@ -267,7 +279,7 @@ def same_key(job: Job) -> str:
 
 def _narrow(job: Job) -> set[str]:
     """The columns that are read even when no fingerprint is wanted."""
-    names = [*job.key, *([job.version] if job.version else []), *(trim.column for trim in job.trims)]
+    names = [*job.key, *filter(None, (job.version, job.ranged)), *(trim.column for trim in job.trims)]
     return {fold(name) for name in names}
 
 
@@ -294,7 +306,7 @@ def _decide(job: Job) -> None:
     marked = any(column.name == DELETED_AT for column in job.columns)
     older = "f.version > b.version" if version != "NULL" else "false"
     job.con.execute(
-        f"CREATE TEMP TABLE {_DECIDED} AS SELECT b.seq, CASE WHEN f.seq IS NULL THEN 'insert' "
+        f"CREATE TEMP TABLE {DECIDED} AS SELECT b.seq, CASE WHEN f.seq IS NULL THEN 'insert' "
         f"WHEN {older} THEN 'older' WHEN f.times > 1 OR f.fingerprint <> b.fingerprint THEN 'update' "
         "WHEN f.spelling = b.spelling THEN 'equal' ELSE 'respelled' END AS action, "
         f"coalesce(f.was_deleted, false) AS was_deleted FROM {BATCH} AS b LEFT JOIN (SELECT b.seq, count(*) AS times, "
@@ -323,7 +335,7 @@ def _settle_respelled(job: Job) -> None:
     """Decides about rows that differ in the text of JSON columns alone, by what the JSON says."""
     import pyarrow as pa
 
-    texts, chosen = _json_texts(job), f"SELECT seq FROM {_DECIDED} WHERE action = 'respelled'"
+    texts, chosen = _json_texts(job), f"SELECT seq FROM {DECIDED} WHERE action = 'respelled'"
     came = dict[int, bytes]()
     for batch in job.incoming.reader([name for _, name in texts], _mask(job, chosen)):
         *columns, seqs = (column.to_pylist() for column in batch.columns)
@@ -338,7 +350,7 @@ def _settle_respelled(job: Job) -> None:
     settled = pa.table({"seq": pa.array(equal, pa.int64())})
     job.con.register(_STREAM, settled.to_reader())
     job.con.execute(
-        f"UPDATE {_DECIDED} SET action = CASE WHEN seq IN (SELECT seq FROM {_STREAM}) THEN 'equal' ELSE 'update' END "
+        f"UPDATE {DECIDED} SET action = CASE WHEN seq IN (SELECT seq FROM {_STREAM}) THEN 'equal' ELSE 'update' END "
         "WHERE action = 'respelled'"
     )
     job.con.unregister(_STREAM)

@@ -40,8 +40,13 @@ class World:
         klaviyo: dict[str, Any] | None = None,
         extra_assets: tuple[Any, ...] = (),
         io_manager: dict[str, Any] | None = None,
+        checks: dict[str, Any] | None = None,
+        log_level: str = "ERROR",
     ) -> dg.ExecuteInProcessResult:
-        """Materialize assets; ``config`` is that of each. Does not raise: look at ``success``."""
+        """Materialize assets; ``config`` is that of each, ``checks`` that of checks by name.
+
+        Does not raise: look at ``success``.
+        """
         database = KlaviyoDuckDBResource(database=str(self.path), timezone=self.timezone, lock_timeout_s=20)
         assets = [*build_assets(daily_partitions("2024-01-01", self.timezone)), *extra_assets]
         names = [dg.AssetKey(["klaviyo", source]) for source in sources]
@@ -60,8 +65,11 @@ class World:
             partition_key=days if isinstance(days, str) else None,
             tags=tags,
             run_config={
-                "ops": {f"klaviyo__{source}": {"config": config} for source in sources} if config else {},
-                "loggers": {"console": {"config": {"log_level": "ERROR"}}},
+                "ops": {
+                    **({f"klaviyo__{source}": {"config": config} for source in sources} if config else {}),
+                    **{name: {"config": of_check} for name, of_check in (checks or {}).items()},
+                },
+                "loggers": {"console": {"config": {"log_level": log_level}}},
             },
             raise_on_error=False,
         )

@@ -23,7 +23,8 @@ def test_definitions_have_nine_described_assets_under_the_prefix_klaviyo() -> No
         assert spec.group_name == "klaviyo"
         assert spec.kinds == {"python", "klaviyo", "duckdb"}
         assert spec.owners
-        assert source.doc in (spec.description or "")
+        assert spec.description == source.description
+        assert spec.metadata["documentation"] == dg.MetadataValue.url(source.doc)
         assert (spec.partitions_def is not None) == (name in PARTITIONED)
         columns = spec.metadata["dagster/column_schema"].columns
         assert [column.name for column in columns] == [column.name for column in source.columns] + ["_extra"]

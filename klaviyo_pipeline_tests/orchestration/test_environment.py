@@ -54,6 +54,7 @@ WRONG = {
     "KLAVIYO_PREVIEW_COLUMNS": ["some"],
     "KLAVIYO_SANDBOX_END": ["yesterday"],
     "KLAVIYO_DAGSTER_URL": ["localhost:3000"],
+    "KLAVIYO_OWNERS": ["data-platform", "team:", "team:a b", "a@b", "team:data,,b@shop.example", "me@shop.example;x"],
 }
 
 

@@ -65,6 +65,20 @@ def test_range_when_events_are_batched_then_dagster_knows_the_same_for_far_fewer
     assert few < many / 3
 
 
+def test_materializations_of_a_range_have_times_of_their_own_to_the_millisecond(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_events_in_batches()
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "25")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        dg.materialize([counted], instance=instance, tags=RANGE)
+        records = instance.fetch_materializations(counted.key, limit=100, ascending=True).records
+    # The Events tab gets times in milliseconds, and shows one materialization for each.
+    times = [int(each.timestamp * 1000) for each in records]
+    assert len(set(times)) == len(records) == 58
+    assert times == sorted(times)
+
+
 def test_range_when_a_check_has_no_partitions_then_it_is_noted_once_and_decided(tmp_path: Path) -> None:
     @dg.asset_check(asset=counted)
     def counts() -> dg.AssetCheckResult:

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from klaviyo_pipeline.charts import drawing
-from klaviyo_pipeline.charts.model import Step
+from klaviyo_pipeline.charts.counting import OTHERS
+from klaviyo_pipeline.charts.model import Chart, Step
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
 from klaviyo_pipeline.klaviyo.windows import Window
@@ -57,16 +58,16 @@ def test_every_data_source_with_a_time_has_a_plot_of_what_landed(world: World) -
         assert not any(is_blank(image) for image in images.values())
 
 
-def test_plot_and_first_rows_of_a_range_are_kept_once_and_numbers_with_every_day(world: World) -> None:
+def test_plot_first_rows_and_numbers_of_the_run_are_kept_once(world: World) -> None:
     result = world.run("events", days=(FIRST_DAY, LAST_DAY))
 
     made = result.asset_materializations_for_node("klaviyo__events")
     assert len(made) == 8
     assert [each.partition for each in made if "plot" in each.metadata] == [LAST_DAY]
     assert [each.partition for each in made if "first_rows" in each.metadata] == [LAST_DAY]
-    numbers = {"rows_fetched", "rows_inserted", "pages", "requests", "total_seconds", "rate_limit_used"}
-    for each in made:
-        assert numbers <= {name for name, value in each.metadata.items() if isinstance(value.value, int | float)}
+    for name in ("pages", "requests", "total_seconds", "rate_limit_used", "window"):
+        days = [each.partition for each in made if name in each.metadata]
+        assert days == ([each.partition for each in made] if name == "window" else [LAST_DAY])
 
 
 def test_plotted_events_are_those_of_the_table_by_metric_and_hour(world: World) -> None:
@@ -147,3 +148,31 @@ def test_members_who_left_are_not_plotted(world: World) -> None:
 
     assert chart is not None
     assert sum(series.values[-1] for series in chart.series) == len(world.truth("members"))
+
+
+@pytest.mark.parametrize(("source", "names"), [("events", "metrics"), ("list_profiles", "lists")])
+def test_chart_after_a_first_load_has_names_and_no_ids(
+    world: World, monkeypatch: pytest.MonkeyPatch, source: str, names: str
+) -> None:
+    drawn, draw = list[Chart](), drawing.draw
+    monkeypatch.setattr(drawing, "draw", lambda chart: (drawn.append(chart), draw(chart))[1])
+
+    assert world.run(source, days="2026-11-18" if source in PARTITIONED else None).success
+
+    known = {row["name"] for row in world.truth(names)}
+    shown = {series.name for chart in drawn for series in chart.series} - {OTHERS}
+    assert shown
+    assert shown <= known
+    assert world.column("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'metrics'") == [0]
+
+
+def test_chart_when_the_key_may_not_read_metrics_then_has_ids_and_the_load_succeeds(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, draw = list[Chart](), drawing.draw
+    monkeypatch.setattr(drawing, "draw", lambda chart: (drawn.append(chart), draw(chart))[1])
+
+    assert world.run("events", days="2026-11-18", klaviyo={"api_key": "pk_events_only"}).success
+
+    (chart,) = drawn
+    assert {series.name for series in chart.series} - {OTHERS} <= {row["id"] for row in world.truth("metrics")}

@@ -279,3 +279,35 @@ def test_variable_of_the_code_that_is_not_set_is_named_and_no_other_key_is_sent(
 def test_resource_cannot_be_opened_up_for_launches() -> None:
     with pytest.raises(ConfigurationError, match="cannot be configured at launch"):
         KlaviyoResource.configure_at_launch()
+
+
+BOUNDS = {
+    "lookback_days": ({"ops": {"klaviyo__events": {"config": {"lookback_days": -3}}}}, "-3", "from 0 to 3650"),
+    "most_lists": ({"ops": {"klaviyo_reconciliation_checks": {"config": {"most_lists": 0}}}}, "0", "at least 1"),
+    "retry_limit": ({"resources": {"klaviyo": {"config": {"retry_limit": 99}}}}, "99", "from 1 to 7"),
+    "read_timeout_s": ({"resources": {"klaviyo": {"config": {"read_timeout_s": 1.5}}}}, "1.5", "from 30 to 1800"),
+    "lock_timeout_s": ({"resources": {"duckdb": {"config": {"lock_timeout_s": -1}}}}, "-1", "from 0.001 to 86400"),
+}
+
+
+@pytest.mark.parametrize("field", sorted(BOUNDS))
+def test_bounds_are_in_the_launchpads_schema_and_a_launch_beyond_is_refused_in_one_sentence(
+    field: str, home: Path, definitions: dg.Definitions
+) -> None:
+    run_config, value, bounds = BOUNDS[field]
+    job = job_of(definitions, "klaviyo/events")
+    shown = [
+        each.description or ""
+        for kind in job.run_config_schema.config_type.type_iterator()
+        for name, each in getattr(kind, "fields", {}).items()
+        if name == field
+    ]
+    assert shown
+    assert all(bounds in each.lower() for each in shown)
+
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        with pytest.raises(ConfigurationError) as refused:
+            job.execute_in_process(run_config=run_config, instance=instance)
+        assert instance.get_runs() == []
+    assert str(refused.value) == f"{field} is {value}, but must be {bounds}."

@@ -2,7 +2,7 @@
 # No `from __future__ import annotations` here: Dagster reads an asset's config class off its signature.
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline import environment
+from klaviyo_pipeline import clock, environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import who_answers
+from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.loads.request import Range
 from klaviyo_pipeline.loads.run_lock import run_lock
 from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class, destination_of, load_request
 from klaviyo_pipeline.orchestration.assets.metadata import column_schema
 from klaviyo_pipeline.orchestration.assets.progress import reporting
 from klaviyo_pipeline.orchestration.assets.spec import GROUP, KEY_PREFIX, LoadSpec, default_spec, partition_key_of
+from klaviyo_pipeline.orchestration.automation.new_metrics import PATIENCE, metric_names
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.notices import account_of_run, first_time
+from klaviyo_pipeline.orchestration.partition_metadata import partition_ranges
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
@@ -31,9 +34,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.loads.destination import Place
     from klaviyo_pipeline.loads.load import Load, StagedLoad
 
-__all__ = ["GROUP", "KEY_PREFIX", "OWNERS", "asset_key", "build_asset", "build_assets", "partition_key_of"]
-
-OWNERS = ["team:data-platform"]
+__all__ = ["GROUP", "KEY_PREFIX", "asset_key", "build_asset", "build_assets", "partition_key_of"]
 
 
 def asset_key(source: Source) -> dg.AssetKey:
@@ -60,13 +61,14 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
         "key": spec.key,
         "group_name": spec.group,
         "kinds": {"python", "klaviyo", "duckdb"},
-        "owners": OWNERS,
-        "description": spec.description or f"{source.description}\n\n[Klaviyo's documentation]({source.doc})",
+        "owners": environment.owners(),
+        "description": spec.description or source.description,
         "partitions_def": spec.partitions,
         "backfill_policy": dg.BackfillPolicy.single_run(),
         "io_manager_key": "io_manager",
         "metadata": {
             "dagster/column_schema": column_schema(source),
+            "documentation": dg.MetadataValue.url(source.doc),
             "table": lands.table or spec.key.path[-1],
             "write_mode": (lands.write_mode or WriteMode.MERGE).value,
             **{name: value for name, value in place.items() if value},
@@ -161,7 +163,7 @@ def _fetch(
         if ready is None:
             return None
         _warn_of_revision(context, client.written_revision, ready.staged.revision)
-        return replace(ready, held=held.pop_all())
+        return replace(ready, held=held.pop_all(), names=partial(_names, spec.account(klaviyo), duckdb))
 
 
 def _load(
@@ -188,8 +190,22 @@ def _load(
         moves_watermark=request.ids == spec.ids,
         origin=Origin(sandbox_end),
         shrink=duckdb.shrink_limits(),
+        count_ranges=partition_ranges(context.assets_def.partitions_def, _keys(context)),
         details={"asset": spec.key.to_user_string()},
     )
+
+
+def _names(klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource, source: str) -> dict[str, str]:
+    """The names of a data source's rows at Klaviyo, by id; none if Klaviyo cannot or may not tell at once."""
+    try:
+        return metric_names(klaviyo.with_settings(**PATIENCE).client(), duckdb, clock.now(), source)
+    except KlaviyoError:
+        return {}
+
+
+def _keys(context: dg.AssetExecutionContext) -> Sequence[str]:
+    """The keys of the run's partitions; none for an unpartitioned asset, also beside partitioned ones."""
+    return context.partition_keys if _partition(context) is not None else ()
 
 
 def _partition(context: dg.AssetExecutionContext) -> Range | None:

@@ -14,7 +14,8 @@ from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.destination import Destination
-from klaviyo_pipeline.loads.request import LoadRequest, parse_lookback
+from klaviyo_pipeline.loads.request import LONGEST_LOOKBACK_DAYS, LoadRequest, parse_lookback
+from klaviyo_pipeline.orchestration.run_config import bounded
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
                 default=None,
                 description="Days before the last run's end to read again, for rows that came late or changed "
                 f"(default {source.lookback_days}).",
+                json_schema_extra=bounded(0, LONGEST_LOOKBACK_DAYS),
             ),
         )
         fields["partition_key"] = _text(
@@ -128,7 +130,8 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
         )
     for name, value in (defaults or {}).items():
         kind, described = fields.get(name) or (str | None, WindowConfig.model_fields[name])
-        fields[name] = (kind, Field(default=value, description=described.description))
+        extra = described.json_schema_extra
+        fields[name] = (kind, Field(default=value, description=described.description, json_schema_extra=extra))
     class_name = "".join(part.capitalize() for part in source.name.split("_"))
     return create_model(
         f"{class_name}Config",

@@ -16,6 +16,7 @@ from klaviyo_pipeline.loads.shown_columns import hidden_note
 from klaviyo_pipeline.orchestration.assets import metadata as load_metadata
 from klaviyo_pipeline.orchestration.assets.plots import chart_of_load, plotted
 from klaviyo_pipeline.orchestration.failures import plain_failures
+from klaviyo_pipeline.orchestration.partition_metadata import add_metadata, partition_ranges
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.orchestration.run_config import SetInCode
 from klaviyo_pipeline.warehouse.tables import Table
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from klaviyo_pipeline.klaviyo.extract.extract import StagedExtract
-    from klaviyo_pipeline.loads.load import Load, StagedLoad
+    from klaviyo_pipeline.loads.load import StagedLoad
     from klaviyo_pipeline.warehouse.landing import LandingResult
 
 
@@ -59,7 +60,7 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
 
         with plain_failures():
             if isinstance(obj, loading.StagedLoad):
-                loading.land(obj, log=context.log, report=partial(_report, context, obj.load))
+                loading.land(obj, log=context.log, report=partial(_report, context, obj))
             else:
                 self._land_rows(context, obj)
 
@@ -103,18 +104,11 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
             extract_id=uuid.uuid4().hex,
             partition_key=place.partition_key,
             partitions=_partitions(context) if place.partition_key else (),
+            count_ranges=_partition_ranges(context),
         )
         landed = land(self.duckdb.at(place.database).warehouse(), load)
-        context.add_output_metadata(
-            {
-                "dagster/row_count": landed.total_rows,
-                "dagster/table_name": landed.table_path,
-                "rows_inserted": landed.inserted,
-                "rows_updated": landed.updated,
-                "rows_unchanged": landed.unchanged,
-                "rows_deleted": landed.deleted,
-            }
-        )
+        about = {"dagster/row_count": landed.total_rows, "dagster/table_name": landed.table_path}
+        add_metadata(context, {**about, **load_metadata.row_counts(landed)}, landed.by_range)
 
     def _place(self, key: dg.AssetKey, given: Any) -> Destination:  # noqa: ANN401
         """Where an asset's table is: as its metadata say, else by its key and our configuration."""
@@ -128,18 +122,18 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
         )
 
 
-def _report(context: dg.OutputContext, load: Load, staged: StagedExtract, landed: LandingResult) -> None:
+def _report(context: dg.OutputContext, ready: StagedLoad, staged: StagedExtract, landed: LandingResult) -> None:
     """Log and metadata of a load that is committed. The stage is still there."""
     from klaviyo_pipeline.loads.load import only_reports
 
-    place = load.place
+    place = ready.load.place
     context.log.info(
         f"{landed.table_path}: {landed.rows_fetched:,} rows fetched, {landed.rows_outside_window:,} of them "
         f"outside the window and {landed.rows_repeated:,} repeated; {landed.inserted:,} inserted, "
         f"{landed.updated:,} updated, {landed.unchanged:,} unchanged, {landed.deleted:,} deleted; the table has "
         f"{landed.total_rows:,} ({staged.duration_s:.1f} s to fetch, {landed.duration_s:.1f} s to land)."
     )
-    context.add_output_metadata(load_metadata.load_metadata(staged, landed, str(place.zone)))
+    add_metadata(context, load_metadata.load_metadata(staged, landed, str(place.zone)), landed.by_range)
     rows = None
     with only_reports(context.log):
         rows = load_metadata.preview(staged.batches(), staged.source)
@@ -148,25 +142,16 @@ def _report(context: dg.OutputContext, load: Load, staged: StagedExtract, landed
         pictures["hidden_columns"] = note
     if staged.rows and not landed.skipped:
         pictures |= plotted(
-            lambda: chart_of_load(place.database, staged.request, place.schema, place.table, place.zone),
+            lambda: chart_of_load(place.database, staged.request, place.schema, place.table, place.zone, ready.names),
             context.log.warning,
         )
-    _show_once(context, pictures)
+    add_metadata(context, pictures)
 
 
-def _show_once(context: dg.OutputContext, metadata: dict[str, Any]) -> None:
-    """Adds metadata to the latest of the run's partitions only: Dagster keeps a copy with each of them."""
-    if not metadata:
-        return
-    keys = context.asset_partition_keys if context.has_asset_partitions else []
-    try:
-        step = context.step_context if len(keys) > 1 else None
-    except dg.DagsterInvariantViolationError:  # a context that was built by hand has no step
-        step = None
-    if step is None:
-        context.add_output_metadata(metadata)
-    else:
-        step.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=keys[-1])
+def _partition_ranges(context: dg.OutputContext) -> tuple[Range, ...]:
+    if not context.has_asset_partitions:
+        return ()
+    return partition_ranges(context.asset_partitions_def, context.asset_partition_keys)
 
 
 def _partitions(context: dg.OutputContext) -> tuple[Range, ...]:

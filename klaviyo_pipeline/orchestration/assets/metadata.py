@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from klaviyo_pipeline.klaviyo.extract.extract import StagedExtract
     from klaviyo_pipeline.warehouse.landing import LandingResult
+    from klaviyo_pipeline.warehouse.range_counts import RangeCounts
 
 PREVIEW_ROWS = 5
 _PREVIEW_CHARACTERS = 60
@@ -48,6 +49,23 @@ def column_schema(source: Source) -> dg.TableSchema:
     return dg.TableSchema([*columns, dg.TableColumn(EXTRA_COLUMN.name, EXTRA_COLUMN.type, EXTRA_COLUMN.comment)])
 
 
+def row_counts(landed: LandingResult | RangeCounts) -> dict[str, int]:
+    """What became of a load's rows, or of those of one partition."""
+    return {
+        "rows_fetched": landed.rows_fetched,
+        "rows_repeated": landed.rows_repeated,
+        "rows_inserted": landed.inserted,
+        "rows_updated": landed.updated,
+        "rows_unchanged": landed.unchanged,
+        "rows_deleted": landed.deleted,
+    }
+
+
+def partition_metadata(counts: RangeCounts) -> dict[str, int]:
+    """One partition's rows; the table's are in ``dagster/row_count``."""
+    return {"dagster/partition_row_count": counts.total_rows, **row_counts(counts)}
+
+
 def load_metadata(staged: StagedExtract, landed: LandingResult, timezone: str) -> dict[str, Any]:
     """A load's metadata. Numbers are plain, so that Dagster plots them over time."""
     window = staged.request.window
@@ -56,14 +74,9 @@ def load_metadata(staged: StagedExtract, landed: LandingResult, timezone: str) -
     metadata: dict[str, Any] = {
         "dagster/row_count": landed.total_rows,
         "dagster/table_name": landed.table_path,
-        "rows_fetched": landed.rows_fetched,
+        **row_counts(landed),
         "rows_outside_window": landed.rows_outside_window,
-        "rows_repeated": landed.rows_repeated,
         "rows_passed_over": staged.progress.rows_passed_over,
-        "rows_inserted": landed.inserted,
-        "rows_updated": landed.updated,
-        "rows_unchanged": landed.unchanged,
-        "rows_deleted": landed.deleted,
         "pages": staged.progress.pages,
         "requests": staged.traffic.requests,
         "retries": staged.traffic.retries,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import dagster as dg
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.charts.counting import Counted, chart_of
 from klaviyo_pipeline.warehouse.errors import without_values
-from klaviyo_pipeline.warehouse.sql import quote
+from klaviyo_pipeline.warehouse.sql import literal, quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
     from klaviyo_pipeline.warehouse.database import Database
 
+
+AskNames = Callable[[str], Mapping[str, str]]
+"""From a data source to the names of its rows, by id."""
 
 _SHORTEST = timedelta(days=1)
 _PATIENCE_S = 10.0
@@ -91,8 +94,17 @@ PLOTS = {
 """By data source. What has no time worth plotting (metrics, templates, lists) has no chart."""
 
 
-def chart_of_load(database: Database, request: ExtractRequest, schema: str, table: str, zone: ZoneInfo) -> Chart | None:
+def chart_of_load(
+    database: Database,
+    request: ExtractRequest,
+    schema: str,
+    table: str,
+    zone: ZoneInfo,
+    ask: AskNames | None = None,
+) -> Chart | None:
     """The chart of what a request has landed in a table; None where there is none to draw.
+
+    ``ask`` is as for ``chart_of_source``.
 
     Raises:
         WarehouseError: if the database can not be read.
@@ -105,7 +117,7 @@ def chart_of_load(database: Database, request: ExtractRequest, schema: str, tabl
     if window.start and request.time_field is not None and request.time_field.name == plot.time:
         loaded = (window.start, end)
     patient = replace(database, lock_timeout_s=min(database.lock_timeout_s, _PATIENCE_S))
-    return chart_of_source(patient, request.source, schema, table, zone, window.start, end, loaded=loaded)
+    return chart_of_source(patient, request.source, schema, table, zone, window.start, end, loaded=loaded, ask=ask)
 
 
 def chart_of_source(
@@ -118,8 +130,21 @@ def chart_of_source(
     end: datetime | None = None,
     *,
     loaded: tuple[datetime, datetime] | None = None,
+    ask: AskNames | None = None,
 ) -> Chart | None:
     """The chart of a data source's table from ``start`` (or the first row) to ``end`` (or now); None if it is empty.
+
+    Args:
+        database: The database.
+        source: The data source.
+        schema: The table's schema.
+        table: The table.
+        zone: The time zone in which days begin.
+        start: The chart's beginning.
+        end: The chart's end.
+        loaded: What a run loaded, to be marked.
+        ask: Gives the names of a data source's rows by id. It is asked where the names have not landed, as after a
+            first load, and the series would have ids for names; without holding the database.
 
     Raises:
         KeyError: for a data source that has no chart.
@@ -131,6 +156,7 @@ def chart_of_source(
 
     plot = PLOTS[source.name]
     end = end or clock.now()
+    asked = _asked_names(database, schema, plot.names, ask) if plot.names and ask else None
     with database.reading() as con:
         columns = existing_columns(con, schema, table)
         if not columns:
@@ -140,7 +166,7 @@ def chart_of_source(
             there = f"(FROM {there} WHERE {DELETED_AT} IS NULL)"
         names = full_name(con, schema, plot.names) if plot.names else None
         if plot.names and not existing_columns(con, schema, plot.names):
-            names = None
+            names = asked
         first = _first(con, there, plot.time)
         if first is None:
             return None
@@ -167,6 +193,17 @@ def plotted(make: Callable[[], Chart | None], warn: Callable[[str], None]) -> di
         warn(f"The rows are there, but not their plot: {type(error).__name__}: {without_values(error)}")
         return {}
     return {"plot": dg.MetadataValue.md(f"![{chart.title}](data:image/png;base64,{encoded})")}
+
+
+def _asked_names(database: Database, schema: str, table: str, ask: AskNames) -> str | None:
+    """The names as a relation in SQL, if no table has them; None if there are none."""
+    from klaviyo_pipeline.warehouse.tables import existing_columns
+
+    with database.reading() as con:
+        if existing_columns(con, schema, table):
+            return None
+    rows = ", ".join(f"({literal(id_)}, {literal(name)})" for id_, name in ask(table).items())
+    return f"(FROM (VALUES {rows}) AS asked (id, name))" if rows else None
 
 
 def _first(con: duckdb.DuckDBPyConnection, table: str, time: str) -> datetime | None:

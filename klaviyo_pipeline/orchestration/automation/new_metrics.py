@@ -21,20 +21,22 @@ if TYPE_CHECKING:
 
 SENSOR = "new_metrics"
 CHECK_EVERY_S = 300
-_PATIENCE: dict[str, Any] = {"retry_limit": 1, "connect_timeout_s": 30, "read_timeout_s": 30}
+PATIENCE: dict[str, Any] = {"retry_limit": 1, "connect_timeout_s": 30, "read_timeout_s": 30}
 """Dagster allows a sensor a minute, and the next look comes in five."""
 
 
 @no_secrets()
-def metric_names(client: KlaviyoClient, duckdb: KlaviyoDuckDBResource, now: datetime) -> dict[str, str]:
-    """Klaviyo's metrics: their names by id. A request for each two hundred.
+def metric_names(
+    client: KlaviyoClient, duckdb: KlaviyoDuckDBResource, now: datetime, source: str = "metrics"
+) -> dict[str, str]:
+    """Klaviyo's metrics: their names by id. A request for each two hundred. Or those of another source with names.
 
     Raises:
         KlaviyoError: if Klaviyo can not be asked.
     """
     from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, extract
 
-    staged = extract(client, ExtractRequest(SOURCES["metrics"], Window(None, None, now)), duckdb.staging_area())
+    staged = extract(client, ExtractRequest(SOURCES[source], Window(None, None, now)), duckdb.staging_area())
     try:
         return {
             id_: name or id_
@@ -86,7 +88,7 @@ def new_metrics_sensor(
     ) -> dg.SensorResult | dg.SkipReason:
         now = clock.now()
         try:
-            names = metric_names(klaviyo.with_settings(**_PATIENCE).client(), duckdb, now)
+            names = metric_names(klaviyo.with_settings(**PATIENCE).client(), duckdb, now)
             known = json.loads(context.cursor) if context.cursor else landed_metrics(duckdb)
         except WarehouseError as error:
             return dg.SkipReason(f"The metrics that have landed could not be read: {error}")
