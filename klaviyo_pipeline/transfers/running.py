@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline.orchestration.assets.metadata import ROW_COUNTS
 from klaviyo_pipeline.orchestration.failures import reason_of_step
 from klaviyo_pipeline.transfers.definitions import job_of, window_config
 from klaviyo_pipeline.transfers.loading import op_name, spec_of
@@ -87,11 +89,13 @@ def stopped_by_a_person(message: str) -> bool:
 
 
 def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
-    """What a run says of its last materialization; empty if it materialized nothing."""
+    """What a run says of its last materialization, with the rows of all its partitions; empty if there is none."""
     metadata: dict[str, Any] = {}
+    rows: Counter[str] = Counter()
     for event in result.get_asset_materialization_events():
         metadata = {name: value.value for name, value in event.materialization.metadata.items()}
-    return metadata
+        rows.update({name: metadata[name] for name in ROW_COUNTS if name in metadata})
+    return {**metadata, **rows}
 
 
 def why_failed(result: dg.ExecuteInProcessResult) -> str:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.warehouse.landing import LandingResult
     from klaviyo_pipeline.warehouse.range_counts import RangeCounts
 
+ROW_COUNTS = (
+    *("rows_fetched", "rows_repeated", "rows_inserted", "rows_updated"),
+    *("rows_unchanged", "rows_deleted"),
+)
 PREVIEW_ROWS = 5
 _PREVIEW_CHARACTERS = 60
 _MASKED_CHARACTERS = 500
@@ -51,14 +55,8 @@ def column_schema(source: Source) -> dg.TableSchema:
 
 def row_counts(landed: LandingResult | RangeCounts) -> dict[str, int]:
     """What became of a load's rows, or of those of one partition."""
-    return {
-        "rows_fetched": landed.rows_fetched,
-        "rows_repeated": landed.rows_repeated,
-        "rows_inserted": landed.inserted,
-        "rows_updated": landed.updated,
-        "rows_unchanged": landed.unchanged,
-        "rows_deleted": landed.deleted,
-    }
+    found = landed.rows_fetched, landed.rows_repeated, landed.inserted, landed.updated, landed.unchanged, landed.deleted
+    return dict(zip(ROW_COUNTS, found, strict=True))
 
 
 def partition_metadata(counts: RangeCounts) -> dict[str, int]:
