@@ -21,7 +21,7 @@ def list_(json_: bool) -> None:
     """List the accounts that are configured. Keys are not shown."""
     import os
 
-    from klaviyo_pipeline.transfers.authentications import read_authentications
+    from klaviyo_pipeline.transfers.file.authentications import read_authentications
 
     found = [
         {

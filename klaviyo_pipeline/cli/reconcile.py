@@ -33,23 +33,28 @@ def reconcile(
     Exit code 1 if something differs (with --repair: still differs).
     """
     from klaviyo_pipeline.loads import reconciliation
+    from klaviyo_pipeline.loads.destination import Destination
+    from klaviyo_pipeline.orchestration.automation.repair import repair_events, repair_members
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 
-    resources = (KlaviyoResource(), KlaviyoDuckDBResource())
+    duckdb = KlaviyoDuckDBResource()
+    client, area = KlaviyoResource().client(), duckdb.staging_area()
     consent: dict[str, Any] = {"run_config": _QUIET, "accept_shrink": accept_shrink}
     if members:
-        lists = reconciliation.reconcile_members(*resources)
+        place = duckdb.place(Destination(), "list_profiles")
+        lists = reconciliation.reconcile_members(client, place, area)
         if lists and repair:
-            _reread(lambda job, instance: [reconciliation.repair_members(job, lists, instance=instance, **consent)])
-            lists = reconciliation.reconcile_members(*resources, [each.list_id for each in lists])
+            _reread(lambda job, instance: [repair_members(job, lists, instance=instance, **consent)])
+            lists = reconciliation.reconcile_members(client, place, area, [each.list_id for each in lists])
         _show_lists(lists, json_)
         sys.exit(1 if lists else 0)
     days = (first.date() if first else None, last.date() if last else None)
-    found = reconciliation.reconcile_events(*resources, *days)
+    place = duckdb.place(Destination(), "events")
+    found = reconciliation.reconcile_events(client, place, area, *days)
     if found.differences and repair:
-        also = reconciliation.following_events(resources[1])
-        _reread(lambda job, instance: reconciliation.repair_events(job, found, instance=instance, also=also, **consent))
-        found = reconciliation.reconcile_events(*resources, *days)
+        also = reconciliation.following_events(place)
+        _reread(lambda job, instance: repair_events(job, found, instance=instance, also=also, **consent))
+        found = reconciliation.reconcile_events(client, place, area, *days)
     _show_events(found, json_)
     sys.exit(1 if found.differences else 0)
 

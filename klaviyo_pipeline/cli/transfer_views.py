@@ -222,7 +222,7 @@ def _status(file: TransferFile) -> str:
 
 def _account(made: Transfer) -> str:
     """Where the API key comes from; never the key."""
-    from klaviyo_pipeline.transfers.authentications import REFERENCE
+    from klaviyo_pipeline.transfers.file.authentications import REFERENCE
 
     if not made.api_token:
         return made.authentication or "default"

@@ -44,3 +44,8 @@ class Place:
     table: str
     schema: str = "klaviyo"
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+
+    @property
+    def plain_name(self) -> str:
+        """Schema and table, as the ledger has them."""
+        return f"{self.schema}.{self.table}"

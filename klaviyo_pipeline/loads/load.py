@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.endpoints.account import read_account
-from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, StagedExtract, extract
+from klaviyo_pipeline.klaviyo.extract.extract import extract
+from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
 from klaviyo_pipeline.loads.request import LoadRequest, Range, last_end_before, replaced_ranges, window_of
 from klaviyo_pipeline.loads.table import not_answered, table_of
 from klaviyo_pipeline.loads.whole_reads import gone_parents, living_children, owner_of

@@ -17,7 +17,7 @@ from klaviyo_pipeline.loads.request import LoadRequest, window_of
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client.client import Answer, KlaviyoClient
     from klaviyo_pipeline.klaviyo.decode.pages import Page
-    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
+    from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
     from klaviyo_pipeline.klaviyo.extract.requests import Stream
 
 DEFAULT_ROWS = 10
@@ -41,7 +41,7 @@ def preview(client: KlaviyoClient, wanted: LoadRequest, zone: tzinfo, rows: int 
     Raises:
         KlaviyoError: if they can not be read.
     """
-    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
+    from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
 
     window = window_of(wanted, partition=None, last_end=None, zone=zone)
     assert window is not None
@@ -99,7 +99,7 @@ def _streams(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Itera
 
 
 def _first_of(client: KlaviyoClient, source: Source, rows: int) -> list[dict[str, Any]]:
-    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
+    from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
 
     whole = ExtractRequest(source, Window(None, None, clock.now()), options=frozenset())
     return next(iter(_pages(client, whole, rows))).value.batch.slice(0, rows).to_pylist()  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Is anything missing? Our counts beside Klaviyo's own, and a second reading of just what differs.
+"""Is anything missing? Our counts beside Klaviyo's own.
 
 Klaviyo counts events per metric and day (``metric-aggregates``) and the members of a list (``profile_count``).
 Only what the ledger says has landed is compared, so that a difference is a row too few or too many, not a day that
@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-
-import dagster as dg
+from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.errors import no_secrets
@@ -20,19 +18,18 @@ from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day
 from klaviyo_pipeline.klaviyo.errors import RequestRefusedError
 from klaviyo_pipeline.klaviyo.windows import Window
-from klaviyo_pipeline.loads.completeness import DAY, covers, landed_days, ranges_of
-from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
-from klaviyo_pipeline.orchestration.automation.new_metrics import metric_names
+from klaviyo_pipeline.loads.completeness import DAY, covers, landed_days
+from klaviyo_pipeline.loads.metric_names import names_at_klaviyo
 from klaviyo_pipeline.times import start_of
 from klaviyo_pipeline.warehouse.local_days import local_day
 from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
-from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+    from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+    from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+    from klaviyo_pipeline.loads.destination import Place
 
 DEFAULT_DAYS = 90
-_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 @dataclass(frozen=True)
@@ -89,12 +86,12 @@ class Reconciliation:
 
 @no_secrets()
 def reconcile_events(
-    klaviyo: KlaviyoResource,
-    duckdb: KlaviyoDuckDBResource,
+    client: KlaviyoClient,
+    place: Place,
+    area: StagingArea,
     first: date | None = None,
     last: date | None = None,
     *,
-    table: str | None = None,
     ledger_name: str = "events",
     now: datetime | None = None,
 ) -> Reconciliation:
@@ -104,11 +101,11 @@ def reconcile_events(
     the last whole hour: counts are kept by the hour, and an hour that is not over is counted too soon.
 
     Args:
-        klaviyo: The account.
-        duckdb: The database.
+        client: The account.
+        place: The table of events.
+        area: Where fetched pages wait.
         first: The first day; by default 90 days back.
         last: The last day; by default today.
-        table: The table in the schema; ``events`` by default.
         ledger_name: The name of the load in the ledger.
         now: The present.
 
@@ -116,11 +113,12 @@ def reconcile_events(
         KlaviyoError, WarehouseError: if Klaviyo or the database can not be read.
     """
     now = now or clock.now()
-    zone, place = duckdb.zone, f"{duckdb.schema_or_default}.{table or 'events'}"
+    zone, database = place.zone, place.database
     today = now.astimezone(zone).date()
     first = first or today - timedelta(days=DEFAULT_DAYS - 1)
-    database = duckdb.warehouse()
-    landed = landed_days(database, SOURCES["events"], place, zone, first, last, ledger_name=ledger_name, now=now)
+    landed = landed_days(
+        database, SOURCES["events"], place.plain_name, zone, first, last, ledger_name=ledger_name, now=now
+    )
     days, until = list(landed.complete), start_of(landed.complete[-1] + DAY, zone) if landed.complete else None
     if today in landed.partial:
         begins = start_of(today, zone)
@@ -134,9 +132,8 @@ def reconcile_events(
     if not days or until is None:
         return Reconciliation((), None, 0, 0, (), {}, 0)
     begin = start_of(days[0], zone)
-    ours = _count_events(duckdb, place, begin, until)
-    client = klaviyo.client()
-    names = metric_names(client, duckdb, now)
+    ours = _count_events(place, begin, until)
+    names = names_at_klaviyo(client, area, now)
     compared, differences, not_counted = set(days), list[Difference](), dict[str, str]()
     for metric_id in sorted(names.keys() | {metric for metric, _day in ours if metric}):
         name = names.get(metric_id, metric_id)
@@ -160,55 +157,11 @@ def reconcile_events(
     )
 
 
-def repair_events(
-    job: dg.JobDefinition,
-    found: Reconciliation,
-    *,
-    instance: dg.DagsterInstance | None = None,
-    also: Sequence[str] = (),
-    run_config: Mapping[str, Any] | None = None,
-    accept_shrink: bool = False,
-) -> list[dg.ExecuteInProcessResult]:
-    """Read exactly the days that differ again, neighbours in one run.
-
-    Rows that were missing or have changed are merged. A day with rows that Klaviyo does not count (any more) is
-    replaced, in one transaction, by what Klaviyo has.
-
-    Args:
-        job: A job that has the asset ``klaviyo/events``, such as ``defs.resolve_implicit_global_asset_job_def()``.
-        found: What ``reconcile_events`` found.
-        instance: Where the runs are recorded.
-        also: Data sources that follow from events and are to be read again with them: event_metrics, event_profiles.
-        run_config: More run config, such as loggers.
-        accept_shrink: Clear days even of all their rows. Without it a day that would lose too many fails.
-    """
-    keys = [dg.AssetKey([KEY_PREFIX, name]) for name in ("events", *also)]
-    surplus = set(found.surplus_days)
-    results = []
-    for days, mode in (
-        (set(found.differing_days) - surplus, WriteMode.MERGE),
-        (surplus, WriteMode.REPLACE),
-    ):
-        config = {"write_mode": mode.value, "accept_shrink": accept_shrink}
-        ops = {f"{KEY_PREFIX}__{name}": {"config": config} for name in ("events", *also)}
-        for low, high in ranges_of(days):
-            results.append(
-                job.execute_in_process(
-                    asset_selection=keys,
-                    instance=instance,
-                    tags={_RANGE_START: low.isoformat(), _RANGE_END: high.isoformat()},
-                    run_config={**(run_config or {}), "ops": ops},
-                    raise_on_error=False,
-                )
-            )
-    return results
-
-
-def following_events(duckdb: KlaviyoDuckDBResource) -> tuple[str, ...]:
+def following_events(place: Place) -> tuple[str, ...]:
     """The data sources that follow from events and have a table here: to be read again with their events."""
     names = [name for name, source in SOURCES.items() if source.fan_out and source.fan_out.parent == "events"]
-    with duckdb.warehouse().reading() as connection:
-        return tuple(name for name in names if existing_columns(connection, duckdb.schema_or_default, name))
+    with place.database.reading() as connection:
+        return tuple(name for name in names if existing_columns(connection, place.schema, name))
 
 
 @dataclass(frozen=True)
@@ -226,11 +179,11 @@ class MemberDifference:
 
 @no_secrets()
 def reconcile_members(
-    klaviyo: KlaviyoResource,
-    duckdb: KlaviyoDuckDBResource,
+    client: KlaviyoClient,
+    place: Place,
+    area: StagingArea,
     list_ids: Sequence[str] | None = None,
     *,
-    table: str | None = None,
     most: int | None = None,
     now: datetime | None = None,
 ) -> tuple[MemberDifference, ...]:
@@ -239,11 +192,11 @@ def reconcile_members(
     Takes one request a list; Klaviyo allows fifteen a minute.
 
     Args:
-        klaviyo: The account.
-        duckdb: The database.
+        client: The account.
+        place: The table of list members.
+        area: Where fetched pages wait.
         list_ids: The lists to compare; by default those that have members here, and all of Klaviyo's lists once
             all of them have been read.
-        table: The table in the schema; ``list_profiles`` by default.
         most: Compare only so many, others from day to day.
         now: The present (aware); decides which lists are compared where ``most`` is given.
 
@@ -256,13 +209,12 @@ def reconcile_members(
     from klaviyo_pipeline.warehouse import ledger
 
     source = SOURCES["list_profiles"]
-    place = f"{duckdb.schema_or_default}.{table or source.name}"
-    ours = living_children(duckdb.warehouse(), source, duckdb.schema_or_default, table or source.name)
-    client, now = klaviyo.client(), now or clock.now()
+    ours = living_children(place.database, source, place.schema, place.table)
+    now = now or clock.now()
     if list_ids is None:
         known = set(ours)
-        if ledger.coverage(duckdb.warehouse(), source.name, place):
-            known |= set(read_ids(client, SOURCES["lists"], duckdb.staging_area(), Window(None, None, now)))
+        if ledger.coverage(place.database, source.name, place.plain_name):
+            known |= set(read_ids(client, SOURCES["lists"], area, Window(None, None, now)))
         list_ids = sorted(known)
     if most is not None and len(list_ids) > most:
         begin = now.toordinal() * most % len(list_ids)
@@ -271,44 +223,13 @@ def reconcile_members(
     return tuple(each for each in counted if each.ours != (each.klaviyos or 0))
 
 
-def repair_members(
-    job: dg.JobDefinition,
-    found: Sequence[MemberDifference],
-    *,
-    instance: dg.DagsterInstance | None = None,
-    run_config: Mapping[str, Any] | None = None,
-    accept_shrink: bool = False,
-) -> dg.ExecuteInProcessResult | None:
-    """Read the members of just the lists that differ again, and mark those who left; None if there are none.
-
-    A list that is gone cannot be read: a run of all lists marks its members. ``accept_shrink`` marks members however
-    many they are; without it a list that would lose too many fails.
-    """
-    lists = [each.list_id for each in found if each.klaviyos is not None]
-    if not found:
-        return None
-    config: dict[str, Any] = {"accept_shrink": accept_shrink}
-    if len(lists) == len(found):
-        config["list_ids"] = lists
-    return job.execute_in_process(
-        asset_selection=[dg.AssetKey([KEY_PREFIX, "list_profiles"])],
-        instance=instance,
-        run_config={
-            **(run_config or {}),
-            "ops": {f"{KEY_PREFIX}__list_profiles": {"config": {"incremental": False, **config}}},
-        },
-        raise_on_error=False,
-    )
-
-
-def _count_events(
-    duckdb: KlaviyoDuckDBResource, place: str, begin: datetime, until: datetime
-) -> dict[tuple[str | None, date], int]:
-    schema, _dot, table = place.rpartition(".")
-    with duckdb.warehouse().reading() as connection:
+def _count_events(place: Place, begin: datetime, until: datetime) -> dict[tuple[str | None, date], int]:
+    day = local_day(place.zone, "datetime", begin, until)
+    with place.database.reading() as connection:
+        table = full_name(connection, place.schema, place.table)
         rows = connection.execute(
-            f"SELECT metric_id, CAST({local_day(duckdb.zone, 'datetime', begin, until)} AS VARCHAR) AS day, count(*) "
-            f"FROM {full_name(connection, schema, table)} WHERE datetime >= ? AND datetime < ? GROUP BY ALL",
+            f"SELECT metric_id, CAST({day} AS VARCHAR) AS day, count(*) FROM {table} "
+            "WHERE datetime >= ? AND datetime < ? GROUP BY ALL",
             [begin, until],
         ).fetchall()
     return {(metric, date.fromisoformat(day)): count for metric, day, count in rows}

@@ -15,7 +15,7 @@ from klaviyo_pipeline.times import parse_time
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
+    from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
 
 Range = tuple[datetime, datetime]
 

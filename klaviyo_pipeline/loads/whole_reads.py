@@ -19,7 +19,7 @@ from klaviyo_pipeline.warehouse.write_modes import WriteMode
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
     from klaviyo_pipeline.klaviyo.endpoints.account import Account
-    from klaviyo_pipeline.klaviyo.extract.extract import StagedExtract
+    from klaviyo_pipeline.klaviyo.extract.model import StagedExtract
     from klaviyo_pipeline.warehouse.database import Database
     from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.warehouse.database import Database
     from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
+IMPATIENT: dict[str, Any] = {"retry_limit": 1, "connect_timeout_s": 30, "read_timeout_s": 30}
+"""For questions that are not worth a long wait. Dagster allows a sensor a minute."""
 STAGING_SUBFOLDER = "klaviyo-staging"
 
 

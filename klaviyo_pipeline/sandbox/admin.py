@@ -10,21 +10,32 @@ POST   /sandbox/lists/<id>/members                {"<profile id>": "<joined at>"
 DELETE /sandbox/lists/<id>/members/<profile id>
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
+from klaviyo_pipeline.sandbox.api.limits import RateLimits
 from klaviyo_pipeline.sandbox.api.messages import Request, Response
+from klaviyo_pipeline.sandbox.counts import Counts
 from klaviyo_pipeline.sandbox.data.rows import Value
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.data.times import SECOND, in_micros, in_seconds, parse_time
-from klaviyo_pipeline.sandbox.faults.plan import FaultPlan
-
-if TYPE_CHECKING:
-    from klaviyo_pipeline.sandbox.app import Sandbox
+from klaviyo_pipeline.sandbox.faults.plan import FaultPlan, Faults
 
 
-def answer(sandbox: "Sandbox", request: Request) -> Response:
+class Steered(Protocol):
+    """What of a sandbox the admin paths steer."""
+
+    store: Store
+    faults: Faults
+    counts: Counts
+    limits: RateLimits
+
+    def plan_faults(self, faults: Faults) -> None:
+        """From now on, these faults happen."""
+
+
+def answer(sandbox: Steered, request: Request) -> Response:
     """Answer an admin request."""
     segments = request.path.strip("/").split("/")[1:]
     store = sandbox.store

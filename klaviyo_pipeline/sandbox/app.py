@@ -2,9 +2,7 @@
 
 import asyncio
 import uuid
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
 
 from klaviyo_pipeline.sandbox import admin
@@ -18,40 +16,12 @@ from klaviyo_pipeline.sandbox.api.limits import Headers, RateLimits
 from klaviyo_pipeline.sandbox.api.messages import Receive, Request, Response, Scope, Send, deliver, read_body
 from klaviyo_pipeline.sandbox.api.query import limit_of, parse_query
 from klaviyo_pipeline.sandbox.api.revisions import Answering, answering, gone
+from klaviyo_pipeline.sandbox.counts import Counts
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.faults.plan import Faults, NoFaults
 from klaviyo_pipeline.sandbox.options import ServerOptions
 
 _RETIRED_RELATED = {"metrics", "profiles"}
-
-
-@dataclass(slots=True)
-class Counts:
-    """What has been asked and answered."""
-
-    by_operation: Counter[tuple[str, int]] = field(default_factory=Counter)
-    bytes: int = 0
-    open: int = 0
-    open_maximum: int = 0
-
-    def reset(self) -> None:
-        """Start counting afresh; what is under way stays counted as open."""
-        self.by_operation.clear()
-        self.bytes = 0
-        self.open_maximum = self.open
-
-    def report(self) -> dict[str, object]:
-        """The counts as the admin path gives them."""
-        endpoints: dict[str, dict[str, int]] = {}
-        for (operation, status), count in sorted(self.by_operation.items()):
-            endpoints.setdefault(operation, {})[str(status)] = count
-        return {
-            "total": self.by_operation.total(),
-            "refused": sum(count for (_, status), count in self.by_operation.items() if status == 429),
-            "open_maximum": self.open_maximum,
-            "bytes": self.bytes,
-            "endpoints": endpoints,
-        }
 
 
 class Sandbox:

@@ -11,7 +11,7 @@ from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.loads.destination import Destination
 from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource
-from klaviyo_pipeline.transfers.authentications import read_authentications, resolve, variable_named_in
+from klaviyo_pipeline.transfers.file.authentications import read_authentications, resolve, variable_named_in
 from klaviyo_pipeline.transfers.file.model import EVENTS_TABLE, Transfer
 from klaviyo_pipeline.transfers.file.problems import one_of
 from klaviyo_pipeline.transfers.file.reading import TransferFile

@@ -13,7 +13,7 @@ from klaviyo_pipeline.errors import ConfigurationError, PipelineError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.times import parse_zone
-from klaviyo_pipeline.transfers.authentications import DEFAULT, FILE
+from klaviyo_pipeline.transfers.file.authentications import DEFAULT, FILE
 from klaviyo_pipeline.transfers.folder import Broken, Folder
 from klaviyo_pipeline.transfers.loading import named_account, spec_of
 

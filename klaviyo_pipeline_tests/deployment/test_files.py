@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from klaviyo_pipeline import environment
-from klaviyo_pipeline.transfers import authentications
+from klaviyo_pipeline.transfers.file import authentications
 from klaviyo_pipeline_tests.deployment.files import ROOT, Ignored, compose, dockerfile, last_stage
 
 PLANTED = [

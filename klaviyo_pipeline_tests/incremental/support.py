@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
 
+from klaviyo_pipeline.loads.destination import Destination
+from klaviyo_pipeline.loads.reconciliation import (
+    MemberDifference,
+    Reconciliation,
+    reconcile_events,
+    reconcile_members,
+)
 from klaviyo_pipeline.orchestration.assets.build import build_assets
 from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.automation.schedules import automation_definitions
@@ -68,6 +75,16 @@ class Project:
     @property
     def duckdb(self) -> KlaviyoDuckDBResource:
         return KlaviyoDuckDBResource(database=str(self.world.path), timezone=self.world.timezone, lock_timeout_s=20)
+
+    def events_compared(self, *days: date, **given: Any) -> Reconciliation:
+        """Events here beside Klaviyo's counts."""
+        place = self.duckdb.place(Destination(), "events")
+        return reconcile_events(self.klaviyo.client(), place, self.duckdb.staging_area(), *days, **given)
+
+    def members_compared(self, *lists: list[str], **given: Any) -> tuple[MemberDifference, ...]:
+        """List members here beside Klaviyo's counts."""
+        place = self.duckdb.place(Destination(), "list_profiles")
+        return reconcile_members(self.klaviyo.client(), place, self.duckdb.staging_area(), *lists, **given)
 
     @property
     def definitions(self) -> dg.Definitions:

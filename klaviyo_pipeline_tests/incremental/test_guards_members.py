@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner
 
 from klaviyo_pipeline.cli import main
-from klaviyo_pipeline.loads.reconciliation import reconcile_members
 from klaviyo_pipeline_tests.incremental.support import Project
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
@@ -42,7 +41,7 @@ def test_reconcile_when_a_list_is_deleted_then_repair_marks_its_members_and_nobo
 
 def lists_asked_for(world: World, project: Project, *, most: int, now: datetime) -> list[str]:
     """The lists whose members a run at this time counts: they differ, since none has landed."""
-    found = reconcile_members(project.klaviyo, project.duckdb, world.ids("lists"), most=most, now=now)
+    found = project.members_compared(world.ids("lists"), most=most, now=now)
     return [each.list_id for each in found]
 
 
@@ -77,9 +76,7 @@ def test_lists_when_asked_again_on_the_same_day_then_are_the_same(world: World) 
     for each in world.ids("lists"):
         world.sandbox.store.add_members(each, {"NEWCOMER": "2026-11-20T11:00:00+00:00"})
 
-    morning, evening = (
-        reconcile_members(project.klaviyo, project.duckdb, most=2, now=FIRST.replace(hour=hour)) for hour in (0, 23)
-    )
+    morning, evening = (project.members_compared(most=2, now=FIRST.replace(hour=hour)) for hour in (0, 23))
 
     assert morning == evening
     assert len(morning) == 2

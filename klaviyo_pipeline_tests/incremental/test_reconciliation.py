@@ -10,7 +10,7 @@ import pytest
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day
-from klaviyo_pipeline.loads.reconciliation import reconcile_events, repair_events
+from klaviyo_pipeline.orchestration.automation.repair import repair_events
 from klaviyo_pipeline.orchestration.checks.reconciliation import COUNTS_AGREE
 from klaviyo_pipeline_tests.incremental.support import QUIET, Project, evaluations, loads, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, World
@@ -27,7 +27,7 @@ def project(world: World) -> Project:
 
 
 def test_counts_when_all_has_landed_then_agree(project: Project) -> None:
-    found = reconcile_events(project.klaviyo, project.duckdb)
+    found = project.events_compared()
 
     assert found.is_even
     assert [day.isoformat() for day in found.days] == [f"2026-11-{n}" for n in range(13, 21)]
@@ -41,7 +41,7 @@ def test_events_that_came_late_then_exactly_their_days_and_metrics_are_named_and
     first = put_event(world, "2026-11-14T00:00:00+00:00", "late0001")
     second = put_event(world, "2026-11-17T23:59:59+00:00", "late0002")
 
-    found = reconcile_events(project.klaviyo, project.duckdb)
+    found = project.events_compared()
 
     metric = world.truth("metrics")[0]
     assert [(each.day, each.metric_id, each.metric_name) for each in found.differences] == [
@@ -55,19 +55,19 @@ def test_events_that_came_late_then_exactly_their_days_and_metrics_are_named_and
     windows = [(load["window_start"][:10], load["window_end"][:10]) for load in loads(world, "events")[1:]]
     assert windows == [("2026-11-14", "2026-11-15"), ("2026-11-17", "2026-11-18")]
     assert {first, second} <= set(world.column("SELECT id FROM klaviyo.events"))
-    assert reconcile_events(project.klaviyo, project.duckdb).is_even
+    assert project.events_compared().is_even
 
 
 def test_rows_lost_from_the_table_are_found_and_read_again(project: Project) -> None:
     with project.duckdb.warehouse().writing() as connection:
         connection.execute("DELETE FROM klaviyo.events WHERE datetime::DATE = '2026-11-16'")
 
-    found = reconcile_events(project.klaviyo, project.duckdb)
+    found = project.events_compared()
 
     assert found.differing_days == (date(2026, 11, 16),)
     assert all(each.ours == 0 for each in found.differences)
     repair_events(project.job, found, instance=project.instance, run_config=QUIET)
-    assert reconcile_events(project.klaviyo, project.duckdb).is_even
+    assert project.events_compared().is_even
 
 
 def test_rows_doubled_or_gone_from_klaviyo_are_found_and_their_day_replaced(project: Project) -> None:
@@ -78,18 +78,18 @@ def test_rows_doubled_or_gone_from_klaviyo_are_found_and_their_day_replaced(proj
     with project.duckdb.warehouse().writing() as connection:
         connection.execute("INSERT INTO klaviyo.events FROM klaviyo.events WHERE datetime::DATE = '2026-11-18' LIMIT 3")
 
-    found = reconcile_events(project.klaviyo, project.duckdb)
+    found = project.events_compared()
 
     assert found.surplus_days == found.differing_days == (date(2026, 11, 15), date(2026, 11, 18))
     repair_events(project.job, found, instance=project.instance, run_config=QUIET)
     assert sorted(world.column("SELECT id FROM klaviyo.events")) == world.ids("events", DAYS[0], "2026-11-21")
-    assert reconcile_events(project.klaviyo, project.duckdb).is_even
+    assert project.events_compared().is_even
 
 
 def test_days_that_have_not_landed_are_not_compared(project: Project) -> None:
     put_event(project.world, "2026-11-10T12:00:00+00:00", "before01")
 
-    found = reconcile_events(project.klaviyo, project.duckdb, date(2026, 11, 1), date(2026, 11, 14))
+    found = project.events_compared(date(2026, 11, 1), date(2026, 11, 14))
 
     assert found.is_even
     assert found.days == (date(2026, 11, 13), date(2026, 11, 14))
@@ -103,7 +103,7 @@ def test_days_are_those_of_the_storage_timezone(world: World, zone: str) -> None
     late = datetime(2026, 11, 17, 0, 0, 1, tzinfo=ZoneInfo(zone))
     put_event(world, late.astimezone(UTC).isoformat(), "late0001")
 
-    found = reconcile_events(project.klaviyo, project.duckdb)
+    found = project.events_compared()
 
     assert len(found.days) == 8
     assert found.differing_days == (date(2026, 11, 17),)
@@ -117,7 +117,7 @@ def test_day_of_25_hours_is_one_day(world: World) -> None:
     project = Project(world)
     project.load("events", days=("2026-10-31", "2026-11-02"))
 
-    found = reconcile_events(project.klaviyo, project.duckdb)
+    found = project.events_compared()
 
     assert found.is_even
     metric = world.truth("metrics")[0]["id"]
@@ -131,7 +131,7 @@ def test_today_is_compared_up_to_the_last_whole_hour_that_landed(world: World) -
     today = clock.now().date()
     project.load("events", days=("2026-11-19", today.isoformat()))
 
-    found = reconcile_events(project.klaviyo, project.duckdb)
+    found = project.events_compared()
 
     assert found.is_even
     assert found.until is not None
@@ -139,7 +139,7 @@ def test_today_is_compared_up_to_the_last_whole_hour_that_landed(world: World) -
     assert (found.until.minute, found.until.second) == (0, 0)
     # What arrives within the hour that is not over yet is nobody's loss.
     put_event(world, found.until.isoformat(), "thishour")
-    assert reconcile_events(project.klaviyo, project.duckdb).is_even
+    assert project.events_compared().is_even
 
 
 def test_stretch_longer_than_a_year_is_asked_in_parts(world: World) -> None:
@@ -149,7 +149,7 @@ def test_stretch_longer_than_a_year_is_asked_in_parts(world: World) -> None:
     put_event(world, "2025-11-30T12:00:00+00:00", "longago2")
     world.sandbox.reset_counts()
 
-    found = reconcile_events(project.klaviyo, project.duckdb, date(2024, 1, 1), date(2026, 11, 20))
+    found = project.events_compared(date(2024, 1, 1), date(2026, 11, 20))
 
     assert found.differing_days == (date(2024, 2, 29), date(2025, 11, 30))
     metrics = len(world.ids("metrics"))
@@ -161,7 +161,7 @@ def test_metric_that_klaviyo_no_longer_has_is_named_and_stops_nothing(project: P
     metric = next(row["metric_id"] for row in world.truth("events", *DAYS) if row["metric_id"])
     world.sandbox.store.delete("metrics", metric)
 
-    found = reconcile_events(project.klaviyo, project.duckdb)
+    found = project.events_compared()
 
     assert list(found.not_counted) == [metric]
     assert "does not exist" in found.not_counted[metric]
@@ -171,7 +171,7 @@ def test_metric_that_klaviyo_no_longer_has_is_named_and_stops_nothing(project: P
 def test_nothing_landed_then_nothing_is_compared_and_nothing_asked(world: World) -> None:
     project = Project(world)
 
-    found = reconcile_events(project.klaviyo, project.duckdb)
+    found = project.events_compared()
 
     assert (found.days, found.is_even) == ((), True)
     assert world.sandbox.counts()["total"] == 0

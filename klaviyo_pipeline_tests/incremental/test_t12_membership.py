@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from klaviyo_pipeline.loads.reconciliation import MemberDifference, reconcile_members, repair_members
+from klaviyo_pipeline.loads.reconciliation import MemberDifference
+from klaviyo_pipeline.orchestration.automation.repair import repair_members
 from klaviyo_pipeline_tests.incremental.support import QUIET, Project
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
@@ -78,11 +79,11 @@ def test_t12_deleted_list_then_its_members_are_marked(world: World) -> None:
 def test_t12_counts_that_differ_name_the_lists_and_only_these_are_read_again(world: World) -> None:
     project = Project(world)
     assert world.run("list_profiles").success
-    assert reconcile_members(project.klaviyo, project.duckdb) == ()
+    assert project.members_compared() == ()
     list_id = _largest(world)
     _leave(world, list_id)
 
-    found = reconcile_members(project.klaviyo, project.duckdb)
+    found = project.members_compared()
 
     ours = len([row for row in world.sql(LIVE) if row[0] == list_id])
     assert found == (MemberDifference(list_id, ours, ours - 1),)
@@ -90,9 +91,9 @@ def test_t12_counts_that_differ_name_the_lists_and_only_these_are_read_again(wor
     result = repair_members(project.job, found, instance=project.instance, run_config=QUIET)
     assert result is not None
     assert result.success
-    assert "get_lists" not in world.sandbox.counts()["endpoints"]
+    assert world.sandbox.counts()["endpoints"]["get_profiles_for_list"] == {"200": 1}
     assert set(world.sql(LIVE)) == _members(world)
-    assert reconcile_members(project.klaviyo, project.duckdb) == ()
+    assert project.members_compared() == ()
     assert repair_members(project.job, ()) is None
 
 
@@ -101,12 +102,12 @@ def test_t12_list_that_is_gone_differs_and_is_repaired_by_a_full_read(world: Wor
     assert world.run("list_profiles").success
     world.sandbox.store.delete("lists", _largest(world))
 
-    (found,) = reconcile_members(project.klaviyo, project.duckdb)
+    (found,) = project.members_compared()
 
     assert found.klaviyos is None
     assert "the list is gone" in str(found)
     repair_members(project.job, (found,), instance=project.instance, run_config=QUIET)
-    assert reconcile_members(project.klaviyo, project.duckdb) == ()
+    assert project.members_compared() == ()
 
 
 def test_t12_check_names_the_list(world: World) -> None:
@@ -129,6 +130,6 @@ def test_t12_lists_beyond_the_quota_take_turns(world: World, most: int) -> None:
     assert world.run("list_profiles").success
     world.sandbox.reset_counts()
 
-    reconcile_members(project.klaviyo, project.duckdb, most=most)
+    project.members_compared(most=most)
 
     assert world.sandbox.counts()["endpoints"]["get_list"] == {"200": most}

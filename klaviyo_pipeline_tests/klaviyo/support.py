@@ -8,7 +8,8 @@ from typing import Any
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, StagedExtract, extract
+from klaviyo_pipeline.klaviyo.extract.extract import extract
+from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
 from klaviyo_pipeline.klaviyo.extract.progress import Progress
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.klaviyo.windows import Window

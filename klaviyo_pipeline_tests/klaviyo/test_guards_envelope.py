@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.klaviyo.decode.envelope import (
+from klaviyo_pipeline.klaviyo.client.envelope import (
     check_document,
     check_identities,
     check_links,

@@ -186,7 +186,8 @@ from pathlib import Path
 from klaviyo_pipeline.klaviyo.catalogue import revisions
 from klaviyo_pipeline.klaviyo.extract import page_reader
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, extract
+from klaviyo_pipeline.klaviyo.extract.extract import extract
+from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
 from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea

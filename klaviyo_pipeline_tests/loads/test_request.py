@@ -13,7 +13,7 @@ import pytest
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
+from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
 from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.loads.destination import Destination
 from klaviyo_pipeline.loads.request import LoadRequest, last_end_before, replaced_ranges, window_of

@@ -16,7 +16,7 @@ from klaviyo_pipeline.charts import drawing
 from klaviyo_pipeline.charts.counting import OTHERS
 from klaviyo_pipeline.charts.model import Chart, Step
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
+from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
 from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.orchestration.assets import plots
 from klaviyo_pipeline.orchestration.assets.plots import PLOTS, chart_of_source

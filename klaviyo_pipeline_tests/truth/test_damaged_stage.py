@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo.extract.extract import read_batches
+from klaviyo_pipeline.klaviyo.extract.model import read_batches
 from klaviyo_pipeline.klaviyo.staging.stage import Stage, StagingArea
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 from klaviyo_pipeline.staged_pages import StagedFile

@@ -18,10 +18,10 @@ from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision, expecte
 from klaviyo_pipeline.klaviyo.client import answers
 from klaviyo_pipeline.klaviyo.client.address import check_address
 from klaviyo_pipeline.klaviyo.client.answers import shown
+from klaviyo_pipeline.klaviyo.client.envelope import check_document
 from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit, limits_of_account
 from klaviyo_pipeline.klaviyo.client.settings import KLAVIYO_URL, ClientSettings
 from klaviyo_pipeline.klaviyo.client.transport import Answered, Http, TransportError
-from klaviyo_pipeline.klaviyo.decode.envelope import check_document
 from klaviyo_pipeline.klaviyo.errors import (
     AuthenticationError,
     CancelledError,

@@ -20,8 +20,9 @@ import msgspec
 import pyarrow as pa
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import EXTRA, Column, ColumnType
+from klaviyo_pipeline.klaviyo.client import envelope
 from klaviyo_pipeline.klaviyo.client.client import target_of_link
-from klaviyo_pipeline.klaviyo.decode import envelope, structs
+from klaviyo_pipeline.klaviyo.decode import structs
 from klaviyo_pipeline.klaviyo.decode.arrays import (
     ARROW_TYPES,
     constant_array,

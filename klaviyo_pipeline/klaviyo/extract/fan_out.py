@@ -20,7 +20,7 @@ from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.decode.pages import arrow_schema, joined
-from klaviyo_pipeline.klaviyo.extract.extract import Begun, ExtractRequest, StagedExtract, read_batches
+from klaviyo_pipeline.klaviyo.extract.model import Begun, ExtractRequest, StagedExtract, read_batches
 from klaviyo_pipeline.klaviyo.extract.progress import Findings, Progress
 from klaviyo_pipeline.klaviyo.extract.requests import streams_of, streams_of_ids, streams_of_parents
 from klaviyo_pipeline.klaviyo.extract.workers import Fetch

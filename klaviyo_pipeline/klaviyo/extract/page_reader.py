@@ -9,7 +9,7 @@ from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer, shape_of
 from klaviyo_pipeline.klaviyo.client.client import Answer, KlaviyoClient
-from klaviyo_pipeline.klaviyo.decode.envelope import check_links, check_next
+from klaviyo_pipeline.klaviyo.client.envelope import check_links, check_next
 from klaviyo_pipeline.klaviyo.decode.pages import Page, PageDecoder
 from klaviyo_pipeline.klaviyo.errors import CursorRefusedError, RequestRefusedError
 from klaviyo_pipeline.klaviyo.extract.paging import Paging

@@ -20,13 +20,12 @@ from klaviyo_pipeline.loads.request import Range
 from klaviyo_pipeline.loads.run_lock import run_lock
 from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class, destination_of, load_request
 from klaviyo_pipeline.orchestration.assets.metadata import column_schema
+from klaviyo_pipeline.orchestration.assets.partition_metadata import partition_ranges
 from klaviyo_pipeline.orchestration.assets.progress import reporting
 from klaviyo_pipeline.orchestration.assets.spec import GROUP, KEY_PREFIX, LoadSpec, default_spec, partition_key_of
-from klaviyo_pipeline.orchestration.automation.new_metrics import PATIENCE, metric_names
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.notices import account_of_run, first_time
-from klaviyo_pipeline.orchestration.partition_metadata import partition_ranges
-from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.orchestration.resources import IMPATIENT, KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -197,8 +196,10 @@ def _load(
 
 def _names(klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource, source: str) -> dict[str, str]:
     """The names of a data source's rows at Klaviyo, by id; none if Klaviyo cannot or may not tell at once."""
+    from klaviyo_pipeline.loads.metric_names import names_at_klaviyo
+
     try:
-        return metric_names(klaviyo.with_settings(**PATIENCE).client(), duckdb, clock.now(), source)
+        return names_at_klaviyo(klaviyo.with_settings(**IMPATIENT).client(), duckdb.staging_area(), clock.now(), source)
     except KlaviyoError:
         return {}
 

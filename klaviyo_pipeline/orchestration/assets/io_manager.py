@@ -14,9 +14,9 @@ from klaviyo_pipeline.loads.destination import Destination
 from klaviyo_pipeline.loads.request import Range
 from klaviyo_pipeline.loads.shown_columns import hidden_note
 from klaviyo_pipeline.orchestration.assets import metadata as load_metadata
+from klaviyo_pipeline.orchestration.assets.partition_metadata import add_metadata, partition_ranges
 from klaviyo_pipeline.orchestration.assets.plots import chart_of_load, plotted
 from klaviyo_pipeline.orchestration.failures import plain_failures
-from klaviyo_pipeline.orchestration.partition_metadata import add_metadata, partition_ranges
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.orchestration.run_config import SetInCode
 from klaviyo_pipeline.warehouse.tables import Table
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from klaviyo_pipeline.klaviyo.extract.extract import StagedExtract
+    from klaviyo_pipeline.klaviyo.extract.model import StagedExtract
     from klaviyo_pipeline.loads.load import StagedLoad
     from klaviyo_pipeline.warehouse.landing import LandingResult
 

@@ -17,7 +17,7 @@ from klaviyo_pipeline.redaction import redact, redact_values
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from klaviyo_pipeline.klaviyo.extract.extract import StagedExtract
+    from klaviyo_pipeline.klaviyo.extract.model import StagedExtract
     from klaviyo_pipeline.warehouse.landing import LandingResult
     from klaviyo_pipeline.warehouse.range_counts import RangeCounts
 

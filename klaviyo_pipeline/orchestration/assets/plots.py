@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from klaviyo_pipeline.charts.model import Chart
     from klaviyo_pipeline.klaviyo.catalogue.model import Source
-    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest
+    from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
     from klaviyo_pipeline.warehouse.database import Database
 
 

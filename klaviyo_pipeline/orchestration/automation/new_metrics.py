@@ -10,56 +10,15 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.errors import PipelineError, no_secrets
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.klaviyo.windows import Window
-from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
-from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, TableMissingError, WarehouseError
+from klaviyo_pipeline.errors import PipelineError
+from klaviyo_pipeline.orchestration.resources import IMPATIENT, KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+    pass
 
 SENSOR = "new_metrics"
 CHECK_EVERY_S = 300
-PATIENCE: dict[str, Any] = {"retry_limit": 1, "connect_timeout_s": 30, "read_timeout_s": 30}
-"""Dagster allows a sensor a minute, and the next look comes in five."""
-
-
-@no_secrets()
-def metric_names(
-    client: KlaviyoClient, duckdb: KlaviyoDuckDBResource, now: datetime, source: str = "metrics"
-) -> dict[str, str]:
-    """Klaviyo's metrics: their names by id. A request for each two hundred. Or those of another source with names.
-
-    Raises:
-        KlaviyoError: if Klaviyo can not be asked.
-    """
-    from klaviyo_pipeline.klaviyo.extract.extract import ExtractRequest, extract
-
-    staged = extract(client, ExtractRequest(SOURCES[source], Window(None, None, now)), duckdb.staging_area())
-    try:
-        return {
-            id_: name or id_
-            for batch in staged.batches()
-            for id_, name in zip(batch.column("id").to_pylist(), batch.column("name").to_pylist(), strict=True)
-        }
-    finally:
-        staged.landed()
-
-
-def landed_metrics(duckdb: KlaviyoDuckDBResource) -> list[str]:
-    """The ids of the metrics that have landed; none where there is no table yet.
-
-    Raises:
-        WarehouseError: if the database cannot be read.
-    """
-    from klaviyo_pipeline.warehouse.reading import read_table
-
-    try:
-        table = read_table(duckdb.warehouse(), duckdb.schema_or_default, "metrics", columns=["id"])
-    except (DatabaseMissingError, TableMissingError):
-        return []
-    return [str(each) for each in table["id"]]
 
 
 def new_metrics_sensor(
@@ -86,10 +45,12 @@ def new_metrics_sensor(
     def new_metrics(
         context: dg.SensorEvaluationContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
     ) -> dg.SensorResult | dg.SkipReason:
+        from klaviyo_pipeline.loads.metric_names import names_at_klaviyo
+
         now = clock.now()
         try:
-            names = metric_names(klaviyo.with_settings(**PATIENCE).client(), duckdb, now)
-            known = json.loads(context.cursor) if context.cursor else landed_metrics(duckdb)
+            names = names_at_klaviyo(klaviyo.with_settings(**IMPATIENT).client(), duckdb.staging_area(), now)
+            known = json.loads(context.cursor) if context.cursor else _landed(duckdb)
         except WarehouseError as error:
             return dg.SkipReason(f"The metrics that have landed could not be read: {error}")
         except PipelineError as error:
@@ -104,3 +65,9 @@ def new_metrics_sensor(
         return dg.SensorResult(run_requests=[request], cursor=cursor)
 
     return new_metrics
+
+
+def _landed(duckdb: KlaviyoDuckDBResource) -> list[str]:
+    from klaviyo_pipeline.loads.metric_names import landed_metrics
+
+    return landed_metrics(duckdb.warehouse(), duckdb.schema_or_default)

@@ -83,6 +83,7 @@ def build_reconciliation_checks() -> dg.AssetChecksDefinition:
         klaviyo: KlaviyoResource,
         duckdb: KlaviyoDuckDBResource,
     ) -> Iterator[dg.AssetCheckResult | dg.Output[None]]:
+        from klaviyo_pipeline.loads.destination import Destination
         from klaviyo_pipeline.loads.reconciliation import reconcile_events, reconcile_members
 
         config = ReconciliationConfig(**context.op_execution_context.op_config)
@@ -90,13 +91,16 @@ def build_reconciliation_checks() -> dg.AssetChecksDefinition:
             context.log.info(_SKIPPED)
             yield from _no_results(context)
             return
+        area = duckdb.staging_area()
         for key in sorted(context.selected_asset_check_keys):
+            place = duckdb.place(Destination(), key.asset_key.path[-1])
             try:
+                client = klaviyo.client()
                 if key.asset_key == _EVENTS:
                     days = [_day(name, getattr(config, name)) for name in ("first_day", "last_day")]
-                    yield _events_check(key, reconcile_events(klaviyo, duckdb, *days), _other_rules(duckdb))
+                    yield _events_check(key, reconcile_events(client, place, area, *days), _other_rules(duckdb))
                 else:
-                    yield _members_check(key, reconcile_members(klaviyo, duckdb, most=config.most_lists))
+                    yield _members_check(key, reconcile_members(client, place, area, most=config.most_lists))
             except PipelineError as error:
                 yield undecided(key, error)
 

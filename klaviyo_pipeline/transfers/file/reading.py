@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from klaviyo_pipeline.orchestration.names import may_be_a_name
-from klaviyo_pipeline.transfers.authentications import REFERENCE, read_authentications
 from klaviyo_pipeline.transfers.file import treasure_data
+from klaviyo_pipeline.transfers.file.authentications import REFERENCE, read_authentications
 from klaviyo_pipeline.transfers.file.documents import LARGEST, Document, parse
 from klaviyo_pipeline.transfers.file.model import Transfer, source_name
 from klaviyo_pipeline.transfers.file.problems import FileError, Problem, Wrong, spell

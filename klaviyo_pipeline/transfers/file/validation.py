@@ -20,8 +20,8 @@ from klaviyo_pipeline.loads.request import parse_lookback
 from klaviyo_pipeline.orchestration.automation.cron import check_cron, delayed, parse_delay
 from klaviyo_pipeline.paths import UnusablePathError
 from klaviyo_pipeline.times import parse_time, parse_zone
-from klaviyo_pipeline.transfers.authentications import REFERENCE
 from klaviyo_pipeline.transfers.file import liquid
+from klaviyo_pipeline.transfers.file.authentications import REFERENCE
 from klaviyo_pipeline.transfers.file.model import MODES, Transfer, database_file, options_of, source_name
 from klaviyo_pipeline.transfers.file.problems import Path, Wrong, did_you_mean, one_of
 

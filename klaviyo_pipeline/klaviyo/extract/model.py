@@ -1,0 +1,187 @@
+"""What an extract is asked for, and what it comes to."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from klaviyo_pipeline.klaviyo.catalogue.columns import Column
+from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source, TimeField
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Traffic
+from klaviyo_pipeline.klaviyo.decode.pages import arrow_schema
+from klaviyo_pipeline.klaviyo.errors import StageDamagedError
+from klaviyo_pipeline.klaviyo.extract.progress import Findings, Progress
+from klaviyo_pipeline.klaviyo.staging.stage import Stage
+from klaviyo_pipeline.klaviyo.windows import Window
+from klaviyo_pipeline.staged_pages import DamagedPagesError, StagedFile, read_pages
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class ExtractRequest:
+    """What to load.
+
+    Attributes:
+        source: The data source.
+        window: The stretch of time, ``[start, end)``; open on both sides for the whole collection.
+        filter_by: Which of a row's times the window is about; None for the source's default.
+        options: The source's options in force (``Source.choose``).
+        ids: For a source that fans out: the parents' ids. None for all of them.
+        parents: For event_metrics and event_profiles: the events, a table with the columns id, datetime, and
+            metric_id or profile_id.
+    """
+
+    source: Source
+    window: Window
+    filter_by: FilterBy | None = None
+    options: frozenset[str] = frozenset()
+    ids: tuple[str, ...] | None = None
+    parents: pa.Table | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole collection is read, so that rows that do not come back are gone."""
+        return self.window.start is None and self.window.end is None
+
+    @property
+    def time_field(self) -> TimeField | None:
+        """The time that slices are taken over; None where one cursor has to do.
+
+        A whole read is cut by the time of creation, which no row changes while it lasts.
+        """
+        if not self.is_whole:
+            return self.source.time_field(self.filter_by)
+        for candidate in self.source.time_fields:
+            if candidate.filter_by is FilterBy.CREATED and candidate.can_be_cut and self.source.sorted_by_time:
+                return candidate
+        return None
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that the extract has."""
+        return self.source.columns_for(self.options)
+
+
+@dataclass(frozen=True)
+class StagedExtract:
+    """A finished fetch: Arrow files, their columns and window, and what happened on the way.
+
+    ``revision`` is the one that answered, ``written_revision`` the one in the configuration.
+    Times are aware UTC. ``landed``, ``drop`` or ``keep`` must be called in the end: the first two remove the files,
+    the last leaves them to the next run of the same window.
+    """
+
+    request: ExtractRequest
+    files: tuple[StagedFile, ...]
+    revision: str
+    written_revision: str
+    traffic: Traffic
+    findings: Findings
+    progress: Progress
+    duration_s: float
+    clock_ahead_s: float
+    stage: Stage = field(repr=False)
+
+    @property
+    def extract_id(self) -> str:
+        """Names this extract, also when it was taken up from a killed run: it must not be appended twice."""
+        return self.stage.extract_id
+
+    @property
+    def waited_for_limit_s(self) -> float:
+        """How long requests waited for their turn at the rate limit, summed over all connections."""
+        return self.traffic.limit_wait_s
+
+    @property
+    def watermark(self) -> datetime:
+        """Up to when the window is complete, on Klaviyo's clock: ours may be ahead."""
+        window = self.request.window
+        return min(window.watermark, window.now - timedelta(seconds=self.clock_ahead_s))
+
+    @property
+    def source(self) -> Source:
+        """The data source."""
+        return self.request.source
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of the rows, without ``_extra``."""
+        return self.request.columns
+
+    @property
+    def rows(self) -> int:
+        """Rows staged; a row that Klaviyo sent twice counts twice."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def rows_by_stream(self) -> dict[str, int]:
+        """Rows staged of each stream, such as each list's members; a stream that was read and has none has 0."""
+        rows = Counter[str]()
+        for staged in self.stage.slices.values():
+            rows[staged.stream] += staged.rows
+        return dict(rows)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of the files."""
+        return arrow_schema(self.columns)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The staged rows, a page at a time."""
+        return read_batches(self.files)
+
+    def landed(self) -> None:
+        """The rows are in a table: remove the files."""
+        self.stage.close(remove=True)
+
+    def drop(self) -> None:
+        """The rows are not to be trusted: remove the files, so that the next run reads anew."""
+        self.stage.close(remove=True)
+
+    def keep(self) -> None:
+        """The rows could not be landed: leave the files to the next run of this window."""
+        self.stage.close(remove=False)
+
+
+class Begun:
+    """A fetch that has begun now: knows what it took when it has ended."""
+
+    def __init__(self, client: KlaviyoClient, request: ExtractRequest) -> None:
+        self._client = client
+        self._request = request
+        self._began = time.monotonic()
+        self._before = client.traffic.copy()
+
+    def staged(self, stage: Stage, findings: Findings, progress: Progress) -> StagedExtract:
+        """What the fetch has come to."""
+        return StagedExtract(
+            request=self._request,
+            files=stage.files(),
+            revision=max(findings.revisions, default=self._client.revision),
+            written_revision=self._client.written_revision,
+            traffic=self._client.traffic.since(self._before),
+            findings=findings,
+            progress=progress,
+            duration_s=time.monotonic() - self._began,
+            clock_ahead_s=self._client.clock_ahead_s,
+            stage=stage,
+        )
+
+
+def read_batches(files: tuple[StagedFile, ...]) -> Iterator[pa.RecordBatch]:
+    """Rows of staged files, a page at a time.
+
+    Raises:
+        StageDamagedError: A file is not as it was written.
+    """
+    for file in files:
+        try:
+            yield from read_pages(file)
+        except DamagedPagesError as error:
+            raise StageDamagedError(f"Staged pages were damaged after they were fetched: {error}.") from error
