@@ -56,8 +56,8 @@ soak: .venv/.installed ## Run the property tests for long
 check: .venv/.package ## Check settings, transfers, accounts and the database
 	$(BIN)/klaviyo-pipeline check
 
-lint: .venv/.installed ## Check style, types and which room imports which
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+lint: .venv/.installed ## Check style, types, which room imports which, and declared dependencies
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/deptry .
 
 format: .venv/.installed ## Format the code
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .

@@ -9,7 +9,9 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
+
+_UNDEFINED: Any = FieldInfo().default
+"""What pydantic has for a field without a default."""
 
 
 class UndocumentedError(Exception):
@@ -54,7 +56,7 @@ def default_of(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.default
-    if value is PydanticUndefined or value is None or value == "":
+    if value is _UNDEFINED or value is None or value == "":
         return ""
     if isinstance(value, Enum):
         value = value.value
