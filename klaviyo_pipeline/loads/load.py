@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -88,7 +89,7 @@ class Load:
 
     request: LoadRequest
     place: Place
-    run_id: str
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     name: str = ""
     partition: Range | None = None
     parents: pa.Table | None = None
