@@ -19,8 +19,9 @@ help: ## Show the targets
 demo: .venv/.package ## Load all nine data sources into data/klaviyo.duckdb (a sandbox, unless KLAVIYO_API_KEY is set)
 	$(BIN)/klaviyo-pipeline demo
 
+PORT ?= 3000
 dev: .venv/.package ## Open Dagster's UI on the assets (a sandbox, unless KLAVIYO_API_KEY is set)
-	$(BIN)/klaviyo-pipeline with-sandbox $(BIN)/dg dev
+	$(BIN)/klaviyo-pipeline with-sandbox -- $(BIN)/dg dev --port $(PORT)
 
 # The tests wait much, for processes and for HTTP: twice as many workers as cores keep a small machine busy.
 WORKERS ?= 4

@@ -5,20 +5,14 @@ from __future__ import annotations
 import re
 
 import click
-import duckdb
 import pytest
 import yaml
 from dagster._cli import create_dagster_cli
 from dagster_dg_cli.cli import create_dg_cli
 
 from klaviyo_pipeline.cli import main
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.loads.table import table_of
 from klaviyo_pipeline.orchestration.assets.config import config_class
-from klaviyo_pipeline.warehouse.ledger import LEDGER
-from klaviyo_pipeline.warehouse.tables import DELETED_AT_COLUMN, SYSTEM_COLUMNS, Column, Table
 from klaviyo_pipeline_tests.docs.documents import DOCUMENTS, ROOT, Block, all_blocks, command_lines, name_of, prose
-from reference_docs.analytics import assets, columns_of
 from reference_docs.commands import make_targets
 
 PROGRAMS = {"klaviyo-pipeline": main, "dagster": create_dagster_cli(), "dg": create_dg_cli()}
@@ -108,28 +102,6 @@ def test_python_imports_what_exists(block: Block) -> None:
     imports = "\n".join(line for line in block.text.splitlines() if line.startswith(("import ", "from ")))
     exec(imports, {})
     assert code
-
-
-@pytest.fixture(scope="module")
-def empty() -> duckdb.DuckDBPyConnection:
-    """A database with all tables, as they land, and no rows."""
-    connection = duckdb.connect()
-    every = {name for source in SOURCES.values() for name in source.option_names}
-    tables: list[Table] = [table_of(source, "klaviyo", options=frozenset(every)) for source in SOURCES.values()]
-    for spec in assets():
-        columns = tuple(Column(each.name, each.type) for each in columns_of(spec))
-        tables.append(Table(spec.key.path[0], spec.key.path[-1], columns))
-    for table in (*tables, LEDGER):
-        typed = {column.name: column.type for column in (*table.columns, *SYSTEM_COLUMNS, DELETED_AT_COLUMN)}
-        declared = ", ".join(f'"{name}" {kind}' for name, kind in typed.items())
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.schema}")
-        connection.execute(f"CREATE TABLE {table.schema}.{table.name} ({declared})")
-    return connection
-
-
-@pytest.mark.parametrize("block", all_blocks("sql"), ids=str)
-def test_sql_names_tables_and_columns_that_exist(empty: duckdb.DuckDBPyConnection, block: Block) -> None:
-    empty.execute(block.text)
 
 
 def test_settings_of_the_compose_example_are_variables_that_exist() -> None:

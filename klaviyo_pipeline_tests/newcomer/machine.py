@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +48,35 @@ class Newcomer:
         home.mkdir()
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
         return cls(folder, home)
+
+    @contextmanager
+    def leaves_running(self, command: str, ready: str) -> Iterator[str]:
+        """Type a command that does not end, in a terminal of its own, and wait until it says a text; then Ctrl-C."""
+        with subprocess.Popen(
+            ["/bin/bash", "-c", f"exec {command}"],
+            cwd=self.folder,
+            env=environment(self.home),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            said: list[str] = []
+            try:
+                assert process.stdout
+                for line in process.stdout:
+                    said.append(line)
+                    if ready in line:
+                        break
+                else:
+                    raise AssertionError("".join(said))
+                yield "".join(said)
+            finally:
+                os.killpg(process.pid, signal.SIGINT)
+                try:
+                    process.communicate(timeout=60)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
 
     def types(self, script: str) -> subprocess.CompletedProcess[str]:
         """Type commands into one shell, which ends at the first that fails."""

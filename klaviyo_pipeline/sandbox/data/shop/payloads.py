@@ -86,10 +86,11 @@ def mail(chance: Chance, sending: Sending, profile: Profile, what: str) -> Prope
             "Client OS": system,
             "Client OS Family": system,
             "Client Canonical": f"{browser} on {system}",
-            "machine_open": client == "Apple Mail",
             "User Agent": chance.one_of(USER_AGENTS),
             "IP Country": chance.one_of(PLACES).country,
         }
+    if what == "Opened":
+        said["Apple Privacy Open"] = client == "Apple Mail"
     if what == "Clicked":
         product = chance.one_of(PRODUCTS)
         said["URL"] = (
