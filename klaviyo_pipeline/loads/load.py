@@ -20,9 +20,9 @@ from klaviyo_pipeline.loads.request import LoadRequest, Range, last_end_before, 
 from klaviyo_pipeline.loads.table import not_answered, table_of
 from klaviyo_pipeline.loads.whole_reads import gone_parents, living_children, owner_of
 from klaviyo_pipeline.redaction import redact_values
+from klaviyo_pipeline.warehouse import landing
 from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, ShrinkError, StageDamagedError, without_values
 from klaviyo_pipeline.warehouse.landing import LandingResult, LandRequest, Sweep, TimeRange
-from klaviyo_pipeline.warehouse.landing import land as land_rows
 from klaviyo_pipeline.warehouse.ledger import last_window_end
 from klaviyo_pipeline.warehouse.sandbox_rows import Origin, check_apart
 from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
@@ -276,7 +276,7 @@ def _shrink_limits(load: Load, client: KlaviyoClient, staged: StagedExtract, log
 
 def _land(ready: StagedLoad, staged: StagedExtract) -> LandingResult:
     try:
-        return land_rows(ready.load.place.database, _land_request(ready, staged))
+        return landing.land(ready.load.place.database, _land_request(ready, staged))
     except (ShrinkError, StageDamagedError):
         staged.drop()
         raise

@@ -116,7 +116,7 @@ def test_days_of_events_and_what_is_made_from_them_are_one_command(world: World)
     shell = Shell(world, None)
     select = 'key:"klaviyo/events" or key:"klaviyo/metrics" or key:"klaviyo_analytics/daily_metrics"'
 
-    done = shell.materialize("--select", select, "--partition-range", "2026-11-17...2026-11-18")
+    done = shell.launch("--assets", select, "--partition-range", "2026-11-17...2026-11-18")
 
     assert done.returncode == 0, done.stderr
     events = world.sql("SELECT count(*) FROM klaviyo.events")

@@ -134,7 +134,9 @@ def test_dev_comes_up_without_a_warning_and_lists_the_assets(world: World, tmp_p
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
     assert {f"klaviyo/{name}" for name in SOURCES} <= listed
-    assert "warning" not in log.read_text().lower(), log.read_text()
+    warnings = [line for line in log.read_text().splitlines() if "warning" in line.lower()]
+    # A clone has a dagster.yaml for commands without DAGSTER_HOME. Dagster says that it is not used with one.
+    assert all("dagster.yaml file will not be used" in line for line in warnings), log.read_text()
 
 
 def _assets(port: int, server: subprocess.Popen[bytes]) -> set[str]:

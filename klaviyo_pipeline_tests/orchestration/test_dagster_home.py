@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from klaviyo_pipeline.orchestration import dagster_home
+from klaviyo_pipeline.orchestration.dagster_home import SETTINGS
 from klaviyo_pipeline.orchestration.dagster_storage import LockedSqliteStorage
+from klaviyo_pipeline_tests.docs.documents import ROOT
 
 EIGHT = """
 import multiprocessing as mp
@@ -85,3 +88,10 @@ def test_home_when_none_is_named_then_a_command_that_keeps_records_makes_one_her
     assert not (tmp_path / ".dagster").exists()
     with dagster_home.kept_instance() as instance:
         assert instance.root_directory == str(tmp_path / ".dagster")
+
+
+def test_settings_of_a_clone_are_those_of_a_home_but_for_the_storage() -> None:
+    of_home, of_clone = (yaml.safe_load(path.read_text()) for path in (SETTINGS, ROOT / "dagster.yaml"))
+
+    assert of_home.pop("storage")
+    assert of_home == of_clone

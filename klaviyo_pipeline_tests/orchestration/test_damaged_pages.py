@@ -32,7 +32,7 @@ def test_run_when_its_pages_are_damaged_then_fetches_again_once_and_then_fails_p
             flip_a_bit(load)
         return land(database, load)
 
-    monkeypatch.setattr("klaviyo_pipeline.loads.load.land_rows", land_after_damage)
+    monkeypatch.setattr("klaviyo_pipeline.warehouse.landing.land", land_after_damage)
     result = world.run("lists", config={"write_mode": mode})
     assert len(begun) == 2
     assert result.success == (times == 1)

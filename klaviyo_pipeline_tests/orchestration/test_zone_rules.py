@@ -53,7 +53,7 @@ def test_no_sql_of_ours_asks_duckdb_for_a_local_time() -> None:
         for line in path.read_text().splitlines()
         if asking.search(line)
     }
-    assert {each.split(":")[0] for each in found} == {"warehouse/local_days.py", "orchestration/zone_rules.py"}, found
+    assert {each.split(":")[0] for each in found} == {"warehouse/local_days.py", "loads/zone_rules.py"}, found
 
 
 def test_engine_with_other_rules_is_named_with_zone_and_moment() -> None:
