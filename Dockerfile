@@ -11,7 +11,7 @@ COPY --from=build /venv /venv
 WORKDIR /app
 COPY workspace.yaml ./
 COPY --chown=klaviyo:klaviyo klaviyo_pipeline/dagster.yaml /opt/dagster/dagster.yaml
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 DAGSTER_HOME=/opt/dagster KLAVIYO_DUCKDB_PATH=/data/klaviyo.duckdb
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONTZPATH="" DAGSTER_HOME=/opt/dagster KLAVIYO_DUCKDB_PATH=/data/klaviyo.duckdb
 USER klaviyo
 EXPOSE 3000
 CMD ["dagster-webserver", "-w", "workspace.yaml", "-h", "0.0.0.0", "-p", "3000"]

@@ -64,7 +64,7 @@ def test_dockerfile_runs_as_a_user_and_has_no_secret() -> None:
     assert "RUN" not in after
     assert "ARG" not in {each.name for each in instructions}
     given = {word.partition("=")[0] for each in instructions if each.name == "ENV" for word in each.words}
-    assert given == {"PATH", "PYTHONUNBUFFERED", "DAGSTER_HOME", "KLAVIYO_DUCKDB_PATH"}
+    assert given == {"PATH", "PYTHONUNBUFFERED", "PYTHONTZPATH", "DAGSTER_HOME", "KLAVIYO_DUCKDB_PATH"}
 
 
 def test_dockerfile_installs_the_versions_of_the_constraints() -> None:
