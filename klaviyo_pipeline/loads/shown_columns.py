@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import environment
-from klaviyo_pipeline.klaviyo.catalogue.impersonal_columns import IMPERSONAL
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.catalogue.model import Source
@@ -17,7 +16,7 @@ def may_be_shown(source: Source, column: str) -> bool:
 
     Only the environment decides, never a run's config: whoever reaches Dagster's UI could set that.
     """
-    return column in IMPERSONAL[source.name] or environment.PREVIEW_COLUMNS.text.lower() == "all"
+    return column in source.impersonal or environment.PREVIEW_COLUMNS.text.lower() == "all"
 
 
 def shown_columns(source: Source, columns: Sequence[str]) -> list[str]:

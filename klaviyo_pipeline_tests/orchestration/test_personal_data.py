@@ -15,7 +15,6 @@ import pytest
 from klaviyo_pipeline import environment
 from klaviyo_pipeline.definitions import defs
 from klaviyo_pipeline.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.catalogue.impersonal_columns import IMPERSONAL
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.assets.metadata import mask, preview
 from klaviyo_pipeline.orchestration.checks.build import CHECKS_JOB
@@ -144,9 +143,8 @@ def test_preview_job_then_hides_the_same_columns_and_says_so(planted: World, mon
 def test_columns_that_are_allowed_then_exist_and_every_source_has_some() -> None:
     for name, source in SOURCES.items():
         known = {column.name for column in source.columns}
-        assert IMPERSONAL[name] <= known
-        assert IMPERSONAL[name]
-    assert set(IMPERSONAL) == set(SOURCES)
+        assert set(source.impersonal) <= known, name
+        assert source.impersonal, name
 
 
 @pytest.mark.parametrize("source", ["profiles", "list_profiles", "event_profiles", "events"])
@@ -154,7 +152,7 @@ def test_columns_about_people_then_are_not_allowed(source: str) -> None:
     about = {"email", "phone_number", "external_id", "first_name", "last_name", "organization", "title", "image"}
     about |= {"profile_id", "event_properties", "properties", "subscriptions", "predictive_analytics", "_extra"}
     about |= {column.name for column in SOURCES[source].columns if column.name.startswith(("location_", "profile_"))}
-    assert not about & IMPERSONAL[source]
+    assert not about & set(SOURCES[source].impersonal)
 
 
 def test_column_that_the_catalogue_does_not_know_then_is_hidden() -> None:

@@ -150,6 +150,11 @@ CAMPAIGNS = Source(
     resource="campaign",
     scopes=("campaigns:read",),
     columns=CAMPAIGN_COLUMNS,
+    impersonal=(
+        *("id", "name", "status", "archived", "channel", "builder", "color", "message_id", "template_id"),
+        *("send_strategy", "send_options"),
+        *("created_at", "scheduled_at", "updated_at", "send_time"),
+    ),
     tier=(("", MEDIUM),),
     page_size=(("", None), ("2026-04-15", 100)),
     time_fields=(

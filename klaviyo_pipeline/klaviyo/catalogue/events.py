@@ -7,7 +7,7 @@ from typing import Any
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.declaring import INTEGER, JSON, STRING, TIMESTAMP, attribute, id_, key, related
-from klaviyo_pipeline.klaviyo.catalogue.metrics import METRIC_ATTRIBUTES
+from klaviyo_pipeline.klaviyo.catalogue.metrics import IMPERSONAL_METRIC, METRIC_ATTRIBUTES
 from klaviyo_pipeline.klaviyo.catalogue.model import (
     DOC,
     EXTRA_LARGE,
@@ -19,7 +19,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import (
     Source,
     TimeField,
 )
-from klaviyo_pipeline.klaviyo.catalogue.profiles import PROFILE_ATTRIBUTES, PROFILE_OPTIONS
+from klaviyo_pipeline.klaviyo.catalogue.profiles import IMPERSONAL_PROFILE, PROFILE_ATTRIBUTES, PROFILE_OPTIONS
 
 
 def _attribution(name: str, relationship: str, description: str) -> Column:
@@ -111,6 +111,12 @@ EVENTS = Source(
     resource="event",
     scopes=("events:read",),
     columns=EVENT_COLUMNS,
+    impersonal=(
+        *("id", "metric_id", "datetime", "timestamp", "uuid"),
+        *("attributed_event_id", "campaign_id", "campaign_message_id"),
+        *("flow_id", "flow_message_id", "flow_message_variation_id"),
+        *("metric_name", "metric_integration_name", "metric_integration_category"),
+    ),
     tier=(("", EXTRA_LARGE),),
     # Before 2026-01-15 a page had 200 events and the parameter did not exist.
     page_size=(("", None), ("2026-01-15", 1000)),
@@ -147,6 +153,7 @@ EVENT_METRICS = Source(
     resource="metric",
     scopes=("events:read", "metrics:read"),
     columns=EVENT_METRIC_COLUMNS,
+    impersonal=("id", "event_id", "event_datetime", "metric_id", *IMPERSONAL_METRIC),
     tier=(("", EXTRA_LARGE),),
     fan_out=FanOut(path="/api/events/{id}/metric", key="metric_id", batch="metrics", **_OF_EVENT),
     partitioned_by_day=True,
@@ -162,6 +169,7 @@ EVENT_PROFILES = Source(
     resource="profile",
     scopes=("events:read", "profiles:read"),
     columns=EVENT_PROFILE_COLUMNS,
+    impersonal=("id", "event_id", "event_datetime", *IMPERSONAL_PROFILE),
     tier=(("", EXTRA_LARGE),),
     options=PROFILE_OPTIONS,
     fan_out=FanOut(path="/api/events/{id}/profile", key="profile_id", batch="profiles", chunk=100, **_OF_EVENT),

@@ -16,7 +16,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import (
     Source,
     TimeField,
 )
-from klaviyo_pipeline.klaviyo.catalogue.profiles import PROFILE_ATTRIBUTES, PROFILE_OPTIONS
+from klaviyo_pipeline.klaviyo.catalogue.profiles import IMPERSONAL_PROFILE, PROFILE_ATTRIBUTES, PROFILE_OPTIONS
 
 LIST_COLUMNS = (
     id_("The list's id."),
@@ -49,6 +49,7 @@ LISTS = Source(
     resource="list",
     scopes=("lists:read",),
     columns=LIST_COLUMNS,
+    impersonal=("id", "name", "created", "updated", "opt_in_process"),
     tier=PROFILE_TIER,
     page_size=(("", None), ("2026-04-15", 10)),
     time_fields=(
@@ -69,6 +70,7 @@ LIST_PROFILES = Source(
     resource="profile",
     scopes=("lists:read", "profiles:read"),
     columns=LIST_PROFILE_COLUMNS,
+    impersonal=("list_id", "joined_group_at", *IMPERSONAL_PROFILE),
     tier=PROFILE_TIER,
     page_size=(("", 100),),
     time_fields=(TimeField("joined_group_at", FilterBy.CREATED, GE_GT_LE_LT),),

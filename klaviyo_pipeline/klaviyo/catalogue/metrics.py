@@ -22,6 +22,11 @@ METRIC_ATTRIBUTES = (
 )
 METRIC_COLUMNS = (id_("The metric's id."), *METRIC_ATTRIBUTES)
 
+IMPERSONAL_METRIC = (
+    *("name", "created", "updated"),
+    *("integration_object", "integration_id", "integration_key", "integration_name", "integration_category"),
+)
+
 METRICS = Source(
     name="metrics",
     title="Metrics",
@@ -31,6 +36,7 @@ METRICS = Source(
     resource="metric",
     scopes=("metrics:read",),
     columns=METRIC_COLUMNS,
+    impersonal=("id", *IMPERSONAL_METRIC),
     tier=(("", MEDIUM),),
     version_column="updated",
     incremental=False,

@@ -174,6 +174,10 @@ class Source:
     """Sets of fixed conditions that together cover the collection; one cursor each at least."""
     includes: tuple[Include, ...] = ()
     options: tuple[Option, ...] = ()
+    impersonal: tuple[str, ...] = ()
+    """The columns that tell nothing about a person. Only these are shown outside the tables (previews, examples in
+    checks), so a new column is hidden until somebody decides about it. Hidden are also profile ids, which name a person
+    as long as the account has that person, free text that people write, and JSON, which may hold anything."""
     resource: str = ""
     primary_key: tuple[str, ...] = ("id",)
     version_column: str | None = None

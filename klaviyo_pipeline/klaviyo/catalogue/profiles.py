@@ -63,6 +63,8 @@ PROFILE_OPTIONS = (
     ),
 )
 
+IMPERSONAL_PROFILE = ("created", "updated", "last_event_date")
+
 PROFILES = Source(
     name="profiles",
     title="Profiles",
@@ -72,6 +74,7 @@ PROFILES = Source(
     resource="profile",
     scopes=("profiles:read",),
     columns=PROFILE_COLUMNS,
+    impersonal=IMPERSONAL_PROFILE,
     tier=PROFILE_TIER,
     page_size=(("", 100),),
     time_fields=(

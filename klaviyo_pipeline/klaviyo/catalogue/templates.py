@@ -35,6 +35,7 @@ TEMPLATES = Source(
     resource="template",
     scopes=("templates:read",),
     columns=TEMPLATE_COLUMNS,
+    impersonal=("id", "name", "editor_type", "created", "updated"),
     tier=(("", MEDIUM), ("2025-10-15", LARGE_UNTIL_2025), ("2026-01-15", LARGE)),
     page_size=(("", None), ("2026-04-15", 10)),
     time_fields=(

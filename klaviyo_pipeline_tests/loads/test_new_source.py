@@ -1,0 +1,127 @@
+"""Data sources that the catalogue does not have: a declaration is all that their assets need."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from klaviyo_pipeline.klaviyo.catalogue.columns import Column, ColumnType
+from klaviyo_pipeline.klaviyo.catalogue.declaring import STRING, TIMESTAMP, attribute, id_, key
+from klaviyo_pipeline.klaviyo.catalogue.filters import EQUALS, condition
+from klaviyo_pipeline.klaviyo.catalogue.model import LARGE, MEDIUM, FanOut, Source
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline_tests.orchestration.conftest import World, world
+
+__all__ = ["world"]
+
+PLAIN = Source(
+    name="kinds_of_events",
+    title="Kinds of events",
+    description="A plain collection.",
+    doc="https://developers.klaviyo.com/en/reference/get_metrics",
+    path="/api/metrics",
+    resource="metric",
+    scopes=("metrics:read",),
+    columns=(id_("The id."), attribute("name", STRING, "The name.")),
+    tier=(("", MEDIUM),),
+    incremental=False,
+    shows_deletions=True,
+)
+STREAMS = Source(
+    name="mails",
+    title="Mails",
+    description="A collection that takes two fixed conditions to be whole.",
+    doc="https://developers.klaviyo.com/en/reference/get_campaigns",
+    path="/api/campaigns",
+    resource="campaign",
+    scopes=("campaigns:read",),
+    columns=(
+        id_("The id."),
+        attribute("name", STRING, "The name."),
+        attribute("archived", ColumnType.BOOLEAN, "Whether it is archived."),
+        attribute("updated_at", TIMESTAMP, "When it last changed."),
+    ),
+    tier=(("", MEDIUM),),
+    streams=(
+        (
+            "",
+            tuple(
+                (condition(EQUALS, "messages.channel", "email"), condition(EQUALS, "archived", archived))
+                for archived in (False, True)
+            ),
+        ),
+    ),
+    incremental=False,
+)
+COMPOUND = Source(
+    name="readers",
+    title="Readers",
+    description="Rows of a parent, with a key of two columns.",
+    doc="https://developers.klaviyo.com/en/reference/get_profiles_for_list",
+    path="/api/lists/{id}/profiles",
+    resource="profile",
+    scopes=("lists:read", "profiles:read"),
+    columns=(
+        Column("id", STRING, None, "Newsletter and person.", made_of=("newsletter_id", "person_id")),
+        key(Column("newsletter_id", STRING, None, "The list."), "lists"),
+        key(replace(id_("The profile."), name="person_id"), "profiles"),
+        attribute("joined_group_at", TIMESTAMP, "When the person joined."),
+    ),
+    tier=(("", LARGE),),
+    page_size=(("", 100),),
+    fan_out=FanOut(
+        parent="lists",
+        noun="newsletter",
+        path="/api/lists/{id}/profiles",
+        id_column="newsletter_id",
+        setting="newsletter_ids",
+        limits="Read only these newsletters.",
+        count_field="profile_count",
+    ),
+    incremental=False,
+    shows_deletions=True,
+)
+
+
+@pytest.fixture(autouse=True)
+def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalogue has these three as well."""
+    for source in (PLAIN, STREAMS, COMPOUND):
+        monkeypatch.setitem(SOURCES, source.name, source)
+
+
+def test_plain_collection_lands_and_marks_what_is_gone(world: World) -> None:
+    assert world.run("kinds_of_events").success
+    rows = world.sql("SELECT id, name FROM klaviyo.kinds_of_events ORDER BY id")
+    assert rows == sorted((row["id"], row["name"]) for row in world.truth("metrics"))
+
+    gone = rows[0][0]
+    world.sandbox.store.delete("metrics", gone)
+    assert world.run("kinds_of_events").success
+    assert world.column("SELECT id FROM klaviyo.kinds_of_events WHERE _deleted_at IS NOT NULL") == [gone]
+
+
+def test_fixed_streams_together_are_the_collection(world: World) -> None:
+    assert world.run("mails").success
+    assert world.run("campaigns", config={"incremental": False}, days="2026-11-20").success
+
+    assert set(world.column("SELECT DISTINCT archived FROM klaviyo.mails")) == {True, False}
+    of_email = world.sql("SELECT id, archived FROM klaviyo.campaigns WHERE channel = 'email' ORDER BY ALL")
+    assert world.sql("SELECT id, archived FROM klaviyo.mails ORDER BY ALL") == of_email != []
+
+
+def test_rows_of_a_parent_have_a_key_of_two_columns_and_a_setting_of_their_own(world: World) -> None:
+    assert world.run("readers").success
+    rows = world.sql("SELECT id, newsletter_id, person_id FROM klaviyo.readers ORDER BY ALL")
+    members = sorted((row["list_id"], row["profile_id"]) for row in world.truth("members"))
+    assert sorted(row[1:] for row in rows) == members
+    assert all(id_ == f"{newsletter}:{person}" for id_, newsletter, person in rows)
+
+    # Two leave; only the newsletter that is read again notices.
+    (newsletter, person), (other, stranger) = members[0], members[-1]
+    assert newsletter != other
+    world.sandbox.store.remove_member(newsletter, person)
+    world.sandbox.store.remove_member(other, stranger)
+    assert world.run("readers", config={"newsletter_ids": [newsletter]}).success
+    assert world.column("SELECT id FROM klaviyo.readers WHERE _deleted_at IS NOT NULL") == [f"{newsletter}:{person}"]
