@@ -16,13 +16,13 @@ from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration import dagster_home
 from klaviyo_pipeline.orchestration.assets.build import asset_key, partition_key_of
+from klaviyo_pipeline.orchestration.partitions import range_tags
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.sandbox.server import SandboxProcess
 
 Range = tuple[datetime, datetime]
-_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def run_demo(days: int, sandbox: SandboxProcess | None) -> DemoRun:
     with dagster_home.instance() as instance:
         result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
-            tags={_RANGE_START: first.isoformat(), _RANGE_END: last.isoformat()},
+            tags=range_tags(first, last),
             run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
         )
     run_s = time.monotonic() - started

@@ -17,10 +17,9 @@ from klaviyo_pipeline.loads.completeness import landed_days
 from klaviyo_pipeline.loads.table import table_of
 from klaviyo_pipeline.orchestration import dagster_home
 from klaviyo_pipeline.orchestration.assets.build import asset_key
+from klaviyo_pipeline.orchestration.partitions import range_tags
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.transfers.running import metadata_of, stopped_by_a_person, why_failed
-
-_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def load_sources(names: Sequence[str], log_level: str = "WARNING") -> Iterator[S
 
 def _load(job: dg.JobDefinition, instance: dg.DagsterInstance, source: Source, log_level: str) -> SourceRun:
     days = _days(source, KlaviyoDuckDBResource()) if source.partitioned_by_day else None
-    tags = {_RANGE_START: days[0].isoformat(), _RANGE_END: days[1].isoformat()} if days else {}
+    tags = range_tags(*days) if days else {}
     started = time.monotonic()
     result = job.execute_in_process(
         instance=instance,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 Report = Callable[["Progress"], None]
 LOOK_EVERY_S = 0.5
-"""How often a fetch shows where it is."""
+"""How often a fetch shows where it is; a progress bar moves so often."""
 
 
 class Log(Protocol):
@@ -311,18 +312,23 @@ def _land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:
         origin=load.origin,
         owner=ready.owner,
         shrink=ready.shrink,
-        details=redact_values(
+        details=plain_details(
             {
                 **load.details,
                 "options": sorted(request.options),
-                "ids": list(request.ids) if request.ids is not None else None,
+                "ids": request.ids,
                 "whole": request.is_whole,
                 "retries": staged.traffic.retries,
-                "unknown_attributes": dict(staged.findings.unknown),
-                "type_misfits": dict(staged.findings.misfits),
+                "unknown_attributes": staged.findings.unknown,
+                "type_misfits": staged.findings.misfits,
             }
         ),
     )
+
+
+def plain_details(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Details as plain JSON without secrets, for the ledger."""
+    return redact_values(json.loads(json.dumps(values, default=str)))  # type: ignore[no-any-return]
 
 
 def _sweep(load: Load, request: ExtractRequest) -> Sweep | None:

@@ -25,7 +25,7 @@ def names_at_klaviyo(
     """The names of a data source's rows by id. A request for each two hundred metrics.
 
     Raises:
-        KlaviyoError: if Klaviyo can not be asked.
+        KlaviyoError: if Klaviyo cannot be asked.
     """
     staged = extract(client, ExtractRequest(SOURCES[source], Window(None, None, now)), area)
     try:

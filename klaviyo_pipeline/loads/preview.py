@@ -39,7 +39,7 @@ def preview(client: KlaviyoClient, wanted: LoadRequest, zone: tzinfo, rows: int 
     """Read the first rows of what a first run would load.
 
     Raises:
-        KlaviyoError: if they can not be read.
+        KlaviyoError: if they cannot be read.
     """
     from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
 

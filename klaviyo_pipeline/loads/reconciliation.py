@@ -110,7 +110,7 @@ def reconcile_events(
         now: The present.
 
     Raises:
-        KlaviyoError, WarehouseError: if Klaviyo or the database can not be read.
+        KlaviyoError, WarehouseError: if Klaviyo or the database cannot be read.
     """
     now = now or clock.now()
     zone, database = place.zone, place.database
@@ -201,7 +201,7 @@ def reconcile_members(
         now: The present (aware); decides which lists are compared where ``most`` is given.
 
     Raises:
-        KlaviyoError, WarehouseError: if Klaviyo or the database can not be read.
+        KlaviyoError, WarehouseError: if Klaviyo or the database cannot be read.
     """
     from klaviyo_pipeline.klaviyo.endpoints.parents import count_of_children
     from klaviyo_pipeline.klaviyo.extract.extract import read_ids

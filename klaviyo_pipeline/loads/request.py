@@ -151,7 +151,7 @@ def window_of(
         The window; None if all up to the end that is asked for has landed before.
 
     Raises:
-        ConfigurationError: for times that can not be read, that are the wrong way round, or lie in the future.
+        ConfigurationError: for times that cannot be read, that are the wrong way round, or lie in the future.
     """
     now = (now or clock.now()).replace(microsecond=0)
     source = request.source

@@ -1,4 +1,4 @@
-"""What is said of an answer that is not whole: the errors' own words, and which row is wrong."""
+"""How an incomplete answer is described: by the errors' own words, and by the row that is wrong."""
 
 from __future__ import annotations
 

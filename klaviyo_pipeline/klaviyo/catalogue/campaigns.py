@@ -161,7 +161,7 @@ CAMPAIGNS = Source(
         TimeField("updated_at", FilterBy.UPDATED, GE_GT_LE_LT),
         TimeField("created_at", FilterBy.CREATED, GE_GT_LE_LT),
     ),
-    # From 2026-10-15 on the channel can not be filtered by; without `archived` older revisions leave
+    # From 2026-10-15 on Klaviyo cannot filter by channel; without `archived` older revisions leave
     # archived campaigns out.
     streams=(
         ("", _CAMPAIGN_STREAMS),

@@ -184,12 +184,12 @@ class Source:
     """A row never goes back to an older value of this."""
     partitioned_by_day: bool = False
     sorted_by_time: bool = True
-    """Whether pages sorted by time can be trusted to be in order (archived campaigns can not)."""
+    """Whether pages sorted by time are in order. Those of archived campaigns are not."""
     fan_out: FanOut | None = None
     lookback_days: int = 0
     """Events come late, some by weeks; other changes may take a while until the API shows them."""
     incremental: bool = True
-    """Whether a run without a window goes on where the last one ended; otherwise it reads the whole collection."""
+    """Whether a run without a window continues where the last one ended. Otherwise it reads the whole collection."""
     shows_deletions: bool = False
     """Whether rows that a read of the whole collection does not have are gone from Klaviyo."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -150,8 +149,3 @@ def _cell(value: Any) -> str | int | float | bool | None:  # noqa: ANN401
 def mask(text: str) -> str:
     """Text with mail addresses and phone numbers made unreadable."""
     return _PERSONAL.sub(lambda found: f"{found[1]}…@{found[2]}" if found[1] else f"{found[0][:4]}…", text)
-
-
-def details(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata as plain JSON, for the ledger."""
-    return redact_values(json.loads(json.dumps(values, default=str)))  # type: ignore[no-any-return]

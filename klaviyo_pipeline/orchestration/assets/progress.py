@@ -12,8 +12,6 @@ from klaviyo_pipeline import environment
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.extract.progress import Progress
 
-LOOK_EVERY_S = 0.5
-"""How often a fetch shows where it is; the bar moves so often."""
 FIRST_LINE_S, LATER_LINES = 10.0, 1.5
 """The first line comes after so many seconds, each further one after half as long again."""
 

@@ -9,12 +9,11 @@ import dagster as dg
 
 from klaviyo_pipeline.loads.completeness import ranges_of
 from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
+from klaviyo_pipeline.orchestration.partitions import range_tags
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.loads.reconciliation import MemberDifference, Reconciliation
-
-_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 def repair_events(
@@ -53,7 +52,7 @@ def repair_events(
                 job.execute_in_process(
                     asset_selection=keys,
                     instance=instance,
-                    tags={_RANGE_START: low.isoformat(), _RANGE_END: high.isoformat()},
+                    tags=range_tags(low, high),
                     run_config={**(run_config or {}), "ops": ops},
                     raise_on_error=False,
                 )

@@ -31,6 +31,7 @@ from klaviyo_pipeline.orchestration.automation.failed_runs import failed_runs_se
 from klaviyo_pipeline.orchestration.automation.new_metrics import new_metrics_sensor
 from klaviyo_pipeline.orchestration.checks.build import CHECKS_JOB, build_checks_job
 from klaviyo_pipeline.orchestration.checks.reconciliation import build_reconciliation_job
+from klaviyo_pipeline.orchestration.partitions import range_tags
 
 HOURLY, DAILY, WEEKLY, NEW_METRICS = "klaviyo_hourly", "klaviyo_daily", "klaviyo_weekly", "klaviyo_new_metrics"
 CONDITIONS_SENSOR = "automation_conditions"
@@ -185,7 +186,4 @@ def _range_tags(partitions: dg.TimeWindowPartitionsDefinition, at: datetime, day
     """Tags of a run over the partitions from so many days back to the day of a time, in the storage time zone."""
     today = at.astimezone(ZoneInfo(partitions.timezone)).date()
     first = max(today - timedelta(days=days_back), partitions.start.date())
-    return {
-        "dagster/asset_partition_range_start": min(first, today).isoformat(),
-        "dagster/asset_partition_range_end": today.isoformat(),
-    }
+    return range_tags(min(first, today), today)
