@@ -12,7 +12,7 @@ from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOMana
 from klaviyo_pipeline.orchestration.automation.schedules import automation_definitions
 from klaviyo_pipeline.orchestration.checks.build import build_checks
 from klaviyo_pipeline.orchestration.console import console
-from klaviyo_pipeline.orchestration.event_log import write_events_in_batches
+from klaviyo_pipeline.orchestration.event_log import record_once
 from klaviyo_pipeline.orchestration.names import names_in
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
@@ -23,7 +23,7 @@ def built_in_definitions(days: dg.DailyPartitionsDefinition) -> dg.Definitions:
     """The assets, their checks and resources, jobs, schedules and sensors, over these day partitions."""
     duckdb = KlaviyoDuckDBResource()
     checks = build_checks(days)
-    write_events_in_batches(checks)
+    record_once(checks)
     return dg.Definitions.merge(
         dg.Definitions(
             assets=[*build_assets(days), *build_analytics_assets()],

@@ -1,4 +1,4 @@
-"""Dagster's records, so that several processes may start at once in a new DAGSTER_HOME."""
+"""Dagster's SQLite storage, for several processes that start at once and for runs over many partitions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from filelock import FileLock
+
+from klaviyo_pipeline.orchestration.event_log import BatchedSqliteEventLog, can_batch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,12 +23,17 @@ class LockedSqliteStorage(DagsterSqliteStorage):
 
     Dagster creates its tables without a lock: of eight processes that start in an empty DAGSTER_HOME, most fail with
     "table runs already exists" or "database is locked". The lock is held while the files are created or opened, not
-    while they are used. ``dagster.yaml`` names this class.
+    while they are used. The event log is ``BatchedSqliteEventLog`` where this Dagster allows it, else Dagster's own.
+    ``dagster.yaml`` names this class.
     """
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         with FileLock(Path(base_dir) / ".opening.lock", timeout=_WAIT_S):
             super().__init__(base_dir, inst_data)
+            if can_batch():
+                theirs = self._event_log_storage
+                self._event_log_storage = BatchedSqliteEventLog(theirs._base_dir)
+                theirs.dispose()
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:

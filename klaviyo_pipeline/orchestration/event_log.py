@@ -1,16 +1,14 @@
-"""The events of a range of partitions, written together to Dagster's SQLite event log.
+"""Dagster's SQLite event log, which writes the events of a range of partitions together.
 
-Dagster notes two events for each partition of a range, and its SQLite storage opens a database three times for each:
-a year of days takes longer to note than to load. Dagster hands events over in batches if it is asked to
-(DAGSTER_EVENT_BATCH_SIZE), but its SQLite storage then writes them one by one all the same. Here it gets what the
-base class leaves open: a ``store_event_batch`` of its own, two transactions a batch. Other storages (Postgres) are
-not touched.
+Dagster records two events for each partition of a range, and its own SQLite event log opens a database three times
+for each: a year of days takes longer to record than to load. Dagster hands events over in batches if
+DAGSTER_EVENT_BATCH_SIZE asks for it, but its own event log then writes them one by one all the same. The class here
+writes a batch in two transactions.
 
-Materializations of a range are noted within the same millisecond. Dagster's Events tab takes those for one, so each
-gets a millisecond of its own.
+Dagster's Events tab shows one materialization for each millisecond. So each one gets a millisecond of its own.
 
-Dagster also notes, for each check that a run of a range intends to make, a row for each partition, even where the
-check has no partitions and is made once: thousands of rows for a year. Those become one row each.
+For each check that a run of a range intends to make, Dagster also records a row for each partition, even where the
+check has no partitions and is made once. The class here records one row for such a check.
 """
 
 from __future__ import annotations
@@ -27,56 +25,71 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._core.storage.sqlalchemy_compat import db_result
 
-EVENT_BATCH_SIZE = 500
-
-
+_BATCH_SIZE = 500
 _MILLISECOND = 0.001
+_NEEDED = (
+    "prepare_insert_event",
+    "run_connection",
+    "index_transaction",
+    "_store_asset_event_tags",
+    "_store_asset_event",
+)
+"""Methods of Dagster's own event log that a batch uses."""
 _made_once: set[dg.AssetCheckKey] = set()
 _latest: dict[str, float] = {}
 """The time of the last materialization of the run whose events are being stored."""
 
 
-def write_events_in_batches(checks: Iterable[dg.AssetsDefinition] = ()) -> None:
-    """Have Dagster batch events, unless the environment or a newer Dagster sees to that itself.
-
-    Args:
-        checks: Those of these that have no partitions are noted as intended once a run.
-    """
+def record_once(checks: Iterable[dg.AssetsDefinition]) -> None:
+    """Have those of these checks that have no partitions recorded as intended once a run, not once a partition."""
     _made_once.update(
         spec.key for each in checks for spec in each.check_specs if getattr(spec, "partitions_def", None) is None
     )
-    if SqliteEventLogStorage.store_event_batch is EventLogStorage.store_event_batch:
-        SqliteEventLogStorage.store_event_batch = _store_event_batch  # type: ignore[method-assign, assignment]
-        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(EVENT_BATCH_SIZE))
 
 
-def _store_event_batch(storage: SqliteEventLogStorage, events: Sequence[EventLogEntry]) -> None:
-    """Store events; those about assets together, others one by one."""
-    events = [_at_its_own_time(_for_all_partitions(event)) for event in events]
-    for (run_id, is_about_an_asset), group in groupby(events, key=lambda event: (event.run_id, _is_of_an_asset(event))):
-        batch = list(group)
-        if is_about_an_asset:
-            _store_asset_events(storage, run_id, batch)
-        else:
-            for event in batch:
-                storage.store_event(event)
+class BatchedSqliteEventLog(SqliteEventLogStorage):
+    """Dagster's SQLite event log with a ``store_event_batch`` of its own."""
+
+    def __init__(self, base_dir: str) -> None:
+        super().__init__(base_dir)
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_BATCH_SIZE))
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events: those about assets together, others one by one."""
+        prepared = [_at_its_own_time(_for_all_partitions(event)) for event in events]
+        for (run_id, is_about_an_asset), group in groupby(prepared, lambda each: (each.run_id, _is_of_an_asset(each))):
+            batch = list(group)
+            if is_about_an_asset:
+                self._store_asset_events(run_id, batch)
+            else:
+                for event in batch:
+                    self.store_event(event)
+
+    def _store_asset_events(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
+        statements = [self.prepare_insert_event(event) for event in events]
+        with self.run_connection(run_id) as connection:
+            for statement in statements:
+                connection.execute(statement)
+        with self.index_transaction() as connection:
+            ids = []
+            for statement in statements:
+                with db_result(connection, statement) as result:
+                    ids.append(result.inserted_primary_key[0])
+            self._store_asset_event_tags(connection, events, ids)
+            # The asset's own row holds what was latest: the last event of each asset and kind decides.
+            latest = {
+                (event.get_dagster_event().asset_key, event.dagster_event_type): i for i, event in enumerate(events)
+            }
+            for i in sorted(latest.values()):
+                self._store_asset_event(connection, events[i], ids[i])
 
 
-def _store_asset_events(storage: SqliteEventLogStorage, run_id: str, events: Sequence[EventLogEntry]) -> None:
-    statements = [storage.prepare_insert_event(event) for event in events]
-    with storage.run_connection(run_id) as connection:
-        for statement in statements:
-            connection.execute(statement)
-    with storage.index_transaction() as connection:
-        ids = []
-        for statement in statements:
-            with db_result(connection, statement) as result:
-                ids.append(result.inserted_primary_key[0])
-        storage._store_asset_event_tags(connection, events, ids)
-        # The asset's own row holds what was latest: the last event of each asset and kind decides.
-        latest = {(event.get_dagster_event().asset_key, event.dagster_event_type): i for i, event in enumerate(events)}
-        for i in sorted(latest.values()):
-            storage._store_asset_event(connection, events[i], ids[i])
+def can_batch() -> bool:
+    """Whether this Dagster has the methods that the class builds on, and no batches of its own."""
+    theirs = SqliteEventLogStorage
+    return theirs.store_event_batch is EventLogStorage.store_event_batch and all(
+        hasattr(theirs, each) for each in _NEEDED
+    )
 
 
 def _is_of_an_asset(event: EventLogEntry) -> bool:

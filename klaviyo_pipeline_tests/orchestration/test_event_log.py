@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from klaviyo_pipeline.orchestration.event_log import write_events_in_batches
+from klaviyo_pipeline.orchestration import event_log
+from klaviyo_pipeline.orchestration.dagster_storage import LockedSqliteStorage
 
 DAYS = dg.DailyPartitionsDefinition("2026-01-01")
 RANGE = {"dagster/asset_partition_range_start": "2026-01-03", "dagster/asset_partition_range_end": "2026-03-01"}
@@ -17,6 +19,13 @@ RANGE = {"dagster/asset_partition_range_start": "2026-01-03", "dagster/asset_par
 @dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
 def counted() -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(metadata={"rows": 7}, tags={"made": "here"})
+
+
+def _instance(folder: Path) -> AbstractContextManager[dg.DagsterInstance]:
+    """An instance with the storage that our dagster.yaml names."""
+    custom = {"module": LockedSqliteStorage.__module__, "class": LockedSqliteStorage.__name__}
+    storage = {"storage": {"custom": {**custom, "config": {"base_dir": str(folder)}}}}
+    return dg.DagsterInstance.local_temp(str(folder), overrides=storage)
 
 
 def _run(folder: Path) -> tuple[dict[str, object], int]:
@@ -30,7 +39,7 @@ def _run(folder: Path) -> tuple[dict[str, object], int]:
         opened += 1
         return original(self, shard)
 
-    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.local_temp(str(folder)) as instance:
+    with pytest.MonkeyPatch.context() as patch, _instance(folder) as instance:
         patch.setattr(SqliteEventLogStorage, "_connect", counting)
         result = dg.materialize([counted], instance=instance, tags=RANGE)
         times = opened
@@ -53,7 +62,6 @@ def _run(folder: Path) -> tuple[dict[str, object], int]:
 def test_range_when_events_are_batched_then_dagster_knows_the_same_for_far_fewer_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_events_in_batches()
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "0")
     one_by_one, many = _run(tmp_path / "one")
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "25")
@@ -65,12 +73,22 @@ def test_range_when_events_are_batched_then_dagster_knows_the_same_for_far_fewer
     assert few < many / 3
 
 
+def test_range_when_dagster_has_not_what_a_batch_needs_then_its_own_event_log_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_log, "_NEEDED", ("a_method_of_another_dagster",))
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "0")
+    with _instance(tmp_path) as instance:
+        assert type(instance.event_log_storage) is SqliteEventLogStorage
+        dg.materialize([counted], instance=instance, tags=RANGE)
+        assert len(instance.get_materialized_partitions(counted.key)) == 58
+
+
 def test_materializations_of_a_range_have_times_of_their_own_to_the_millisecond(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_events_in_batches()
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "25")
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+    with _instance(tmp_path) as instance:
         dg.materialize([counted], instance=instance, tags=RANGE)
         records = instance.fetch_materializations(counted.key, limit=100, ascending=True).records
     # The Events tab gets times in milliseconds, and shows one materialization for each.
@@ -84,8 +102,8 @@ def test_range_when_a_check_has_no_partitions_then_it_is_noted_once_and_decided(
     def counts() -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed=True)
 
-    write_events_in_batches([counts])
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+    event_log.record_once([counts])
+    with _instance(tmp_path) as instance:
         dg.materialize([counted, counts], instance=instance, tags=RANGE)
         key = dg.AssetCheckKey(counted.key, "counts")
         noted = instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
