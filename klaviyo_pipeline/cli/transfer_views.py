@@ -175,15 +175,14 @@ def _check_window(file: TransferFile, start: str | None, end: str | None) -> Non
 
 def next_run(file: TransferFile) -> datetime | None:
     """When the schedule ticks next, if it is on; None without one, or while it is paused."""
-    from dagster._utils.schedules import schedule_execution_time_iterator
-
     from klaviyo_pipeline.orchestration.automation.cron import delayed, parse_delay
+    from klaviyo_pipeline.orchestration.automation.ticks import next_tick
 
     when = file.transfer.schedule
     if when is None or not file.transfer.repeats or when.paused:
         return None
     crons = delayed(when.cron, parse_delay(when.delay))
-    return next(iter(schedule_execution_time_iterator(clock.now().timestamp(), crons, when.timezone)))
+    return next_tick(crons, when.timezone, clock.now())
 
 
 def as_dict(file: TransferFile) -> dict[str, Any]:

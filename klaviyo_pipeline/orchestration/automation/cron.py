@@ -1,6 +1,6 @@
 """Cron expressions and delays: one grammar for what is validated and for what ticks.
 
-The grammar of cron is that of the croniter inside Dagster, which computes the ticks. What it accepts and nobody means
+The grammar of cron is Dagster's, which is croniter's. What it accepts and nobody means
 is refused: random fields, and fields of which it makes something else than what they say.
 """
 
@@ -150,15 +150,10 @@ class _Date:
 
 
 def _is_grammatical(cron: str) -> bool:
-    from dagster._utils.schedules import is_valid_cron_schedule
+    from klaviyo_pipeline.orchestration.automation.ticks import is_schedule
 
     plain = cron.isascii() and len(cron) <= _LONGEST_TEXT and len(cron.split()) == len(_SIZES)
-    if not plain or _RANDOM.search(cron.lower()):
-        return False
-    try:
-        return bool(is_valid_cron_schedule(cron))
-    except Exception:  # croniter lets more through than its own errors
-        return False
+    return plain and not _RANDOM.search(cron.lower()) and is_schedule(cron)
 
 
 def _is_grammatical_apart(cron: str) -> bool:
@@ -182,22 +177,21 @@ def _steps_beyond_a_field(cron: str) -> bool:
 
 
 def _ticks(cron: str) -> bool:
-    from dagster._utils.schedules import schedule_execution_time_iterator
-    from dagster._vendored.croniter.croniter import CroniterBadDateError
+    from klaviyo_pipeline.orchestration.automation.ticks import next_tick
 
-    some_leap_year = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
+    some_leap_year = datetime(2024, 1, 1, tzinfo=UTC)
     try:
-        next(iter(schedule_execution_time_iterator(some_leap_year, cron, "UTC")))
-    except CroniterBadDateError:
+        next_tick([cron], "UTC", some_leap_year)
+    except Exception:  # an error of a module that is Dagster's own
         return False
     return True
 
 
 def _expand(cron: str) -> tuple[list[list[Any]], Mapping[int, Any]]:
     """Each field as sorted numbers or ["*"], with "l" for the last day of a month; and the nth weekdays."""
-    from dagster._utils.schedules import CroniterShim
+    from croniter import croniter
 
-    fields, nth_weekdays, *_ = CroniterShim.expand(cron)
+    fields, nth_weekdays = croniter.expand(cron)
     return [list(field) for field in fields], nth_weekdays
 
 

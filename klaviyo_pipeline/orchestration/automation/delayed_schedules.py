@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_pipeline.orchestration.automation.cron import check_cron, delayed
+from klaviyo_pipeline.orchestration.automation.ticks import ticks_between
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -21,23 +22,17 @@ if TYPE_CHECKING:
 
 def tick_of(at: datetime, cron: str, timezone: str, delay: timedelta) -> datetime:
     """The tick of ``cron`` that a tick of the delayed schedule stands for, in UTC."""
-    from dagster._utils.schedules import schedule_execution_time_iterator
-
     # In UTC: two times of one zone are compared and subtracted by their clocks, whatever happens to these in between.
     at = at.astimezone(UTC)
     if not delay:
         return at
     wanted, margin = at - delay, timedelta(hours=2)
-    best, nearest = wanted, None
-    earliest = (wanted - max(margin, delay)).timestamp()
-    for local in schedule_execution_time_iterator(earliest, check_cron(cron), timezone):
-        tick = local.astimezone(UTC)
-        if tick > at or tick > wanted + margin:
-            break
-        distance = abs(tick - wanted)
-        if nearest is None or distance <= nearest:
-            best, nearest = tick, distance
-    return best
+    for before in (margin, max(margin, delay)):
+        ticks = ticks_between(check_cron(cron), timezone, wanted - before, min(at, wanted + margin))
+        if ticks:
+            # Of two that are equally near, the later one.
+            return min(reversed(ticks), key=lambda tick: abs(tick - wanted))
+    return wanted
 
 
 def tick_schedule(
