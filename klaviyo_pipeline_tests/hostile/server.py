@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from urllib.parse import parse_qsl, urlencode
 
 BODY = b'{"data":[]}'
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 [2-9]\d\d .*")
@@ -137,3 +138,10 @@ def pages(make: Callable[[int, str], bytes], *headers: str) -> Handler:
                 connection.sendall(answer(make(next(numbers), line.split()[1].decode()), *headers))
 
     return handler
+
+
+def next_page(target: str, cursor: object) -> str:
+    """A next link as Klaviyo's: the page's own query and another cursor."""
+    path, _, query = target.partition("?")
+    kept = [(name, value) for name, value in parse_qsl(query) if name != "page[cursor]"]
+    return f"{path}?{urlencode([*kept, ('page[cursor]', str(cursor))])}"

@@ -17,7 +17,7 @@ from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
 from klaviyo_pipeline.klaviyo.extract import paging
 from klaviyo_pipeline.klaviyo.extract.progress import MOST_NAMES, OTHER_NAMES
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
-from klaviyo_pipeline_tests.hostile.server import WireServer, pages, serving
+from klaviyo_pipeline_tests.hostile.server import WireServer, next_page, pages, serving
 from klaviyo_pipeline_tests.klaviyo.support import load
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -67,10 +67,10 @@ def test_next_links_when_each_is_new_but_the_rows_are_not_then_the_load_ends_wit
     name, rows = ENDLESS[what]
     asked = 0
 
-    def page(number: int, _target: str) -> bytes:
+    def page(number: int, target: str) -> bytes:
         nonlocal asked
         asked = number + 1
-        link = f"https://a.klaviyo.com/api/{name}?page%5Bcursor%5D={number}"
+        link = f"https://a.klaviyo.com{next_page(target, number)}"
         return json.dumps({"data": rows(number), "links": {"next": link}}).encode()
 
     server.then(pages(page))
@@ -85,8 +85,8 @@ def test_next_links_when_new_rows_of_one_time_never_end_then_the_load_ends_with_
 ) -> None:
     monkeypatch.setattr(paging, "MOST_PAGES_AT_ONE_TIME", 100)
 
-    def page(number: int, _target: str) -> bytes:
-        return json.dumps({"data": [event(number, 10)], "links": {"next": f"/api/events?c={number}"}}).encode()
+    def page(number: int, target: str) -> bytes:
+        return json.dumps({"data": [event(number, 10)], "links": {"next": next_page(target, number)}}).encode()
 
     server.then(pages(page))
     with pytest.raises(UnreadablePageError, match=r"100 pages in a row lead to no later time"):
@@ -98,9 +98,9 @@ def test_pages_when_some_have_no_new_row_but_fewer_than_allowed_then_all_rows_la
 ) -> None:
     last = 4 * MOST
 
-    def page(number: int, _target: str) -> bytes:
+    def page(number: int, target: str) -> bytes:
         rows = [event(number, number)] if number % (MOST - 1) == 0 else [event(0, 0)] if number % 2 else []
-        link = None if number == last else f"/api/events?c={number}"
+        link = None if number == last else next_page(target, number)
         return json.dumps({"data": rows, "links": {"next": link}}).encode()
 
     server.then(pages(page))
@@ -111,8 +111,8 @@ def test_pages_when_some_have_no_new_row_but_fewer_than_allowed_then_all_rows_la
 def test_next_link_when_it_leads_back_then_the_load_ends_at_once(
     server: WireServer, client: KlaviyoClient, tmp_path: Path
 ) -> None:
-    def page(number: int, _target: str) -> bytes:
-        return json.dumps({"data": [event(number, number)], "links": {"next": f"/api/events?c={number % 3}"}}).encode()
+    def page(number: int, target: str) -> bytes:
+        return json.dumps({"data": [event(number, number)], "links": {"next": next_page(target, number % 3)}}).encode()
 
     server.then(pages(page))
     with pytest.raises(UnreadablePageError, match=r"leads back"):
@@ -122,11 +122,11 @@ def test_next_link_when_it_leads_back_then_the_load_ends_at_once(
 def test_names_when_a_server_makes_them_up_then_few_are_remembered(
     server: WireServer, client: KlaviyoClient, tmp_path: Path
 ) -> None:
-    def page(number: int, _target: str) -> bytes:
+    def page(number: int, target: str) -> bytes:
         row = event(number, number)
         row["attributes"] |= {f"new_{number}_{i}_{'x' * 500}": i for i in range(100)}
         return json.dumps(
-            {"data": [row], "links": {"next": f"/api/events?c={number}" if number < 20 else None}}
+            {"data": [row], "links": {"next": next_page(target, number) if number < 20 else None}}
         ).encode()
 
     server.then(pages(page))

@@ -12,6 +12,7 @@ from klaviyo_pipeline.klaviyo.client.envelope import (
     check_document,
     check_identities,
     check_links,
+    check_members,
     check_next,
     details,
     errors_of,
@@ -129,10 +130,60 @@ def test_end_of_a_page_when_links_say_so_then_is_told_from_links_that_are_missin
 
 
 def test_next_link_when_it_leaves_the_collection_then_is_refused() -> None:
-    for following in (None, "/api/lists?page=2", "/api/lists/?page=2", "/api/li%73ts"):
-        check_next("/api/lists?page=1", following)
-    for following in ("/api/metrics?page=2", "/", "/api/lists/L1?page=2"):
+    for following in (None, "/api/lists?page[cursor]=2", "/api/lists/?page[cursor]=2", "/api/li%73ts"):
+        check_next("/api/lists?page[cursor]=1", following)
+    for following in ("/api/metrics?page[cursor]=2", "/", "/api/lists/L1?page[cursor]=2"):
         with pytest.raises(
             UnreadablePageError, match=f"of /api/lists leads to {following.partition('?')[0].rstrip('/')}$"
         ):
-            check_next("/api/lists?page=1", following)
+            check_next("/api/lists?page[cursor]=1", following)
+
+
+CUT = "/api/events?filter=greater-or-equal%28datetime%2C2026-11-02T00%3A00%3A00Z%29&sort=datetime&page%5Bsize%5D=200"
+
+
+@pytest.mark.parametrize(
+    ("following", "said"),
+    [
+        (f"{CUT}&page%5Bcursor%5D=WzE3", None),
+        (CUT.replace("%28", "(").replace("%5B", "[") + "&page[cursor]=x", None),
+        (CUT.replace("00Z", "00+00:00").replace("page%5Bsize%5D=200", "page[cursor]=x&page[size]=50"), None),
+        (CUT.replace("00Z", "00%2B00%3A00"), None),
+        ("/api/events?page[cursor]=x", "filter, sort"),
+        (CUT.replace("11-02", "11-03"), "filter"),
+        (f"{CUT}&filter=equals%28metric_id%2C%22M%22%29", "filter"),
+        (CUT.replace("sort=datetime", "sort=-datetime"), "sort"),
+        (f"{CUT}&fields%5Bevent%5D=uuid", r"fields\[event\]"),
+    ],
+    ids=["Klaviyo's", "decoded", "a time's other spelling", "encoded", "none", "later", "more", "back", "fields"],
+)
+def test_next_link_when_its_query_selects_other_rows_or_fields_then_is_refused(
+    following: str, said: str | None
+) -> None:
+    if said is None:
+        check_next(CUT, following)
+    else:
+        with pytest.raises(UnreadablePageError, match=f"has another {said}$"):
+            check_next(CUT, following)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_whole"),
+    [
+        (b'{"data":[],"links":{"next":null}}', True),
+        (b' { "data" : [ { "data" : [] } ] ,\n"a\\"b":"}","links" : { "next" : "x" } } \n', True),
+        (b"{ }", True),
+        (b'{"data":[],"data":[1]}', False),
+        (b'{"data":[1],"data":[]}', False),
+        (b'{"data":[1],"data":[2]}', False),
+        (b'{"data":[],"links":{"next":"x"},"links":{}}', False),
+        (b'{"data":[],"links":{"next":"x","next":null}}', False),
+        (b'{"errors":[1],"data":[],"errors":[]}', False),
+    ],
+)
+def test_member_of_a_document_when_it_is_there_twice_then_is_refused(body: bytes, is_whole: bool) -> None:
+    if is_whole:
+        check_members(body)
+    else:
+        with pytest.raises(UnreadablePageError, match="a member twice"):
+            check_members(body)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -68,6 +69,21 @@ def first_of_list(_asked: Asked, document: Document) -> Document:
     return {**document, "data": data[0] if isinstance(data, list) else [data]}
 
 
+def twice(name: str, first: Any) -> Twist:
+    """A member that stands in the text twice; a JSON parser takes the second one."""
+    return lambda _asked, document: f'{{"{name}": {json.dumps(first)}, {json.dumps(document)[1:]}'.encode()
+
+
+def next_with(change: Callable[[dict[str, str]], dict[str, str]], query: str = "") -> Twist:
+    """A next link whose query, beside its cursor, is another one than that of the page."""
+
+    def twist(asked: Asked, document: Document) -> Document:
+        parameters = urlencode(change({**asked.query, "page[cursor]": str(asked.page + 1)}))
+        return {**document, "links": {"next": f"{asked.path}?{parameters}{query}"}}
+
+    return twist
+
+
 ERRORS = [{"id": "1", "code": "timeout", "title": "Timeout", "detail": "Shard 7 did not answer."}]
 NOT_WHOLE: dict[str, tuple[Twist, str]] = {
     "errors beside data": (having(errors=ERRORS), "Shard 7 did not answer"),
@@ -77,6 +93,9 @@ NOT_WHOLE: dict[str, tuple[Twist, str]] = {
     "data missing": (without("data"), "JSON:API|data"),
     "one for a list, a list for one": (first_of_list, "array|list|object"),
     "data a text": (having(data="all"), "array|list|object"),
+    "data twice": (twice("data", []), "twice"),
+    "errors twice": (twice("errors", ERRORS), "twice|Shard 7"),
+    "links twice": (twice("links", {"next": "/api/metrics?page%5Bcursor%5D=1"}), "twice"),
     "document a list": (lambda _asked, document: json.dumps([document]).encode(), "object|document"),
 }
 WRONG_ITEMS: dict[str, tuple[Twist, str]] = {
@@ -97,6 +116,9 @@ NO_LINKS: dict[str, tuple[Twist, str]] = {
     "without next": (having(links={"self": "/api/lists"}), "no links"),
     "with a blank next": (having(links={"next": ""}), "next link"),
     "to another path": (having(links={"next": "/api/lists/L2/profiles?page%5Bcursor%5D=1"}), "leads to"),
+    "to another filter": (next_with(lambda query: {**query, "filter": 'equals(name,"Opened")'}), "another filter"),
+    "to another revision": (next_with(lambda query: {**query, "revision": "2023-02-22"}), "another revision"),
+    "to other fields": (next_with(lambda query: {**query, "fields[metric]": "name"}), r"another fields\[metric\]"),
     "to a host": (having(links={"next": "https://elsewhere.example"}), "leads to"),
 }
 

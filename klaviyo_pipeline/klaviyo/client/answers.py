@@ -51,16 +51,23 @@ def document(body: bytes) -> dict[str, Any]:
     """A small JSON:API document, decoded whole.
 
     Raises:
-        UnreadablePageError: if it is none.
+        UnreadablePageError: if it is none, or an object in it has a key twice.
     """
     if len(body) > LARGEST_DOCUMENT:
         raise UnreadablePageError(f"a document of {len(body)} bytes")
     try:
-        found = json.loads(body)
+        found = json.loads(body, object_pairs_hook=_each_key_once)
     except (ValueError, RecursionError) as error:
         raise UnreadablePageError(f"no valid JSON: {type(error).__name__}") from None
     if not isinstance(found, dict) or not found.keys() & {"data", "errors"}:
         raise UnreadablePageError("no JSON:API document")
+    return found
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise UnreadablePageError("the answer has a member twice")
     return found
 
 

@@ -1,16 +1,18 @@
 """The outside of a JSON:API document: whether an answer is all of what was asked for.
 
 A 200 can still be half an answer: `errors` beside the data, `data` that is null, one object where a collection
-belongs, a page without `links` in the middle of a cursor. Each of these is a passing fault of the server and is
-retried, because a load that takes it for the whole truth deletes rows.
+belongs, `data` twice, a page without `links` in the middle of a cursor, a next link with another filter. Each of these
+is a passing fault of the server and is retried, because a load that takes it for the whole truth deletes rows.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
@@ -107,17 +109,60 @@ def check_links(*, has_links: bool, linked: bool) -> None:
 
 
 def check_next(asked: str, following: str | None) -> None:
-    """Refuse a next link that leaves the collection: the rows there are not those that were asked for.
+    """Refuse a next link that leaves the collection: its rows are not those that were asked for.
+
+    Klaviyo's next links repeat the whole query of the page and add the cursor. A link with another filter leads to
+    other rows, and one without the added fields leads to rows that lack them.
 
     Args:
         asked: The target that this page was asked for with.
         following: The target of its next link; None for the last page.
 
     Raises:
-        UnreadablePageError: if their paths differ.
+        UnreadablePageError: if their paths differ, or a parameter other than those of the page.
     """
-    if following is not None and _path(following) != _path(asked):
+    if following is None:
+        return
+    if _path(following) != _path(asked):
         raise UnreadablePageError(f"the next link of a page of {_path(asked)} leads to {_path(following)}")
+    before, after = _selection(asked), _selection(following)
+    if before != after:
+        names = sorted({name for name, _value in (before - after) + (after - before)})
+        raise UnreadablePageError(f"the next link of a page of {_path(asked)} has another {', '.join(names)}")
+
+
+def _selection(target: str) -> Counter[tuple[str, str]]:
+    """A query's parameters but those of the page; a time in UTC may be written in two ways."""
+    query = target.partition("?")[2].partition("#")[0]
+    return Counter(
+        (name, value.replace("+00:00", "Z").replace(" ", ""))
+        for name, value in parse_qsl(query.replace("+00:00", "Z"), keep_blank_values=True)
+        if not name.startswith("page[")
+    )
+
+
+def check_members(body: bytes | msgspec.Raw) -> None:
+    """Refuse a document that has a member twice, such as ``data``: a parser keeps one of them and drops rows.
+
+    The members that the parser kept must fill the text. This costs a fifth of the time of decoding a page.
+
+    Raises:
+        UnreadablePageError: naming the place.
+        msgspec.MsgspecError: if it is no JSON object.
+    """
+    members = _MEMBERS.decode(body)
+    text, end = bytes(body), 0
+    for value in members.values():
+        key = _KEY.match(text, end)
+        end = key.end() + len(memoryview(value)) if key is not None else len(text)
+    if members and text[end:].strip() != b"}":
+        raise UnreadablePageError("the answer has a member twice")
+    if bytes(members.get("links", b""))[:1] == b"{":
+        check_members(members["links"])
+
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_KEY = re.compile(rb'\s*[{,]\s*"[^"\\]*(?:\\.[^"\\]*)*"\s*:\s*', re.DOTALL)
 
 
 def _path(target: str) -> str:

@@ -167,6 +167,7 @@ class PageDecoder:
         except msgspec.ValidationError:
             shapes = self._learn(body)
             document = shapes.decoder.decode(body)
+        envelope.check_members(body)
         unread = structs.all_attributes(body) if shapes.reads_loosely else []
         return self._page(shapes, document, unread, constants, found)
 
