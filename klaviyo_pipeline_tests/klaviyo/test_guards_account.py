@@ -43,15 +43,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Shared:
     return made
 
 
-class Accounts(dict[tuple[str, float], RateLimits]):
+class Accounts(dict[str, RateLimits]):
     """The process's limits by account, all on one virtual clock."""
 
     def __init__(self, clock: Shared) -> None:
         super().__init__()
         self._clock = clock
 
-    def setdefault(self, key: tuple[str, float], _default: Any = None) -> RateLimits:
-        return super().setdefault(key, RateLimits(key[1], self._clock))
+    def setdefault(self, key: str, _default: Any = None) -> RateLimits:
+        return super().setdefault(key, RateLimits(1.0, self._clock))
 
 
 def client(key: str = "pk_one") -> KlaviyoClient:

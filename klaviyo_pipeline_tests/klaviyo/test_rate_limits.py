@@ -277,7 +277,7 @@ def test_requests_when_a_huge_quota_a_day_is_stated_then_few_of_them_are_remembe
     for _ in range(5000):
         clock.now += 0.1
         limit.reserve()
-    assert len(limit._sent) <= 1000
+    assert len(limit._known.sent) <= 1000
 
 
 @pytest.mark.parametrize("headers", [
@@ -303,8 +303,34 @@ def test_endpoints_when_different_then_have_limits_of_their_own() -> None:
 
 
 def test_account_when_two_clients_have_it_then_they_share_its_limits() -> None:
-    assert limits_of_account("same", 0.5) is limits_of_account("same", 0.5)
-    assert limits_of_account("same", 0.5) is not limits_of_account("another", 0.5)
+    first, second = (limits_of_account("same", 0.5).of("lists", SMALL) for _client in range(2))
+    another = limits_of_account("another", 0.5).of("lists", SMALL)
+
+    assert first is second
+    assert another is not first
+
+
+def test_account_when_its_clients_use_different_shares_then_together_they_stay_below_the_largest() -> None:
+    clock = Clock()
+    limits = RateLimits(0.5, clock)
+    half, most = limits.of("lists", LARGE), limits.with_share(0.9).of("lists", LARGE)
+
+    assert sent_by_turns([half]) == int(LARGE.burst * 0.5)
+    assert sent_by_turns([most]) == int(LARGE.burst * 0.9) - int(LARGE.burst * 0.5)
+    assert sent_by_turns([half, most]) == 0
+    clock.now += 1.1
+    assert sent_by_turns([most, half]) == int(LARGE.burst * 0.9)
+
+
+def test_account_when_one_share_is_told_to_wait_then_the_others_wait_too() -> None:
+    clock = Clock()
+    limits = RateLimits(0.5, clock)
+    half, most = limits.of("lists", LARGE), limits.with_share(0.9).of("lists", LARGE)
+    half.throttled(20.0)
+
+    assert most.reserve() == pytest.approx(20.0)
+    most.observe({"RateLimit-Limit": "3, 3;w=1, 60;w=60"})
+    assert half.stated == most.stated == {1.0: 3, 60.0: 60}
 
 
 def test_waiting_when_it_is_given_up_then_the_error_passes_and_nothing_is_used_up() -> None:

@@ -47,27 +47,43 @@ class _Window:
 
 
 @dataclass
-class EndpointLimit:
-    """The windows of one endpoint, and when this process sent its latest requests. Thread-safe."""
+class _Sent:
+    """What is known of an endpoint and account: its windows, and when this process sent its latest requests."""
 
-    tier: Tier
-    share: float
-    clock: Callable[[], float] = time.monotonic
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _sent: deque[float] = field(default_factory=deque)
-    _windows: list[_Window] = field(default_factory=list)
-    _blocked_until: float = 0.0
-    _caution: float = 1.0
-    _caution_since: float = 0.0
-    _limited: bool = True
-    _catalogued: frozenset[float] = frozenset()
-    """Lengths of the windows that stay, whatever an answer states."""
-    _proven: bool = False
+    windows: list[_Window]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    sent: deque[float] = field(default_factory=deque)
+    blocked_until: float = 0.0
+    caution: float = 1.0
+    caution_since: float = 0.0
+    limited: bool = True
+    proven: bool = False
     """Whether the server has ever stated or enforced a limit."""
 
-    def __post_init__(self) -> None:
-        self._windows = [_Window(length_s, quota) for length_s, quota in self.tier.windows]
-        self._catalogued = frozenset(window.length_s for window in self._windows)
+
+class EndpointLimit:
+    """The rate limit of one endpoint and account, and the share of it to use. Thread-safe.
+
+    Args:
+        tier: The limit in the catalogue.
+        share: The share of each window that may be full when a request is sent, whoever filled it.
+        clock: Seconds.
+        shared_with: A limit of the same endpoint and account, whose requests count here too.
+    """
+
+    def __init__(
+        self,
+        tier: Tier,
+        share: float,
+        clock: Callable[[], float] = time.monotonic,
+        shared_with: EndpointLimit | None = None,
+    ) -> None:
+        self.share = share
+        self.clock = clock
+        windows = [_Window(length_s, quota) for length_s, quota in tier.windows]
+        self._catalogued = frozenset(window.length_s for window in windows)
+        """Lengths of the windows that stay, whatever an answer states."""
+        self._known: _Sent = shared_with._known if shared_with is not None else _Sent(windows)
 
     def acquire(self, sleep: Callable[[float], None]) -> float:
         """Wait for the right to send one request, and say how many seconds that took.
@@ -82,30 +98,30 @@ class EndpointLimit:
 
     def reserve(self) -> float:
         """Take the right to send one request now (0.0), or say how many seconds to wait before asking again."""
-        with self._lock:
+        with self._known.lock:
             now = self.clock()
             self._recover(now)
-            wait_s = self._blocked_until - now
-            for window in self._windows if self._limited else ():
-                allowed = window.allowed(self.share * self._caution, now)
-                if len(self._sent) >= allowed:
-                    wait_s = max(wait_s, self._sent[-allowed] + window.length_s + EDGE_S - now)
+            wait_s = self._known.blocked_until - now
+            for window in self._known.windows if self._known.limited else ():
+                allowed = window.allowed(self.share * self._known.caution, now)
+                if len(self._known.sent) >= allowed:
+                    wait_s = max(wait_s, self._known.sent[-allowed] + window.length_s + EDGE_S - now)
             if wait_s > 0:
                 return wait_s
-            self._sent.append(now)
+            self._known.sent.append(now)
             self._forget(now)
             return 0.0
 
     def throttled(self, retry_after_s: float) -> None:
         """Klaviyo answered 429: nobody sends before its time is up, and the quota is trusted less for a while."""
-        with self._lock:
+        with self._known.lock:
             now = self.clock()
-            self._limited = self._proven = True
+            self._known.limited = self._known.proven = True
             # Requests under way together are refused together: that is one event, not many.
-            if now >= self._blocked_until:
-                self._caution = max(0.2, self._caution * SLOWER)
-                self._caution_since = now
-            self._blocked_until = max(self._blocked_until, now + retry_after_s)
+            if now >= self._known.blocked_until:
+                self._known.caution = max(0.2, self._known.caution * SLOWER)
+                self._known.caution_since = now
+            self._known.blocked_until = max(self._known.blocked_until, now + retry_after_s)
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Correct the windows by an answer's ``RateLimit-*`` headers; unreadable headers are ignored.
@@ -114,15 +130,17 @@ class EndpointLimit:
         """
         header = headers.get("RateLimit-Limit")
         stated = _policies(header or "")
-        with self._lock:
+        with self._known.lock:
             if stated is None:
-                self._limited = self._proven or header is not None
+                self._known.limited = self._known.proven or header is not None
                 return
-            self._limited = self._proven = True
+            self._known.limited = self._known.proven = True
             quota_in_force, policies = stated
             now = self.clock()
-            self._windows = [
-                window for window in self._windows if window.length_s in policies or window.length_s in self._catalogued
+            self._known.windows = [
+                window
+                for window in self._known.windows
+                if window.length_s in policies or window.length_s in self._catalogued
             ]
             for length_s, quota in policies.items():
                 self._window(length_s).quota = quota
@@ -131,9 +149,9 @@ class EndpointLimit:
             except ValueError:
                 return
             # The first number says which window the remaining count is about.
-            for window in self._windows:
+            for window in self._known.windows:
                 if window.quota == quota_in_force:
-                    ours = sum(1 for sent in self._sent if sent > now - window.length_s)
+                    ours = sum(1 for sent in self._known.sent if sent > now - window.length_s)
                     window.foreign = max(0, window.quota - remaining - ours)
                     reset_s = _seconds(headers.get("RateLimit-Reset")) or window.length_s
                     window.foreign_until = now + min(reset_s, window.length_s)
@@ -142,61 +160,72 @@ class EndpointLimit:
     @property
     def requests_per_minute(self) -> float:
         """The rate that is allowed for now: the configured share of the tightest quota, less after a 429."""
-        with self._lock:
-            lowest = min(window.quota / window.length_s for window in self._windows)
-            return lowest * 60.0 * self.share * self._caution
+        with self._known.lock:
+            lowest = min(window.quota / window.length_s for window in self._known.windows)
+            return lowest * 60.0 * self.share * self._known.caution
 
     @property
     def stated(self) -> dict[float, int]:
         """The quotas by their window's length in seconds, if the server has ever stated or enforced a limit."""
-        with self._lock:
-            return {window.length_s: window.quota for window in self._windows} if self._proven else {}
+        with self._known.lock:
+            return {window.length_s: window.quota for window in self._known.windows} if self._known.proven else {}
 
     def _recover(self, now: float) -> None:
-        if self._caution < 1.0 and now - self._caution_since > 1.0:
-            self._caution = min(1.0, self._caution * RECOVERY)
-            self._caution_since = now
+        if self._known.caution < 1.0 and now - self._known.caution_since > 1.0:
+            self._known.caution = min(1.0, self._known.caution * RECOVERY)
+            self._known.caution_since = now
 
     def _window(self, length_s: float) -> _Window:
-        for window in self._windows:
+        for window in self._known.windows:
             if window.length_s == length_s:
                 return window
         window = _Window(length_s, 0)
-        self._windows.append(window)
+        self._known.windows.append(window)
         return window
 
     def _forget(self, now: float) -> None:
-        longest = max(window.length_s for window in self._windows) + EDGE_S
-        most = max(window.quota for window in self._windows)
-        while self._sent and (self._sent[0] < now - longest or len(self._sent) > most):
-            self._sent.popleft()
+        longest = max(window.length_s for window in self._known.windows) + EDGE_S
+        most = max(window.quota for window in self._known.windows)
+        while self._known.sent and (self._known.sent[0] < now - longest or len(self._known.sent) > most):
+            self._known.sent.popleft()
 
 
 class RateLimits:
-    """All limits of one account, by endpoint. Thread-safe."""
+    """All limits of one account, by endpoint, for clients that use the same share of them. Thread-safe."""
 
     def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._share = share
         self._clock = clock
         self._lock = threading.Lock()
-        self._limits: dict[str, EndpointLimit] = {}
+        self._limits: dict[tuple[str, float], EndpointLimit] = {}
+
+    def with_share(self, share: float) -> RateLimits:
+        """The limits of the same account for clients that use another share: all of their requests count together."""
+        other = RateLimits(share, self._clock)
+        other._lock, other._limits = self._lock, self._limits
+        return other
 
     def of(self, endpoint: str, tier: Tier) -> EndpointLimit:
         """The limit of an endpoint, made from its catalogued tier when it is first used."""
         with self._lock:
-            if endpoint not in self._limits:
-                self._limits[endpoint] = EndpointLimit(tier, self._share, self._clock)
-            return self._limits[endpoint]
+            if (endpoint, self._share) not in self._limits:
+                same = next((limit for (name, _), limit in self._limits.items() if name == endpoint), None)
+                self._limits[endpoint, self._share] = EndpointLimit(tier, self._share, self._clock, same)
+            return self._limits[endpoint, self._share]
 
 
-_ACCOUNTS: dict[tuple[str, float], RateLimits] = {}
+_ACCOUNTS: dict[str, RateLimits] = {}
 _ACCOUNTS_LOCK = threading.Lock()
 
 
 def limits_of_account(account: str, share: float) -> RateLimits:
-    """The one set of limits that all clients of this process share for an account (any text that names it)."""
+    """The one set of limits that all clients of this process share for an account (any text that names it).
+
+    Clients that use different shares of the limit count each other's requests, so that together they stay below the
+    largest of their shares.
+    """
     with _ACCOUNTS_LOCK:
-        return _ACCOUNTS.setdefault((account, share), RateLimits(share))
+        return _ACCOUNTS.setdefault(account, RateLimits(share)).with_share(share)
 
 
 def _policies(header: str) -> tuple[int, dict[float, int]] | None:
