@@ -70,7 +70,7 @@ class Fixed:
     def __init__(self, body: bytes) -> None:
         self.body = body
 
-    def send(self, _target: str, _body: bytes | None = None) -> Answered:
+    def send(self, _target: str, _body: bytes | None = None, _held: object = None) -> Answered:
         return Answered(200, {}, self.body)
 
 

@@ -13,9 +13,11 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline.klaviyo.client.memory import Held, MemoryBudget
+
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import urllib3
     from _typeshed import WriteableBuffer
@@ -63,6 +65,10 @@ class BoundedResponse(http.client.HTTPResponse):
             raise http.client.HTTPException("the answer's headers cannot be parsed")
         self._reader.allow(self.most_bytes)
 
+    def postpone(self, seconds: float) -> None:
+        """Allow the answer so many more seconds."""
+        self._reader.postpone(seconds)
+
 
 def bounded_response(total_s: float, most_bytes: int) -> type[BoundedResponse]:
     """A response class for ``http.client`` with these bounds."""
@@ -83,6 +89,10 @@ class _BoundedReader(io.RawIOBase):
     def allow(self, most_bytes: int) -> None:
         """Allow so many bytes for the body."""
         self._left, self._what = most_bytes, "the body of the answer"
+
+    def postpone(self, seconds: float) -> None:
+        """Move the deadline."""
+        self._deadline += seconds
 
     def readable(self) -> bool:
         return True
@@ -113,14 +123,20 @@ class _BoundedReader(io.RawIOBase):
         return BoundExceededError(f"no whole answer within total_timeout_s ({self._total_s:g} s)")
 
 
-def read_page(response: urllib3.BaseHTTPResponse, headers: Mapping[str, str], most: int) -> bytes:
+def read_page(response: urllib3.BaseHTTPResponse, headers: Mapping[str, str], most: int, held: Held) -> bytes:
     """The unpacked body of an answer.
+
+    Args:
+        response: The answer.
+        headers: Its headers.
+        most: So many bytes are allowed.
+        held: Takes the bytes from a budget, as they arrive and as they unpack.
 
     Raises:
         BoundExceededError: if it has more than ``most`` bytes, packed or unpacked.
         OSError, urllib3.exceptions.HTTPError, zlib.error: if it does not arrive whole.
     """
-    return unpack(headers.get("Content-Encoding", ""), _read(response, most), most)
+    return unpack(headers.get("Content-Encoding", ""), _read(response, most, held), most, held.take)
 
 
 def read_error(response: urllib3.BaseHTTPResponse, headers: Mapping[str, str]) -> bytes:
@@ -130,13 +146,19 @@ def read_error(response: urllib3.BaseHTTPResponse, headers: Mapping[str, str]) -
         OSError, urllib3.exceptions.HTTPError, zlib.error: if it does not arrive.
     """
     try:
-        return read_page(response, headers, ERROR_BYTES)
+        return read_page(response, headers, ERROR_BYTES, Held(MemoryBudget(4 * ERROR_BYTES)))
     except _TooLongError as error:
         return error.beginning
 
 
-def unpack(encoding: str, body: bytes, most: int) -> bytes:
+def unpack(encoding: str, body: bytes, most: int, take: Callable[[int], None]) -> bytes:
     """A body without its content encoding.
+
+    Args:
+        encoding: The content encoding.
+        body: The packed body.
+        most: So many bytes are allowed.
+        take: Is called with each number of bytes before they are unpacked; it may wait.
 
     Raises:
         BoundExceededError: for more than ``most`` bytes, or an encoding that nobody asked for.
@@ -152,16 +174,26 @@ def unpack(encoding: str, body: bytes, most: int) -> bytes:
     for _member in range(_MOST_MEMBERS):
         # 47: a gzip or zlib header, whichever there is. Some servers call a stream without one "deflate".
         stream = zlib.decompressobj(-15 if encoding == "deflate" and not _has_zlib_header(body) else 47)
-        unpacked.append(stream.decompress(body, room + 1))
-        room -= len(unpacked[-1])
-        if room < 0:
-            raise _TooLongError(b"".join(unpacked), most)
-        if not stream.eof:
-            raise BoundExceededError("the answer's packed body is cut off")
+        while not stream.eof:
+            piece = stream.decompress(body, min(_PIECE, room + 1))
+            if not piece and not stream.eof:
+                raise BoundExceededError("the answer's packed body is cut off")
+            take(len(piece))
+            unpacked.append(piece)
+            room -= len(piece)
+            if room < 0:
+                raise _TooLongError(_joined(unpacked, take), most)
+            body = stream.unconsumed_tail
         body = stream.unused_data
         if not body.startswith(b"\x1f\x8b"):  # nothing, or padding
-            return b"".join(unpacked)
+            return _joined(unpacked, take)
     raise BoundExceededError(f"the answer's body has more than {_MOST_MEMBERS} gzip members")
+
+
+def _joined(pieces: list[bytes], take: Callable[[int], None]) -> bytes:
+    if len(pieces) > 1:
+        take(sum(map(len, pieces)))
+    return b"".join(pieces)
 
 
 class _TooLongError(BoundExceededError):
@@ -170,16 +202,26 @@ class _TooLongError(BoundExceededError):
         self.beginning = beginning[:most]
 
 
-def _read(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, most: int, held: Held) -> bytes:
     """A body as it was sent. It is read piece by piece: a stated length would be allocated as a whole."""
     pieces: list[bytes] = []
     room = most
     while piece := response.read(min(_PIECE, room + 1), decode_content=False):
+        waited_s = held.waited_s
+        held.take(len(piece))
+        _postpone(response, held.waited_s - waited_s)
         pieces.append(piece)
         room -= len(piece)
         if room < 0:
             raise _TooLongError(b"".join(pieces), most)
-    return b"".join(pieces)
+    return _joined(pieces, held.take)
+
+
+def _postpone(response: urllib3.BaseHTTPResponse, seconds: float) -> None:
+    """Give an answer so much more time: it was this side that waited."""
+    original = getattr(response, "_original_response", None)
+    if seconds and isinstance(original, BoundedResponse):
+        original.postpone(seconds)
 
 
 def _has_zlib_header(body: bytes) -> bool:

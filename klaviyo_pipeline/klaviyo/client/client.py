@@ -19,6 +19,7 @@ from klaviyo_pipeline.klaviyo.client import answers
 from klaviyo_pipeline.klaviyo.client.address import check_address
 from klaviyo_pipeline.klaviyo.client.answers import shown
 from klaviyo_pipeline.klaviyo.client.envelope import check_document
+from klaviyo_pipeline.klaviyo.client.memory import memory_of_account
 from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit, limits_of_account
 from klaviyo_pipeline.klaviyo.client.settings import KLAVIYO_URL, ClientSettings
 from klaviyo_pipeline.klaviyo.client.transport import Answered, Http, TransportError
@@ -156,6 +157,7 @@ class KlaviyoClient:
         self._clock_ahead_s: float | None = None
         self._wait_logged: dict[str, float] = {}
         self._http = Http(self.base_url, key, self.revision, self.settings)
+        self._memory = memory_of_account(self.account)
         self._limits = limits_of_account(self.account, self.settings.rate_limit_share)
 
     def __repr__(self) -> str:
@@ -217,15 +219,16 @@ class KlaviyoClient:
             problem, retry_after_s, throttled = "", None, False
             sent = time.monotonic()
             try:
-                answered = self._http.send(request.target, request.body)
-                network_s = time.monotonic() - sent
-                self.traffic.add(body_bytes=len(answered.body))
-                if answered.status == 200:
-                    limit.observe(answered.headers)
-                    self._observe_clock(answered.headers)
-                    revision = answers.answering_revision(answered.headers) or expected_answer(self.revision)
-                    value = read(answered.body, revision)
-                    return Answer(value, revision, attempt, len(answered.body), network_s)
+                with self._memory.answer() as held:
+                    answered = self._http.send(request.target, request.body, held)
+                    network_s = time.monotonic() - sent
+                    self.traffic.add(body_bytes=len(answered.body))
+                    if answered.status == 200:
+                        limit.observe(answered.headers)
+                        self._observe_clock(answered.headers)
+                        revision = answers.answering_revision(answered.headers) or expected_answer(self.revision)
+                        value = read(answered.body, revision)
+                        return Answer(value, revision, attempt, len(answered.body), network_s)
                 throttled = answered.status == 429
                 if not answers.passes(answered):
                     self._refuse(request, answered)

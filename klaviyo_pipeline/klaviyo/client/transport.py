@@ -23,6 +23,7 @@ from klaviyo_pipeline.klaviyo.client.bounded import (
     read_error,
     read_page,
 )
+from klaviyo_pipeline.klaviyo.client.memory import Held, MemoryBudget
 from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
 
 
@@ -66,8 +67,13 @@ class Http:
         }
         self._local = threading.local()
 
-    def send(self, target: str, body: bytes | None = None) -> Answered:
+    def send(self, target: str, body: bytes | None = None, held: Held | None = None) -> Answered:
         """Send a request and read the whole answer.
+
+        Args:
+            target: The path and query.
+            body: The body of a POST; None for a GET.
+            held: Takes the bytes of the answer from a budget; None for one of its own.
 
         Raises:
             TransportError: if none arrives, saying what happened.
@@ -88,7 +94,7 @@ class Http:
             ) as response:
                 # requests would read in pieces of 10 kB, and unpack whatever they come to.
                 if response.status_code == 200:
-                    content = read_page(response.raw, response.headers, self._most_bytes)
+                    content = read_page(response.raw, response.headers, self._most_bytes, held or Held(MemoryBudget()))
                 else:
                     content = read_error(response.raw, response.headers)
                 return Answered(response.status_code, response.headers, content)
