@@ -42,6 +42,7 @@ class World:
         io_manager: dict[str, Any] | None = None,
         checks: dict[str, Any] | None = None,
         log_level: str = "ERROR",
+        tags: dict[str, str] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Materialize assets; ``config`` is that of each, ``checks`` that of checks by name.
 
@@ -50,9 +51,9 @@ class World:
         database = KlaviyoDuckDBResource(database=str(self.path), timezone=self.timezone, lock_timeout_s=20)
         assets = [*build_assets(daily_partitions("2024-01-01", self.timezone)), *extra_assets]
         names = [dg.AssetKey(["klaviyo", source]) for source in sources]
-        tags = {}
+        tags = dict(tags or {})
         if isinstance(days, tuple):
-            tags = {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[1]}
+            tags |= {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[1]}
         account = {"base_url": self.sandbox.url, "api_key": "pk_sandbox", **(klaviyo or {})}
         return dg.materialize(
             assets,

@@ -151,6 +151,26 @@ def test_outage_that_looks_empty_changes_nothing_until_somebody_consents(
     assert (left == []) is (comes == "nothing")
 
 
+@pytest.mark.parametrize(("retry", "counts"), [({}, False), ({"dagster/retry_number": "1"}, True)])
+def test_consent_of_a_run_that_is_executed_again_counts_for_dagsters_own_retries_only(
+    klaviyo: Klaviyo, account: World, retry: dict[str, str], counts: bool
+) -> None:
+    assert account.run("metrics").success
+    consent = {"accept_shrink": True}
+    klaviyo.collections["/api/metrics"] = klaviyo.collections["/api/metrics"][:25]
+    first = account.run("metrics", config=consent)
+    assert first.success
+    state = account.state()
+
+    klaviyo.twist = empty("/api/metrics")
+    again = account.run("metrics", config=consent, tags={"dagster/parent_run_id": first.run_id, **retry})
+
+    assert again.success is counts
+    if not counts:
+        assert "of the 25 rows that are here" in failure_text(again)
+        assert account.state() == state
+
+
 def test_page_without_links_in_the_middle_marks_nothing(klaviyo: Klaviyo, account: World) -> None:
     assert account.run("metrics").success
     state = account.state()

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.loads.destination import Place
     from klaviyo_pipeline.loads.load import Load, StagedLoad
 
+_PARENT_RUN, _RETRY = "dagster/parent_run_id", "dagster/retry_number"
+"""The tags that Dagster gives to a run that repeats another one, and to its own retries."""
+
 __all__ = ["GROUP", "KEY_PREFIX", "asset_key", "build_asset", "build_assets", "partition_key_of"]
 
 
@@ -178,6 +181,12 @@ def _load(
     from klaviyo_pipeline.warehouse.sandbox_rows import Origin
 
     request, lands = load_request(spec, config), destination_of(spec, config)
+    if request.accept_shrink and _is_run_again_by_a_person(context):
+        context.log.warning(
+            "accept_shrink was the consent for the run that this one repeats. It does not count here: launch a new run "
+            "from the Launchpad to consent again."
+        )
+        request = replace(request, accept_shrink=False)
     place = duckdb.place(lands, spec.key.path[-1])
     return Load(
         request=request,
@@ -192,6 +201,11 @@ def _load(
         count_ranges=partition_ranges(context.assets_def.partitions_def, _keys(context)),
         details={"asset": spec.key.to_user_string()},
     )
+
+
+def _is_run_again_by_a_person(context: dg.AssetExecutionContext) -> bool:
+    """Whether the run repeats another one with that one's run config; Dagster's own retries are the same run."""
+    return _PARENT_RUN in context.run.tags and _RETRY not in context.run.tags
 
 
 def _names(klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource, source: str) -> dict[str, str]:
