@@ -98,7 +98,7 @@ class Database:
 
         Raises:
             DatabaseBusyError: Others held the file for longer than ``lock_timeout_s``.
-            DatabasePathError: The folder can't be created or written.
+            DatabasePathError: The folder can't be created or written, or the file has a second name.
             DatabaseFileError: The file is no DuckDB database, or a newer DuckDB wrote it.
         """
         try:
@@ -108,6 +108,7 @@ class Database:
                 f"The folder {self.file.parent} can't be created ({error.strerror or error}). "
                 "Choose a database path that this user may write to."
             ) from error
+        self._refuse_hard_links()
         with self._session(read_only=False) as con:
             yield con
 
@@ -142,6 +143,16 @@ class Database:
                 yield con
             except duckdb.Error as error:
                 raise self._explained(error) from error
+
+    def _refuse_hard_links(self) -> None:
+        """Refuses a file with several names: its WAL and its lock lie beside one of them only."""
+        names = self.file.stat().st_nlink if self.file.exists() else 1
+        if names > 1:
+            raise DatabasePathError(
+                f"{self.file} is one of {names} hard links to the same file. A killed run leaves its committed rows in a "
+                ".wal file beside the name that it used, and they are lost if the file is written by another name. Keep "
+                "one name, and replace the others by copies (cp) or symbolic links (ln -s). Nothing was changed."
+            )
 
     def _config(self) -> dict[str, str | bool | int | float | list[str]]:
         temp_directory = self.temp_directory or f"{self.file}.tmp"

@@ -211,6 +211,21 @@ def test_file_when_reached_by_a_link_then_is_one_file_with_one_lock(tmp_path):
     assert [path.name for path in tmp_path.rglob("*.lock")] == ["store.duckdb.lock"]
 
 
+def test_file_when_it_has_two_names_then_is_written_by_neither_and_loses_nothing(tmp_path):
+    path, other = tmp_path / "store.duckdb", tmp_path / "other.duckdb"
+    put(Database(path), [event("a")])
+    other.hardlink_to(path)
+    for name in (path, other):
+        with pytest.raises(DatabasePathError, match=rf"{name.name} is one of 2 hard links"):
+            put(Database(name), [event("b")])
+        assert ids(Database(name)) == ["a"]
+        with pytest.raises(DatabasePathError, match="hard links"):
+            rehearse(Database(name), EVENTS)
+    other.unlink()
+    put(Database(path), [event("b")])
+    assert ids(Database(path)) == ["a", "b"]
+
+
 def test_path_when_a_link_to_itself_then_says_so(tmp_path):
     (tmp_path / "store.duckdb").symlink_to("store.duckdb")
     with pytest.raises(DatabasePathError, match="a link to itself"):
