@@ -35,10 +35,35 @@ class Variable:
         return self.parse(self.text, self.name) if self.text else ""
 
 
+ALLOW_HTTP = Variable(
+    "KLAVIYO_ALLOW_HTTP",
+    "",
+    "1: keys may go to http addresses of other machines, in clear. For a trusted network.",
+    grammar.switch,
+)
+
+
+def allow_http() -> bool:
+    """Whether a key may leave this machine over http.
+
+    Raises:
+        ConfigurationError: if the variable is neither on nor off.
+    """
+    return ALLOW_HTTP.value == "on"
+
+
+def _is_http_allowed() -> bool:
+    """The same where another variable is parsed; what is wrong with this one is said of this one only."""
+    return ALLOW_HTTP.text.lower() in grammar.ON
+
+
 API_KEY = Variable("KLAVIYO_API_KEY", "", "Private API key of the Klaviyo account.", grammar.key, is_secret=True)
 redaction.watch(API_KEY.name)
 BASE_URL = Variable(
-    "KLAVIYO_BASE_URL", "https://a.klaviyo.com", "Where Klaviyo's API is: Klaviyo, or a sandbox.", grammar.address
+    "KLAVIYO_BASE_URL",
+    "https://a.klaviyo.com",
+    "Where Klaviyo's API is: Klaviyo, or a sandbox.",
+    grammar.klaviyo_address(_is_http_allowed),
 )
 REVISION = Variable(
     "KLAVIYO_REVISION", "", "API revision, YYYY-MM-DD; blank for the project's default.", grammar.revision
@@ -89,16 +114,10 @@ ALERT_WEBHOOK = Variable(
     "KLAVIYO_ALERT_WEBHOOK",
     "",
     "Address that failed runs are posted to, in Slack's form. A secret; blank for none.",
-    grammar.address,
+    grammar.secret_address(_is_http_allowed),
     is_secret=True,
 )
 redaction.watch(ALERT_WEBHOOK.name, redaction.ADDRESS)
-ALLOW_HTTP = Variable(
-    "KLAVIYO_ALLOW_HTTP",
-    "",
-    "1: keys may go to http addresses of other machines, in clear. For a trusted network.",
-    grammar.switch,
-)
 PREVIEW_COLUMNS = Variable(
     "KLAVIYO_PREVIEW_COLUMNS",
     "impersonal",
@@ -159,11 +178,6 @@ def owners() -> list[str]:
         ConfigurationError: if one of them is neither a team nor a mail address.
     """
     return OWNERS.value.split(",")
-
-
-def allow_http() -> bool:
-    """Whether a key may leave this machine over http."""
-    return ALLOW_HTTP.value == "on"
 
 
 def sandbox_end(base_url: str) -> datetime | None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
+from klaviyo_pipeline.klaviyo.client.address import check_address, is_loopback
 from klaviyo_pipeline.paths import UnusablePathError, file_path, folder_path
 from klaviyo_pipeline.times import parse_time, parse_zone
 from klaviyo_pipeline.warehouse.errors import WarehouseError
@@ -21,7 +22,7 @@ from klaviyo_pipeline.warehouse.names import check_schema, check_table
 Parser = Callable[[str, str], str]
 
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 1, 1)
-_TRUE, _FALSE = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
+ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 
 
 def text(given: str, _name: str) -> str:
@@ -118,9 +119,9 @@ def revision(given: str, name: str) -> str:
 
 def switch(given: str, name: str) -> str:
     """``on`` or ``off``."""
-    if given.lower() in _TRUE:
+    if given.lower() in ON:
         return "on"
-    if given.lower() in _FALSE:
+    if given.lower() in _OFF:
         return "off"
     raise ConfigurationError(f"{name} is {given!r}, but must be on or off.")
 
@@ -160,6 +161,32 @@ def address(given: str, name: str) -> str:
     if not (plain and known):
         raise ConfigurationError(f"{name} is not an address: it must begin with https:// or http:// and name a host.")
     return given
+
+
+def klaviyo_address(allow_http: Callable[[], bool]) -> Parser:
+    """An address that a key may be sent to, as the client takes it; ``allow_http`` is asked for http only."""
+
+    def parse(given: str, name: str) -> str:
+        return check_address(given, allow_http=given.lower().startswith("http:") and allow_http(), name=name)
+
+    return parse
+
+
+def secret_address(allow_http: Callable[[], bool]) -> Parser:
+    """An address that is a secret itself, and so does not travel in clear."""
+
+    def parse(given: str, name: str) -> str:
+        parts = urlsplit(address(given, name))
+        if parts.username is not None or parts.password is not None:
+            raise ConfigurationError(f"{name} has a user or a password before the host, which is not sent.")
+        if parts.scheme == "http" and not (is_loopback(parts.hostname or "") or allow_http()):
+            raise ConfigurationError(
+                f"{name} begins with http://, which sends it over the network in clear. Use https, or set the "
+                "environment variable KLAVIYO_ALLOW_HTTP to 1 for a network that you trust."
+            )
+        return given
+
+    return parse
 
 
 def key(given: str, name: str) -> str:

@@ -149,9 +149,9 @@ class Database:
         names = self.file.stat().st_nlink if self.file.exists() else 1
         if names > 1:
             raise DatabasePathError(
-                f"{self.file} is one of {names} hard links to the same file. A killed run leaves its committed rows in a "
-                ".wal file beside the name that it used, and they are lost if the file is written by another name. Keep "
-                "one name, and replace the others by copies (cp) or symbolic links (ln -s). Nothing was changed."
+                f"{self.file} is one of {names} hard links to the same file. A killed run leaves its committed rows in "
+                "a .wal file beside the name that it used, and they are lost if the file is written by another name. "
+                "Keep one name, and replace the others by copies (cp) or symbolic links (ln -s). Nothing was changed."
             )
 
     def _config(self) -> dict[str, str | bool | int | float | list[str]]:

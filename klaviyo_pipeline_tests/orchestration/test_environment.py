@@ -9,6 +9,7 @@ import zoneinfo
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -19,8 +20,10 @@ from klaviyo_pipeline import environment, grammar
 from klaviyo_pipeline.definitions import definitions
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.loads.request import LONGEST_LOOKBACK_DAYS, LoadRequest, parse_lookback, window_of
 from klaviyo_pipeline.orchestration.assets.config import config_class
+from klaviyo_pipeline.orchestration.automation import webhook
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import TableNameError
@@ -36,7 +39,19 @@ __all__ = ["place", "shop"]
 SECRET = "pk_secret_of_the_test"
 WRONG = {
     "KLAVIYO_API_KEY": [f"{SECRET} {SECRET}", f"{SECRET}\x7f", f"{SECRET}é"],
-    "KLAVIYO_BASE_URL": ["a.klaviyo.com", "ftp://host", "https://", "https://ho st", "http://[", "http://x:99999"],
+    "KLAVIYO_BASE_URL": [
+        "a.klaviyo.com",
+        "ftp://host",
+        "https://",
+        "https://ho st",
+        "http://[",
+        "http://x:99999",
+        "https://me:secret@host",
+        "https://host/?a=1",
+        "https://host/#a",
+        "https://host:",
+        "http://host",
+    ],
     "KLAVIYO_REVISION": ["2022", "20221217", "yesterday"],
     "KLAVIYO_DUCKDB_PATH": ["s3://bucket/x", ":memory:", "/"],
     "KLAVIYO_DATABASE_MODE": ["rw-r-----", "9999"],
@@ -49,7 +64,12 @@ WRONG = {
     "KLAVIYO_PROGRESS": ["bars"],
     "KLAVIYO_TRANSFERS_DIR": ["md:x", "/dev/null"],
     "KLAVIYO_AUTOMATION": ["maybe"],
-    "KLAVIYO_ALERT_WEBHOOK": [f"hooks.slack.com/{SECRET}", f"https://hooks.slack.com/{SECRET} x"],
+    "KLAVIYO_ALERT_WEBHOOK": [
+        f"hooks.slack.com/{SECRET}",
+        f"https://hooks.slack.com/{SECRET} x",
+        f"http://hooks.slack.com/{SECRET}",
+        f"https://me:{SECRET}@hooks.slack.com/",
+    ],
     "KLAVIYO_ALLOW_HTTP": ["perhaps"],
     "KLAVIYO_PREVIEW_COLUMNS": ["some"],
     "KLAVIYO_SANDBOX_END": ["yesterday"],
@@ -111,6 +131,45 @@ def test_dagster_says_which_variable_is_wrong_when_it_loads_the_code(tmp_path: P
     last = done.stderr.strip().splitlines()[-2:]
     assert "KLAVIYO_PARTITION_START is '20240101', but must be a day written YYYY-MM-DD." in last[0]
     assert last[1] == "KLAVIYO_AUTOMATION is 'maybe', but must be on or off."
+
+
+ADDRESSES = st.builds(
+    "{}://{}{}{}{}".format,
+    st.sampled_from(["http", "https", "HTTPS", "Http", "ftp"]),
+    st.sampled_from(["", "me@", "me:pw@", "@"]),
+    st.sampled_from(
+        ["host", "HOST.example", "127.0.0.1", "localhost", "[::1]", "[fe80::1%25eth0]", "ho st", "h\\x", ""]
+    ),
+    st.sampled_from(["", ":", ":0", ":8765", ":65536", ":x"]),
+    st.sampled_from(["", "/", "/klaviyo/", "/a?b=1", "/a#b", "/a b", "/%41", "/a;b", "//x"]),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], parent=examples(100))
+@given(text=ADDRESSES, allowed=st.sampled_from(["", "1"]))
+def test_an_address_that_is_accepted_is_taken_by_the_client_and_by_the_webhook(text: str, allowed: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in (environment.BASE_URL, environment.ALERT_WEBHOOK):
+            patch.setenv(variable.name, text)
+        patch.setenv("KLAVIYO_ALLOW_HTTP", allowed)
+        patch.setattr(webhook, "_opener", lambda **_how: Taken())
+        if not refusal(lambda: environment.BASE_URL.value):
+            KlaviyoClient(SECRET, base_url=environment.BASE_URL.value, allow_http=environment.allow_http())
+        if not refusal(lambda: environment.ALERT_WEBHOOK.value):
+            with pytest.raises(TakenError):
+                webhook.post(environment.ALERT_WEBHOOK.value, {}, allow_http=environment.allow_http())
+
+
+class TakenError(Exception):
+    """The webhook would be sent now."""
+
+
+class Taken:
+    """An opener that sends nothing."""
+
+    def open(self, request: Any, timeout: float) -> None:
+        assert request.host
+        raise TakenError
 
 
 @examples(30)

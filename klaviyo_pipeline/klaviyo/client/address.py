@@ -14,12 +14,13 @@ _NETLOC = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 _PATH = re.compile(r"[A-Za-z0-9._~%/-]*")
 
 
-def check_address(text: str, *, allow_http: bool = False) -> str:
+def check_address(text: str, *, allow_http: bool = False, name: str = "base_url") -> str:
     """An address that a key may be sent to, without a slash at its end.
 
     Args:
         text: The address.
         allow_http: Whether http may leave this machine; otherwise it must name the loopback interface.
+        name: The setting, for messages.
 
     Raises:
         ConfigurationError: for what is no address, has credentials, or sends a key over the network in clear.
@@ -33,11 +34,11 @@ def check_address(text: str, *, allow_http: bool = False) -> str:
         usable = False
     if not usable:
         raise ConfigurationError(
-            f"base_url must be an address like {KLAVIYO_URL}, with http or https and without credentials."
+            f"{name} must be an address like {KLAVIYO_URL}, with http or https and without credentials."
         )
     if parts.scheme == "http" and not (is_loopback(parts.hostname or "") or allow_http):
         raise ConfigurationError(
-            f"base_url is http://{parts.netloc}, which sends the API key over the network in clear. Use https, or a "
+            f"{name} is http://{parts.netloc}, which sends the API key over the network in clear. Use https, or a "
             "loopback address such as http://127.0.0.1:8765. For a network that you trust, set the environment "
             "variable KLAVIYO_ALLOW_HTTP to 1."
         )

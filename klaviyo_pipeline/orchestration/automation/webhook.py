@@ -52,14 +52,15 @@ def post(
     from urllib.request import Request
 
     keep_secret(address, ADDRESS)
-    if not address.startswith(("https://", "http://")):
+    if not address.lower().startswith(("https://", "http://")):
         raise WebhookError("The webhook's address must begin with https:// or http://.")
     try:
         direct = no_proxy_between(address)
-        local = is_loopback(urlsplit(address).hostname or "")
+        parts = urlsplit(address)
+        in_clear = parts.scheme == "http" and not is_loopback(parts.hostname or "")
     except ValueError:
         raise WebhookError("The webhook's address is not a URL.") from None
-    if address.startswith("http://") and not (allow_http or local):
+    if in_clear and not allow_http:
         raise WebhookError(
             "The webhook's address begins with http://, which sends it over the network in clear. Use https, or set "
             "the environment variable KLAVIYO_ALLOW_HTTP to 1 for a network that you trust."
