@@ -127,6 +127,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "429": {"status": 429, "json": {"errors": []}, "headers": {"Retry-After": "1"}},
     "html with 200": {"status": 200, "body": "<!DOCTYPE html><html>maintenance</html>"},
     "html with 403": {"status": 403, "body": "<html>challenge</html>", "headers": {"cf-mitigated": "challenge"}},
+    "html with 404": {"status": 404, "body": "<html>no such site</html>"},
     "cut-off json": {"status": 200, "body": '{"data": [{"type": "metric", "id": "a", "attr'},
     "cut-off refusal": {"status": 400, "body": '{"errors": [{"id": "5a9'},
     "empty": {"status": 200, "body": ""},

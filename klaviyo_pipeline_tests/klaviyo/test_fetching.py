@@ -341,6 +341,20 @@ def test_cursor_when_always_refused_then_the_extract_fails_saying_so(
     assert len(watched.requests) < 60
 
 
+@pytest.mark.parametrize("connections", [1, 3])
+def test_cursor_when_refused_again_and_again_then_the_slice_starts_over_three_times(
+    connections: int, make_client: Make, area: StagingArea, watched: Watched
+) -> None:
+    client = make_client(max_connections=connections)
+    page_size(client, "lists", 2)
+    watched.script = refusing_cursors(10_000, after=0)
+
+    with pytest.raises(CursorRefusedError, match=r"Lists: Invalid cursor provided"):
+        load(client, area, "lists")
+
+    assert [cursor is None for cursor in watched.asked("page[cursor]")] == [True, False] * (1 + 3)
+
+
 @pytest.mark.parametrize("connections", [1, 8])
 def test_page_size_when_refused_then_is_lowered_once_and_remembered(
     connections: int, make_client: Make, area: StagingArea, sandbox: RunningSandbox, watched: Watched

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
 
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.sandbox.data.store import Store
-from klaviyo_pipeline_tests.klaviyo.support import Watched, load, truth
+from klaviyo_pipeline_tests.klaviyo.support import SHOP_ENDS, Watched, load, truth
 
 Make = Callable[..., KlaviyoClient]
 
@@ -72,3 +76,31 @@ def test_parents_when_a_run_was_stopped_then_the_next_one_asks_for_their_ids_aga
     assert f"LATE01:{profile}" in again.ids
     paths = {request.path for request in watched.requests}
     assert {"/api/lists", "/api/lists/LATE01/profiles"} <= paths
+
+
+def test_slice_when_it_is_done_then_the_disk_had_its_rows_before_and_has_the_line_that_says_so(
+    client: KlaviyoClient, area: StagingArea, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, int, int]] = []
+    really = os.fsync
+
+    def noting(descriptor: int) -> None:
+        really(descriptor)
+        (lines,) = area.root.glob("*/manifest.jsonl")
+        there = os.fstat(descriptor)
+        synced.append((there.st_ino, there.st_size, lines.stat().st_size))
+
+    monkeypatch.setattr(os, "fsync", noting)
+    staged = load(client, area, "events", SHOP_ENDS - timedelta(days=3), SHOP_ENDS, keep=True).staged.stage
+
+    manifest = staged.folder / "manifest.jsonl"
+    text = manifest.read_text()
+    files = [staged.folder / each.file for each in staged.slices.values() if each.rows]
+    assert files
+    for number, each in staged.slices.items():
+        if not each.rows:
+            continue
+        done = text.index(f'{{"done":{number}}}')
+        rows = (staged.folder / each.file).stat()
+        assert any((file, size) == (rows.st_ino, rows.st_size) and lines <= done for file, size, lines in synced)
+        assert any(file == manifest.stat().st_ino and size > done for file, size, _lines in synced)

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
-from klaviyo_pipeline.klaviyo.decode.arrays import convert, python_rows
+from klaviyo_pipeline.klaviyo.decode.arrays import ARROW_TYPES, convert, python_rows
 
 SOAK = float(os.environ.get("KLAVIYO_SOAK", "1"))
 MISFITS: dict[ColumnType, Any] = {
@@ -57,6 +57,37 @@ def converted(values: list[Any], kind: ColumnType) -> list[tuple[Any, bytes | No
     ((array, refused),) = convert([(values, kind)])
     rows = python_rows(pa.RecordBatch.from_arrays([array], ["value"]))
     return [(row["value"], refused.get(number)) for number, row in enumerate(rows)]
+
+
+def test_values_when_one_column_does_not_fit_then_those_of_every_other_kind_have_theirs() -> None:
+    columns: list[tuple[list[Any], ColumnType]] = [
+        (["yesterday"], ColumnType.TIMESTAMP),
+        (["2026-11-20T00:00:00Z"], ColumnType.TIMESTAMP),
+        ([2**70], ColumnType.INTEGER),
+        ([7], ColumnType.INTEGER),
+        (["seven"], ColumnType.FLOAT),
+        ([7.5], ColumnType.FLOAT),
+        ([True], ColumnType.BOOLEAN),
+        (["text"], ColumnType.STRING),
+        ([b'{"a":1}'], ColumnType.JSON),
+    ]
+    for order in (columns, columns[::-1]):
+        cells = {
+            (str(values), kind): (array.type, array.to_pylist(), refused)
+            for (values, kind), (array, refused) in zip(order, convert(order), strict=True)
+        }
+        assert [(cells[str(values), kind][1:]) for values, kind in columns] == [
+            ([None], {0: b'"yesterday"'}),
+            ([datetime(2026, 11, 20, tzinfo=UTC)], {}),
+            ([None], {0: str(2**70).encode()}),
+            ([7], {}),
+            ([None], {0: b'"seven"'}),
+            ([7.5], {}),
+            ([True], {}),
+            (["text"], {}),
+            (['{"a":1}'], {}),
+        ]
+        assert all(found[0] == ARROW_TYPES[kind] for (_values, kind), found in cells.items())
 
 
 @pytest.mark.parametrize("kind", MISFITS)

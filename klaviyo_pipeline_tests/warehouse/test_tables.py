@@ -121,6 +121,23 @@ def test_comments_when_created_and_changed_then_are_current(database):
     assert query(database, comments) == [("It's new",)]
 
 
+@pytest.mark.parametrize(
+    ("schema", "name", "path"),
+    [
+        ("klaviyo", "events", "klaviyo.events"),
+        ("klaviyo", "select", '"klaviyo"."select"'),
+        ("order", "events", '"order"."events"'),
+        ("klaviyo", "Events", '"klaviyo"."Events"'),
+        ("klaviyo", "two words", '"klaviyo"."two words"'),
+        ("klaviyo", "1st", '"klaviyo"."1st"'),
+    ],
+)
+def test_path_when_a_name_cannot_be_typed_then_is_quoted(database, schema, name, path):
+    result = put(database, [event("a")], table=Table(schema, name, EVENTS.columns, ("id",)))
+    assert result.table_path == path
+    assert query(database, f"SELECT id FROM {path}") == [("a",)]
+
+
 @pytest.mark.parametrize("file", ["klaviyo.duckdb", "KLAVIYO.duckdb", "klaviyo.db.duckdb"])
 def test_schema_when_named_like_the_file_then_users_can_type_it(tmp_path, file):
     database = Database(tmp_path / file)
