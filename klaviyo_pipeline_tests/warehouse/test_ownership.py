@@ -66,6 +66,30 @@ def test_other_key_of_the_same_or_of_an_unknown_account_is_taken(database: Datab
         assert known_account(con, "no such key") == (False, None)
 
 
+@pytest.mark.parametrize("stranger", [METRICS, THEIRS])
+@pytest.mark.parametrize("later", [UNKNOWN, None])
+@pytest.mark.parametrize("mode", ["append", "merge"])
+def test_rows_of_an_earlier_load_keep_their_owner_when_a_later_one_names_none(
+    database: Database, mode: str, later: Owner | None, stranger: Owner
+) -> None:
+    land(database, OURS)
+    land(database, later, mode)
+    state = digest(database)
+
+    with pytest.raises(OwnerError, match="data source events" if stranger is METRICS else "account ACC1"):
+        land(database, stranger, "merge", "later", sweep=Sweep())
+
+    assert digest(database) == state
+
+
+@pytest.mark.parametrize(("first", "second"), [("Events", "events"), ("events", "EVENTS")])
+def test_table_whose_name_is_written_in_another_case_is_the_same(database: Database, first: str, second: str) -> None:
+    land(database, OURS, table=Table("klaviyo", first, EVENTS.columns, EVENTS.primary_key))
+
+    with pytest.raises(OwnerError, match="data source events"):
+        land(database, METRICS, table=Table("Klaviyo", second, EVENTS.columns, EVENTS.primary_key))
+
+
 @pytest.mark.parametrize("owner", [METRICS, THEIRS])
 @pytest.mark.parametrize("emptied", ["DROP TABLE klaviyo.events", "DELETE FROM klaviyo.events"])
 def test_table_that_was_dropped_or_emptied_is_free_for_anybody(database: Database, owner: Owner, emptied: str) -> None:
@@ -109,6 +133,19 @@ def test_ledger_of_the_first_release_knows_an_assets_source_and_no_account(datab
         ("events", "ACC1"),
         ("metrics", "ACC1"),
     ]
+
+
+def test_ledger_of_the_first_release_still_knows_an_assets_source_after_a_load_of_another_table(
+    database: Database,
+) -> None:
+    put(database, [event("a")], source="events")
+    with database.writing() as con:
+        for column in ("data_source", "account", "account_key"):
+            con.execute(f"ALTER TABLE klaviyo_pipeline.ledger DROP COLUMN {column}")
+    land(database, METRICS, table=Table("klaviyo", "metrics", EVENTS.columns, EVENTS.primary_key))
+
+    with pytest.raises(OwnerError, match="data source events"):
+        land(database, METRICS)
 
 
 def test_rows_of_no_data_source_are_not_looked_at(database: Database) -> None:
