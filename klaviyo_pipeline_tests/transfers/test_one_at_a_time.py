@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+from klaviyo_pipeline.loads import load
 from klaviyo_pipeline.loads.run_lock import AnotherRunError, run_lock
 from klaviyo_pipeline.orchestration import dagster_home
 from klaviyo_pipeline.orchestration.assets.build import build_asset
@@ -17,6 +19,7 @@ from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOMana
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.transfers.folder import Folder
 from klaviyo_pipeline.transfers.loading import spec_of
+from klaviyo_pipeline.warehouse.errors import RowsError
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
 
 
@@ -60,6 +63,33 @@ def test_a_run_that_gives_up_fails_with_one_sentence_and_reads_nothing(place: Wo
     (failure,) = [each for each in result.all_events if each.is_step_failure]
     assert "run run-a" in failure.step_failure_data.user_failure_data.description
     assert not (place.root / "data/klaviyo.duckdb").exists()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_run_keeps_others_out_until_its_rows_have_landed_or_failed_to(
+    place: Workplace, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.write("daily", "source: lists")
+    area, landing, kept_out = KlaviyoDuckDBResource().staging_area(), load._land, list[str]()
+
+    def watched(*given: Any) -> Any:
+        with (
+            pytest.raises(AnotherRunError) as caught,
+            run_lock("transfers/daily", area, print, wait_s=0),
+        ):
+            pytest.fail("two runs at once")
+        kept_out.append(str(caught.value))
+        if fails:
+            raise RowsError("No row fits.")
+        return landing(*given)
+
+    monkeypatch.setattr(load, "_land", watched)
+    result = place.run("daily")
+
+    assert result.success is not fails
+    assert [result.run_id in said for said in kept_out] == [True]
+    with run_lock("transfers/daily", area, print, wait_s=0):
+        pass  # nobody is there any more
 
 
 @pytest.mark.parametrize("wait_s", [-1, float("inf"), float("nan"), 86_401])
