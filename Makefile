@@ -1,7 +1,8 @@
 # Every target sets up what it needs: a virtual environment in .venv, at the versions of constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
-export DAGSTER_HOME ?= $(CURDIR)/.dagster
+# Its dagster.yaml keeps Dagster's records in .dagster.
+export DAGSTER_HOME ?= $(CURDIR)
 # Empty: time zone rules from the tzdata package, also in Dagster's own processes.
 export PYTHONTZPATH :=
 # Empty: bytecode is kept, whatever the shell says. Without it, each worker and process compiles everything again.

@@ -8,6 +8,9 @@ from typing import ClassVar
 
 from klaviyo_pipeline.redaction import chain, redact, shown
 
+DEBUG = "KLAVIYO_DEBUG"
+"""The environment variable that asks for tracebacks."""
+
 
 class PipelineError(Exception):
     """Base of this project's errors: no message has a secret in it.

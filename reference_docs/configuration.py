@@ -20,12 +20,13 @@ the run's config, a transfer's file, the resource, the environment, the default.
 """
 
 FURTHER = (
-    ("KLAVIYO_DEBUG", "", "Set to 1 to see the traceback of a command that failed."),
+    ("KLAVIYO_DEBUG", "", "Set to 1 to see the traceback of a command or a run that failed."),
     (
         "DAGSTER_HOME",
         "",
-        "Dagster's own: the folder for its runs, schedules and events. The Makefile sets `.dagster`. Without it, "
-        "commands still land rows and keep the ledger, but Dagster remembers no run.",
+        "Dagster's own: the folder for its runs, schedules and events. The Makefile sets the clone's folder, whose "
+        "`dagster.yaml` keeps the records in `.dagster`. Without it, commands still land rows and keep the ledger, but "
+        "Dagster remembers no run.",
     ),
 )
 """Variables that are read in other ways."""

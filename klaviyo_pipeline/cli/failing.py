@@ -8,10 +8,9 @@ from typing import Any
 import click
 
 from klaviyo_pipeline.cli.output import printable
-from klaviyo_pipeline.errors import PipelineError
+from klaviyo_pipeline.errors import DEBUG, PipelineError
 from klaviyo_pipeline.redaction import protect_logs, redact
 
-DEBUG = "KLAVIYO_DEBUG"
 _STOPPED = "DagsterExecutionInterruptedError"
 """Dagster's own error for Ctrl-C while a run is under way; by name, since importing Dagster takes a second."""
 

@@ -9,6 +9,7 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from filelock import FileLock
 
 from klaviyo_pipeline.orchestration.event_log import BatchedSqliteEventLog, can_batch
+from klaviyo_pipeline.private_files import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ class LockedSqliteStorage(DagsterSqliteStorage):
     """
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        make_folder(Path(base_dir))
         with FileLock(Path(base_dir) / ".opening.lock", timeout=_WAIT_S):
             super().__init__(base_dir, inst_data)
             if can_batch():

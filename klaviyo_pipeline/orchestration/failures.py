@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.errors import DagsterUserCodeProcessError
+from dagster._utils.error import SerializableErrorInfo  # type: ignore[attr-defined]
 
-from klaviyo_pipeline.errors import PipelineError, no_secrets
+from klaviyo_pipeline.errors import DEBUG, PipelineError, no_secrets
 
 if TYPE_CHECKING:
     from dagster import StepFailureData
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def plain_failures() -> Iterator[None]:
-    """Turn this project's errors into Dagster's, with their sentence and without a traceback.
+    """Turn this project's errors into Dagster's, with their sentence and, unless KLAVIYO_DEBUG is set, no traceback.
 
     A retry policy of Dagster's retries passing faults only, such as a busy database. The others would fail again.
 
@@ -27,7 +30,30 @@ def plain_failures() -> Iterator[None]:
         with no_secrets():
             yield
     except PipelineError as error:
-        raise dg.Failure(str(error), allow_retries=error.retriable) from None
+        if os.environ.get(DEBUG):
+            raise dg.Failure(str(error), allow_retries=error.retriable) from error
+        raise _PlainFailure(str(error), allow_retries=error.retriable) from None
+
+
+class _Described(DagsterUserCodeProcessError, dg.Failure):
+    """The class that a _PlainFailure states."""
+
+
+class _PlainFailure(dg.Failure):
+    """A failure that Dagster records without a stack trace, so that its UI shows the sentence and nothing else.
+
+    Dagster records a trace for every exception except a DagsterUserCodeProcessError, which brings its own description.
+    That class is a DagsterError, and Dagster retries none of those. So a failure only states to be one, when
+    ``isinstance`` asks: ``except`` goes by the real class, and a retry policy still applies.
+    """
+
+    def __init__(self, sentence: str, *, allow_retries: bool) -> None:
+        super().__init__(sentence, allow_retries=allow_retries)
+        self.user_code_process_error_infos = [SerializableErrorInfo(sentence, [], "Failure")]
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[_Described]:  # type: ignore[override]
+        return _Described
 
 
 def reason_of_step(failure: StepFailureData) -> str:

@@ -120,9 +120,10 @@ def left_out() -> Iterator[str]:
 
 def clone(folder: Path) -> None:
     """What the commands need of the clone."""
-    for name in ("pyproject.toml", ".env.example"):
+    for name in ("pyproject.toml", "dagster.yaml", ".env.example"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "transfers", folder / "transfers")
+    (folder / "klaviyo_pipeline").symlink_to(ROOT / "klaviyo_pipeline")
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "data").mkdir()
 

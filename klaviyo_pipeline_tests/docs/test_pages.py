@@ -12,7 +12,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from klaviyo_pipeline.orchestration.dagster_home import SETTINGS
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from klaviyo_pipeline_tests.docs.documents import DOCS, Block, all_blocks, blocks, name_of
@@ -44,12 +43,6 @@ def _treasure_data(folder: Path) -> None:
     (folder / "config.yml").write_text(_yaml_of("migrating-from-treasure-data.md", "in:"))
 
 
-def _after_make_demo(folder: Path) -> None:
-    """Where `make` keeps Dagster's records."""
-    (folder / ".dagster").mkdir()
-    (folder / ".dagster/dagster.yaml").write_bytes(SETTINGS.read_bytes())
-
-
 def _operations(folder: Path) -> None:
     """A database."""
     with duckdb.connect(str(folder / "data/klaviyo.duckdb")) as connection:
@@ -57,7 +50,6 @@ def _operations(folder: Path) -> None:
 
 
 STATES: dict[str, Callable[[Path], None]] = {
-    "README.md": _after_make_demo,
     "docs/ci.md": _ci,
     "docs/migrating-from-treasure-data.md": _treasure_data,
     "docs/operations.md": _operations,

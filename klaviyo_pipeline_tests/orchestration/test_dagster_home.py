@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
 
 from klaviyo_pipeline.orchestration import dagster_home
 from klaviyo_pipeline.orchestration.dagster_home import SETTINGS
 from klaviyo_pipeline.orchestration.dagster_storage import LockedSqliteStorage
+from klaviyo_pipeline.private_files import FOLDER_MODE
 from klaviyo_pipeline_tests.docs.documents import ROOT
 
 EIGHT = """
@@ -90,8 +93,32 @@ def test_home_when_none_is_named_then_a_command_that_keeps_records_makes_one_her
         assert instance.root_directory == str(tmp_path / ".dagster")
 
 
-def test_settings_of_a_clone_are_those_of_a_home_but_for_the_storage() -> None:
+def test_settings_of_a_clone_are_those_of_a_home_but_for_the_folders() -> None:
     of_home, of_clone = (yaml.safe_load(path.read_text()) for path in (SETTINGS, ROOT / "dagster.yaml"))
 
-    assert of_home.pop("storage")
+    assert of_home.pop("storage") != of_clone.pop("storage")
+    assert of_clone.pop("compute_logs")
+    assert of_clone.pop("local_artifact_storage")
     assert of_home == of_clone
+
+
+@dg.asset
+def _asset() -> int:
+    return 1
+
+
+def test_home_that_is_a_clone_has_the_records_of_its_hidden_folder_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "dagster.yaml", tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+
+    with dagster_home.kept_instance() as instance:
+        done = dg.materialize([_asset], instance=instance)
+
+    assert {path.name for path in tmp_path.iterdir()} == {"dagster.yaml", ".dagster"}
+    assert stat.S_IMODE((tmp_path / ".dagster").stat().st_mode) == FOLDER_MODE
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / ".dagster"))
+    with dagster_home.kept_instance() as instance:
+        assert [run.run_id for run in instance.get_runs()] == [done.run_id]

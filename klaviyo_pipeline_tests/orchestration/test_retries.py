@@ -42,3 +42,43 @@ def test_run_with_a_retry_policy_tries_again_after_passing_faults_only(kind: typ
     assert len(tried) == tries
     (failure,) = [each for each in result.all_events if each.is_step_failure]
     assert failure.step_failure_data.user_failure_data.description == "What was wrong. What is allowed."
+
+
+@pytest.mark.parametrize("kind", [DatabaseBusyError, ConfigurationError])
+def test_run_that_fails_records_the_sentence_first_and_no_trace_of_its_step_or_of_the_run(
+    kind: type[PipelineError],
+) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([_failing_with(kind)], instance=instance, raise_on_error=False)
+        recorded = [each.dagster_event for each in instance.all_logs(result.run_id)]
+
+    errors = [
+        error
+        for event in recorded
+        if event is not None and event.is_failure
+        for error in (event.step_failure_data.error if event.is_step_failure else event.job_failure_data.error,)
+        if error is not None
+    ]
+    assert errors
+    for error in errors:
+        assert error.to_string().strip() == "What was wrong. What is allowed."
+        assert error.stack == []
+
+
+def test_run_that_fails_has_a_trace_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KLAVIYO_DEBUG", "1")
+
+    result = dg.materialize([_failing_with(ConfigurationError)], raise_on_error=False)
+
+    (failure,) = [each for each in result.all_events if each.is_step_failure]
+    assert "ConfigurationError" in failure.step_failure_data.error.to_string()
+    assert "test_retries.py" in failure.step_failure_data.error.to_string()
+
+
+def _failing_with(kind: type[PipelineError]) -> dg.AssetsDefinition:
+    @dg.asset
+    def failing() -> None:
+        with plain_failures():
+            raise kind("What was wrong. What is allowed.")
+
+    return failing
