@@ -1,4 +1,4 @@
-"""Loading data sources one after another, each in a run of its own, from where what has landed ends."""
+"""Loading data sources one after another, each in a run of its own, and making the tables of analytics from them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from klaviyo_pipeline import clock, environment
+from klaviyo_pipeline.analytics.assets import KEY_PREFIX
+from klaviyo_pipeline.analytics.tables import TABLES
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.completeness import landed_days
@@ -24,7 +27,7 @@ from klaviyo_pipeline.transfers.running import metadata_of, stopped_by_a_person,
 
 @dataclass(frozen=True)
 class SourceRun:
-    """How the load of one data source ended.
+    """How the load of one data source ended, or of one table of analytics (``klaviyo_analytics/daily_metrics``).
 
     ``first`` and ``last`` are the days that were read, None for a data source without day partitions. ``error`` says
     in a sentence why the load failed; blank if it did not. ``outside`` counts rows that were fetched and lie outside of
@@ -44,7 +47,7 @@ class SourceRun:
     total: int = 0
 
 
-def load_sources(names: Sequence[str], log_level: str = "WARNING") -> Iterator[SourceRun]:
+def load_sources(names: Sequence[str], log_level: str = "WARNING", *, analytics: bool = False) -> Iterator[SourceRun]:
     """Load data sources in the catalogue's order, which has events before what follows from them.
 
     A data source by day is read from its first day that has not landed whole, and over its lookback at least. One
@@ -54,6 +57,7 @@ def load_sources(names: Sequence[str], log_level: str = "WARNING") -> Iterator[S
     Args:
         names: Data sources.
         log_level: Which of the runs' messages are shown.
+        analytics: Make the tables of analytics afterwards, except those that read a data source that failed.
 
     Raises:
         ConfigurationError: if there is no usable account.
@@ -65,25 +69,39 @@ def load_sources(names: Sequence[str], log_level: str = "WARNING") -> Iterator[S
     job = defs.resolve_implicit_global_asset_job_def()
     failed: set[str] = set()
     with dagster_home.kept_instance() as instance:
+        launch = partial(_launch, job, instance, log_level)
         for source in (SOURCES[name] for name in SOURCES if name in names):
+            days = _days(source, KlaviyoDuckDBResource()) if source.partitioned_by_day else None
             parent = source.fan_out.parent if source.fan_out is not None and source.fan_out.key else ""
-            if parent in failed:
-                run = SourceRun(source.name, f"Not started: it follows from {parent}, which failed.", 0.0)
-            else:
-                run = _load(job, instance, source, log_level)
+            run = _follow(source.name, failed & {parent}) or launch(source.name, asset_key(source), days)
             if run.error:
                 failed.add(source.name)
             yield run
+        for table in TABLES.values() if analytics else ():
+            name = f"{KEY_PREFIX}/{table.name}"
+            yield _follow(name, failed & set(table.made_from)) or launch(name, dg.AssetKey([KEY_PREFIX, table.name]))
 
 
-def _load(job: dg.JobDefinition, instance: dg.DagsterInstance, source: Source, log_level: str) -> SourceRun:
-    days = _days(source, KlaviyoDuckDBResource()) if source.partitioned_by_day else None
-    tags = range_tags(*days) if days else {}
+def _follow(name: str, failed: set[str]) -> SourceRun | None:
+    """What is said of a load that follows from others, if they have failed."""
+    if not failed:
+        return None
+    return SourceRun(name, f"Not started: it follows from {' and '.join(sorted(failed))}, which failed.", 0.0)
+
+
+def _launch(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    log_level: str,
+    name: str,
+    key: dg.AssetKey,
+    days: tuple[date, date] | None = None,
+) -> SourceRun:
     started = time.monotonic()
     result = job.execute_in_process(
         instance=instance,
-        asset_selection=[asset_key(source)],
-        tags=tags,
+        asset_selection=[key],
+        tags=range_tags(*days) if days else {},
         run_config={"loggers": {"console": {"config": {"log_level": log_level, "failures": False}}}},
         raise_on_error=False,
     )
@@ -92,7 +110,7 @@ def _load(job: dg.JobDefinition, instance: dg.DagsterInstance, source: Source, l
         raise KeyboardInterrupt(error)
     landed: dict[str, Any] = metadata_of(result)
     return SourceRun(
-        source.name,
+        name,
         error,
         time.monotonic() - started,
         result.run_id,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from klaviyo_pipeline.cli.output import as_json, print_json
@@ -16,6 +18,7 @@ def chart(name: str, output: str | None, json_: bool) -> None:
 
     NAME is a data source (events, event_metrics, profiles, campaigns, list_profiles) or a table of analytics
     (daily_metrics, campaign_performance, list_growth, profile_activity). With --json the values are printed instead.
+    Klaviyo is asked for the names of metrics and lists that have not landed; without a usable key the chart has ids.
     """
     from klaviyo_pipeline.analytics.account import zone_of_tables
     from klaviyo_pipeline.analytics.charts import chart_of_table
@@ -23,8 +26,8 @@ def chart(name: str, output: str | None, json_: bool) -> None:
     from klaviyo_pipeline.charts.drawing import draw
     from klaviyo_pipeline.cli.failing import Failed, WrongInput
     from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-    from klaviyo_pipeline.orchestration.assets.plots import PLOTS, chart_of_source
-    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+    from klaviyo_pipeline.orchestration.assets.plots import PLOTS, ask_names, chart_of_source
+    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
     from klaviyo_pipeline.paths import file_path
     from klaviyo_pipeline.private_files import write_private
 
@@ -35,7 +38,9 @@ def chart(name: str, output: str | None, json_: bool) -> None:
     if name in TABLES:
         drawn = chart_of_table(database, TABLES[name], schema, zone_of_tables(duckdb))
     else:
-        drawn = chart_of_source(database, SOURCES[name], schema, name, duckdb.zone)
+        drawn = chart_of_source(
+            database, SOURCES[name], schema, name, duckdb.zone, ask=partial(ask_names, KlaviyoResource(), duckdb)
+        )
     if drawn is None:
         raise Failed(f"{name} has no rows to draw.")
     if json_:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("sources", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="Load all nine data sources.")
+@click.option("--all", "every", is_flag=True, help="Load all nine data sources, and make the tables of analytics.")
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @as_json
 def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> None:
@@ -39,7 +39,8 @@ def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> Non
     if bool(names) == every:
         raise WrongInput("Name data sources, or give --all; not both.")
     runs = []
-    for run in load_sources(list(SOURCES) if every else names, "CRITICAL" if quiet or json_ else "WARNING"):
+    log_level = "CRITICAL" if quiet or json_ else "WARNING"
+    for run in load_sources(list(SOURCES) if every else names, log_level, analytics=every):
         runs.append(run)
         if run.error and not json_:
             click.echo(printable(f"{run.source}: failed: {run.error}"), err=True)
@@ -51,6 +52,8 @@ def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> Non
 
 
 def _line(run: SourceRun) -> str:
+    if "/" in run.source:
+        return f"{run.source}: {run.total:,} rows in the table, {duration(run.seconds)}"
     days = f"{run.first} to {run.last}, " if run.first else ""
     outside = f", {run.outside:,} dated outside of these days" if run.first and run.outside else ""
     return (

@@ -31,6 +31,12 @@ class _OneLine(logging.Formatter):
         return f"{self.formatTime(record, '%H:%M:%S')} {level}{message}"
 
 
+def _is_no_consequence(record: logging.LogRecord) -> bool:
+    """Not one of the lines by which Dagster names each step that a failed one keeps from running."""
+    meta: dict[str, Any] = getattr(record, "dagster_meta", None) or {}
+    return not str(meta.get("orig_message")).startswith("Dependencies for step ")
+
+
 def _is_no_failure(record: logging.LogRecord) -> bool:
     event = (getattr(record, "dagster_meta", None) or {}).get("dagster_event")
     return event is None or not event.is_failure
@@ -54,6 +60,7 @@ def console(context: dg.InitLoggerContext) -> logging.Logger:
     made = logging.Logger("klaviyo_pipeline", level=logging.getLevelName(context.logger_config["log_level"]))
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine())
+    handler.addFilter(_is_no_consequence)
     if not context.logger_config["failures"]:
         handler.addFilter(_is_no_failure)
     made.addHandler(handler)

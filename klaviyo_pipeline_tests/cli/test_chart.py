@@ -28,6 +28,22 @@ def test_chart_is_a_picture_of_what_landed_and_its_values_are_those_of_the_table
     assert len(values["begins"]) == len(next(iter(values["series"].values())))
 
 
+def test_chart_when_metrics_have_not_landed_asks_for_their_names_and_has_ids_without_a_key(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.write("orders", "source: events\noptions: {incremental: false}\ndestination: {table: events}")
+    place.cli("transfer", "run", "orders", "-q")
+    names = {metric["name"]: metric["id"] for metric in place.truth("metrics")}
+
+    named = set(place.json("chart", "events")["series"])
+    monkeypatch.delenv("KLAVIYO_API_KEY")
+    ids = set(place.json("chart", "events")["series"])
+
+    assert len(named & set(names)) > 3
+    assert not named & set(names.values())
+    assert len(ids & set(names.values())) > 3
+
+
 @pytest.mark.parametrize(
     ("name", "exit_code", "said"),
     [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 
 import pytest
 
 import klaviyo_pipeline.definitions  # noqa: F401 - with the default days, before a test sets others
 from klaviyo_pipeline import clock
+from klaviyo_pipeline.analytics.tables import TABLES
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
 
@@ -20,7 +22,12 @@ def test_load_all_loads_every_source_with_a_line_each_and_again_reads_the_lookba
     monkeypatch.setenv("KLAVIYO_PARTITION_START", "2026-09-10")
     first = place.cli("load", "--all").stdout.splitlines()
 
-    assert [line.split(":")[0] for line in first] == list(SOURCES)
+    made = [f"klaviyo_analytics/{name}" for name in TABLES]
+    assert [line.split(":")[0] for line in first] == [*SOURCES, *made]
+    for name, line in zip(TABLES, first[len(SOURCES) :], strict=True):
+        ((count,),) = place.sql(f"SELECT count(*) FROM klaviyo_analytics.{name}")
+        assert count > 0
+        assert f": {count:,} rows in the table" in line
     for name in COLLECTIONS:
         ((count,),) = place.sql(f"SELECT count(*) FROM klaviyo.{name}")
         assert count == len(place.truth(name)) > 0, name
@@ -63,6 +70,19 @@ def test_load_when_a_source_fails_loads_the_others_but_not_what_follows_from_it(
     assert "event_metrics: failed: Not started: it follows from events, which failed." in result.stderr
     assert result.stdout.startswith("lists: 4 rows fetched, 4 inserted")
     assert "Traceback" not in result.output
+    assert len(result.stderr.splitlines()) == 2  # not Dagster's lines on the checks that follow
+
+
+def test_load_all_when_a_source_fails_makes_no_table_of_analytics_that_reads_it(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLAVIYO_API_KEY", "pk_lists_only")
+
+    runs = {run["source"]: run for run in json.loads(place.cli("load", "--all", "--json", exit_code=1).stdout)}
+
+    assert not runs["lists"]["error"]
+    for name, table in TABLES.items():
+        assert runs[f"klaviyo_analytics/{name}"]["error"].startswith("Not started: it follows from "), table.made_from
 
 
 @pytest.mark.parametrize(

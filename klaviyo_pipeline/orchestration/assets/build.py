@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline import clock, environment
+from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import who_answers
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.loads.request import Range
 from klaviyo_pipeline.loads.run_lock import run_lock
 from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class, destination_of, load_request
 from klaviyo_pipeline.orchestration.assets.metadata import column_schema
 from klaviyo_pipeline.orchestration.assets.partition_metadata import partition_ranges
+from klaviyo_pipeline.orchestration.assets.plots import ask_names
 from klaviyo_pipeline.orchestration.assets.progress import reporting
 from klaviyo_pipeline.orchestration.assets.spec import GROUP, KEY_PREFIX, LoadSpec, default_spec, partition_key_of
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.notices import account_of_run, first_time
-from klaviyo_pipeline.orchestration.resources import IMPATIENT, KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -165,7 +165,7 @@ def _fetch(
         if ready is None:
             return None
         _warn_of_revision(context, client.written_revision, ready.staged.revision)
-        return replace(ready, held=held.pop_all(), names=partial(_names, spec.account(klaviyo), duckdb))
+        return replace(ready, held=held.pop_all(), names=partial(ask_names, spec.account(klaviyo), duckdb))
 
 
 def _load(
@@ -206,16 +206,6 @@ def _load(
 def _is_run_again_by_a_person(context: dg.AssetExecutionContext) -> bool:
     """Whether the run repeats another one with that one's run config; Dagster's own retries are the same run."""
     return _PARENT_RUN in context.run.tags and _RETRY not in context.run.tags
-
-
-def _names(klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource, source: str) -> dict[str, str]:
-    """The names of a data source's rows at Klaviyo, by id; none if Klaviyo cannot or may not tell at once."""
-    from klaviyo_pipeline.loads.metric_names import names_at_klaviyo
-
-    try:
-        return names_at_klaviyo(klaviyo.with_settings(**IMPATIENT).client(), duckdb.staging_area(), clock.now(), source)
-    except KlaviyoError:
-        return {}
 
 
 def _keys(context: dg.AssetExecutionContext) -> Sequence[str]:

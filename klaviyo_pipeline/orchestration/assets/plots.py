@@ -13,6 +13,8 @@ import dagster as dg
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.charts.counting import Counted, chart_of
+from klaviyo_pipeline.errors import PipelineError
+from klaviyo_pipeline.orchestration.resources import IMPATIENT, KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.warehouse.errors import without_values
 from klaviyo_pipeline.warehouse.sql import literal, quote
 
@@ -174,6 +176,16 @@ def chart_of_source(
         start = min(start, end - _SHORTEST)
         chart = chart_of(con, plot.counted(there, names), start, end, zone, loaded=loaded)
     return None if chart.is_empty else chart
+
+
+def ask_names(klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource, source: str) -> dict[str, str]:
+    """The names of a data source's rows at Klaviyo, by id; none if Klaviyo cannot or may not tell at once."""
+    from klaviyo_pipeline.loads.metric_names import names_at_klaviyo
+
+    try:
+        return names_at_klaviyo(klaviyo.with_settings(**IMPATIENT).client(), duckdb.staging_area(), clock.now(), source)
+    except PipelineError:
+        return {}
 
 
 def plotted(make: Callable[[], Chart | None], warn: Callable[[str], None]) -> dict[str, dg.MetadataValue[Any]]:
