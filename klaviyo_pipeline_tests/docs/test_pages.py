@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,9 +12,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
+from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
+from klaviyo_pipeline.transfers.file.authentications import read_authentications
+from klaviyo_pipeline.transfers.file.reading import read_text
 from klaviyo_pipeline_tests.docs.documents import DOCS, Block, all_blocks, blocks, name_of
 from klaviyo_pipeline_tests.docs.pages import NOT_RUN, clone, follow, left_out, pages
 
@@ -81,6 +86,63 @@ def test_block_without_a_language_has_no_command(block: Block) -> None:
     """Such a block would not be run. Synopses of commands are in the reference."""
     if name_of(block.path) != "docs/reference/commands.md":
         assert not re.search(r"(?m)^(make|klaviyo-pipeline|dg|dagster|python|docker|pip) ", block.text)
+
+
+PYTHON = {
+    "docs/library.md": "",
+    "docs/incremental-loading.md": """
+from klaviyo_pipeline.definitions import defs
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+klaviyo, duckdb = KlaviyoResource(), KlaviyoDuckDBResource()
+""",
+    "docs/write-modes.md": "",
+    "docs/sandbox.md": """
+both = dg.Definitions.merge(defs, dg.Definitions(assets=[buyers]))
+done = both.resolve_implicit_global_asset_job_def().execute_in_process(asset_selection=[buyers.key])
+assert done.output_for_node("buyers").shape[0] > 0
+assert found.days and not found.differences, found
+""",
+}
+"""The pages with Python, in an order in which each finds what it assumes, and what is run before each."""
+
+
+def test_every_block_of_python_runs(tmp_path: Path, account: RunningSandbox) -> None:
+    code = {name_of(block.path): block.text for block in all_blocks("python")}
+    assert set(code) == set(PYTHON)
+    assert len(code) == len(all_blocks("python"))
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("KLAVIYO_", "DAGSTER_"))},
+        "KLAVIYO_API_KEY": account.api_key,
+        "KLAVIYO_BASE_URL": account.url,
+        "KLAVIYO_DUCKDB_PATH": "library.duckdb",
+    }
+
+    script = "\n".join(f"{before}\n{code[page]}" for page, before in PYTHON.items())
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("block", all_blocks("yaml"), ids=str)
+def test_every_file_of_a_page_is_read_without_a_problem(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("KLAVIYO_API_KEY", "KLAVIYO_UK_API_KEY", "KLAVIYO_US_API_KEY"):
+        monkeypatch.setenv(name, "pk_of_a_reader")
+    said = yaml.safe_load(block.text)
+    if {"source", "in"} & set(said):
+        assert not read_text(block.text, tmp_path / "page.yml", accounts=[]).warnings or "in" in said
+    elif "ops" in said:
+        for op, given in said["ops"].items():
+            source = "lists" if op.startswith("transfers__") else op.removeprefix("klaviyo__")
+            config_class(source)(**given["config"])
+    elif "jobs" not in said:
+        file = tmp_path / "authentications.yml"
+        file.write_text(block.text)
+        monkeypatch.setenv("KLAVIYO_AUTHENTICATIONS", str(file))
+        assert set(read_authentications()) == {*said, "default"}
 
 
 @pytest.fixture(scope="module")

@@ -38,3 +38,13 @@ def test_every_decision_is_listed() -> None:
     for path in (DOCS / "decisions").glob("0*.md"):
         heading = path.read_text().splitlines()[0].split(". ", 1)[1]
         assert f"[{heading}]({path.name})" in listed
+
+
+def test_glossary_is_in_order_and_every_term_of_it_is_used_on_another_page() -> None:
+    glossary = DOCS / "glossary.md"
+    terms = re.findall(r"^\| ([A-Z][\w -]+) \|", glossary.read_text(), re.MULTILINE)
+    pages = " ".join(path.read_text() for path in DOCS.rglob("*.md") if path != glossary).lower()
+
+    assert len(terms) > 25
+    assert terms == sorted(terms, key=str.lower)
+    assert [term for term in terms if term.lower() not in pages] == []
