@@ -6,8 +6,8 @@ POST   /sandbox/<collection>                      a row or a list of rows, merge
 DELETE /sandbox/<collection>/<id>
 GET    /sandbox/faults                            the plan, and what was injected
 POST   /sandbox/faults                            another plan: {"seed": 1, "rules": ["429:get_events=0.1", {...}]}
-POST   /sandbox/lists/<id>/members                {"<profile id>": "<joined at>"}
-DELETE /sandbox/lists/<id>/members/<profile id>
+POST   /sandbox/lists/<id>/members                {"<profile id>": "<joined at>"}; segments likewise
+DELETE /sandbox/lists/<id>/members/<profile id>   segments likewise
 """
 
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ import msgspec
 from klaviyo_pipeline.sandbox.api.limits import RateLimits
 from klaviyo_pipeline.sandbox.api.messages import Request, Response
 from klaviyo_pipeline.sandbox.counts import Counts
+from klaviyo_pipeline.sandbox.data.kinds import BY_PATH, TIMES, Record
 from klaviyo_pipeline.sandbox.data.rows import Value
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.data.times import SECOND, in_micros, in_seconds, parse_time
@@ -54,11 +55,11 @@ def answer(sandbox: Steered, request: Request) -> Response:
                 return Response.json(sandbox.faults.report())
             case "GET", ["truth", collection]:
                 return Response.json(truth(store, collection, **request.parameters))
-            case "POST", ["lists", list_id, "members"]:
-                store.add_members(list_id, msgspec.json.decode(request.body, type=dict[str, str]))
+            case "POST", ["lists" | "segments" as groups, group_id, "members"]:
+                store.add_members(group_id, msgspec.json.decode(request.body, type=dict[str, str]), groups)
                 return Response.json({})
-            case "DELETE", ["lists", list_id, "members", profile_id]:
-                return _deleted(store.remove_member(list_id, profile_id))
+            case "DELETE", ["lists" | "segments" as groups, group_id, "members", profile_id]:
+                return _deleted(store.remove_member(group_id, profile_id, groups))
             case "POST", [collection]:
                 rows = msgspec.json.decode(request.body)
                 ids = store.put(collection, rows if isinstance(rows, list) else [rows])
@@ -78,7 +79,8 @@ def truth(store: Store, collection: str, since: str | None = None, until: str | 
     """All rows' ids and main fields, with the main time within [since, until).
 
     The main time is an event's `datetime`, a membership's `joined_at`, otherwise the row's `updated`.
-    Collections: events, profiles, metrics, lists, templates, campaigns, campaign-messages, members.
+    Collections: events, profiles, metrics, lists, templates, campaigns, campaign-messages, members,
+    segment-members, and all collections of records by their path (records come with all their attributes).
 
     Raises:
         ValueError: for another collection.
@@ -143,10 +145,34 @@ def _rows(store: Store, collection: str) -> list[tuple[int, dict[str, Any]]]:
             for row in store.campaigns
             for message in row.messages
         ]
+    if collection == "segment-members":
+        return [
+            (
+                member.joined_at,
+                {
+                    "segment_id": segment_id,
+                    "profile_id": member.profile_id,
+                    "joined_at": in_seconds(member.joined_at),
+                },
+            )
+            for segment_id, members in store.members_of("segments").items()
+            for member in members.sorted
+        ]
+    if collection in BY_PATH:
+        return [(_moved(row), _of_record(row)) for row in store.records(BY_PATH[collection].type)]
     tables: dict[str, Any] = {"metrics": store.metrics, "lists": store.lists, "templates": store.templates}
     if collection not in tables:
         raise ValueError(f"there is no truth of '{collection}'")
     return [(row.updated, {**_main(row), "name": row.name}) for row in tables[collection]]
+
+
+def _moved(row: Record) -> int:
+    return row.attributes.get("updated") or row.attributes.get("updated_at") or row.attributes.get("created_at") or 0
+
+
+def _of_record(row: Record) -> dict[str, Any]:
+    attributes = {name: in_micros(value) if name in TIMES else value for name, value in row.attributes.items()}
+    return {"id": row.id, **attributes, "related": {name: list(ids) for name, ids in row.related.items()}}
 
 
 def _main(row: Value) -> dict[str, Any]:

@@ -1,16 +1,17 @@
 """The ASGI application: routes a request, checks it in Klaviyo's order, answers, counts."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable
 from random import Random
 
 from klaviyo_pipeline.sandbox import admin
 from klaviyo_pipeline.sandbox.api import errors
-from klaviyo_pipeline.sandbox.api.catalogue import contract, known_path, route
+from klaviyo_pipeline.sandbox.api.catalogue import at_path, contract, route
 from klaviyo_pipeline.sandbox.api.contracts import Endpoint
 from klaviyo_pipeline.sandbox.api.documents import Call
-from klaviyo_pipeline.sandbox.api.endpoints import HANDLERS
+from klaviyo_pipeline.sandbox.api.endpoints import handler
 from klaviyo_pipeline.sandbox.api.errors import ApiError
 from klaviyo_pipeline.sandbox.api.limits import Headers, RateLimits
 from klaviyo_pipeline.sandbox.api.messages import Receive, Request, Response, Scope, Send, deliver, read_body
@@ -18,6 +19,7 @@ from klaviyo_pipeline.sandbox.api.query import limit_of, parse_query
 from klaviyo_pipeline.sandbox.api.revisions import Answering, answering, gone
 from klaviyo_pipeline.sandbox.counts import Counts
 from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.data.times import SECOND
 from klaviyo_pipeline.sandbox.faults.plan import Faults, NoFaults
 from klaviyo_pipeline.sandbox.options import ServerOptions
 
@@ -39,7 +41,8 @@ class Sandbox:
         self.options = options or ServerOptions()
         self.faults: Faults = faults or NoFaults()
         self.counts = Counts()
-        self.limits = RateLimits(clock) if clock else RateLimits()
+        self._clock = clock or time.time
+        self.limits = RateLimits(self._clock, enforced=self.options.rate_limits)
         self._ids = Random(0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,18 +107,24 @@ class Sandbox:
         taken = contract(endpoint.operation, answer.revision)
         if taken is None:
             raise errors.not_found("No valid revisions found for method")
+        answer_with = handler(self.store, endpoint)
+        if answer_with is None:
+            raise errors.not_in_the_sandbox(request.method, endpoint.path)
         lacking = [scope for scope in taken.scopes if scopes and scope not in scopes]
         if lacking:
             raise errors.missing_scope(lacking)
-        if self.options.rate_limits:
-            rates: Headers = self.limits.spend(endpoint.operation, limit_of(taken, request))
-            headers.extend(rates)
+        rates: Headers = self.limits.spend(endpoint.operation, limit_of(taken, request))
+        headers.extend(rates)
         query = parse_query(request, taken, answer.revision)
         query = self.faults.ask(endpoint.operation, request, query)
         with self.store.lock:
-            call = Call.of(self.store, request, query, answer.revision, found_id)
-            body = HANDLERS[endpoint.operation](call)
+            call = Call.of(self.store, request, query, answer.revision, found_id, endpoint.operation, self._now())
+            body = answer_with(call)
         return Response(200, body, tuple(headers))
+
+    def _now(self) -> float:
+        """The time of the answers, never before the end of the history."""
+        return max(self._clock(), self.store.until / SECOND)
 
     def _authenticate(self, request: Request) -> frozenset[str]:
         given = request.headers.get("authorization")
@@ -128,8 +137,11 @@ class Sandbox:
 
     def _nowhere(self, request: Request, answer: Answering) -> ApiError:
         segments = request.path.rstrip("/").split("/")
+        if segments[1:2] != ["api"]:
+            return errors.not_found("The requested resource could not be found.")
         if answer.fell_forward and segments[2:3] == ["events"] and segments[-1] in _RETIRED_RELATED:
             return gone("This endpoint is no longer available.")
-        if known_path(segments[2:]):
-            return errors.method_not_allowed(request.method)
+        methods = at_path(segments[2:])
+        if methods:
+            return errors.method_not_allowed(request.method, methods)
         return errors.not_found("The requested resource could not be found.")

@@ -144,4 +144,4 @@ def test_paths_with_and_without_a_trailing_slash(client: Client) -> None:
 def test_unserved_path_is_404_and_method_405(client: Client) -> None:
     assert client.get("/api/nothing").status == 404
     assert client.get("/elsewhere").status == 404
-    assert client.send("POST", "/api/events").status == 405
+    assert client.send("PUT", "/api/events").status == 405

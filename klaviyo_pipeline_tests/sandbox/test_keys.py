@@ -5,10 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from klaviyo_pipeline.sandbox.api.catalogue import ENDPOINTS
+from klaviyo_pipeline.sandbox.api.catalogue import contract
+from klaviyo_pipeline.sandbox.api.contracts import Endpoint
 from klaviyo_pipeline.sandbox.app import Sandbox
 from klaviyo_pipeline.sandbox.options import DEFAULT_KEY, ServerOptions
 from klaviyo_pipeline_tests.sandbox.client import Client
+from klaviyo_pipeline_tests.sandbox.served import SERVED
 
 
 def test_default_key_is_no_klaviyo_key() -> None:
@@ -34,16 +36,22 @@ def test_bearer_token_is_taken(app: Sandbox) -> None:
     assert Client(app, key=None).get("/api/accounts", authorization=f"Basic {DEFAULT_KEY}").status == 401
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)
-def test_each_scope_is_needed(fresh: Callable[..., Sandbox], endpoint: object) -> None:
-    scopes = endpoint.scopes.split()  # type: ignore[attr-defined]
-    path = "/api/" + endpoint.path.replace("{id}", "NOPE01")  # type: ignore[attr-defined]
-    everything = {scope for other in ENDPOINTS for scope in other.scopes.split()}
+@pytest.mark.parametrize("endpoint", SERVED, ids=lambda endpoint: endpoint.operation)
+def test_each_scope_is_needed(fresh: Callable[..., Sandbox], endpoint: Endpoint) -> None:
+    scopes = _scopes(endpoint)
+    path = "/api/" + endpoint.path.replace("{id}", "NOPE01")
+    everything = {scope for other in SERVED for scope in _scopes(other)}
     for missing in scopes:
         app = fresh(ServerOptions(keys={"limited": frozenset(everything - {missing})}))
-        answer = Client(app, "2026-10-15", "limited").send(endpoint.method, path)  # type: ignore[attr-defined]
+        answer = Client(app, "2026-10-15", "limited").send(endpoint.method, path)
         assert (answer.status, answer.error["code"]) == (403, "permission_denied")
         assert missing in answer.error["detail"]
     app = fresh(ServerOptions(keys={"limited": frozenset(scopes)}))
-    answer = Client(app, "2026-10-15", "limited").send(endpoint.method, path)  # type: ignore[attr-defined]
+    answer = Client(app, "2026-10-15", "limited").send(endpoint.method, path)
     assert answer.status not in (401, 403)
+
+
+def _scopes(endpoint: Endpoint) -> tuple[str, ...]:
+    taken = contract(endpoint.operation, "2026-10-15")
+    assert taken is not None
+    return taken.scopes

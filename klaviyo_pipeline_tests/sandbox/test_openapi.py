@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
-from klaviyo_pipeline.sandbox.api.catalogue import ENDPOINTS, contract
+from klaviyo_pipeline.sandbox.api.catalogue import contract
 from klaviyo_pipeline.sandbox.api.fieldsets import allowed_fields
 from klaviyo_pipeline.sandbox.app import Sandbox
+from klaviyo_pipeline.sandbox.data.kinds import BY_PATH
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline_tests.sandbox import openapi
 from klaviyo_pipeline_tests.sandbox.client import Client
+from klaviyo_pipeline_tests.sandbox.served import SERVED
 
 pytestmark = pytest.mark.skipif(not openapi.DOCUMENTS.exists(), reason="no OpenAPI documents beside the repository")
 
@@ -18,7 +20,7 @@ REVISIONS = tuple(openapi.FILES)
 OPERATIONS = [
     (revision, endpoint)
     for revision in REVISIONS
-    for endpoint in ENDPOINTS
+    for endpoint in SERVED
     if contract(endpoint.operation, revision) is not None
 ]
 IDS = [f"{revision}-{endpoint.operation}" for revision, endpoint in OPERATIONS]
@@ -31,7 +33,10 @@ def _ids(store: Store) -> dict[str, list[str]]:
     odd = [event.id for event in events if event.metric_id is None or event.profile_id is None]
     attributed = [event.id for event in events if event.attribution]
     messages = [message.id for campaign in store.campaigns for message in campaign.messages]
-    return {
+    records = {
+        path: list(store.records(kind.type).rows)[:6] for path, kind in BY_PATH.items() if store.has_records(kind.type)
+    }
+    return records | {
         "accounts": [store.account["id"]],
         "metrics": list(store.metrics.rows),
         "events": [events[0].id, *odd, *attributed[:2]],
@@ -46,6 +51,13 @@ def _ids(store: Store) -> dict[str, list[str]]:
 def _is_odd_event(store: Store, event_id: str) -> bool:
     event = store.events.get(event_id)
     return event is not None and (event.metric_id is None or event.profile_id is None)
+
+
+def _document_path(revision: str, endpoint: Any) -> str:
+    """The path as the document has it, which calls the ids of jobs otherwise."""
+    path = "/api/" + endpoint.path
+    paths = openapi.document(revision)["paths"]
+    return path if path in paths else path.replace("{id}", "{job_id}")
 
 
 def _queries(revision: str, operation: str) -> list[str]:
@@ -85,6 +97,10 @@ def test_answers_hold_against_the_document(app: Sandbox, store: Store, revision:
             for found in ids
             for query in _queries(revision, endpoint.operation)
         ]
+    if revision == "2025-01-15" and endpoint.path.count("/") > 1:  # what a row isn't related to is no null there
+        answers = [answer for answer in answers if answer.status != 404]
+    assert answers
+    path = _document_path(revision, endpoint)
     for answer in answers:
         assert answer.status == 200, answer.content
         assert answer.headers["content-type"] == "application/vnd.api+json"
@@ -116,13 +132,13 @@ def _aggregate_question(store: Store) -> dict[str, Any]:
 
 @each_operation
 def test_errors_hold_against_the_document(app: Sandbox, revision: str, endpoint: Any) -> None:
-    path = "/api/" + endpoint.path
-    address = path.replace("{id}", "NOPE01")
+    path = _document_path(revision, endpoint)
+    address = "/api/" + endpoint.path.replace("{id}", "NOPE01")
     for key, query in ((None, ""), ("wrong", ""), ("pk_sandbox", "?unheard=of")):
         answer = Client(app, revision, key).send(endpoint.method, address + query, {})
         assert answer.status in (400, 401)
         openapi.check(revision, path, endpoint.method, answer.status, answer.json)
-    if "{id}" in path:
+    if "{id}" in endpoint.path:
         answer = Client(app, revision).send(endpoint.method, address)
         assert answer.status in (400, 404)
         openapi.check(revision, path, endpoint.method, answer.status, answer.json)
@@ -132,7 +148,7 @@ def test_errors_hold_against_the_document(app: Sandbox, revision: str, endpoint:
 def test_the_catalogue_takes_what_the_document_says(revision: str, endpoint: Any) -> None:
     taken = contract(endpoint.operation, revision)
     assert taken is not None
-    parameters = openapi.parameters(revision, "/api/" + endpoint.path, endpoint.method.lower())
+    parameters = openapi.parameters(revision, _document_path(revision, endpoint), endpoint.method.lower())
     documented = parameters.get("filter", {}).get("description", "")
     assert {name: set(found.operators) for name, found in taken.filters.items()} == {
         name: set(re.findall(r"`([^`]+)`", operators))
@@ -161,7 +177,7 @@ def test_the_catalogue_takes_what_the_document_says(revision: str, endpoint: Any
 def test_the_limits_and_scopes_are_the_documents(revision: str, endpoint: Any) -> None:
     taken = contract(endpoint.operation, revision)
     assert taken is not None
-    operation = openapi.document(revision)["paths"]["/api/" + endpoint.path][endpoint.method.lower()]
+    operation = openapi.document(revision)["paths"][_document_path(revision, endpoint)][endpoint.method.lower()]
     limits = [
         (int(burst), int(steady))
         for burst, steady in re.findall(r"Burst: `(\d+)/s`.*?Steady: `(\d+)/m`", operation["description"], re.DOTALL)
@@ -176,19 +192,22 @@ def test_the_limits_and_scopes_are_the_documents(revision: str, endpoint: Any) -
 def test_sparse_fieldsets_take_the_documented_names(revision: str, endpoint: Any) -> None:
     taken = contract(endpoint.operation, revision)
     assert taken is not None
-    for name, parameter in openapi.parameters(revision, "/api/" + endpoint.path, endpoint.method.lower()).items():
+    for name, parameter in openapi.parameters(
+        revision, _document_path(revision, endpoint), endpoint.method.lower()
+    ).items():
         if name.startswith("fields["):
             resource = name[len("fields[") : -1]
             if (resource, revision) == ("campaign", "2026-10-15") and "messages" in endpoint.operation:
                 continue  # the derived document lists the names of 2026-07-15 here
-            roots = {value.partition(".")[0] for value in openapi.enumeration(parameter)}
-            assert roots == set(allowed_fields(resource, taken, revision)) - {"screenshot_url"}, name
+            more = set(taken.additional.get(resource, ()))
+            names = {found for found in openapi.enumeration(parameter) if found.partition(".")[0] not in more}
+            assert names == allowed_fields(resource, taken, revision) - more, name
 
 
 @each_operation
 def test_every_documented_fieldset_type_is_taken(revision: str, endpoint: Any) -> None:
     taken = contract(endpoint.operation, revision)
     assert taken is not None
-    parameters = openapi.parameters(revision, "/api/" + endpoint.path, endpoint.method.lower())
+    parameters = openapi.parameters(revision, _document_path(revision, endpoint), endpoint.method.lower())
     documented = {name[len("fields[") : -1] for name in parameters if name.startswith("fields[")}
     assert set(taken.types) == documented

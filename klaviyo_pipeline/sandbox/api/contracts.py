@@ -1,19 +1,13 @@
-"""How an endpoint is declared over its whole life, and what of that is in force under one revision."""
+"""How an operation is declared over its whole life, and what of that is in force under one revision."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass
+from functools import cache
 
-from klaviyo_pipeline.sandbox.api.revisions import LIVING, OLDEST
+from klaviyo_pipeline.sandbox.api.revisions import LIVING
 
-T = TypeVar("T")
-Since = dict[str, T]
-"""A value by the revision from which on it holds."""
-
-Limit = tuple[int, int]
-"""Requests a second (burst) and a minute (steady)."""
-
-XS, S, M, L700, L, XL = (1, 15), (3, 60), (10, 150), (75, 700), (75, 750), (350, 3500)
+Limit = tuple[int, ...]
+"""Requests a second (burst), a minute (steady) and, for reports, a day."""
 
 OPERATORS = {
     "eq": "equals",
@@ -24,6 +18,8 @@ OPERATORS = {
     "any": "any",
     "has": "has",
     "contains": "contains",
+    "ends": "ends-with",
+    "starts": "starts-with",
 }
 
 
@@ -64,82 +60,67 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint over its whole life."""
+    """An operation over its whole life: a line of `operations.csv` by the revision from which on it holds."""
 
     operation: str
+    method: str
     path: str
-    scopes: str
-    limit: Since[Limit]
-    resource: str = ""
-    filters: Since[str] = field(default_factory=dict)
-    sorts: Since[str] = field(default_factory=dict)
-    page: Since[PageSize] = field(default_factory=dict)
-    includes: Since[str] = field(default_factory=dict)
-    additional: Since[str] = field(default_factory=dict)
-    lowered: Mapping[tuple[str, str], Limit] = field(default_factory=dict)
-    since: str = OLDEST
-    method: str = "GET"
+    versions: Mapping[str, Mapping[str, str]]
 
-
-def always(value: T) -> Since[T]:
-    """A value that no living revision changed."""
-    return {OLDEST: value}
-
-
-_INCLUDED_TYPES = {
-    "attributions": "attribution",
-    "campaign-audiences": "campaign-audience",
-    "campaign-messages": "campaign-message",
-    "campaign-variations": "campaign-variation",
-    "conversations": "conversation",
-    "flow-triggers": "flow",
-    "lists": "list",
-    "push-tokens": "push-token",
-    "segments": "segment",
-    "tags": "tag",
-}
-
-_FIELDS_SINCE = {"": "never", "attribution": "2026-04-15", "metric-aggregate": "2026-04-15"}
+    def line(self, revision: str) -> Mapping[str, str] | None:
+        """The line in force under a living revision; None where the revision doesn't have the operation."""
+        found = None
+        for since in LIVING[: LIVING.index(revision) + 1]:
+            found = self.versions.get(since, found)
+        return found
 
 
 def in_force(endpoint: Endpoint, revision: str) -> Contract | None:
     """What an endpoint takes under a living revision; None where the revision doesn't have it."""
-    if LIVING.index(revision) < LIVING.index(endpoint.since):
+    line = endpoint.line(revision)
+    if line is None:
         return None
-    includes = _names(_at(endpoint.includes, revision, ""))
     return Contract(
         operation=endpoint.operation,
         method=endpoint.method,
         path=tuple(endpoint.path.split("/")),
-        scopes=tuple(endpoint.scopes.split()),
-        limit=_at(endpoint.limit, revision, S),
-        lowered=endpoint.lowered,
-        filters=_filters(_at(endpoint.filters, revision, "")),
-        sorts=_names(_at(endpoint.sorts, revision, "")),
-        page=_at(endpoint.page, revision, None),
-        includes=includes,
-        additional=_additional(_at(endpoint.additional, revision, "")),
-        types=_types(endpoint.resource, includes, revision),
+        scopes=tuple(line["scopes"].split()),
+        limit=_limit(line["limit"] or "3/60"),
+        lowered=_lowered(line["slower"]),
+        filters=_filters(line["filters"]),
+        sorts=_names(line["sorts"]),
+        page=_page(line["page"]),
+        includes=_names(line["includes"]),
+        additional=_additional(line["additional"]),
+        types=_names(line["fields"]),
     )
 
 
-def _at(versions: Mapping[str, T], revision: str, default: T) -> T:
-    value = default
-    for since in LIVING[: LIVING.index(revision) + 1]:
-        value = versions.get(since, value)
-    return value
+def _limit(text: str) -> Limit:
+    return tuple(int(number) for number in text.split("/"))
 
 
-def _types(resource: str, includes: tuple[str, ...], revision: str) -> tuple[str, ...]:
-    """The types that `fields[…]` takes."""
-    types = (resource, *(_INCLUDED_TYPES.get(name, name) for name in includes))
-    return tuple(name for name in types if revision >= _FIELDS_SINCE.get(name, OLDEST))
+def _lowered(text: str) -> dict[tuple[str, str], Limit]:
+    lowered = {}
+    for part in filter(None, text.split("; ")):
+        asked, _, limit = part.rpartition(":")
+        name, _, value = asked.partition("=")
+        lowered[name, value] = _limit(limit)
+    return lowered
+
+
+def _page(text: str) -> PageSize | None:
+    if not text:
+        return None
+    default, _, maximum = text.partition("/")
+    return PageSize(int(default), int(maximum or default), settable=bool(maximum))
 
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split(",")) if text else ()
 
 
+@cache
 def _filters(text: str) -> dict[str, Filterable]:
     filters = {}
     for part in filter(None, text.split("; ")):
@@ -150,7 +131,8 @@ def _filters(text: str) -> dict[str, Filterable]:
 
 
 def _additional(text: str) -> dict[str, tuple[str, ...]]:
-    if not text:
-        return {}
-    resource, _, names = text.partition("=")
-    return {resource: tuple(names.split(","))}
+    additional = {}
+    for part in filter(None, text.split("; ")):
+        resource, _, names = part.partition("=")
+        additional[resource] = tuple(names.split(","))
+    return additional

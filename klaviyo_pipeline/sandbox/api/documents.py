@@ -25,12 +25,16 @@ class Call:
     revision: str
     id: str
     shapes: Shapes
+    operation: str = ""
+    now: float = 0
 
     @classmethod
-    def of(cls, store: Store, request: Request, query: Query, revision: str, found_id: str) -> "Call":
-        """A call with its own view."""
+    def of(
+        cls, store: Store, request: Request, query: Query, revision: str, found_id: str, operation: str, now: float
+    ) -> "Call":
+        """A call with its own view; `now` in seconds since the epoch."""
         view = View(request.base, revision, query.fields, query.includes, query.additional)
-        return cls(store, request, query, revision, found_id, Shapes(store, view))
+        return cls(store, request, query, revision, found_id, Shapes(store, view), operation, now)
 
 
 def collection(call: Call, data: Iterable[bytes], page: Page[T], included: Iterable[bytes] = ()) -> bytes:

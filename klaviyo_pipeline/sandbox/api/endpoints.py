@@ -1,20 +1,19 @@
 """Each operation: rows read, shaped, and put into a JSON:API document."""
 
 import re
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
 
-from klaviyo_pipeline.sandbox.api import aggregates, reading
+from klaviyo_pipeline.sandbox.api import aggregates, entities, reading, records
+from klaviyo_pipeline.sandbox.api.contracts import Endpoint
 from klaviyo_pipeline.sandbox.api.documents import Call, collection, single, whole
 from klaviyo_pipeline.sandbox.api.errors import invalid, not_found
 from klaviyo_pipeline.sandbox.api.shapes import identifier
 from klaviyo_pipeline.sandbox.data.rows import Campaign, Event, MailingList, Message, Metric, Profile
-from klaviyo_pipeline.sandbox.data.tables import Page
-
-_NULL_RELATED_SINCE = "2026-07-15"
-"""Since when an event's metric or profile may be null: OpenAPI 2026-07-15 allows it, 2025-01-15 didn't."""
+from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.data.tables import Members, Page
 
 _EVENT_ID = re.compile(r"[0-9A-Za-z]{8,11}")
 T = TypeVar("T")
@@ -39,22 +38,14 @@ def get_account(call: Call) -> bytes:
 def get_metrics(call: Call) -> bytes:
     page = reading.metrics(call.store, call.query)
     data = [call.shapes.metric(row) for row in page.rows]
-    return collection(call, data, page, _flows(call, metric_ids={row.id for row in page.rows}))
+    return collection(call, data, page, entities.included(call, "metric", page.rows))
 
 
 def get_metric(call: Call) -> bytes:
     row = call.store.metrics.get(call.id)
     if row is None:
         raise not_found(f"Metric with id {call.id} does not exist.")
-    return single(call, call.shapes.metric(row), _flows(call, metric_ids={row.id}))
-
-
-def _flows(call: Call, metric_ids: Container[str | None] = (), list_ids: Container[str | None] = ()) -> list[bytes]:
-    if "flow-triggers" not in call.query.includes:
-        return []
-    return [
-        call.shapes.flow(flow) for flow in call.store.flows if flow.metric_id in metric_ids or flow.list_id in list_ids
-    ]
+    return single(call, call.shapes.metric(row), entities.included(call, "metric", [row]))
 
 
 # ---- events
@@ -106,7 +97,7 @@ def get_metric_id_for_event(call: Call) -> bytes:
 def _metric_of_event(call: Call) -> Metric | None:
     event = _event(call)
     row = call.store.metrics.get(event.metric_id)
-    if row is None and call.revision < _NULL_RELATED_SINCE:
+    if row is None and call.revision < records.NULL_RELATED_SINCE:
         raise not_found(f"Metric with id {event.metric_id} does not exist.")
     return row
 
@@ -124,7 +115,7 @@ def get_profile_id_for_event(call: Call) -> bytes:
 def _profile_of_event(call: Call) -> Profile | None:
     event = _event(call)
     row = call.store.profiles.get(event.profile_id)
-    if row is None and call.revision < _NULL_RELATED_SINCE:
+    if row is None and call.revision < records.NULL_RELATED_SINCE:
         raise not_found(f"A profile with id {event.profile_id} does not exist.")
     return row
 
@@ -134,33 +125,28 @@ def _profile_of_event(call: Call) -> Profile | None:
 
 def get_profiles(call: Call) -> bytes:
     page = reading.profiles(call.store, call.query)
-    return collection(call, [call.shapes.profile(row) for row in page.rows], page, _of_profiles(call, page.rows))
+    return collection(
+        call, [call.shapes.profile(row) for row in page.rows], page, entities.included(call, "profile", page.rows)
+    )
 
 
 def get_profile(call: Call) -> bytes:
     row = call.store.profiles.get(call.id)
     if row is None:
         raise not_found(f"A profile with id {call.id} does not exist.")
-    return single(call, call.shapes.profile(row), _of_profiles(call, [row]))
-
-
-def _of_profiles(call: Call, profiles: list[Profile]) -> list[bytes]:
-    """Lists, where included; the sandbox keeps no segments, push tokens and conversations."""
-    if "lists" not in call.query.includes:
-        return []
-    ids = dict.fromkeys(list_id for row in profiles for list_id in call.shapes.lists_of(row))
-    rows = (call.store.lists.get(list_id) for list_id in ids)
-    return [call.shapes.mailing_list(row, primary=False) for row in rows if row]
+    return single(call, call.shapes.profile(row), entities.included(call, "profile", [row]))
 
 
 def get_lists(call: Call) -> bytes:
     page = reading.lists(call.store, call.query)
-    return collection(call, [call.shapes.mailing_list(row) for row in page.rows], page, _of_lists(call, page.rows))
+    return collection(
+        call, [call.shapes.mailing_list(row) for row in page.rows], page, entities.included(call, "list", page.rows)
+    )
 
 
 def get_list(call: Call) -> bytes:
     row = _list(call)
-    return single(call, call.shapes.mailing_list(row), _of_lists(call, [row]))
+    return single(call, call.shapes.mailing_list(row), entities.included(call, "list", [row]))
 
 
 def _list(call: Call) -> MailingList:
@@ -170,20 +156,30 @@ def _list(call: Call) -> MailingList:
     return row
 
 
-def _of_lists(call: Call, lists: list[MailingList]) -> list[bytes]:
-    tag_ids = (tag for row in lists for tag in row.tag_ids)
-    return _tags(call, tag_ids) + _flows(call, list_ids={row.id for row in lists})
-
-
-def _tags(call: Call, tag_ids: Iterable[str]) -> list[bytes]:
-    if "tags" not in call.query.includes:
-        return []
-    rows = (call.store.tags.get(tag_id) for tag_id in dict.fromkeys(tag_ids))
-    return [call.shapes.tag(row) for row in rows if row]
-
-
 def get_profiles_for_list(call: Call) -> bytes:
-    page = reading.members(call.store, _list(call).id, call.query)
+    return _members(call, call.store.members[_list(call).id])
+
+
+def get_profile_ids_for_list(call: Call) -> bytes:
+    return _member_ids(call, call.store.members[_list(call).id])
+
+
+def get_profiles_for_segment(call: Call) -> bytes:
+    return _members(call, _segment_members(call))
+
+
+def get_profile_ids_for_segment(call: Call) -> bytes:
+    return _member_ids(call, _segment_members(call))
+
+
+def _segment_members(call: Call) -> Members:
+    if call.id not in call.store.records("segment"):
+        raise not_found(entities.missing("segment", call.id))
+    return call.store.members_of("segments").get(call.id, Members())
+
+
+def _members(call: Call, joined: Members) -> bytes:
+    page = reading.members(call.store, joined, call.query)
     known = call.store.profiles.rows
     data = [
         call.shapes.profile(known[member.profile_id], primary=False, joined_at=member.joined_at) for member in page.rows
@@ -191,8 +187,8 @@ def get_profiles_for_list(call: Call) -> bytes:
     return collection(call, data, page)
 
 
-def get_profile_ids_for_list(call: Call) -> bytes:
-    page = reading.members(call.store, _list(call).id, call.query)
+def _member_ids(call: Call, joined: Members) -> bytes:
+    page = reading.members(call.store, joined, call.query)
     data = [msgspec.json.encode(identifier("profile", member.profile_id)) for member in page.rows]
     return collection(call, data, page)
 
@@ -236,7 +232,7 @@ def _of_campaigns(call: Call, campaigns: list[Campaign]) -> list[bytes]:
         found += [call.shapes.message(row, message) for row, message in messages]
     if "campaign-audiences" in call.query.includes:
         found += [call.shapes.audience(row, message) for row, message in messages]
-    return found + _tags(call, (tag for row in campaigns for tag in row.tag_ids))
+    return found + entities.included(call, "campaign", campaigns)
 
 
 def get_messages_for_campaign(call: Call) -> bytes:
@@ -333,6 +329,8 @@ HANDLERS: dict[str, Handler] = {
         get_list,
         get_profiles_for_list,
         get_profile_ids_for_list,
+        get_profiles_for_segment,
+        get_profile_ids_for_segment,
         get_templates,
         get_template,
         get_campaigns,
@@ -346,3 +344,11 @@ HANDLERS: dict[str, Handler] = {
         query_metric_aggregates,
     )
 }
+
+
+def handler(store: Store, endpoint: Endpoint) -> Handler | None:
+    """What answers an operation; None where the sandbox does not serve it."""
+    written = HANDLERS.get(endpoint.operation)
+    if written is not None or endpoint.method != "GET":
+        return written
+    return records.handler(store, endpoint.path)

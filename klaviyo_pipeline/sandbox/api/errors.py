@@ -69,14 +69,26 @@ def missing_scope(scopes: Iterable[str]) -> ApiError:
     )
 
 
-def method_not_allowed(method: str) -> ApiError:
-    """405 (inferred)."""
+def allowing(methods: Iterable[str]) -> tuple[bytes, bytes]:
+    """The `Allow` header of a path with these methods."""
+    return b"allow", ", ".join([*sorted(methods), "HEAD", "OPTIONS"]).encode()
+
+
+def not_in_the_sandbox(method: str, path: str) -> ApiError:
+    """501 for an operation that Klaviyo has and the sandbox does not."""
+    detail = f"Klaviyo has {method} /api/{path}, but it is not in the sandbox."
+    return ApiError(501, "not_in_the_sandbox", "Not in the sandbox.", detail, {"pointer": "/data/"})
+
+
+def method_not_allowed(method: str, allowed: Iterable[str]) -> ApiError:
+    """405 with the methods that the path takes (wording inferred)."""
     return ApiError(
         405,
         "method_not_allowed",
         "Method not allowed.",
         f'Method "{method}" not allowed.',
         {"pointer": "/data/"},
+        headers=[allowing(allowed)],
     )
 
 

@@ -1,74 +1,54 @@
 """Sparse fieldsets: which names `fields[type]` takes, and what is left of the attributes.
 
-Source: the `fields[…]` enumerations of OpenAPI 2025-01-15, 2026-07-15 and the SDK-derived 2026-10-15. Names
-within a structured attribute (`location.city`) are taken by their root.
+A name within a structured attribute (`location.city`) is taken where Klaviyo's documents list it.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from klaviyo_pipeline.sandbox.api.contracts import Contract
 from klaviyo_pipeline.sandbox.api.errors import invalid
+from klaviyo_pipeline.sandbox.api.revisions import LIVING
+from klaviyo_pipeline.sandbox.facts import lines
 
-_PROFILE = (
-    "created email external_id first_name image last_event_date last_name locale location organization "
-    "phone_number properties title updated"
-)
-_ROOTS = {
-    "account": "contact_information industry locale preferred_currency public_api_key test_account timezone",
-    "attribution": "",
-    "campaign-audience": "created definition updated",
-    "campaign-variation": "created definition updated",
-    "conversation": "channel",
-    "event": "datetime event_properties timestamp uuid",
-    "flow": "archived created name status trigger_type updated",
-    "image": "format hidden image_url name size updated_at",
-    "list": "created name opt_in_process updated",
-    "metric": "created integration name updated",
-    "metric-aggregate": "data dates",
-    "profile": _PROFILE,
-    "push-token": "background created enablement_status metadata platform recorded_date token vendor",
-    "segment": "created definition is_active is_processing is_starred name updated",
-    "tag": "name",
-    "template": "amp created editor_type html name text updated",
+_ONLY_AT = {
+    "get_profiles_for_list": ("profile", "joined_group_at", "2025-01-15"),
+    "get_profiles_for_segment": ("profile", "joined_group_at", "2025-01-15"),
+    "get_form": ("form", "definition definition.versions", "2025-10-15"),
 }
-_CAMPAIGN = (
-    "archived audiences created_at name scheduled_at send_options send_strategy send_time status "
-    "tracking_options updated_at"
-)
-_STRUCTURED = frozenset(
-    [
-        "audiences",
-        "contact_information",
-        "definition",
-        "location",
-        "metadata",
-        "predictive_analytics",
-        "send_options",
-        "send_strategy",
-        "subscriptions",
-        "tracking_options",
-    ]
-)
+"""Attributes that a type has in the answers of one operation only, and since when."""
+
+
+@cache
+def _versions() -> dict[str, dict[str, frozenset[str]]]:
+    found: dict[str, dict[str, frozenset[str]]] = {}
+    for line in lines("fieldsets"):
+        found.setdefault(line["type"], {})[line["since"]] = frozenset(line["names"].split())
+    return found
+
+
+@cache
+def documented_fields(resource: str, revision: str) -> frozenset[str]:
+    """The attribute names of a type, dotted ones too, as `fields[type]` takes them at most operations."""
+    names: frozenset[str] = frozenset()
+    versions = _versions().get(resource, {})
+    for since in LIVING[: LIVING.index(revision) + 1]:
+        names = versions.get(since, names)
+    return names
+
+
+@cache
+def only_at(operation: str, resource: str, revision: str) -> frozenset[str]:
+    """The names that a type has only in the answers of this operation."""
+    found, names, since = _ONLY_AT.get(operation, ("", "", ""))
+    return frozenset(names.split()) if found == resource and revision >= since else frozenset()
 
 
 def allowed_fields(resource: str, contract: Contract, revision: str) -> frozenset[str]:
-    """The attribute names that `fields[resource]` takes at an endpoint."""
-    rebuilt = revision >= "2026-10-15"
-    if resource == "campaign":
-        roots = "created_at definition updated_at" if rebuilt else _CAMPAIGN
-    elif resource == "campaign-message":
-        roots = "created definition updated" if rebuilt else "created_at definition send_times updated_at"
-    else:
-        roots = _ROOTS[resource]
-    names = set(roots.split()) | set(contract.additional.get(resource, ()))
-    if contract.path == ("lists", "{id}", "profiles"):
-        names.add("joined_group_at")
-    if resource == "template" and rebuilt:
-        names.add("screenshot_url")
-    if revision >= "2026-04-15":
-        names.add("id")
-    return frozenset(names)
+    """The names that `fields[resource]` takes at an endpoint, without those within additional fields."""
+    names = documented_fields(resource, revision) | only_at(contract.operation, resource, revision)
+    return names | set(contract.additional.get(resource, ()))
 
 
 def check_fields(resource: str, names: tuple[str, ...], contract: Contract, revision: str) -> None:
@@ -78,9 +58,9 @@ def check_fields(resource: str, names: tuple[str, ...], contract: Contract, revi
         ApiError: 400.
     """
     allowed = allowed_fields(resource, contract, revision)
+    additional = contract.additional.get(resource, ())
     for name in names:
-        root, dot, _ = name.partition(".")
-        if root not in allowed or (dot and root not in _STRUCTURED):
+        if name not in allowed and name.partition(".")[0] not in additional:
             raise invalid(
                 f"'{name}' is not a valid field for the resource type '{resource}'.",
                 parameter=f"fields[{resource}]",

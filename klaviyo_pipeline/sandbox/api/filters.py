@@ -11,7 +11,7 @@ from klaviyo_pipeline.sandbox.api.contracts import Filterable
 from klaviyo_pipeline.sandbox.api.errors import ApiError, invalid
 from klaviyo_pipeline.sandbox.data.times import parse_time
 
-Value = str | int | bool | tuple[str, ...] | None
+Value = str | int | bool | tuple[str | int | bool, ...] | None
 
 _KNOWN_OPERATORS = frozenset(
     [
@@ -87,7 +87,7 @@ def _checked(
     if operator == "any":
         if not is_array:
             raise _malformed(f"'any' takes an array for {name}")
-        return Condition(name, operator, tuple(str(value) for value in values))
+        return Condition(name, operator, tuple(values))
     if is_array or len(values) != 1:
         raise _malformed(f"'{operator}' takes one value for {name}")
     return Condition(name, operator, values[0])

@@ -1,4 +1,4 @@
-"""Klaviyo's two fixed rate windows, one second (burst) and one minute (steady), per endpoint per account.
+"""Klaviyo's fixed rate windows, a second (burst), a minute (steady) and for reports a day, per endpoint.
 
 Source: Klaviyo's rate limits guide; header formats as recorded on 2026-07-15. That a refused request uses up
 nothing, and that a lowered limit counts apart, is inferred.
@@ -7,14 +7,14 @@ nothing, and that a lowered limit counts apart, is inferred.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from klaviyo_pipeline.sandbox.api.contracts import Limit
 from klaviyo_pipeline.sandbox.api.errors import throttled
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
-_BURST_S, _STEADY_S = 1, 60
+_WINDOWS_S = (1, 60, 86_400)
 
 
 @dataclass(slots=True)
@@ -32,28 +32,31 @@ class _Window:
         return (self.started + 1) * self.seconds - now
 
 
-@dataclass(slots=True)
-class _Windows:
-    burst: _Window = field(default_factory=lambda: _Window(_BURST_S))
-    steady: _Window = field(default_factory=lambda: _Window(_STEADY_S))
+_UNLIMITED: Limit = (1_000_000, 60_000_000)
+"""What the headers state where limits are off: clients that pace themselves by them are not held up."""
 
 
 class RateLimits:
-    """Counts requests; `clock` gives seconds and is replaceable in tests."""
+    """Counts requests; `clock` gives seconds and is replaceable in tests.
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    Without `enforced`, no request is refused, and the headers state limits that nobody reaches.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time, *, enforced: bool = True) -> None:
         self._clock = clock
-        self._windows: dict[tuple[str, Limit], _Windows] = {}
+        self._enforced = enforced
+        self._windows: dict[tuple[str, Limit], list[_Window]] = {}
 
     def spend(self, operation: str, limit: Limit) -> Headers:
-        """Take one request from both windows and return the headers that tell of it.
+        """Take one request from all windows and return the headers that tell of it.
 
         Raises:
-            ApiError: 429 with `Retry-After`, where either window is used up.
+            ApiError: 429 with `Retry-After`, where a window is used up.
         """
         now = self._clock()
-        windows = self._windows.setdefault((operation, limit), _Windows())
-        open_windows = ((windows.burst, limit[0]), (windows.steady, limit[1]))
+        limit = limit if self._enforced else _UNLIMITED
+        windows = self._windows.setdefault((operation, limit), [_Window(seconds) for seconds in _WINDOWS_S])
+        open_windows = list(zip(windows, limit, strict=False))
         waits = []
         for window, size in open_windows:
             window.turn(now)
@@ -64,9 +67,9 @@ class RateLimits:
         for window, _ in open_windows:
             window.used += 1
         left, reset = min((size - window.used, int(window.ends_in(now))) for window, size in open_windows)
-        burst, steady = limit
+        named = ", ".join(f"{size};w={window.seconds}" for window, size in open_windows)
         return (
-            (b"ratelimit-limit", b"%d, %d;w=1, %d;w=60" % (burst, burst, steady)),
+            (b"ratelimit-limit", f"{limit[0]}, {named}".encode()),
             (b"ratelimit-remaining", b"%d" % left),
             (b"ratelimit-reset", b"%d" % reset),
         )

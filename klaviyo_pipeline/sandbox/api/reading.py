@@ -7,6 +7,7 @@ from klaviyo_pipeline.sandbox.api.campaign_shapes import message_status
 from klaviyo_pipeline.sandbox.api.errors import ApiError, invalid
 from klaviyo_pipeline.sandbox.api.filters import Condition
 from klaviyo_pipeline.sandbox.api.query import Query, bad_cursor
+from klaviyo_pipeline.sandbox.data.kinds import NUMBERS
 from klaviyo_pipeline.sandbox.data.rows import (
     Campaign,
     Event,
@@ -19,7 +20,7 @@ from klaviyo_pipeline.sandbox.data.rows import (
     Value,
 )
 from klaviyo_pipeline.sandbox.data.store import Store, suppressions
-from klaviyo_pipeline.sandbox.data.tables import Page, R, Table, cut, take
+from klaviyo_pipeline.sandbox.data.tables import Members, Page, R, Table, cut, take
 from klaviyo_pipeline.sandbox.data.times import SECOND
 
 _CHANNELS = ("email", "sms", "mobile_push")
@@ -40,7 +41,11 @@ def holds(condition: Condition, value: Value) -> bool:
         case "any":
             return value in wanted
         case "contains":
-            return str(wanted).lower() in str(value).lower()
+            return str(wanted) in str(value)
+        case "starts-with":
+            return str(value).startswith(str(wanted))
+        case "ends-with":
+            return str(value).endswith(str(wanted))
         case "greater-than":
             return bool(value > wanted)
         case "greater-or-equal":
@@ -78,6 +83,24 @@ def _page(table: Table[R], query: Query, order: str, **options: Value) -> Page[R
         bounds=bounds,
         next_after=query.place_after,
         **options,
+    )
+
+
+def page_of(
+    table: Table[R], query: Query, *, keep: Callable[[R], bool] | None = None, among: list[R] | None = None
+) -> Page[R]:
+    """A page of a table as a query asks for it, of the rows kept, and only among these, if given."""
+    size = query.size or max(1, len(table))
+    sort = query.sort or "id"
+    _check_cursor(query, is_time=sort in NUMBERS)
+    return table.select(
+        sort,
+        descending=query.descending,
+        after=query.after,
+        size=size,
+        keep=keep,
+        among=among,
+        next_after=query.place_after,
     )
 
 
@@ -210,9 +233,9 @@ def templates(store: Store, query: Query) -> Page[Template]:
     return _page(store.templates, query, "id", keep=_keeping(query, getattr))
 
 
-def members(store: Store, list_id: str, query: Query) -> Page[Member]:
+def members(store: Store, joined: Members, query: Query) -> Page[Member]:
     """Members in order of joining. A `push_token` or `_kx` finds none: the sandbox keeps neither."""
-    rows = store.members[list_id].sorted
+    rows = joined.sorted
     descending = query.descending if query.sort else True
     bounds = [_time_bound(found) for found in query.conditions if found.field == "joined_group_at"]
     others = [found for found in query.conditions if found.field != "joined_group_at"]
@@ -221,10 +244,14 @@ def members(store: Store, list_id: str, query: Query) -> Page[Member]:
 
     def keep(member: Member) -> bool:
         row = known.get(member.profile_id)
-        return row is not None and all(holds(found, getattr(row, found.field, None)) for found in others)
+        return row is not None and all(holds(found, _of_member(row, found.field)) for found in others)
 
     found, more = take(rows, cut(rows, bounds, query.after, descending), descending, query.size, keep)
     return Page(found, query.place_after(found) if more else None)
+
+
+def _of_member(row: Profile, field: str) -> Value:
+    return row.id if field == "profile_id" else getattr(row, field, None)
 
 
 def _time_bound(condition: Condition) -> tuple[str, int]:

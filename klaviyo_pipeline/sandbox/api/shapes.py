@@ -13,20 +13,19 @@ import msgspec
 
 from klaviyo_pipeline.sandbox.api import campaign_shapes
 from klaviyo_pipeline.sandbox.api.consent import predictive_analytics, subscriptions
-from klaviyo_pipeline.sandbox.api.fieldsets import project
+from klaviyo_pipeline.sandbox.api.fieldsets import documented_fields, only_at, project
+from klaviyo_pipeline.sandbox.data.kinds import TIMES, Ids, Kind, Record, Relation
 from klaviyo_pipeline.sandbox.data.rows import (
     Campaign,
     Event,
-    Flow,
     MailingList,
     Message,
     Metric,
     Profile,
-    Tag,
     Template,
 )
 from klaviyo_pipeline.sandbox.data.store import Store
-from klaviyo_pipeline.sandbox.data.times import in_seconds
+from klaviyo_pipeline.sandbox.data.times import in_micros, in_seconds
 
 Attributes = dict[str, Any]
 Related = Mapping[str, Any]
@@ -60,19 +59,19 @@ class Shapes:
 
     def __init__(self, store: Store, view: View) -> None:
         self._store = store
-        self._view = view
+        self.view = self._view = view
         self._base = view.base.encode()
         self._event_template = _event_template(self._base)
         self._rebuilt = view.revision >= "2026-10-15"
 
     def account(self) -> bytes:
         """The one account."""
-        return self._resource("account", self._store.account["id"], self._store.account["attributes"])
+        return self.resource("account", self._store.account["id"], self._store.account["attributes"])
 
     def metric(self, metric: Metric, *, primary: bool = True) -> bytes:
         """A metric."""
-        flows = [identifier("flow", flow.id) for flow in self._store.flows if flow.metric_id == metric.id]
-        return self._resource(
+        flows = self._triggered("trigger-metrics", metric.id, primary)
+        return self.resource(
             "metric",
             metric.id,
             {
@@ -163,17 +162,25 @@ class Shapes:
         if primary and view.includes:
             related: Attributes = dict.fromkeys(names_related, LINKS_ONLY)
             for name in view.includes:
-                related[name] = None if name == "conversation" else []
-            if "lists" in view.includes:
-                related["lists"] = [identifier("list", found) for found in self.lists_of(profile)]
-            return self._resource("profile", profile.id, msgspec.Raw(document), related)
+                related[name] = self._of_profile(profile.id, name)
+            return self.resource("profile", profile.id, msgspec.Raw(document), related)
         profile_id = profile.id.encode()
         links = _links(view.base, "profile", names_related).replace(_ID, profile_id)
         return b'{"type":"profile","id":"%b","attributes":%b,%b' % (profile_id, document, links)
 
-    def lists_of(self, profile: Profile) -> list[str]:
-        """The ids of the lists that a profile is on."""
-        return [list_id for list_id, members in self._store.members.items() if profile.id in members.joined]
+    def _of_profile(self, profile_id: str, name: str) -> object:
+        """The identifiers of what a profile is related to."""
+        if name in ("lists", "segments"):
+            return [identifier(name[:-1], found) for found in self._store.groups_of(profile_id, name)]
+        resource = "push-token" if name == "push-tokens" else "conversation"
+        if not self._store.has_records(resource):
+            return None if name == "conversation" else []
+        found = [
+            identifier(resource, row.id)
+            for row in self._store.records(resource)
+            if profile_id in row.related.get("profile", ())
+        ]
+        return next(iter(found), None) if name == "conversation" else found
 
     def mailing_list(self, row: MailingList, *, primary: bool = True) -> bytes:
         """A list."""
@@ -185,9 +192,9 @@ class Shapes:
         }
         if primary and "profile_count" in self._view.additional:
             attributes["profile_count"] = len(self._store.members[row.id])
-        flows = [identifier("flow", flow.id) for flow in self._store.flows if flow.list_id == row.id]
+        flows = self._triggered("trigger-lists", row.id, primary)
         tags = [identifier("tag", tag) for tag in row.tag_ids]
-        return self._resource(
+        return self.resource(
             "list",
             row.id,
             attributes,
@@ -223,7 +230,7 @@ class Shapes:
                 },
                 "styles": [],
             }
-        return self._resource("template", row.id, attributes)
+        return self.resource("template", row.id, attributes)
 
     def campaign(self, row: Campaign, *, primary: bool = True) -> bytes:
         """A campaign, in the shape of the revision."""
@@ -236,7 +243,7 @@ class Shapes:
         related["campaign-messages"] = messages
         related["tags"] = self._if_included("tags", tags, primary)
         attributes = campaign_shapes.campaign_attributes(row, self._view.revision)
-        return self._resource("campaign", row.id, attributes, related)
+        return self.resource("campaign", row.id, attributes, related)
 
     def message(self, campaign: Campaign, row: Message) -> bytes:
         """A campaign's message, in the shape of the revision."""
@@ -248,11 +255,11 @@ class Shapes:
             template = identifier("template", row.template_id) if row.template_id else None
             related |= {"template": template, "image": None}
         attributes = campaign_shapes.message_attributes(campaign, row, self._view.revision)
-        return self._resource("campaign-message", row.id, attributes, related)
+        return self.resource("campaign-message", row.id, attributes, related)
 
     def audience(self, campaign: Campaign, row: Message) -> bytes:
         """The audience of a message."""
-        return self._resource(
+        return self.resource(
             "campaign-audience",
             row.audience_id,
             campaign_shapes.audience_attributes(campaign, row),
@@ -264,7 +271,7 @@ class Shapes:
 
     def variation(self, campaign: Campaign, row: Message) -> bytes:
         """The variation of a message."""
-        return self._resource(
+        return self.resource(
             "campaign-variation",
             row.variation_id,
             campaign_shapes.variation_attributes(campaign, row),
@@ -275,52 +282,68 @@ class Shapes:
             },
         )
 
-    def flow(self, row: Flow) -> bytes:
-        """A flow, which the sandbox only ever includes."""
-        return self._resource(
-            "flow",
-            row.id,
-            {
-                "name": row.name,
-                "status": row.status,
-                "archived": False,
-                "created": in_seconds(row.created),
-                "updated": in_seconds(row.updated),
-                "trigger_type": row.trigger_type,
-            },
-            {"flow-actions": LINKS_ONLY, "tags": LINKS_ONLY},
-        )
-
-    def tag(self, row: Tag) -> bytes:
-        """A tag, which the sandbox only ever includes."""
-        names = ("tag-group", "lists", "segments", "campaigns", "flows")
-        return self._resource("tag", row.id, {"name": row.name}, dict.fromkeys(names, LINKS_ONLY))
+    def _triggered(self, relation: str, row_id: str, primary: bool) -> list[dict[str, str]]:
+        if not primary or "flow-triggers" not in self._view.includes:
+            return []
+        flows = self._store.records("flow")
+        return [identifier("flow", flow.id) for flow in flows if row_id in flow.related.get(relation, ())]
 
     def _if_included(self, name: str, data: list[dict[str, str]], primary: bool) -> object:
         return data if primary and name in self._view.includes else LINKS_ONLY
 
-    def _resource(
+    def resource(
         self,
         resource: str,
         resource_id: str,
         attributes: "Attributes | msgspec.Raw",
         related: Related | None = None,
+        path: str = "",
     ) -> bytes:
+        """A resource object; `path` is its collection, where that is not the type with an s."""
         names = self._view.fields.get(resource)
         if names is not None and isinstance(attributes, dict):
             attributes = project(attributes, names)
         document: Attributes = {"type": resource, "id": resource_id, "attributes": attributes}
         if related:
-            document["relationships"] = self._relationships(resource, resource_id, related)
-        document["links"] = {"self": f"{self._view.base}/api/{resource}s/{resource_id}/"}
+            document["relationships"] = _relationships(self._view.base, path or f"{resource}s", resource_id, related)
+        document["links"] = {"self": f"{self._view.base}/api/{path or f'{resource}s'}/{resource_id}/"}
         return msgspec.json.encode(document)
 
     def _relationships(self, resource: str, resource_id: str, related: Related) -> Attributes:
-        return _relationships(self._view.base, resource, resource_id, related)
+        return _relationships(self._view.base, f"{resource}s", resource_id, related)
 
 
-def _relationships(base: str, resource: str, resource_id: str, related: Related) -> Attributes:
-    root = f"{base}/api/{resource}s/{resource_id}/"
+def record(
+    shapes: Shapes,
+    kind: Kind,
+    row: Record,
+    relations: Mapping[str, tuple[Relation, Ids] | None],
+    operation: str,
+) -> bytes:
+    """A record with the attributes that the revision has; of relations given as None, only the links."""
+    view = shapes.view
+    names = documented_fields(kind.type, view.revision) | only_at(operation, kind.type, view.revision)
+    if operation:
+        names |= view.additional
+    attributes = {
+        name: _timed(kind, value) if name in TIMES else value for name, value in row.attributes.items() if name in names
+    }
+    related: Attributes = {}
+    for name, found in relations.items():
+        if found is None:
+            related[name] = LINKS_ONLY
+        else:
+            ids = [identifier(found[0].type, row_id) for row_id in found[1]]
+            related[name] = ids if found[0].many else next(iter(ids), None)
+    return shapes.resource(kind.type, row.id, attributes, related, kind.path)
+
+
+def _timed(kind: Kind, time_us: int | None) -> str | None:
+    return in_micros(time_us) if kind.in_micros else in_seconds(time_us)
+
+
+def _relationships(base: str, path: str, resource_id: str, related: Related) -> Attributes:
+    root = f"{base}/api/{path}/{resource_id}/"
     written: Attributes = {}
     for name, data in related.items():
         links = {"self": f"{root}relationships/{name}/", "related": f"{root}{name}/"}
@@ -333,7 +356,7 @@ def _links(base: str, resource: str, names: tuple[str, ...]) -> bytes:
     """A resource from its relationships on, links only, with a mark where the id goes."""
     mark = _ID.decode()
     document = {
-        "relationships": _relationships(base, resource, mark, dict.fromkeys(names, LINKS_ONLY)),
+        "relationships": _relationships(base, f"{resource}s", mark, dict.fromkeys(names, LINKS_ONLY)),
         "links": {"self": f"{base}/api/{resource}s/{mark}/"},
     }
     return msgspec.json.encode(document)[1:]

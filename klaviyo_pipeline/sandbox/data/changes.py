@@ -7,6 +7,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from klaviyo_pipeline.sandbox.data.kinds import TIMES, Kind, Record
 from klaviyo_pipeline.sandbox.data.rows import (
     Campaign,
     Consent,
@@ -160,6 +161,23 @@ def plain(collection: str, old: Value | None, change: Mapping[str, Any]) -> Valu
     }
     row = made(**{**defaults, **times, **values})
     return _with_message(row) if isinstance(row, Campaign) else row
+
+
+def record(kind: Kind, old: Record | None, change: Mapping[str, Any]) -> Record:
+    """A record as changed: attributes and relationships by Klaviyo's names, a relationship as one id or a list."""
+    attributes = dict(old.attributes) if old else {}
+    related = dict(old.related) if old else {}
+    for name, value in change.items():
+        if name in kind.relations:
+            found = kind.relations[name]
+            if found.inverse:
+                raise ValueError(f"'{name}' is kept by the {found.type}: change '{found.inverse}' there")
+            related[name] = tuple(value) if isinstance(value, list) else ((value,) if value else ())
+        elif name != "id":
+            attributes[name] = parse_time(value) if name in TIMES and isinstance(value, str) else value
+    for name, value in kind.unless_asked.items():
+        attributes.setdefault(name, value)
+    return Record(change["id"], attributes, related)
 
 
 def _with_message(campaign: Campaign) -> Campaign:

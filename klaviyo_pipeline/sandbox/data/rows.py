@@ -152,7 +152,7 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """An automation; the sandbox knows of it what metrics and lists include."""
+    """An automation that the history has mails of."""
 
     id: str
     name: str
@@ -194,3 +194,6 @@ class Shop:
     flows: list[Flow]
     tags: list[Tag]
     events: list[Event] = field(default_factory=list)
+    seed: int = 1
+    since: int = 0
+    until: int = 0

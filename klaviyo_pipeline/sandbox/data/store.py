@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from klaviyo_pipeline.sandbox.data import changes
+from klaviyo_pipeline.sandbox.data.kinds import BY_PATH, Record
 from klaviyo_pipeline.sandbox.data.rows import (
     Campaign,
-    Flow,
     MailingList,
     Message,
     Metric,
     Profile,
     Shop,
     Suppression,
-    Tag,
     Template,
 )
-from klaviyo_pipeline.sandbox.data.tables import Events, Members, Table
+from klaviyo_pipeline.sandbox.data.shop.lazy import Lazy
+from klaviyo_pipeline.sandbox.data.tables import Events, Members, RecordOrders, Table
 from klaviyo_pipeline.sandbox.data.times import SECOND, parse_time
 
 Change = Mapping[str, Any]
@@ -85,10 +85,41 @@ class Store:
                 "scheduled_at": lambda row: row.scheduled_at or 0,
             },
         )
-        self.flows: Table[Flow] = Table(shop.flows, {"id": lambda row: row.id})
-        self.tags: Table[Tag] = Table(shop.tags, {"id": lambda row: row.id})
+        self.until = shop.until
+        self._lazy = Lazy(shop)
+        self._records: dict[str, Table[Record]] = {}
         self.events = Events(shop.events)
+        self._segment_members: dict[str, Members] | None = None
         self.members: dict[str, Members] = {row.id: Members(shop.members.get(row.id, ())) for row in shop.lists}
+
+    def has_records(self, resource: str) -> bool:
+        """Whether the sandbox has records of a type."""
+        return resource in self._lazy
+
+    def records(self, resource: str) -> Table[Record]:
+        """The records of a type, generated when first asked for."""
+        table = self._records.get(resource)
+        if table is None:
+            with self.lock:
+                table = Table(self._lazy.records(resource), RecordOrders())
+                self._records[resource] = table
+        return table
+
+    def members_of(self, collection: str) -> dict[str, Members]:
+        """The members of all lists or segments."""
+        if collection == "lists":
+            return self.members
+        with self.lock:
+            if self._segment_members is None:
+                joined = self._lazy.segment_members()
+                self._segment_members = {row_id: Members(found) for row_id, found in joined.items()}
+        return self._segment_members
+
+    def groups_of(self, profile_id: str, collection: str) -> tuple[str, ...]:
+        """The lists or segments that a profile is in."""
+        return tuple(
+            group_id for group_id, members in self.members_of(collection).items() if profile_id in members.joined
+        )
 
     def campaign_message(self, message_id: str) -> tuple[Campaign, Message] | None:
         """A message with its campaign."""
@@ -113,6 +144,13 @@ class Store:
                 self.events.put([changes.event(self.events.get(row["id"]), row) for row in rows])
             elif collection == "profiles":
                 self.profiles.put([changes.profile(self.profiles.get(row["id"]), row) for row in rows])
+            elif collection in BY_PATH:
+                kind = BY_PATH[collection]
+                records = self.records(kind.type)
+                records.put([changes.record(kind, records.get(row["id"]), row) for row in rows])
+                if collection == "segments":
+                    for row in rows:
+                        self.members_of("segments").setdefault(row["id"], Members())
             else:
                 table = self._table(collection)
                 table.put([changes.plain(collection, table.get(row["id"]), row) for row in rows])
@@ -132,24 +170,29 @@ class Store:
         with self.lock:
             if collection == "events":
                 return self.events.delete(row_id)
+            if collection in BY_PATH:
+                if collection == "segments":
+                    self.members_of("segments").pop(row_id, None)
+                return self.records(BY_PATH[collection].type).delete(row_id)
             if collection == "profiles":
-                for members in self.members.values():
-                    members.remove(row_id)
+                for group in ("lists", "segments"):
+                    for members in self.members_of(group).values():
+                        members.remove(row_id)
             if collection == "lists":
                 self.members.pop(row_id, None)
             return self._table(collection).delete(row_id)
 
-    def add_members(self, list_id: str, joined: Mapping[str, str]) -> None:
-        """Let profiles join a list: ISO 8601 time by profile id."""
+    def add_members(self, group_id: str, joined: Mapping[str, str], collection: str = "lists") -> None:
+        """Let profiles join a list or segment: ISO 8601 time by profile id."""
         with self.lock:
-            self.members[list_id].add(
+            self.members_of(collection)[group_id].add(
                 changes.Member(parse_time(at) // SECOND * SECOND, profile_id) for profile_id, at in joined.items()
             )
 
-    def remove_member(self, list_id: str, profile_id: str) -> bool:
-        """Let a profile leave a list."""
+    def remove_member(self, group_id: str, profile_id: str, collection: str = "lists") -> bool:
+        """Let a profile leave a list or segment."""
         with self.lock:
-            return self.members[list_id].remove(profile_id)
+            return self.members_of(collection)[group_id].remove(profile_id)
 
     def _table(self, collection: str) -> Table[Any]:
         tables: dict[str, Table[Any]] = {
@@ -160,5 +203,7 @@ class Store:
             "campaigns": self.campaigns,
         }
         if collection not in tables:
-            raise ValueError(f"'{collection}' is not a collection of the sandbox; there are {sorted(tables)}")
+            raise ValueError(
+                f"'{collection}' is not a collection of the sandbox; there are {sorted([*tables, *BY_PATH])}"
+            )
         return tables[collection]

@@ -1,10 +1,11 @@
 """Rows by id, and in the orders they are read in: sorted arrays, cut by bisection, scanned from there."""
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from klaviyo_pipeline.sandbox.data.kinds import NUMBERS, Record
 from klaviyo_pipeline.sandbox.data.rows import Event, Member
 
 SMALL_BATCH = 64
@@ -38,7 +39,7 @@ class Page(Generic[T]):
 class Table(Generic[R]):
     """The rows of one collection."""
 
-    def __init__(self, rows: Iterable[R], orders: dict[str, Callable[[R], Key]]) -> None:
+    def __init__(self, rows: Iterable[R], orders: Mapping[str, Callable[[R], Key]]) -> None:
         self.rows: dict[str, R] = {row.id: row for row in rows}
         self._keys = orders
         self._orders: dict[str, list[Place]] = {}
@@ -133,6 +134,14 @@ class Table(Generic[R]):
         self._lookups.clear()
         if len(changed) > SMALL_BATCH:
             self._orders.clear()
+
+
+class RecordOrders(dict[str, Callable[[Record], Key]]):
+    """The orders of records: by id, and by any attribute; a missing value stands first."""
+
+    def __missing__(self, name: str) -> Callable[[Record], Key]:
+        empty: Key = 0 if name in NUMBERS else ""
+        return lambda row: row.id if name == "id" else (row.attributes.get(name) or empty)
 
 
 class Events:

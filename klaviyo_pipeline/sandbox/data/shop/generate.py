@@ -76,6 +76,9 @@ def _generate(options: SandboxOptions) -> Shop:
         flows=flows,
         tags=tags,
         events=events,
+        seed=seed,
+        since=since,
+        until=until,
     )
 
 
