@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.errors import DagsterUserCodeProcessError
-from dagster._utils.error import SerializableErrorInfo  # type: ignore[attr-defined]
+from dagster_shared.error import SerializableErrorInfo
 
 from klaviyo_pipeline.errors import DEBUG, PipelineError, no_secrets
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def plain_failures() -> Iterator[None]:
-    """Turn this project's errors into Dagster's, with their sentence and, unless KLAVIYO_DEBUG is set, no traceback.
+    """Turn this project's errors into Dagster's, with their sentence.
 
     A retry policy of Dagster's retries passing faults only, such as a busy database. The others would fail again.
+    Those have no traceback, unless KLAVIYO_DEBUG is set.
 
     Raises:
         dagster.Failure: instead of a PipelineError, or of any error whose text has a secret in it.
@@ -32,28 +33,22 @@ def plain_failures() -> Iterator[None]:
     except PipelineError as error:
         if os.environ.get(DEBUG):
             raise dg.Failure(str(error), allow_retries=error.retriable) from error
-        raise _PlainFailure(str(error), allow_retries=error.retriable) from None
+        if error.retriable:
+            raise dg.Failure(str(error)) from None
+        raise _PlainFailure(str(error)) from None
 
 
-class _Described(DagsterUserCodeProcessError, dg.Failure):
-    """The class that a _PlainFailure states."""
-
-
-class _PlainFailure(dg.Failure):
+class _PlainFailure(DagsterUserCodeProcessError, dg.Failure):
     """A failure that Dagster records without a stack trace, so that its UI shows the sentence and nothing else.
 
     Dagster records a trace for every exception except a DagsterUserCodeProcessError, which brings its own description.
-    That class is a DagsterError, and Dagster retries none of those. So a failure only states to be one, when
-    ``isinstance`` asks: ``except`` goes by the real class, and a retry policy still applies.
+    Dagster never retries one.
     """
 
-    def __init__(self, sentence: str, *, allow_retries: bool) -> None:
-        super().__init__(sentence, allow_retries=allow_retries)
-        self.user_code_process_error_infos = [SerializableErrorInfo(sentence, [], "Failure")]
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> type[_Described]:  # type: ignore[override]
-        return _Described
+    def __init__(self, sentence: str) -> None:
+        described = SerializableErrorInfo(sentence, [], "Failure")
+        super().__init__(sentence, user_code_process_error_infos=[described])  # type: ignore[no-untyped-call]
+        self.allow_retries = False
 
 
 def reason_of_step(failure: StepFailureData) -> str:

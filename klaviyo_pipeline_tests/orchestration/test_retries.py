@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
+from dagster_shared.error import SerializableErrorInfo
 
 from klaviyo_pipeline.errors import ConfigurationError, PipelineError
 from klaviyo_pipeline.klaviyo.errors import (
@@ -44,25 +45,38 @@ def test_run_with_a_retry_policy_tries_again_after_passing_faults_only(kind: typ
     assert failure.step_failure_data.user_failure_data.description == "What was wrong. What is allowed."
 
 
-@pytest.mark.parametrize("kind", [DatabaseBusyError, ConfigurationError])
-def test_run_that_fails_records_the_sentence_first_and_no_trace_of_its_step_or_of_the_run(
-    kind: type[PipelineError],
-) -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize([_failing_with(kind)], instance=instance, raise_on_error=False)
-        recorded = [each.dagster_event for each in instance.all_logs(result.run_id)]
+def test_run_that_fails_for_good_records_the_sentence_and_no_trace_of_its_step_or_of_the_run() -> None:
+    errors = _recorded_errors(ConfigurationError)
 
-    errors = [
-        error
-        for event in recorded
-        if event is not None and event.is_failure
-        for error in (event.step_failure_data.error if event.is_step_failure else event.job_failure_data.error,)
-        if error is not None
-    ]
     assert errors
     for error in errors:
         assert error.to_string().strip() == "What was wrong. What is allowed."
         assert error.stack == []
+
+
+def test_run_that_fails_for_now_records_the_sentence_first_and_its_trace_once() -> None:
+    errors = _recorded_errors(DatabaseBusyError)
+
+    assert errors
+    for error in errors:
+        assert error.to_string().partition("\n")[0].endswith("What was wrong. What is allowed.")
+        assert error.cause is None
+        assert error.context is None
+
+
+def _recorded_errors(kind: type[PipelineError]) -> list[SerializableErrorInfo]:
+    """The errors of a run that fails with this kind, of its step and of the run."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([_failing_with(kind)], instance=instance, raise_on_error=False)
+        failures = [
+            each.dagster_event
+            for each in instance.all_logs(result.run_id)
+            if each.dagster_event is not None and each.dagster_event.is_failure
+        ]
+    errors = [
+        each.step_failure_data.error if each.is_step_failure else each.job_failure_data.error for each in failures
+    ]
+    return [error for error in errors if error is not None]
 
 
 def test_run_that_fails_has_a_trace_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
