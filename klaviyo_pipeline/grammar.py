@@ -21,6 +21,8 @@ from klaviyo_pipeline.warehouse.names import check_schema, check_table
 
 Parser = Callable[[str, str], str]
 
+LEAST_MEMORY_MB = 64
+"""With less DuckDB cannot land the widest tables."""
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 1, 1)
 ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 
@@ -148,6 +150,17 @@ def number(low: float, high: float, *, whole: bool = False) -> Parser:
         return given
 
     return parse
+
+
+def memory(given: str, name: str) -> str:
+    """An amount of memory as DuckDB takes it, such as 300MB or 1.5 GiB, from LEAST_MEMORY_MB."""
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(MB|GB|MiB|GiB)", given.strip(), re.IGNORECASE)
+    megabytes = float(found[1]) * (1000 if found[2][0] in "gG" else 1) if found else 0.0
+    if megabytes < LEAST_MEMORY_MB:
+        raise ConfigurationError(
+            f"{name} is {given!r}, but must be an amount of memory from {LEAST_MEMORY_MB}MB, such as 300MB or 2GB."
+        )
+    return given.strip()
 
 
 def address(given: str, name: str) -> str:

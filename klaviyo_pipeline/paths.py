@@ -45,6 +45,7 @@ def file_path(text: str, what: str) -> Path:
         raise _unusable(text, what, f"is {kind}, but must be a file.")
     if "?" in expanded:
         raise _unusable(text, what, "has a question mark, at which DuckDB would cut the name of the file's WAL.")
+    _kind(Path(f"{path}.lock"), text, what)  # a file system has a longest name, and what lies beside has a longer one
     if path.suffix in _COMPANIONS:
         raise _unusable(text, what, f"ends in {path.suffix}: such a file belongs to a database beside it.")
     _check_parents(path, text, what)

@@ -156,6 +156,7 @@ _PARSERS = {
     "schema_name": grammar.schema,
     "timezone": grammar.zone,
     "staging_dir": grammar.folder,
+    "memory_limit": grammar.memory,
 }
 
 
@@ -184,7 +185,9 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         le=LONGEST_WAIT_S,
         description="How long a run waits for another run of the same transfer, in seconds.",
     )
-    memory_limit: str = Field(default="", description="DuckDB's memory limit while landing; blank for the default.")
+    memory_limit: str = Field(
+        default="", description="DuckDB's memory limit while landing, such as 300MB or 2GB; blank for 300MB."
+    )
     shrink_share: float | None = Field(
         default=None,
         ge=0,
@@ -202,7 +205,7 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         default="v1.5.0", description="Oldest DuckDB version that can read a new database file."
     )
 
-    @field_validator("database", "schema_name", "timezone", "staging_dir")
+    @field_validator("database", "schema_name", "timezone", "staging_dir", "memory_limit")
     @classmethod
     def _check_text(cls, value: str, info: ValidationInfo) -> str:
         name = info.field_name or ""

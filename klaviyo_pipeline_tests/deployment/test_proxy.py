@@ -171,6 +171,59 @@ def test_web_page_that_reaches_dagster_cannot_send_the_key_anywhere(stage: Stage
     assert runs(stage) == []
 
 
+def resource(name: str, **config: Any) -> dict[str, Any]:
+    return {"resources": {name: {"config": config}}}
+
+
+def previewing(**config: Any) -> dict[str, Any]:
+    return {"ops": {"show_first_rows": {"config": config}}}
+
+
+def of_asset(**config: Any) -> dict[str, Any]:
+    return {"ops": {"klaviyo__lists": {"config": config}}}
+
+
+REDIRECTING: dict[str, dict[str, Any]] = {
+    "another variable as the key": resource("klaviyo", api_key={"env": "PATH"}),
+    "the key as the revision": resource("klaviyo", revision={"env": "KLAVIYO_API_KEY"}),
+    "the key as a retry limit": resource("klaviyo", retry_limit={"env": "KLAVIYO_API_KEY"}),
+    "the key as a memory limit": resource("duckdb", memory_limit={"env": "KLAVIYO_API_KEY"}),
+    "the database": resource("duckdb", database="FOLDER/x.duckdb"),
+    "the stage": resource("duckdb", staging_dir="FOLDER"),
+    "the spilling": resource("duckdb", connection_config={"temp_directory": "FOLDER"}),
+    "the key as a data source": previewing(source={"env": "KLAVIYO_API_KEY"}),
+    "the key as an option": previewing(
+        source="lists", options={"x": {"env": "KLAVIYO_API_KEY"}}, transfer={"env": "X"}
+    ),
+    "an account by a variable": previewing(authentication={"env": "KLAVIYO_API_KEY"}),
+    "an account with an address": previewing(authentication={"base_url": "ATTACKER", "api_key": {"env": "PATH"}}),
+    "a webhook": resource("webhook", address="ATTACKER"),
+    "the table by a variable": of_asset(table={"env": "KLAVIYO_API_KEY"}),
+    "the database of an asset": of_asset(database="FOLDER/x.duckdb"),
+}
+
+
+@pytest.mark.parametrize("way", ["GET", "disguised POST"])
+@pytest.mark.parametrize("what", sorted(REDIRECTING))
+def test_web_page_that_redirects_anything_is_refused_and_nothing_is_sent_stored_or_written(
+    stage: Stage, tmp_path: Path, what: str, way: str
+) -> None:
+    text = json.dumps(REDIRECTING[what]).replace("ATTACKER", stage.attacker.url).replace("FOLDER", str(tmp_path))
+    job = "klaviyo_weekly" if "klaviyo__lists" in text else "klaviyo_preview"
+    body = launch(json.loads(text), job)
+    body["variables"]["p"]["executionMetadata"] = {"tags": [{"key": "klaviyo/base_url", "value": stage.attacker.url}]}
+
+    answered = as_a_web_page_does(stage.url, way, body)
+
+    told = answered.json()["data"]["launchPipelineExecution"]
+    assert told["__typename"] in {"PythonError", "RunConfigValidationInvalid"}, told
+    assert KEY not in answered.text
+    assert runs(stage) == []
+    assert stage.attacker.heard == []
+    assert list(tmp_path.iterdir()) == []
+    assert stage.stored(KEY) == []
+
+
 @pytest.mark.parametrize(
     ("config", "says"),
     [

@@ -25,6 +25,7 @@ from klaviyo_pipeline.loads.request import LONGEST_LOOKBACK_DAYS, LoadRequest, p
 from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.orchestration.automation import webhook
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import TableNameError
 from klaviyo_pipeline.warehouse.names import check_schema, check_table
@@ -207,6 +208,45 @@ def test_a_schema_and_a_table_that_are_accepted_are_made_and_read(tmp_path: Path
         return
     put(database, [event("b")], table=declared)
     assert sorted(read_table(database, schema, table)["id"]) == ["a", "b"]
+
+
+FILES = st.one_of(
+    st.text("ab. '\"%;{}$#&*[]|é日", min_size=1, max_size=12),
+    st.integers(240, 260).map("a".__mul__),
+    st.sampled_from(["main.duckdb", "temp", "memory.db", "system", "select", "-x", "...", ".duckdb", "d/e/f", "x.csv"]),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], parent=examples(40))
+@given(name=FILES)
+def test_a_file_that_is_accepted_becomes_a_database(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    text = str(tmp_path_factory.mktemp("named") / name.strip())
+    if refusal(lambda: grammar.file(text, "x")):
+        return
+    database = Database(grammar.file(text, "x"), lock_timeout_s=5)
+    put(database, [event("a")])
+    assert list(read_table(database, "klaviyo", "events")["id"]) == ["a"]
+
+
+AMOUNTS = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["-1", "0", "63", "64", "0.1", "1.5", "300", "1e3", "nan", "999999", "banana", ""]),
+    st.sampled_from(["", " ", "  "]),
+    st.sampled_from(["MB", "mb", "GB", "MiB", "GiB", "KB", "%", "", "B", "MB;"]),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], parent=examples(40))
+@given(amount=AMOUNTS)
+def test_an_amount_of_memory_that_is_accepted_is_taken_by_duckdb(tmp_path: Path, amount: str) -> None:
+    if refused := refusal(lambda: grammar.memory(amount, "memory_limit")):
+        if amount:
+            with pytest.raises(ValueError, match="memory_limit is") as caught:
+                KlaviyoDuckDBResource(memory_limit=amount)
+            assert refused in str(caught.value)
+        return
+    given_limit = KlaviyoDuckDBResource(database=str(tmp_path / "x.duckdb"), memory_limit=amount).warehouse()
+    put(given_limit, [event("a")])
 
 
 @examples(40)
