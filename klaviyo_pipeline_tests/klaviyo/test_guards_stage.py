@@ -104,3 +104,17 @@ def test_slice_when_it_is_done_then_the_disk_had_its_rows_before_and_has_the_lin
         rows = (staged.folder / each.file).stat()
         assert any((file, size) == (rows.st_ino, rows.st_size) and lines <= done for file, size, lines in synced)
         assert any(file == manifest.stat().st_ino and size > done for file, size, _lines in synced)
+
+
+def test_progress_when_a_stage_is_taken_up_then_its_slices_and_rows_count_as_done(
+    client: KlaviyoClient, area: StagingArea, watched: Watched
+) -> None:
+    window = (SHOP_ENDS - timedelta(days=3), SHOP_ENDS)
+    first = load(client, area, "events", *window, keep=True).staged.progress
+    watched.requests.clear()
+
+    again = load(client, area, "events", *window).staged.progress
+
+    assert first.slices_done > 1
+    assert (again.slices_done, again.slices_waiting, again.fraction) == (first.slices_done, 0, 1.0)
+    assert (again.resumed_rows, len(watched.requests)) == (first.rows, 0)
