@@ -76,12 +76,22 @@ def _queries(revision: str, operation: str) -> list[str]:
             for archived in ("true", "false")
             for more in ([], parts)
         ]
+    if operation == "get_coupon_codes":
+        return ["&".join(["filter=any(coupon.id,['WELCOME10','SPRING'])", *more]) for more in ([], parts)]
     if operation == "get_campaigns":
         return [f"filter=equals(archived,{archived})&" + "&".join(parts) for archived in ("true", "false")]
     return ["", "&".join(parts)] if parts else [""]
 
 
-@each_operation
+ANSWERED = [
+    (revision, endpoint)
+    for revision, endpoint in OPERATIONS
+    if endpoint.operation not in ("get_image_for_campaign_message", "get_image_id_for_campaign_message")
+]
+"""No message of the shop has an image."""
+
+
+@pytest.mark.parametrize(("revision", "endpoint"), ANSWERED)
 def test_answers_hold_against_the_document(app: Sandbox, store: Store, revision: str, endpoint: Any) -> None:
     client = Client(app, revision)
     path = "/api/" + endpoint.path

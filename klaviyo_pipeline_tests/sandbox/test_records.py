@@ -80,8 +80,43 @@ def test_tag_removed_from_a_campaign_is_gone_from_both_ends(own: Client) -> None
 
 def test_records_are_the_same_whenever_they_are_first_asked_for(own: Client, client: Client) -> None:
     own.send("DELETE", f"/sandbox/profiles/{own.get('/api/profiles').ids[0]}")
-    for path in ("segments", "flows", "forms", "tags", "custom-metrics", "mapped-metrics"):
+    for path in ("segments", "flows", "forms", "tags", "custom-metrics", "mapped-metrics", "catalog-items", "reviews"):
         assert own.get(f"/api/{path}").json["data"] == client.get(f"/api/{path}").json["data"]
+
+
+def test_hidden_images_come_only_when_asked_for(client: Client) -> None:
+    shown = client.all_ids("/api/images")
+    hidden = client.all_ids("/api/images?filter=equals(hidden,true)")
+    assert hidden
+    assert sorted([*shown, *hidden]) == sorted(client.all_ids("/api/images?filter=any(hidden,[true,false])"))
+
+
+def test_coupon_codes_need_a_coupon_or_a_profile(client: Client) -> None:
+    assert client.get("/api/coupon-codes").status == 400
+    codes = client.all_ids("/api/coupon-codes?filter=equals(coupon.id,'SPRING')&page[size]=7")
+    assert sorted(codes) == sorted(client.all_ids("/api/coupons/SPRING/coupon-codes"))
+
+
+def test_catalog_links_are_the_same_from_both_ends(client: Client) -> None:
+    links = {
+        (item, category)
+        for category in client.all_ids("/api/catalog-categories")
+        for item in client.all_ids(f"/api/catalog-categories/{category}/relationships/items")
+    }
+    assert links == {
+        (item, category)
+        for item in {item for item, _ in links}
+        for category in client.all_ids(f"/api/catalog-items/{item}/relationships/categories")
+    }
+    category = min(category for _, category in links)
+    filtered = client.all_ids(f"/api/catalog-items?filter=equals(category.id,'{category}')")
+    assert sorted(filtered) == sorted(item for item, found in links if found == category)
+
+
+def test_form_type_any_is_a_server_error_as_recorded(client: Client) -> None:
+    form_id = client.get("/api/forms").ids[0]
+    assert client.get(f"/api/forms/{form_id}/form-versions?filter=any(form_type,['popup'])").status == 500
+    assert client.get(f"/api/forms/{form_id}/form-versions?filter=equals(form_type,'popup')").ids
 
 
 def test_operation_that_klaviyo_has_and_the_sandbox_does_not_says_so(client: Client) -> None:

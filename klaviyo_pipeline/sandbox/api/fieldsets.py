@@ -12,9 +12,12 @@ from klaviyo_pipeline.sandbox.api.errors import invalid
 from klaviyo_pipeline.sandbox.api.revisions import LIVING
 from klaviyo_pipeline.sandbox.facts import lines
 
+_META = "meta meta.description meta.name meta.relationship_id"
 _ONLY_AT = {
     "get_profiles_for_list": ("profile", "joined_group_at", "2025-01-15"),
     "get_profiles_for_segment": ("profile", "joined_group_at", "2025-01-15"),
+    "get_object_type": ("object-type", _META, "2026-07-15"),
+    "get_object_schema": ("object-schema", _META, "2026-07-15"),
     "get_form": ("form", "definition definition.versions", "2025-10-15"),
 }
 """Attributes that a type has in the answers of one operation only, and since when."""

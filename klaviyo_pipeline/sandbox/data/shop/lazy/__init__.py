@@ -7,7 +7,17 @@ from collections.abc import Callable, Mapping
 
 from klaviyo_pipeline.sandbox.data.kinds import Record
 from klaviyo_pipeline.sandbox.data.rows import Member, Shop
-from klaviyo_pipeline.sandbox.data.shop.lazy import automation, forms, labels, segments, settings
+from klaviyo_pipeline.sandbox.data.shop.lazy import (
+    automation,
+    contacts,
+    content,
+    forms,
+    labels,
+    objects,
+    segments,
+    settings,
+    shelf,
+)
 from klaviyo_pipeline.sandbox.data.shop.lazy.made import Made
 
 _MAKERS: Mapping[str, Callable[[Made], list[Record]]] = {
@@ -16,6 +26,10 @@ _MAKERS: Mapping[str, Callable[[Made], list[Record]]] = {
     **automation.MAKERS,
     **forms.MAKERS,
     **settings.MAKERS,
+    **content.MAKERS,
+    **shelf.MAKERS,
+    **contacts.MAKERS,
+    **objects.MAKERS,
 }
 
 
