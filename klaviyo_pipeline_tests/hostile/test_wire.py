@@ -3,6 +3,7 @@
 import gzip
 import resource
 import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -256,6 +257,47 @@ def test_answer_when_it_is_no_http_as_it_should_be_then_is_retried_and_reported_
     assert server.accepted == 2
     assert str(given_up.value).isprintable()
     assert len(str(given_up.value)) < 1000
+
+
+FOREIGN = answer(b'{"data":["foreign"]}')
+FOLLOWED = {
+    "a second answer": answer(BODY) + FOREIGN,
+    "a second answer within the body": answer(BODY + FOREIGN, length=len(BODY)),
+    "many answers within a large body": answer(BODY.ljust(300_000) + FOREIGN * 2000, length=300_000),
+    "an answer after one without a body": head("Content-Length: 60", status="204 No Content") + FOREIGN,
+    "an answer after one that is not modified": head(status="304 Not Modified") + FOREIGN,
+    "an answer after chunks": head("Content-Length: 3", "Transfer-Encoding: chunked") + chunked(BODY, 4) + FOREIGN,
+}
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize("what", sorted(FOLLOWED))
+def test_connection_when_more_than_the_answer_comes_then_it_is_never_taken_for_the_next_answer(
+    what: str, is_late: bool, server: WireServer, tight: Callable[..., ClientSettings]
+) -> None:
+    """A kept connection: what was not asked for must not become the page of another collection."""
+    sent, done = FOLLOWED[what], threading.Event()
+
+    def serves(connection: Any) -> None:
+        while request := connection.recv(65536):
+            path = request.split()[1]
+            if path == b"/first":
+                before = len(sent) - len(FOREIGN) if is_late else len(sent)
+                connection.sendall(sent[:before])
+                if is_late:
+                    taken.wait(30)
+                    connection.sendall(sent[before:])
+                done.set()
+            else:
+                connection.sendall(answer(b'{"data":["%s"]}' % path))
+
+    taken = threading.Event()
+    server.then(serves)
+    http = Http(server.url, "pk_wire", "2026-07-15", tight(total_timeout_s=30))
+    http.send("/first")
+    taken.set()
+    assert done.wait(30)
+    assert http.send("/second").body == b'{"data":["/second"]}'
 
 
 @pytest.mark.parametrize("location", ["http://\xff\xfe/", "//[", "", "http://elsewhere.test/" + "x" * 60000])
