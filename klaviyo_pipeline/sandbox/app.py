@@ -23,6 +23,7 @@ from klaviyo_pipeline.sandbox.data.times import SECOND
 from klaviyo_pipeline.sandbox.faults.plan import Faults, NoFaults
 from klaviyo_pipeline.sandbox.options import ServerOptions
 
+_RETIRED = "This API has been retired and is no longer in service."
 _RETIRED_RELATED = {"metrics", "profiles"}
 
 
@@ -79,14 +80,31 @@ class Sandbox:
 
     def respond(self, request: Request, operation: str, found: "tuple[Endpoint, str] | None") -> Response:
         """Klaviyo's answer."""
-        headers: list[tuple[bytes, bytes]] = []
+        if request.path.startswith(("/api/v1/", "/api/v2/")):
+            return Response.json({"message": _RETIRED}, status=410)
+        headers = self._common_headers(request)
         try:
             return self._checked(request, found, headers)
         except ApiError as error:
             error_id = uuid.UUID(int=self._ids.getrandbits(128), version=4)
             if error.status == 429:
                 headers = [header for header in headers if not header[0].startswith(b"ratelimit")]
-            return Response(error.status, error.document(error_id), (*headers, *error.headers))
+            replaced = {name for name, _ in error.headers}
+            kept = [header for header in headers if header[0] not in replaced]
+            return Response(error.status, error.document(error_id), (*kept, *error.headers))
+
+    def _common_headers(self, request: Request) -> list[tuple[bytes, bytes]]:
+        """What every answer has (that of `Vary` and the language is inferred)."""
+        request_id = uuid.UUID(int=self._ids.getrandbits(128), version=4)
+        headers = [
+            (b"x-klaviyo-req-id", str(request_id).encode()),
+            (b"cid", self.store.account["id"].encode()),
+            (b"content-language", b"en-us"),
+            (b"vary", b"Accept-Language, Cookie, Origin"),
+        ]
+        segments = request.path.removeprefix("/api/").rstrip("/").split("/")
+        methods = at_path(segments)
+        return [*headers, errors.allowing(methods)] if methods else headers
 
     def _route(self, request: Request) -> tuple[str, tuple[Endpoint, str] | None]:
         if not request.path.startswith("/api/"):
@@ -131,9 +149,10 @@ class Sandbox:
         if given is None:
             raise errors.no_key()
         kind, _, key = given.partition(" ")
-        if kind not in ("Klaviyo-API-Key", "Bearer") or key not in self.options.keys:
+        accepted = {"Klaviyo-API-Key": self.options.keys, "Bearer": self.options.tokens}.get(kind, {})
+        if key not in accepted:
             raise errors.wrong_key()
-        return self.options.keys[key]
+        return accepted[key]
 
     def _nowhere(self, request: Request, answer: Answering) -> ApiError:
         segments = request.path.rstrip("/").split("/")

@@ -40,6 +40,7 @@ class ServerOptions:
         rate_limits: enforce Klaviyo's burst and steady windows, and send their headers.
         latency_ms: wait so long before each answer.
         keys: accepted private keys, each with its scopes; an empty set is full access.
+        tokens: accepted OAuth access tokens (`Bearer`), each with its scopes. A private key is none.
         missing_revision: what a request without a `revision` header gets: `fall-forward` (answered as the
             oldest living revision) or `refuse` (400). Klaviyo's documents don't say.
     """
@@ -48,3 +49,4 @@ class ServerOptions:
     latency_ms: float = 0
     keys: Mapping[str, frozenset[str]] = field(default_factory=lambda: {DEFAULT_KEY: frozenset()})
     missing_revision: str = "fall-forward"
+    tokens: Mapping[str, frozenset[str]] = field(default_factory=dict)

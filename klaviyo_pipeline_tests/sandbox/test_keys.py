@@ -31,9 +31,11 @@ def test_missing_key_is_401(app: Sandbox) -> None:
     assert (answer.status, answer.error["code"]) == (401, "not_authenticated")
 
 
-def test_bearer_token_is_taken(app: Sandbox) -> None:
-    assert Client(app, key=None).get("/api/accounts", authorization=f"Bearer {DEFAULT_KEY}").status == 200
-    assert Client(app, key=None).get("/api/accounts", authorization=f"Basic {DEFAULT_KEY}").status == 401
+def test_bearer_takes_access_tokens_and_no_private_key(fresh: Callable[..., Sandbox]) -> None:
+    client = Client(fresh(ServerOptions(tokens={"access": frozenset()})), key=None)
+    assert client.get("/api/accounts", authorization="Bearer access").status == 200
+    assert client.get("/api/accounts", authorization=f"Bearer {DEFAULT_KEY}").status == 401
+    assert client.get("/api/accounts", authorization=f"Basic {DEFAULT_KEY}").status == 401
 
 
 @pytest.mark.parametrize("endpoint", SERVED, ids=lambda endpoint: endpoint.operation)

@@ -12,6 +12,7 @@ from klaviyo_pipeline.sandbox.data.kinds import BY_PATH
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline_tests.sandbox import openapi
 from klaviyo_pipeline_tests.sandbox.client import Client
+from klaviyo_pipeline_tests.sandbox.reporting import report_question
 from klaviyo_pipeline_tests.sandbox.served import SERVED
 
 pytestmark = pytest.mark.skipif(not openapi.DOCUMENTS.exists(), reason="no OpenAPI documents beside the repository")
@@ -100,7 +101,10 @@ def test_answers_hold_against_the_document(app: Sandbox, store: Store, revision:
         # null is not for 2025-01-15; of the profile, 2026-07-15 allows it, while the SDK's model doesn't
         ids = [found for found in ids if not _is_odd_event(store, found)]
     if endpoint.method == "POST":
-        answers = [client.send("POST", path, _aggregate_question(store))]
+        question = _aggregate_question(store)
+        if endpoint.path.endswith("-reports"):
+            question = report_question(store, endpoint.path)
+        answers = [client.send("POST", path, question)]
     else:
         answers = [
             client.get(f"{path.replace('{id}', found)}?{query}")
@@ -188,9 +192,10 @@ def test_the_limits_and_scopes_are_the_documents(revision: str, endpoint: Any) -
     taken = contract(endpoint.operation, revision)
     assert taken is not None
     operation = openapi.document(revision)["paths"][_document_path(revision, endpoint)][endpoint.method.lower()]
+    windows = r"Burst: `(\d+)/s`.*?Steady: `(\d+)/m`(?:<br>Daily: `(\d+)/d`)?"
     limits = [
-        (int(burst), int(steady))
-        for burst, steady in re.findall(r"Burst: `(\d+)/s`.*?Steady: `(\d+)/m`", operation["description"], re.DOTALL)
+        tuple(int(number) for number in found if number)
+        for found in re.findall(windows, operation["description"], re.DOTALL)
     ]
     assert taken.limit == limits[0]
     if endpoint.operation != "get_profile_ids_for_list":  # its lower limit names a parameter it doesn't take

@@ -25,21 +25,20 @@ _ATTRIBUTES = "/data/attributes/"
 _DATETIME = {"datetime": Filterable("time", ("greater-or-equal", "less-than"))}
 _MEASUREMENTS = ("count", "sum_value", "unique")
 _INTERVALS = ("hour", "day", "week", "month")
-_DIMENSIONS = {
-    "$flow": "$flow",
-    "$message": "$message",
-    "$attributed_flow": "$attributed_flow",
-    "$attributed_message": "$attributed_message",
-    "$campaign_channel": "$campaign_channel",
-    "$value_currency": "$value_currency",
-    "Campaign Name": "Campaign Name",
-    "Subject": "Subject",
-    "URL": "URL",
-    "Client Name": "Client Name",
-    "Client Type": "Client Type",
-    "Email Domain": "Email Domain",
-    "List": "List",
-}
+_DIMENSIONS = (
+    "$attributed_channel", "$attributed_flow", "$attributed_message", "$attributed_variation", "$campaign_channel",
+    "$flow", "$flow_channel", "$message", "$message_send_cohort", "$usage_amount", "$value_currency", "$variation",
+    "$variation_send_cohort", "Bot Click", "Bounce Type", "Campaign Name", "Client Canonical", "Client Name",
+    "Client Type", "Email Domain", "Failure Source", "Failure Type", "From Number", "From Phone Region",
+    "Inbox Provider", "List", "Message Format", "Message Name", "Message Type", "Method", "Segment Count", "Subject",
+    "To Number", "To Phone Region", "URL", "form_id",
+)  # fmt: skip
+_TAKEN = (
+    "metric_id", "page_cursor", "measurements", "interval", "page_size", "by", "return_fields", "filter", "timezone",
+    "sort",
+)  # fmt: skip
+_UNSUPPORTED_ZONES = frozenset(["Factory", "Europe/Kyiv", "Pacific/Kanton"])
+"""Klaviyo's reference names these as not supported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,12 @@ def parse_body(body: bytes) -> Question:
         raise _refused("", "The request needs metric_id, measurements and filter.") from None
     if data.get("type") != "metric-aggregate":
         raise invalid("'type' must be 'metric-aggregate'.", pointer="/data/type")
+    unknown = sorted(set(given) - set(_TAKEN))
+    if unknown:
+        raise _refused(unknown[0], f"'{unknown[0]}' is not a valid field for the resource 'metric-aggregate'.")
+    for name in given.get("return_fields") or ():
+        if name not in (*_MEASUREMENTS, *_DIMENSIONS, "dates", "data"):
+            raise _refused("return_fields", f"'{name}' is not a valid choice for 'return_fields'.")
     if not measurements or any(name not in _MEASUREMENTS for name in measurements):
         raise _refused("measurements", f"Measurements must be some of {', '.join(_MEASUREMENTS)}.")
     interval = given.get("interval") or "day"
@@ -157,7 +162,9 @@ def _dimension(event: Event, properties: dict[str, Any], name: str) -> str:
     if name == "$attributed_message":
         found = attribution and (attribution.campaign_message_id or attribution.flow_message_id)
         return found or ""
-    return str(properties.get(_DIMENSIONS[name], ""))
+    if name == "$attributed_channel":
+        return "email" if attribution else ""
+    return str(properties.get(name, ""))
 
 
 def _range(filters: Value) -> tuple[int, int]:
@@ -198,8 +205,10 @@ def _starts(question: Question) -> Iterator[datetime]:
 
 def _zone(name: str) -> ZoneInfo:
     try:
+        if name in _UNSUPPORTED_ZONES:
+            raise ValueError(name)
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise _refused("timezone", f"'{name}' is not a valid time zone.") from None
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from klaviyo_pipeline.sandbox.api import aggregates, entities, reading, records
+from klaviyo_pipeline.sandbox.api import aggregates, entities, reading, records, reports
 from klaviyo_pipeline.sandbox.api.contracts import Endpoint
 from klaviyo_pipeline.sandbox.api.documents import Call, collection, single, whole
 from klaviyo_pipeline.sandbox.api.errors import invalid, not_found
@@ -52,6 +52,7 @@ def get_metric(call: Call) -> bytes:
 
 
 def get_events(call: Call) -> bytes:
+    reading.check_past(call.query, call.now)
     page = reading.events(call.store, call.query, call.revision)
     return collection(call, call.shapes.events(page.rows), page, _of_events(call, page.rows))
 
@@ -98,7 +99,7 @@ def _metric_of_event(call: Call) -> Metric | None:
     event = _event(call)
     row = call.store.metrics.get(event.metric_id)
     if row is None and call.revision < records.NULL_RELATED_SINCE:
-        raise not_found(f"Metric with id {event.metric_id} does not exist.")
+        raise not_found(f"The metric of event {event.id} does not exist.")  # inferred wording
     return row
 
 
@@ -116,7 +117,7 @@ def _profile_of_event(call: Call) -> Profile | None:
     event = _event(call)
     row = call.store.profiles.get(event.profile_id)
     if row is None and call.revision < records.NULL_RELATED_SINCE:
-        raise not_found(f"A profile with id {event.profile_id} does not exist.")
+        raise not_found(f"The profile of event {event.id} does not exist.")  # inferred wording
     return row
 
 
@@ -209,6 +210,7 @@ def get_template(call: Call) -> bytes:
 
 
 def get_campaigns(call: Call) -> bytes:
+    reading.check_past(call.query, call.now)
     page = reading.campaigns(call.store, call.query, call.revision)
     return collection(call, [call.shapes.campaign(row) for row in page.rows], page, _of_campaigns(call, page.rows))
 
@@ -348,6 +350,8 @@ HANDLERS: dict[str, Handler] = {
 
 def handler(store: Store, endpoint: Endpoint) -> Handler | None:
     """What answers an operation; None where the sandbox does not serve it."""
+    if endpoint.method == "POST" and endpoint.path.endswith(("-values-reports", "-series-reports")):
+        return reports.answer
     written = HANDLERS.get(endpoint.operation)
     if written is not None or endpoint.method != "GET":
         return written

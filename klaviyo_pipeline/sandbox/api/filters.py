@@ -84,9 +84,9 @@ def _checked(
     if operator == "has":
         return Condition(name, operator, None)
     values = [_literal(literal, filterable.kind, name) for literal in literals]
-    if operator == "any":
+    if operator in ("any", "contains-any"):
         if not is_array:
-            raise _malformed(f"'any' takes an array for {name}")
+            raise _malformed(f"'{operator}' takes an array for {name}")
         return Condition(name, operator, tuple(values))
     if is_array or len(values) != 1:
         raise _malformed(f"'{operator}' takes one value for {name}")

@@ -89,7 +89,7 @@ def parse_query(request: Request, contract: Contract, revision: str) -> Query:
             values["fields"][brackets[2]] = chosen
         elif brackets and brackets[1] == "additional-fields" and brackets[2] in contract.additional:
             values["additional"] = _additional(text, brackets[2], contract)
-        else:
+        elif name != "page_cursor" or not contract.operation.startswith("query_"):
             raise invalid(f"'{name}' is not a valid query parameter for this resource.", parameter=name)
     return Query(**values)
 

@@ -7,7 +7,7 @@ from klaviyo_pipeline.sandbox.api.campaign_shapes import message_status
 from klaviyo_pipeline.sandbox.api.errors import ApiError, invalid
 from klaviyo_pipeline.sandbox.api.filters import Condition
 from klaviyo_pipeline.sandbox.api.query import Query, bad_cursor
-from klaviyo_pipeline.sandbox.data.kinds import NUMBERS
+from klaviyo_pipeline.sandbox.data.kinds import NUMBERS, TIMES
 from klaviyo_pipeline.sandbox.data.rows import (
     Campaign,
     Event,
@@ -21,8 +21,9 @@ from klaviyo_pipeline.sandbox.data.rows import (
 )
 from klaviyo_pipeline.sandbox.data.store import Store, suppressions
 from klaviyo_pipeline.sandbox.data.tables import Members, Page, R, Table, cut, take
-from klaviyo_pipeline.sandbox.data.times import SECOND
+from klaviyo_pipeline.sandbox.data.times import SECOND, moment
 
+_DATED = TIMES | {"datetime", "scheduled_at"}
 _CHANNELS = ("email", "sms", "mobile_push")
 _TIME_SORTS = ("created", "updated", "_at", "timestamp")
 _BISECTED = ("created", "updated", "created_at", "updated_at")
@@ -117,6 +118,21 @@ def metrics(store: Store, query: Query) -> Page[Metric]:
         return row.integration["name"] if field == "integration.name" else None
 
     return _page(store.metrics, query, "id", keep=_keeping(query, value_of))
+
+
+def check_past(query: Query, now: float) -> None:
+    """Refuse a bound that lies in the future (recorded of flows, reported of events and campaigns).
+
+    Raises:
+        ApiError: 400.
+    """
+    for condition in query.conditions:
+        if not isinstance(condition.value, int) or condition.field not in _DATED:
+            continue
+        at = condition.value * (SECOND if condition.field == "timestamp" else 1)
+        if at > now * SECOND:
+            text = moment(at).strftime("%Y-%m-%dT%H:%M:%S")
+            raise invalid(f"End date may not be in the future: {text}", pointer=condition.field)
 
 
 def events(store: Store, query: Query, revision: str) -> Page[Event]:

@@ -35,6 +35,8 @@ class Answering:
 def answering(headers: Mapping[str, str], missing: str) -> Answering:
     """The revision that answers a request with these (lower-case) headers.
 
+    A beta (`.pre`) answers as the stable revision of its date: the sandbox has no beta operations.
+
     Raises:
         ApiError: 410 for a retired revision whose sender opted out, 400 for an unknown or future one.
     """
@@ -43,13 +45,14 @@ def answering(headers: Mapping[str, str], missing: str) -> Answering:
         if missing == "fall-forward":
             return Answering(OLDEST)
         raise invalid("A revision header is required.", pointer="/data/")
-    if asked in LIVING:
-        return Answering(asked)
-    if asked in RETIRED:
+    stable = asked.removesuffix(".pre")
+    if stable in LIVING:
+        return Answering(stable)
+    if stable in RETIRED:
         if headers.get(_OPT_OUT) == "1":
             raise gone(f"Revision {asked} has been retired.")
         return Answering(OLDEST, fell_forward=True)
-    if _DATE.fullmatch(asked) and asked > datetime.now(UTC).date().isoformat():
+    if _DATE.fullmatch(stable) and stable > datetime.now(UTC).date().isoformat():
         raise invalid("Unable to specify a future revision date.", pointer="/data/")
     raise invalid(f"Revision '{asked}' is not a known revision.", pointer="/data/")
 

@@ -99,10 +99,10 @@ class Shapes:
                 % (
                     event_id,
                     event.document if names is None else _sparse(event.document, names),
-                    b'{"type":"profile","id":"%b"}' % profile.encode() if profile in profiles else b"null",
+                    self._end("profile", profile, known=profile in profiles),
                     event_id,
                     event_id,
-                    b'{"type":"metric","id":"%b"}' % metric.encode() if metric in metrics else b"null",
+                    self._end("metric", metric, known=metric in metrics),
                     event_id,
                     event_id,
                     self._attributions(event) if with_attributions else b"",
@@ -110,6 +110,12 @@ class Shapes:
                 )
             )
         return written
+
+    def _end(self, resource: str, row_id: str | None, *, known: bool) -> bytes:
+        """The `data` of a relationship: null where there is none, which revisions before 2026-07-15 do not have."""
+        if row_id is None or not known:
+            return b'"data":null,' if self.view.revision >= "2026-07-15" else b""
+        return b'"data":{"type":"%b","id":"%b"},' % (resource.encode(), row_id.encode())
 
     def _attributions(self, event: Event) -> bytes:
         data = [identifier("attribution", event.attribution.id)] if event.attribution else []
@@ -379,11 +385,11 @@ def _event_template(base: bytes) -> bytes:
     root = base.replace(b"%", b"%%") + b"/api/events/%b/"
     return b"".join(
         (
-            b'{"type":"event","id":"%b","attributes":%b,"relationships":{"profile":{"data":%b,"links":{"self":"',
+            b'{"type":"event","id":"%b","attributes":%b,"relationships":{"profile":{%b"links":{"self":"',
             root,
             b'relationships/profile/","related":"',
             root,
-            b'profile/"}},"metric":{"data":%b,"links":{"self":"',
+            b'profile/"}},"metric":{%b"links":{"self":"',
             root,
             b'relationships/metric/","related":"',
             root,

@@ -225,6 +225,8 @@ KINDS = (
             "object-type": Relation("object-type", hidden=True),
         },
     ),
+    Kind("profile-object-type", "profile-object-types"),
+    Kind("profile-object-schema", "profile-object-schemas"),
     Kind("source-mapping", "source-mappings"),
     Kind("object-record", "object-records", {"object-type": Relation("object-type", hidden=True)}),
     Kind(

@@ -81,7 +81,14 @@ def _ingestion_logs(made: Made) -> list[Record]:
     return rows
 
 
+def _none(_: Made) -> list[Record]:
+    """Repairs are not related to profiles."""
+    return []
+
+
 MAKERS: Makers = {
+    "profile-object-type": _none,
+    "profile-object-schema": _none,
     "data-source": _data_sources,
     "object-type": _object_types,
     "object-schema": _object_schemas,
