@@ -32,7 +32,7 @@ def chart(name: str, output: str | None, json_: bool) -> None:
     from klaviyo_pipeline.private_files import write_private
 
     if name not in {*PLOTS, *TABLES}:
-        raise WrongInput(f"There is no chart {name!r}, but of: {', '.join([*PLOTS, *TABLES])}.")
+        raise WrongInput(f"There is no chart of {name!r}. There are charts of: {', '.join([*PLOTS, *TABLES])}.")
     duckdb = KlaviyoDuckDBResource()
     database, schema = duckdb.warehouse(), duckdb.schema_or_default
     if name in TABLES:

@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import dagster as dg
@@ -122,3 +123,10 @@ def test_home_that_is_a_clone_has_the_records_of_its_hidden_folder_and_nothing_b
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / ".dagster"))
     with dagster_home.kept_instance() as instance:
         assert [run.run_id for run in instance.get_runs()] == [done.run_id]
+
+
+def test_code_location_has_one_name_in_production_and_under_dg_whatever_the_folder_is_called() -> None:
+    dg_project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    (loaded,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
+
+    assert dg_project["code_location_name"] == loaded["python_module"]["location_name"]

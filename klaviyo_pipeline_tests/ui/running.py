@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import requests
 
 from klaviyo_pipeline.orchestration.dagster_home import SETTINGS
 from klaviyo_pipeline.sandbox.admin import truth
@@ -69,6 +71,16 @@ class RunningDagster:
         for selection in ("key:klaviyo/*", "group:klaviyo_analytics"):
             command = ["dg", "launch", "--assets", selection]
             subprocess.run([*command, "--partition-range", days], cwd=ROOT, env=self.environment, check=True)
+
+    def failed_run(self) -> str:
+        """The id of a new run that fails, since it has no usable start_time."""
+        config = json.dumps({"ops": {"klaviyo__events": {"config": {"start_time": "yesterday"}}}})
+        command = ["dg", "launch", "--assets", "klaviyo/events", "--partition", self.day(1), "--config-json", config]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        query = {"query": "{ runsOrError(filter: {statuses: FAILURE}) { ... on Runs { results { runId } } } }"}
+        answer = requests.post(f"{self.url}/graphql", json=query, timeout=60).json()
+        return str(answer["data"]["runsOrError"]["results"][0]["runId"])
 
 
 @contextmanager

@@ -120,6 +120,17 @@ def test_graph_when_everything_has_loaded_then_no_asset_or_check_has_failed(
         visitor.shoot("assets")
 
 
+def test_page_of_a_failed_run_says_why_in_a_sentence_and_has_no_trace(visitor: Visit, dagster: RunningDagster) -> None:
+    page = visitor.go(f"/runs/{dagster.failed_run()}")
+
+    sentence = page.get_by_text("start_time is 'yesterday', but must be an ISO 8601 time")
+    expect(sentence.first).to_be_visible()
+    expect(page.get_by_text("RUN_FAILURE")).to_be_visible()
+    visitor.shoot("failing-run")
+    assert "Stack Trace" not in page.content()
+    assert "execute_plan.py" not in page.content()
+
+
 def test_visit_showed_no_key_and_nothing_failed_or_was_asked_elsewhere(visitor: Visit) -> None:
     visitor.end()
 
