@@ -50,7 +50,7 @@ def demo(days: int) -> None:
     for made in analytics_made():
         console.print(f"  {made.name:<40} {made.rows:>8,} rows")
     console.print("\nNext:")
-    console.print("  klaviyo-pipeline chart daily_metrics   draws daily_metrics.png")
+    console.print("  klaviyo-pipeline chart daily_metrics   draws artifacts/daily_metrics.png")
     console.print("  make dev                               the same assets in Dagster's UI")
     console.print(f"  python -c \"import duckdb; duckdb.connect('{database.path}').sql('from klaviyo.events').show()\"")
     if compared:

@@ -108,6 +108,7 @@ def test_demo_lands_what_the_sandbox_has(tmp_path: Path, world: World, shell: Sh
     done = shell("klaviyo-pipeline", "demo")
 
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "draws artifacts/daily_metrics.png" in done.stdout
     for name in SOURCES:
         assert name in done.stdout
         rows, ids = world.sql(f"SELECT count(*), count(DISTINCT id) FROM klaviyo.{name}")[0]
