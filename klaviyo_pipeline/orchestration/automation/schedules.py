@@ -99,10 +99,12 @@ def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition) -> dg.
     """Jobs, schedules and sensors, running from the start if ``KLAVIYO_AUTOMATION`` is on."""
     running = environment.AUTOMATION.value == "on"
     by_day = [name for name, source in SOURCES.items() if source.partitioned_by_day]
-    hourly = _job(HOURLY, by_day, "What happens: the latest days of events, profiles and campaigns.")
-    daily = _job(DAILY, daily_loads()[0].sources, "What changes slowly: metrics, templates, lists, who joined them.")
-    weekly = _job(WEEKLY, SOURCES, f"The last {DEEP_DAYS} days again, and whole collections, for what was deleted.")
-    latest = _job(NEW_METRICS, ["metrics", "events", "event_metrics"], "The metrics, and the latest events with them.")
+    hourly = _job(HOURLY, by_day, "Loads the latest days of events, profiles and campaigns.")
+    daily = _job(
+        DAILY, daily_loads()[0].sources, "Loads slowly changing data: metrics, templates, lists and new members."
+    )
+    weekly = _job(WEEKLY, SOURCES, f"Reloads the last {DEEP_DAYS} days and whole collections, and finds deleted rows.")
+    latest = _job(NEW_METRICS, ["metrics", "events", "event_metrics"], "Loads the metrics and the latest events.")
     checks = build_checks_job()
 
     def latest_days(now: datetime) -> Mapping[str, str]:
@@ -123,7 +125,7 @@ def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition) -> dg.
                 CONDITIONS_SENSOR,
                 target=dg.AssetSelection.all(),
                 default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
-                description="Loads what follows from other assets, by their automation conditions.",
+                description="Loads assets that depend on newly loaded ones, by their automation conditions.",
             ),
         ],
     )

@@ -62,12 +62,12 @@ def _check_specs(spec: LoadSpec) -> list[dg.AssetCheckSpec]:
     described = {REVISION_IS_SERVED: f"Klaviyo serves the API revision, for {WARN_BEFORE.days} more days at least."}
     if spec.partitions is not None:
         described[DAYS_HAVE_LANDED] = (
-            "No day is missing, by the ledger, between the first and the last that have landed, and none that "
-            "Dagster shows as materialized."
+            "The ledger has every day between the first and the last that have landed, and every day that Dagster "
+            "shows as materialized."
         )
     if spec.cadence is not None:
         hours = spec.cadence.warn_after.total_seconds() / 3600
-        described[IS_FRESH] = f"What has landed, by the ledger, ends less than {hours:g} hours ago."
+        described[IS_FRESH] = f"The newest window in the ledger ended less than {hours:g} hours ago."
     return specs + [
         dg.AssetCheckSpec(name, asset=spec.key, description=description) for name, description in described.items()
     ]

@@ -29,7 +29,7 @@ COUNTS_AGREE = "counts_agree_with_klaviyo"
 RECONCILIATION_JOB = "klaviyo_reconciliation"
 _SHOWN = 50
 _WHEN = (
-    "Compared by itself (its job, a schedule, the check's button). A load skips it, because it takes a request a "
+    "Its job, a schedule and the check's button run it. A load skips it, because it takes one request for each "
     "metric or list, unless the check's config has with_loads: true."
 )
 _SKIPPED = f"Skipped, nothing was compared with Klaviyo's counts: with_loads is off. {_WHEN}"
@@ -63,12 +63,12 @@ def build_reconciliation_checks() -> dg.AssetChecksDefinition:
         dg.AssetCheckSpec(
             COUNTS_AGREE,
             asset=_EVENTS,
-            description=f"As many events per metric and day as Klaviyo counts itself. {_WHEN}",
+            description=f"For each metric and day, the table has as many events as Klaviyo counts. {_WHEN}",
         ),
         dg.AssetCheckSpec(
             COUNTS_AGREE,
             asset=_LIST_PROFILES,
-            description=f"As many members per list as Klaviyo counts itself. {_WHEN}",
+            description=f"For each list, the table has as many members as Klaviyo counts. {_WHEN}",
         ),
     ]
 

@@ -24,7 +24,7 @@ def build_reference_checks(specs: Sequence[LoadSpec]) -> dg.AssetChecksDefinitio
         dg.AssetCheckSpec(
             REFERENCES,
             asset=spec.key,
-            description="The rows that are named are there: "
+            description="Every id that a row names is in its table: "
             f"{', '.join(f'{column} in {other}' for column, other in named.items())}.",
             additional_deps=[dg.AssetKey([KEY_PREFIX, other]) for other in set(named.values())],
         )
