@@ -17,7 +17,7 @@ help: ## Show the targets
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(EXTRAS)' && touch .venv/.package $@
 
-demo: .venv/.package ## Load all nine data sources into data/klaviyo.duckdb (a sandbox, unless KLAVIYO_API_KEY is set)
+demo: .venv/.package ## Load the default data sources into data/klaviyo.duckdb (a sandbox, unless KLAVIYO_API_KEY is set)
 	$(BIN)/klaviyo-pipeline demo
 
 PORT ?= 3000

@@ -68,6 +68,12 @@ BASE_URL = Variable(
 REVISION = Variable(
     "KLAVIYO_REVISION", "", "API revision, YYYY-MM-DD; blank for the project's default.", grammar.revision
 )
+SOURCES = Variable(
+    "KLAVIYO_SOURCES",
+    "default",
+    "Data sources that are assets: names, patterns such as catalog_*, default, core or all; -name takes one away.",
+    grammar.sources,
+)
 DATABASE = Variable(
     "KLAVIYO_DUCKDB_PATH", "data/klaviyo.duckdb", "The DuckDB file that tables are written to.", grammar.file
 )
@@ -138,7 +144,7 @@ SANDBOX_END = Variable(
 )
 
 VARIABLES = (
-    *(API_KEY, BASE_URL, REVISION, DATABASE, DATABASE_MODE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR),
+    *(API_KEY, BASE_URL, REVISION, SOURCES, DATABASE, DATABASE_MODE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR),
     *(
         PROGRESS,
         TRANSFERS,
@@ -178,6 +184,15 @@ def owners() -> list[str]:
         ConfigurationError: if one of them is neither a team nor a mail address.
     """
     return OWNERS.value.split(",")
+
+
+def sources() -> tuple[str, ...]:
+    """The names of the data sources that are assets, in the catalogue's order.
+
+    Raises:
+        ConfigurationError: for a name that the catalogue does not have.
+    """
+    return tuple(SOURCES.value.split(","))
 
 
 def sandbox_end(base_url: str) -> datetime | None:

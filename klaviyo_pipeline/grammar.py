@@ -119,6 +119,16 @@ def revision(given: str, name: str) -> str:
     return given.strip()
 
 
+def sources(given: str, name: str) -> str:
+    """Names of data sources, and groups of them, added and taken away; gives their names."""
+    from klaviyo_pipeline.klaviyo.catalogue.registry import choose
+
+    try:
+        return ",".join(choose(given))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name} is {given!r}, but {error}") from None
+
+
 def switch(given: str, name: str) -> str:
     """``on`` or ``off``."""
     if given.lower() in ON:

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 
@@ -11,6 +12,9 @@ from klaviyo_pipeline_tests import clocks
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+# Definitions are made when a module is imported; processes that a test starts have the same assets.
+os.environ.setdefault("KLAVIYO_SOURCES", "core")
 
 # The browser tests need a package that only they need.
 collect_ignore = [] if find_spec("playwright") else ["ui"]

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column, Since
 from klaviyo_pipeline.klaviyo.catalogue.model import Option, Source, Tier
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import DEFAULT, SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION
 from klaviyo_pipeline.loads.table import DUCKDB_TYPES, EXTRA_COLUMN
 from klaviyo_pipeline.orchestration.assets.build import asset_key, partition_key_of
@@ -20,7 +20,10 @@ T = TypeVar("T")
 INTRO = f"""\
 # Data sources
 
-What each of the nine reads, and the columns of its table. Limits, page sizes and filters are those of Klaviyo's OpenAPI
+What each data source reads, and the columns of its table. `KLAVIYO_SOURCES` says which of them are assets, and what
+`load --all` loads; transfers may name any. It takes names, patterns such as `catalog_*`, and the groups `core`,
+`default` and `all`, separated by commas; `-name` takes one away, and a choice that begins with `+` or `-` begins with
+the default ones: `-images, +segment_profiles`. Limits, page sizes and filters are those of Klaviyo's OpenAPI
 documents for the default revision, {DEFAULT_REVISION}; where they changed, the first revision with another value is
 named. `klaviyo-pipeline sources NAME` prints the same on a terminal, and DuckDB keeps the descriptions as comments:
 `select column_name, comment from duckdb_columns()`.
@@ -55,13 +58,14 @@ def _overview() -> str:
         [
             f"[`{source.name}`](#{source.name})",
             source.title,
+            "yes" if source.name in DEFAULT else "",
             "by day" if source.partitioned_by_day else "",
             codes(source.primary_key),
             codes(source.scopes),
         ]
         for source in SOURCES.values()
     ]
-    return table(["data source", "in Klaviyo", "partitioned", "primary key", "scopes of the key"], rows)
+    return table(["data source", "in Klaviyo", "by default", "partitioned", "primary key", "scopes of the key"], rows)
 
 
 def _source(source: Source) -> list[str]:
@@ -71,6 +75,7 @@ def _source(source: Source) -> list[str]:
         ("Endpoint", f"`GET {source.path}` ([Klaviyo's documentation]({source.doc}))"),
         ("Follows from", _follows(source)),
         ("Scopes", codes(source.scopes)),
+        ("Klaviyo has it", f"from revision {source.since} on" if source.since else ""),
         ("Rate limit", _limit(source)),
         ("Page size", _history(source.page_size, lambda size: str(size) if size else "as Klaviyo has it")),
         ("Primary key", codes(source.primary_key)),
@@ -84,6 +89,8 @@ def _source(source: Source) -> list[str]:
         ("A run without a window", _run(source)),
         ("Read again by incremental runs", f"{source.lookback_days} days" if source.lookback_days else ""),
         ("Fixed filters", _streams(source)),
+        ("Only these attributes", codes(source.fields)),
+        ("Also of", "; ".join(code(part.path) for part in source.parts[1:])),
         ("Comes along (`include`)", _includes(source)),
         ("Deletions", "rows gone at Klaviyo are marked by a whole read" if source.shows_deletions else ""),
     ]

@@ -47,11 +47,12 @@ def check_(name: str, json_: bool) -> None:
 
     Exit code 1 if a data source can not be read.
     """
+    from klaviyo_pipeline import environment
     from klaviyo_pipeline.klaviyo.catalogue.revisions import revision_text
     from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
     from klaviyo_pipeline.transfers.setup_check import client_of, other_days
 
-    report = check_account(client_of(name))
+    report = check_account(client_of(name), environment.sources())
     if warning := other_days(report.timezone):
         warn(warning)
     if json_:

@@ -17,20 +17,22 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--days", default=365, show_default=True, help="How many days of events, profiles and campaigns to load.")
 def demo(days: int) -> None:
-    """Load all nine data sources and show what landed: from Klaviyo if KLAVIYO_API_KEY is set, else a sandbox.
+    """Load the data sources of KLAVIYO_SOURCES and show what landed.
 
-    Tables of analytics are made from them, too. The days end today; those of a sandbox end where its history ends,
-    so that a second run finds the same rows. A database holds rows of a sandbox or of an account, never of both.
+    They come from Klaviyo if KLAVIYO_API_KEY is set, else from a sandbox. Tables of analytics are made from them, too.
+    The days end today; those of a sandbox end where its history ends, so that a second run finds the same rows. A
+    database holds rows of a sandbox or of an account, never of both.
     """
     from rich.console import Console
 
+    from klaviyo_pipeline import environment
     from klaviyo_pipeline.demo import analytics_made, klaviyo_or_sandbox, run_demo
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 
     console, started = Console(soft_wrap=True), time.monotonic()
     with klaviyo_or_sandbox() as running:
         where = "your Klaviyo account" if running is None else f"a sandbox at {running.url}"
-        console.print(f"Loading nine data sources, {days} days of them, from {where}…")
+        console.print(f"Loading {len(environment.sources())} data sources, {days} days of them, from {where}…")
         run = run_demo(days, running)
     compared = running is not None
     console.print(_summary(run, compared=compared))

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("sources", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="Load all nine data sources, and make the tables of analytics.")
+@click.option(
+    "--all", "every", is_flag=True, help="Load the data sources of KLAVIYO_SOURCES, and make the tables of analytics."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @as_json
 def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> None:
@@ -27,6 +29,7 @@ def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> Non
     lookback. After a stop or a failure, run it again: it resumes. Exit code 1 if a data source fails; the others are
     loaded all the same, except those that follow from it.
     """
+    from klaviyo_pipeline import environment
     from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
     from klaviyo_pipeline.load_sources import load_sources
     from klaviyo_pipeline.transfers.file.model import source_name
@@ -40,7 +43,7 @@ def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> Non
         raise WrongInput("Name data sources, or give --all; not both.")
     runs = []
     log_level = "CRITICAL" if quiet or json_ else "WARNING"
-    for run in load_sources(list(SOURCES) if every else names, log_level, analytics=every):
+    for run in load_sources(list(environment.sources()) if every else names, log_level, analytics=every):
         runs.append(run)
         if run.error and not json_:
             click.echo(printable(f"{run.source}: failed: {run.error}"), err=True)

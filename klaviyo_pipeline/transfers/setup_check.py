@@ -141,7 +141,7 @@ def _account(name: str, client: Callable[[], KlaviyoClient], storage_zones: Iter
         from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
         from klaviyo_pipeline.klaviyo.errors import ScopeError
 
-        report = check_account(client())
+        report = check_account(client(), environment.sources())
         wrong = [f"{each.source}: {', '.join(each.missing) or each.problem}" for each in report.sources if not each.ok]
         if wrong:
             raise ScopeError(f"{report.account} may not read everything; missing for {'; '.join(wrong)}")

@@ -10,7 +10,7 @@ import pytest
 import klaviyo_pipeline.definitions  # noqa: F401 - with the default days, before a test sets others
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.analytics.tables import TABLES
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
 
 COLLECTIONS = ("metrics", "events", "templates", "lists")
@@ -23,15 +23,15 @@ def test_load_all_loads_every_source_with_a_line_each_and_again_reads_the_lookba
     first = place.cli("load", "--all").stdout.splitlines()
 
     made = [f"klaviyo_analytics/{name}" for name in TABLES]
-    assert [line.split(":")[0] for line in first] == [*SOURCES, *made]
-    for name, line in zip(TABLES, first[len(SOURCES) :], strict=True):
+    assert [line.split(":")[0] for line in first] == [*CORE, *made]
+    for name, line in zip(TABLES, first[len(CORE) :], strict=True):
         ((count,),) = place.sql(f"SELECT count(*) FROM klaviyo_analytics.{name}")
         assert count > 0
         assert f": {count:,} rows in the table" in line
     for name in COLLECTIONS:
         ((count,),) = place.sql(f"SELECT count(*) FROM klaviyo.{name}")
         assert count == len(place.truth(name)) > 0, name
-        assert f"{count:,} inserted" in first[list(SOURCES).index(name)]
+        assert f"{count:,} inserted" in first[list(CORE).index(name)]
     for name in ("event_metrics", "list_profiles"):
         assert place.sql(f"SELECT count(*) > 0 FROM klaviyo.{name}") == [(True,)]
 
@@ -39,7 +39,7 @@ def test_load_all_loads_every_source_with_a_line_each_and_again_reads_the_lookba
     assert all(run["inserted"] == run["updated"] == 0 and not run["error"] for run in again.values())
     for name in ("events", "event_metrics"):
         read = date.fromisoformat(again[name]["last"]) - date.fromisoformat(again[name]["first"])
-        assert read == timedelta(days=SOURCES["events"].lookback_days)
+        assert read == timedelta(days=CORE["events"].lookback_days)
 
 
 def test_load_of_days_that_are_missing_begins_with_the_first_of_them(

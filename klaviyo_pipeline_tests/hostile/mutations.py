@@ -9,13 +9,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.extract.requests import first_request, streams_of, streams_of_parents
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 from klaviyo_pipeline.sandbox.app import Sandbox
 from klaviyo_pipeline.sandbox.data.shop import generate_shop
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.hostile.documents import ODD_VALUES, paths, replaced, without
 from klaviyo_pipeline_tests.hostile.server import chunked
 from klaviyo_pipeline_tests.klaviyo.support import SHOP_ENDS
@@ -51,7 +51,7 @@ def _sandbox() -> Sandbox:
 @functools.cache
 def page(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """A short page of a source with all its options, and the constants of its stream."""
-    source, store = SOURCES[name], _sandbox().store
+    source, store = CORE[name], _sandbox().store
     if source.fan_out is None:
         stream = streams_of(source, REVISION, None)[0]
     else:
@@ -77,7 +77,7 @@ def written(value: Any) -> str:
 
 
 odd_values = st.sampled_from(ODD_VALUES + LITERALS)
-sources = st.sampled_from(tuple(SOURCES))
+sources = st.sampled_from(tuple(CORE))
 
 
 @st.composite

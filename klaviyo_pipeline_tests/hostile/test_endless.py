@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import shape_of
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
@@ -17,6 +16,7 @@ from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
 from klaviyo_pipeline.klaviyo.extract import paging
 from klaviyo_pipeline.klaviyo.extract.progress import MOST_NAMES, OTHER_NAMES
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.hostile.server import WireServer, next_page, pages, serving
 from klaviyo_pipeline_tests.klaviyo.support import load
 
@@ -139,7 +139,7 @@ def test_names_when_a_server_makes_them_up_then_few_are_remembered(
 
 
 def test_columns_when_an_unknown_revision_answers_then_are_those_of_the_newest_known_before_it() -> None:
-    for source in SOURCES.values():
+    for source in CORE.values():
         for column in source.columns:
             for revision in ("2022-11-01", "2024-12-31", "2025-01-15", "2026-08-01", "2026-10-16", "2031-01-01.pre"):
                 assert column.in_revision(revision) == column.in_revision(shape_of(revision))

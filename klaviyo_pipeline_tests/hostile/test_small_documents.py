@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.answers import LARGEST_DOCUMENT
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
@@ -20,6 +19,7 @@ from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
 from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day
 from klaviyo_pipeline.klaviyo.endpoints.parents import count_of_children
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError, UnavailableError, UnreadablePageError
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.hostile.documents import variants
 from klaviyo_pipeline_tests.hostile.server import WireServer, answer, says, serving
 
@@ -59,7 +59,7 @@ def count_events(client: KlaviyoClient) -> Any:
 READERS: dict[str, tuple[Callable[[KlaviyoClient], Any], dict[str, Any]]] = {
     "account": (read_account, ACCOUNT),
     "account_check": (check_account, ACCOUNT),
-    "list_count": (lambda client: count_of_children(client, SOURCES["list_profiles"], "L"), COUNT),
+    "list_count": (lambda client: count_of_children(client, CORE["list_profiles"], "L"), COUNT),
     "aggregates": (count_events, AGGREGATE),
 }
 
@@ -206,4 +206,4 @@ def test_account_check_when_every_page_is_html_then_says_what_answered_over_http
     server.then(says(answer(BODIES["HTML"])))
     over_http = KlaviyoClient("pk_hostile", ClientSettings(retry_limit=1), base_url=server.url)
     with pytest.raises(UnavailableError, match=r"^Account: .*no valid JSON"):
-        check_account(over_http)
+        check_account(over_http, CORE)

@@ -9,12 +9,12 @@ import dagster as dg
 import pytest
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.completeness import DAY, landed_days, ranges_of, spoken
 from klaviyo_pipeline.orchestration.checks.upkeep import DAYS_HAVE_LANDED
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.times import start_of
 from klaviyo_pipeline_tests import clocks
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.incremental.support import Project, evaluations, loads, moment, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
@@ -92,7 +92,7 @@ def test_range_is_one_run_one_window_and_every_partition_materialized(world: Wor
 
     assert len(loads(world, "events")) == 1
     materialized = project.instance.get_materialized_partitions(dg.AssetKey(["klaviyo", "events"]))
-    landed = landed_days(project.duckdb.warehouse(), SOURCES["events"], "klaviyo.events", ZoneInfo("UTC"))
+    landed = landed_days(project.duckdb.warehouse(), CORE["events"], "klaviyo.events", ZoneInfo("UTC"))
     assert [day.isoformat() for day in landed.complete] == sorted(materialized)
     assert len(materialized) == 20
 
@@ -136,7 +136,7 @@ def test_day_that_landed_before_it_was_over_is_named_once_a_later_one_lands(worl
 
 
 def test_every_partitioned_source_has_its_days_checked(world: World) -> None:
-    partitioned = [name for name, source in SOURCES.items() if source.partitioned_by_day]
+    partitioned = [name for name, source in CORE.items() if source.partitioned_by_day]
 
     result = Project(world).load(*partitioned, days=("2026-11-17", "2026-11-18"))
 

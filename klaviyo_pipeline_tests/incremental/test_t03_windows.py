@@ -12,10 +12,10 @@ import pytest
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.request import LoadRequest, window_of
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 from klaviyo_pipeline_tests.clocks import ago
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.incremental.support import Project, loads, moment
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
 
@@ -54,7 +54,7 @@ def _landed(world: World, source: str, ids: set[str]) -> set[str]:
 
 @pytest.mark.parametrize(
     ("source", "filter_by"),
-    [(name, each.value) for name in WINDOWED for each in SOURCES[name].filter_by],
+    [(name, each.value) for name in WINDOWED for each in CORE[name].filter_by],
 )
 def test_t3_edge_of_a_second_belongs_to_the_window_that_begins_there(world: World, source: str, filter_by: str) -> None:
     times = {"edge0001": EDGE, "edge0002": EDGE - SECOND, "edge0003": EDGE + SECOND}
@@ -137,7 +137,7 @@ def test_t3_time_without_an_offset_is_read_in_the_storage_timezone(world: World)
 
 
 def _request(source: str = "templates", **given: Any) -> LoadRequest:
-    return LoadRequest(source=SOURCES[source], options=frozenset(), **{"lookback_days": 0, **given})
+    return LoadRequest(source=CORE[source], options=frozenset(), **{"lookback_days": 0, **given})
 
 
 DAY = (datetime(2026, 11, 18, tzinfo=UTC), datetime(2026, 11, 19, tzinfo=UTC))
@@ -188,7 +188,7 @@ def test_t3_filter_by_what_a_source_does_not_have_then_the_error_names_what_it_h
     source: str, filter_by: str, allowed: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=rf"filter_by is '{filter_by}', but {source} takes {allowed}"):
-        SOURCES[source].time_field(FilterBy(filter_by))
+        CORE[source].time_field(FilterBy(filter_by))
 
 
 def test_t3_window_over_creation_says_nothing_about_what_was_updated(world: World) -> None:

@@ -7,9 +7,9 @@ from datetime import date, timedelta
 import dagster as dg
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION, REVISIONS, expected_answer, sunset_of
 from klaviyo_pipeline.orchestration.checks.upkeep import REVISION_IS_SERVED, revision_check
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.incremental.support import EVERYTHING, UNTIL, Project, evaluations
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
@@ -42,10 +42,10 @@ def test_t8_check_warns_from_180_days_before_the_sunset_on(left: int, passes: bo
 
 
 def test_t8_check_runs_with_every_asset(world: World) -> None:
-    result = Project(world).load(*SOURCES, days=("2026-11-18", "2026-11-18"))
+    result = Project(world).load(*CORE, days=("2026-11-18", "2026-11-18"))
 
     found = evaluations(result, REVISION_IS_SERVED)
-    assert sorted(found) == sorted(SOURCES)
+    assert sorted(found) == sorted(CORE)
     assert all(each.passed for each in found.values())
 
 

@@ -6,12 +6,12 @@ import itertools
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline_tests.clocks import ago
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.incremental.support import EVERYTHING, UNTIL, loads, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
-INCREMENTAL = [name for name, source in SOURCES.items() if source.time_fields]
+INCREMENTAL = [name for name, source in CORE.items() if source.time_fields]
 
 
 @pytest.mark.parametrize("source", INCREMENTAL)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.extract.extract import extract
 from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
@@ -17,11 +16,12 @@ from klaviyo_pipeline.sandbox.api.messages import Request, Response, Send, deliv
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.data.times import moment
 from klaviyo_pipeline.sandbox.faults.plan import NoFaults
+from klaviyo_pipeline_tests.core import CORE
 
 SHOP_ENDS = datetime(2026, 11, 20, tzinfo=UTC)
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 """When the runs of these tests begin: the shop has events dated after it."""
-EVERY_SOURCE = tuple(SOURCES)
+EVERY_SOURCE = tuple(CORE)
 REVISION_SHAPES = ("2025-01-15", "2026-07-15", "2026-10-15")
 
 
@@ -126,7 +126,7 @@ def request_for(
     ids: tuple[str, ...] | None = None,
     **options: bool,
 ) -> ExtractRequest:
-    source = SOURCES[name]
+    source = CORE[name]
     return ExtractRequest(source, Window(start, end, now), filter_by, source.choose(**options), ids)
 
 
@@ -149,7 +149,7 @@ def truth(
     filter_by: FilterBy | None = None,
 ) -> list[str]:
     """The ids that a source has in a window, sorted, read from the store past the API."""
-    source = SOURCES[name]
+    source = CORE[name]
     time_field = source.time_field(filter_by)
     attribute = time_field.name if time_field else ""
     found = [
@@ -203,4 +203,4 @@ def events_in_ten_minutes(metric_id: str | None, profile_id: str | None, count: 
 
 
 def named(name: str) -> Source:
-    return SOURCES[name]
+    return CORE[name]

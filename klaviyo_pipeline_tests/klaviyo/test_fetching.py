@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.errors import (
@@ -28,6 +27,7 @@ from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.sandbox.api.messages import Request, Response
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.server import RunningSandbox
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.klaviyo.support import (
     NOW,
     REVISION_SHAPES,
@@ -41,11 +41,11 @@ from klaviyo_pipeline_tests.klaviyo.support import (
 )
 
 Make = Callable[..., KlaviyoClient]
-COLLECTIONS = tuple(name for name, source in SOURCES.items() if source.fan_out is None or source.fan_out.key is None)
+COLLECTIONS = tuple(name for name, source in CORE.items() if source.fan_out is None or source.fan_out.key is None)
 WINDOWS = [
     (name, each.filter_by)
     for name in COLLECTIONS
-    for each in SOURCES[name].time_fields
+    for each in CORE[name].time_fields
 ]  # fmt: skip
 QUICK = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -221,7 +221,7 @@ def test_options_when_chosen_then_their_columns_are_filled(
 ) -> None:
     start = SHOP_ENDS - timedelta(days=2)
     loaded = load(client, area, name, start, **options)
-    for column in SOURCES[name].columns:
+    for column in CORE[name].columns:
         if column.option in options and column.name != "flow_message_variation_id":
             assert any(row[column.name] is not None for row in loaded.rows), column.name
     assert not loaded.staged.findings.misfits

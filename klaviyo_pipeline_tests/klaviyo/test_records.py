@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import EXTRA, Column, ColumnType
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.decode.pages import Page, PageDecoder, arrow_schema
 from klaviyo_pipeline.klaviyo.decode.repeated_keys import FIRST_TEXTS, RepeatedKeys
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
@@ -23,10 +22,11 @@ from klaviyo_pipeline.sandbox.app import Sandbox
 from klaviyo_pipeline.sandbox.data.rows import Shop
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.options import ServerOptions
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.klaviyo.support import EVERY_SOURCE, REVISION_SHAPES
 from klaviyo_pipeline_tests.sandbox.client import Client
 
-OPTIONS = {name: frozenset(source.option_names) for name, source in SOURCES.items()}
+OPTIONS = {name: frozenset(source.option_names) for name, source in CORE.items()}
 SINGLE = {"event_metrics", "event_profiles"}
 
 
@@ -37,7 +37,7 @@ def app(shop: Shop) -> Sandbox:
 
 def page_of(app: Sandbox, name: str, revision: str) -> tuple[dict[str, Any], bytes, dict[str, str]]:
     """The first page of a source with all its options, as the sandbox serves it, and its constants."""
-    source, store = SOURCES[name], app.store
+    source, store = CORE[name], app.store
     if source.fan_out is None:
         stream = streams_of(source, revision, None)[0]
     else:
@@ -84,7 +84,7 @@ def expected_value(document: dict[str, Any], item: dict[str, Any], column: Colum
 @pytest.mark.parametrize("name", EVERY_SOURCE)
 def test_page_when_in_a_revisions_shape_then_every_column_has_its_value(app: Sandbox, name: str, revision: str) -> None:
     document, body, constants = page_of(app, name, revision)
-    columns = SOURCES[name].columns_for(OPTIONS[name])
+    columns = CORE[name].columns_for(OPTIONS[name])
     page = PageDecoder(columns, revision, single=name in SINGLE).decode(body, constants)
     data = document["data"] if isinstance(document["data"], list) else [document["data"]]
     rows = rows_of(page)
@@ -120,7 +120,7 @@ def test_page_when_in_a_revisions_shape_then_the_catalogue_knows_every_attribute
     app: Sandbox, name: str, revision: str
 ) -> None:
     _document, body, constants = page_of(app, name, revision)
-    decoder = PageDecoder(SOURCES[name].columns_for(OPTIONS[name]), revision, single=name in SINGLE)
+    decoder = PageDecoder(CORE[name].columns_for(OPTIONS[name]), revision, single=name in SINGLE)
     page = decoder.decode(body, constants)
     assert page.unknown == Counter()
 
@@ -134,10 +134,10 @@ def test_columns_when_all_pages_of_all_shapes_are_read_then_none_is_always_empty
     filled: set[str] = set(rarely)
     for revision in REVISION_SHAPES:
         _document, body, constants = page_of(app, name, revision)
-        columns = SOURCES[name].columns_for(OPTIONS[name])
+        columns = CORE[name].columns_for(OPTIONS[name])
         batch = PageDecoder(columns, revision, single=name in SINGLE).decode(body, constants).batch
         filled |= {column.name for column in columns if batch.column(column.name).null_count < batch.num_rows}
-    expected = {column.name for column in SOURCES[name].columns_for(OPTIONS[name])}
+    expected = {column.name for column in CORE[name].columns_for(OPTIONS[name])}
     if name not in SINGLE:
         assert expected - filled == set()
 
@@ -145,7 +145,7 @@ def test_columns_when_all_pages_of_all_shapes_are_read_then_none_is_always_empty
 # Pages written by hand
 
 
-PROFILES = PageDecoder(SOURCES["profiles"].columns_for(frozenset()), "2026-07-15", "updated")
+PROFILES = PageDecoder(CORE["profiles"].columns_for(frozenset()), "2026-07-15", "updated")
 
 
 def profile_page(*attributes: Any, **extra: Any) -> bytes:
@@ -154,7 +154,7 @@ def profile_page(*attributes: Any, **extra: Any) -> bytes:
 
 
 def decode_profiles(*attributes: Any) -> Page:
-    return PageDecoder(SOURCES["profiles"].columns_for(frozenset()), "2026-07-15", "updated").decode(
+    return PageDecoder(CORE["profiles"].columns_for(frozenset()), "2026-07-15", "updated").decode(
         profile_page(*attributes)
     )
 
@@ -173,7 +173,7 @@ def test_attributes_when_klaviyo_adds_some_then_are_kept_in_extra_and_counted() 
 
 
 def test_attributes_when_learned_on_one_page_then_later_pages_keep_theirs_too() -> None:
-    decoder = PageDecoder(SOURCES["profiles"].columns_for(frozenset()), "2026-07-15")
+    decoder = PageDecoder(CORE["profiles"].columns_for(frozenset()), "2026-07-15")
     assert extra_of(decoder.decode(profile_page({"new1": 1}))) == {"new1": 1}
     assert extra_of(decoder.decode(profile_page({"email": "x"}))) is None
     assert extra_of(decoder.decode(profile_page({"new2": 2, "new1": 3}))) == {"new1": 3, "new2": 2}
@@ -234,7 +234,7 @@ def test_value_when_it_does_not_fit_its_column_then_null_there_and_the_original_
 @pytest.mark.parametrize("value", ["4.0", "4", 4.5, True, 2**63, -(2**70), [4]])
 def test_integer_when_it_is_none_then_null_and_the_original_in_extra(value: Any) -> None:
     body = {"data": [{"id": "e", "attributes": {"timestamp": each}} for each in (4, value)]}
-    page = PageDecoder(SOURCES["events"].columns, "2026-07-15").decode(json.dumps(body).encode())
+    page = PageDecoder(CORE["events"].columns, "2026-07-15").decode(json.dumps(body).encode())
     assert [row["timestamp"] for row in rows_of(page)] == [4, None]
     assert extra_of(page, 1) == {"timestamp": value}
     assert page.misfits == Counter({"timestamp": 1})
@@ -280,13 +280,13 @@ def test_related_resource_when_it_has_a_number_that_python_can_not_hold_then_is_
         b'{"data":[{"id":"e","relationships":{"metric":{"data":{"type":"metric","id":"m"}}}}],'
         b'"included":[{"type":"metric","id":"m","attributes":{"name":"Placed Order","weight":1e999}}]}'
     )
-    page = PageDecoder(SOURCES["events"].columns, "2026-07-15").decode(body)
+    page = PageDecoder(CORE["events"].columns, "2026-07-15").decode(body)
     assert rows_of(page)[0]["metric_name"] == "Placed Order"
 
 
 @pytest.mark.parametrize("learned", [False, True])
 def test_unknown_attributes_when_null_then_extra_stays_empty_and_nothing_is_reported(learned: bool) -> None:
-    decoder = PageDecoder(SOURCES["profiles"].columns_for(frozenset()), "2026-07-15")
+    decoder = PageDecoder(CORE["profiles"].columns_for(frozenset()), "2026-07-15")
     if learned:
         decoder.decode(profile_page({"something_new": 1, "an\todd name": 2}))
     page = decoder.decode(profile_page({"something_new": None, "an\todd name": None, "location": {"what": None}}))
@@ -303,7 +303,7 @@ ONCE = '{"a":{"z":2},"b":[{"x":12345678901234567890123.50,"y":"\\":"}]}'
 @pytest.mark.parametrize("attribute", ["properties", "something_new"])
 def test_json_when_an_object_has_a_key_twice_then_sql_reads_the_value_that_parsers_read(attribute: str) -> None:
     rows = [f'{{"id":"p{n}","attributes":{{"{attribute}":{text}}}}}' for n, text in enumerate((TWICE, ONCE, "[]"))]
-    page = PageDecoder(SOURCES["profiles"].columns_for(frozenset()), "2026-07-15").decode(
+    page = PageDecoder(CORE["profiles"].columns_for(frozenset()), "2026-07-15").decode(
         f'{{"data":[{",".join(rows)}]}}'.encode()
     )
     texts = [row[EXTRA if attribute == "something_new" else attribute] for row in rows_of(page)]
@@ -330,7 +330,7 @@ def test_json_when_a_long_load_has_repeated_keys_everywhere_then_they_are_found_
 def test_integers_when_beyond_64_bits_then_keep_their_digits() -> None:
     digits = "123456789012345678901234567890"
     body = f'{{"data":[{{"id":"a","attributes":{{"properties":{{"n":{digits}}},"new":{digits},"email":{digits}}}}}]}}'
-    page = PageDecoder(SOURCES["profiles"].columns_for(frozenset()), "2026-07-15").decode(body.encode())
+    page = PageDecoder(CORE["profiles"].columns_for(frozenset()), "2026-07-15").decode(body.encode())
     assert rows_of(page)[0]["properties"] == f'{{"n":{digits}}}'
     assert extra_of(page) == {"new": int(digits), "email": int(digits)}
 
@@ -345,7 +345,7 @@ def test_keys_when_differing_only_in_case_then_both_are_kept() -> None:
 @pytest.mark.parametrize("category", ["Ecommerce", {"id": "x1", "name": "Ecommerce", "object": "category"}])
 def test_category_when_text_or_an_object_then_its_name_is_the_value(category: Any) -> None:
     item = {"id": "m", "attributes": {"name": "n", "integration": {"name": "Shopify", "category": category}}}
-    page = PageDecoder(SOURCES["metrics"].columns, "2026-07-15").decode(json.dumps({"data": [item]}).encode())
+    page = PageDecoder(CORE["metrics"].columns, "2026-07-15").decode(json.dumps({"data": [item]}).encode())
     assert rows_of(page)[0]["integration_category"] == "Ecommerce"
     assert page.misfits == Counter()
 
@@ -361,7 +361,7 @@ def test_free_form_objects_when_read_then_are_the_text_that_klaviyo_sent() -> No
 def test_event_when_attributes_or_relationships_are_missing_then_is_a_row_with_its_id(nothing: dict[str, Any]) -> None:
     full = {"id": "e2", "attributes": {"timestamp": 1}, "relationships": {"metric": {"data": {"id": "m"}}}}
     body = {"data": [{"id": "e1", **nothing}, full]}
-    rows = rows_of(PageDecoder(SOURCES["events"].columns, "2026-07-15").decode(json.dumps(body).encode()))
+    rows = rows_of(PageDecoder(CORE["events"].columns, "2026-07-15").decode(json.dumps(body).encode()))
     assert [row["id"] for row in rows] == ["e1", "e2"]
     assert {name for name, value in rows[0].items() if value is not None} == {"id"}
     assert (rows[1]["timestamp"], rows[1]["metric_id"]) == (1, "m")
@@ -370,13 +370,13 @@ def test_event_when_attributes_or_relationships_are_missing_then_is_a_row_with_i
 @pytest.mark.parametrize("relationship", [None, {}, {"data": None}, {"data": {}}, {"links": {}}])
 def test_relationship_when_empty_then_the_column_is_null(relationship: Any) -> None:
     body = {"data": [{"id": "e", "relationships": {"metric": relationship, "profile": {"data": {"id": "p"}}}}]}
-    page = PageDecoder(SOURCES["events"].columns, "2026-07-15").decode(json.dumps(body).encode())
+    page = PageDecoder(CORE["events"].columns, "2026-07-15").decode(json.dumps(body).encode())
     assert (rows_of(page)[0]["metric_id"], rows_of(page)[0]["profile_id"]) == (None, "p")
 
 
 def test_relationship_when_its_id_is_a_number_then_null_and_the_original_in_extra() -> None:
     body = {"data": [{"id": "e", "relationships": {"metric": {"data": {"id": 7}}}}]}
-    page = PageDecoder(SOURCES["events"].columns, "2026-07-15").decode(json.dumps(body).encode())
+    page = PageDecoder(CORE["events"].columns, "2026-07-15").decode(json.dumps(body).encode())
     assert rows_of(page)[0]["metric_id"] is None
     assert extra_of(page) == {"metric_id": 7}
 
@@ -425,14 +425,14 @@ def test_included_when_it_is_no_list_of_resources_then_is_unreadable(included: A
     item = {"id": "e", "relationships": {"attributions": {"data": [{"type": "attribution", "id": "a"}]}}}
     body = json.dumps({"data": [item], "included": included}).encode()
     with pytest.raises(UnreadablePageError):
-        PageDecoder(SOURCES["events"].columns, "2026-07-15").decode(body)
+        PageDecoder(CORE["events"].columns, "2026-07-15").decode(body)
 
 
 def test_related_resource_when_it_did_not_come_along_then_its_columns_are_null() -> None:
     item = {"id": "e", "relationships": {"attributions": {"data": [{"type": "attribution", "id": "a"}]}}}
     other = {"type": "attribution", "id": "another", "relationships": {"flow": {"data": {"type": "flow", "id": "f"}}}}
     body = json.dumps({"data": [item], "included": [other]}).encode()
-    assert rows_of(PageDecoder(SOURCES["events"].columns, "2026-07-15").decode(body))[0]["flow_id"] is None
+    assert rows_of(PageDecoder(CORE["events"].columns, "2026-07-15").decode(body))[0]["flow_id"] is None
 
 
 @pytest.mark.parametrize("escape", [r"\ud83d", r"\ude00", r"\ud83d\ud83d", r"a\ud83d b"])
@@ -444,7 +444,7 @@ def test_text_when_it_holds_half_an_emoji_then_the_page_is_read_all_the_same(att
         f'{{"data":[{{"id":"a","attributes":{{"{attribute}":{value}}}}},'
         f'{{"id":"b","attributes":{{"last_name":"{whole}"}}}}]}}'
     ).encode()
-    decoder = PageDecoder(SOURCES["profiles"].columns_for(frozenset()), "2026-07-15")
+    decoder = PageDecoder(CORE["profiles"].columns_for(frozenset()), "2026-07-15")
     rows = rows_of(decoder.decode(body))
     assert [row["id"] for row in rows] == ["a", "b"]
     assert rows[1]["last_name"] == "😀 \\ud83d"
@@ -464,7 +464,7 @@ SCALARS = (
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=8
 )
-KNOWN = sorted({c.path[1] for c in SOURCES["profiles"].columns if c.path and c.path[0] == "attributes"})
+KNOWN = sorted({c.path[1] for c in CORE["profiles"].columns if c.path and c.path[0] == "attributes"})
 ATTRIBUTES = st.dictionaries(st.sampled_from(KNOWN) | TEXTS, VALUES, max_size=8) | st.fixed_dictionaries(
     {}, optional={"location": st.dictionaries(st.sampled_from(["city", "latitude", "zip"]) | TEXTS, VALUES, max_size=4)}
 )
@@ -502,7 +502,7 @@ def same(one: Any, other: Any) -> bool:
 @settings(max_examples=120, deadline=None)
 @given(st.lists(ATTRIBUTES, max_size=4))
 def test_page_when_attributes_are_anything_then_it_never_fails_and_loses_nothing(page: list[dict[str, Any]]) -> None:
-    columns = SOURCES["profiles"].columns_for(frozenset({"subscriptions", "predictive_analytics"}))
+    columns = CORE["profiles"].columns_for(frozenset({"subscriptions", "predictive_analytics"}))
     decoded = PageDecoder(columns, "2026-07-15", "updated").decode(profile_page(*page))
     rows = rows_of(decoded)
     assert len(rows) == len(page)
@@ -517,14 +517,14 @@ def test_event_when_anything_stands_in_it_then_it_is_read_or_unreadable(one: Any
     item = {"id": "e", "attributes": {"timestamp": one}, "relationships": {"metric": two, "attributions": three}}
     body = json.dumps({"data": [item], "included": [{"type": "x", "id": "y"}, {"type": one, "id": two}]}).encode()
     try:
-        page = PageDecoder(SOURCES["events"].columns, "2026-07-15", "datetime").decode(body)
+        page = PageDecoder(CORE["events"].columns, "2026-07-15", "datetime").decode(body)
     except UnreadablePageError:
         return
     assert page.rows == 1
 
 
 def test_list_member_when_it_has_no_id_then_the_page_is_unreadable() -> None:
-    decoder = PageDecoder(SOURCES["list_profiles"].columns_for(frozenset()), "2026-07-15")
+    decoder = PageDecoder(CORE["list_profiles"].columns_for(frozenset()), "2026-07-15")
     assert rows_of(decoder.decode(b'{"data":[{"id":"p"}]}', {"list_id": "L"}))[0]["id"] == "L:p"
     with pytest.raises(UnreadablePageError):
         decoder.decode(b'{"data":[{"id":null}]}', {"list_id": "L"})

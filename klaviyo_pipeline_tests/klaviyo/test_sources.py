@@ -4,27 +4,70 @@ import pytest
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column, ColumnType, since
-from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, source_named
+from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
+from klaviyo_pipeline.klaviyo.catalogue.registry import DEFAULT, SOURCES, choose, source_named
 from klaviyo_pipeline.klaviyo.catalogue.revisions import REVISIONS
 from klaviyo_pipeline.klaviyo.extract.requests import PageSizes, first_request, streams_of, streams_of_parents
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 from klaviyo_pipeline.sandbox.api.catalogue import contract, route
 from klaviyo_pipeline.sandbox.api.revisions import LIVING
-from klaviyo_pipeline_tests.klaviyo.support import EVERY_SOURCE
+from klaviyo_pipeline_tests.core import CORE
 
-NINE = {
-    "metrics", "events", "event_metrics", "event_profiles", "templates", "campaigns", "lists", "list_profiles",
-    "profiles",
-}  # fmt: skip
+EVERY = tuple(SOURCES)
 
 
-def test_catalogue_when_read_then_has_the_nine_data_sources() -> None:
-    assert set(SOURCES) == NINE
+def _in_sandbox(source: Source) -> bool:
+    return route("GET", source.path.format(id="x").removeprefix("/api/").split("/")) is not None
+
+
+def test_catalogue_when_read_then_each_source_has_its_name_and_stands_after_its_parent() -> None:
     assert all(source.name == name for name, source in SOURCES.items())
+    assert len({source.title for source in SOURCES.values()}) == len(SOURCES)
+    for name, source in SOURCES.items():
+        if source.fan_out is not None:
+            assert EVERY.index(source.fan_out.parent) < EVERY.index(name)
+            assert "{id}" in source.fan_out.path
 
 
-@pytest.mark.parametrize("name", EVERY_SOURCE)
+@pytest.mark.parametrize("name", EVERY)
+def test_references_when_declared_then_name_sources(name: str) -> None:
+    assert {column.references for column in SOURCES[name].columns} - {None} <= set(SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen"),
+    [
+        ("lists", ("lists",)),
+        ("lists, metrics", ("metrics", "lists")),
+        ("core -events*,-event_*", ("metrics", "templates", "campaigns", "lists", "list_profiles", "profiles")),
+        ("catalog_cat*", ("catalog_categories", "catalog_category_items")),
+        ("-events,tags", tuple(name for name in SOURCES if name in {*DEFAULT, "tags"} - {"events"})),
+        ("+webhooks", tuple(name for name in SOURCES if name in {*DEFAULT, "webhooks"})),
+        ("all", EVERY),
+        ("default", DEFAULT),
+    ],
+)
+def test_choice_when_words_add_and_take_away_then_is_in_the_catalogues_order(
+    text: str, chosen: tuple[str, ...]
+) -> None:
+    assert choose(text) == chosen
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("evnts", r"no data source 'evnts'; there is events"),
+        ("events, -flow", r"no data source 'flow'; there is flows"),
+        ("core, catalogue_*", r"no data source 'catalogue_\*'; there is "),
+        ("lists, -lists", r"'lists, -lists' leaves no data source"),
+    ],
+)
+def test_choice_when_a_word_names_nothing_then_message_names_what_is_like_it(text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        choose(text)
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_columns_when_declared_then_names_are_unique_and_described_and_the_key_is_first(name: str) -> None:
     source = SOURCES[name]
     names = [column.name for column in source.columns]
@@ -39,8 +82,15 @@ def test_columns_when_declared_then_names_are_unique_and_described_and_the_key_i
     assert {column.option for column in source.columns} - {None} <= set(source.option_names)
 
 
-@pytest.mark.parametrize("revision", LIVING)
-@pytest.mark.parametrize("name", EVERY_SOURCE)
+@pytest.mark.parametrize(
+    ("name", "revision"),
+    [
+        (name, revision)
+        for name, source in SOURCES.items()
+        for revision in LIVING
+        if source.since <= revision and (name in CORE or _in_sandbox(source))
+    ],
+)
 def test_endpoint_when_compared_with_the_sandboxs_contract_then_path_limit_scopes_and_pages_agree(
     name: str, revision: str
 ) -> None:
@@ -64,7 +114,7 @@ def test_endpoint_when_compared_with_the_sandboxs_contract_then_path_limit_scope
     assert includes <= set(agreed.includes)
 
 
-@pytest.mark.parametrize("name", EVERY_SOURCE)
+@pytest.mark.parametrize("name", EVERY)
 def test_options_when_left_open_then_are_the_defaults_and_a_choice_overrides_them(name: str) -> None:
     source = SOURCES[name]
     assert source.choose() == {option.name for option in source.options if option.default}
@@ -142,3 +192,18 @@ def test_stream_of_a_parent_when_its_id_is_odd_then_stays_one_path_segment() -> 
     (stream,) = streams_of_parents(SOURCES["list_profiles"], ["a/b?c"], None, single=False, may_vanish=True)
     assert stream.path == "/api/lists/a%2Fb%3Fc/profiles"
     assert stream.constants == {"list_id": "a/b?c"}
+
+
+def test_streams_when_a_source_has_several_collections_then_each_says_where_its_rows_are_from() -> None:
+    streams = streams_of(SOURCES["catalog_jobs"], "2026-07-15", None)
+    assert len({stream.key for stream in streams}) == len({stream.path for stream in streams}) == 9
+    assert {stream.path: stream.constants["kind"] for stream in streams}["/api/catalog-variant-bulk-update-jobs"] == (
+        "variant-update"
+    )
+
+
+def test_request_when_a_source_has_a_sparse_fieldset_then_asks_for_nothing_else() -> None:
+    source = SOURCES["segment_profiles"]
+    (stream,) = streams_of_parents(source, ["S"], None, single=False, may_vanish=True)
+    target = first_request(source, stream, TimeSlice(None, None), frozenset(), "2026-07-15", 100).target
+    assert target == "/api/segments/S/profiles?fields%5Bprofile%5D=joined_group_at&page%5Bsize%5D=100"

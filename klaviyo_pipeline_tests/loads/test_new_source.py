@@ -84,10 +84,14 @@ COMPOUND = Source(
 )
 
 
+LATER = replace(PLAIN, name="metrics_to_come", title="Metrics to come", since="2026-10-15")
+
+
 @pytest.fixture(autouse=True)
 def declared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The catalogue has these three as well."""
-    for source in (PLAIN, STREAMS, COMPOUND):
+    """The catalogue has these as well."""
+    monkeypatch.setenv("KLAVIYO_SOURCES", ",".join(("core", PLAIN.name, STREAMS.name, COMPOUND.name)))
+    for source in (PLAIN, STREAMS, COMPOUND, LATER):
         monkeypatch.setitem(SOURCES, source.name, source)
 
 

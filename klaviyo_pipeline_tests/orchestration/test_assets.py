@@ -7,10 +7,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, PARTITIONED, World
 
-SOURCE_NAMES = list(SOURCES)
+SOURCE_NAMES = list(CORE)
 
 
 def test_definitions_have_nine_described_assets_under_the_prefix_klaviyo() -> None:
@@ -18,7 +18,7 @@ def test_definitions_have_nine_described_assets_under_the_prefix_klaviyo() -> No
 
     specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs() if spec.group_name == "klaviyo"}
     assert sorted(specs) == sorted(f"klaviyo/{name}" for name in SOURCE_NAMES)
-    for name, source in SOURCES.items():
+    for name, source in CORE.items():
         spec = specs[f"klaviyo/{name}"]
         assert spec.group_name == "klaviyo"
         assert spec.kinds == {"python", "klaviyo", "duckdb"}

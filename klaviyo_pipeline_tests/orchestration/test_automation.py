@@ -12,10 +12,10 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.assets.build import build_assets
 from klaviyo_pipeline.orchestration.automation.schedules import DEEP_DAYS, TAG, automation_definitions
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.incremental.support import QUIET, Project, loads, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
@@ -180,7 +180,7 @@ def test_daily_goes_on_where_it_ended_and_weekly_finds_what_is_gone(ticking: Tic
 def test_weekly_asks_for_all_nine(ticking: Ticking) -> None:
     by_day, whole = ticking.tick("weekly")
 
-    assert sources(by_day) | sources(whole) == set(SOURCES)
+    assert sources(by_day) | sources(whole) == set(CORE)
     assert days(by_day) == ((NOON - timedelta(days=DEEP_DAYS)).date().isoformat(), "2026-11-20")
     assert days(whole) == (None, None)
 
@@ -196,7 +196,7 @@ def test_checks_run_by_themselves_once_a_day(ticking: Ticking) -> None:
     assert result.success
     assert len(loads(world, "lists")) == 1
     found = {(each.asset_key.path[-1], each.check_name): each for each in result.get_asset_check_evaluations()}
-    assert {asset for asset, _check in found} == set(SOURCES)
+    assert {asset for asset, _check in found} == set(CORE)
     assert found["lists", "primary_key_is_unique"].metadata["rows_looked_at"].value == len(world.ids("lists"))
 
 

@@ -9,11 +9,11 @@ import pytest
 from filelock import FileLock
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Allowed
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.quality import key_findings, landed_table
 from klaviyo_pipeline.orchestration.checks.data import ATTRIBUTES, DATA_CHECKS, PRIMARY_KEY, REFERENCES, TYPES, VALUES
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.incremental.support import QUIET, Project, evaluations
 from klaviyo_pipeline_tests.orchestration.conftest import LAST_DAY, World
 
@@ -188,7 +188,7 @@ def test_documented_values_are_those_of_the_openapi_documents() -> None:
         ("lists", "opt_in_process", "data.attributes.opt_in_process"),
         ("profiles", "predictive_analytics", "data.attributes.predictive_analytics.ranked_channel_affinity"),
     ):
-        (allowed,) = next(each.allowed for each in SOURCES[source].columns if each.name == column)
+        (allowed,) = next(each.allowed for each in CORE[source].columns if each.name == column)
         assert isinstance(allowed, Allowed)
         later = {"draft", "scheduled", "sending", "sent", "cancelled"} if column == "status" else set()
         assert allowed.values == named[source, at] | later

@@ -14,8 +14,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.dagster_home import SETTINGS
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.docs.pages import clone
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
@@ -109,7 +109,7 @@ def test_demo_lands_what_the_sandbox_has(tmp_path: Path, world: World, shell: Sh
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "draws artifacts/daily_metrics.png" in done.stdout
-    for name in SOURCES:
+    for name in CORE:
         assert name in done.stdout
         rows, ids = world.sql(f"SELECT count(*), count(DISTINCT id) FROM klaviyo.{name}")[0]
         assert rows == ids > 0
@@ -138,7 +138,7 @@ def test_dev_comes_up_without_a_warning_and_lists_the_assets(world: World, tmp_p
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGKILL)
         server.wait()
-    assert {f"klaviyo/{name}" for name in SOURCES} <= listed
+    assert {f"klaviyo/{name}" for name in CORE} <= listed
     assert "warning" not in log.read_text().lower(), log.read_text()
 
 

@@ -11,7 +11,6 @@ import dagster as dg
 import pytest
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.checks.build import CHECKS_JOB
 from klaviyo_pipeline.orchestration.checks.data import (
     ATTRIBUTES,
@@ -26,6 +25,7 @@ from klaviyo_pipeline.orchestration.checks.reconciliation import COUNTS_AGREE
 from klaviyo_pipeline.orchestration.checks.upkeep import DAYS_HAVE_LANDED, IS_FRESH, REVISION_IS_SERVED
 from klaviyo_pipeline.sandbox.options import ServerOptions
 from klaviyo_pipeline.sandbox.server import running_sandbox
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.incremental.support import QUIET, Project
 from klaviyo_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, SHOP, World
 
@@ -42,7 +42,7 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         project = Project(World(sandbox, tmp_path_factory.mktemp("landed") / "warehouse.duckdb"))
         today = clock.now().date().isoformat()
         project.load(*BY_DAY, days=(today, today), config={"start_time": "2024-01-01"})
-        project.load(*(name for name in SOURCES if name not in BY_DAY), days=(FIRST_DAY, LAST_DAY))
+        project.load(*(name for name in CORE if name not in BY_DAY), days=(FIRST_DAY, LAST_DAY))
         yield project
 
 
@@ -81,7 +81,7 @@ def test_all_checks_when_nothing_is_wrong_then_pass(after: Broken) -> None:
 
     assert failing(found) == {}
     everywhere = {PRIMARY_KEY, REQUIRED, ATTRIBUTES, TYPES, REVISION_IS_SERVED, IS_FRESH}
-    for name, source in SOURCES.items():
+    for name, source in CORE.items():
         checks = {check for check, asset in found if asset == name}
         assert everywhere <= checks
         assert (VALUES in checks) == any(column.allowed for column in source.columns)
@@ -93,13 +93,13 @@ def test_all_checks_when_nothing_is_wrong_then_pass(after: Broken) -> None:
 
 
 def test_key_that_is_missing_or_repeated_then_fails_for_every_asset_and_blocks(after: Broken) -> None:
-    repeat = [f"INSERT INTO klaviyo.{name} FROM klaviyo.{name} ORDER BY id LIMIT 2" for name in SOURCES]
+    repeat = [f"INSERT INTO klaviyo.{name} FROM klaviyo.{name} ORDER BY id LIMIT 2" for name in CORE]
     lose = "UPDATE klaviyo.lists SET id = NULL WHERE id = (SELECT max(id) FROM klaviyo.lists)"
 
     found = after(*repeat, lose)
 
-    assert failing(found)[PRIMARY_KEY] == set(SOURCES)
-    for name in SOURCES:
+    assert failing(found)[PRIMARY_KEY] == set(CORE)
+    for name in CORE:
         each = found[PRIMARY_KEY, name]
         assert (each.severity, each.blocking) == (ERROR, True)
         assert each.metadata["repeated_keys"].value == each.metadata["surplus_rows"].value == 2
@@ -108,7 +108,7 @@ def test_key_that_is_missing_or_repeated_then_fails_for_every_asset_and_blocks(a
 
 
 def test_required_column_without_a_value_then_fails_and_names_it(after: Broken) -> None:
-    emptied = {name: (*source.required_columns, "_run_id")[0] for name, source in SOURCES.items()}
+    emptied = {name: (*source.required_columns, "_run_id")[0] for name, source in CORE.items()}
     emptied["events"] = "metric_id"  # may be empty
 
     found = after(
@@ -118,7 +118,7 @@ def test_required_column_without_a_value_then_fails_and_names_it(after: Broken) 
         )
     )
 
-    assert failing(found)[REQUIRED] == set(SOURCES) - {"events"}
+    assert failing(found)[REQUIRED] == set(CORE) - {"events"}
     for name in failing(found)[REQUIRED]:
         assert found[REQUIRED, name].severity is ERROR
         assert not found[REQUIRED, name].blocking
@@ -134,7 +134,7 @@ def test_rows_that_are_named_but_not_there_then_warn_with_counts(after: Broken) 
 
     found = after(*(f"DELETE FROM klaviyo.{table} WHERE id = {chosen}" for table, chosen in lost.items()))
 
-    naming = {name for name, source in SOURCES.items() if any(column.references for column in source.columns)}
+    naming = {name for name, source in CORE.items() if any(column.references for column in source.columns)}
     assert failing(found) == {REFERENCES: naming}
     events = found[REFERENCES, "events"]
     assert events.severity is WARN
@@ -183,6 +183,6 @@ def test_rows_that_ended_to_land_days_ago_then_are_not_fresh(after: Broken) -> N
     found = after("UPDATE klaviyo_pipeline.ledger SET window_end = window_end - INTERVAL 2 DAY WHERE source <> 'lists'")
 
     stale = {asset for (check, asset), each in found.items() if check == IS_FRESH and not each.passed}
-    assert stale == set(SOURCES) - {"lists"}
+    assert stale == set(CORE) - {"lists"}
     assert "Is the hourly schedule on" in found[IS_FRESH, "events"].description
     assert {each.severity for (check, _asset), each in found.items() if check == IS_FRESH} == {WARN}

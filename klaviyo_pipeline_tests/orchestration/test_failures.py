@@ -10,11 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS
 from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
 
 DAY = "2026-11-18"
@@ -104,7 +104,7 @@ def test_a_time_that_a_source_does_not_filter_by_is_refused_with_what_is_allowed
         world.run("events", config={"filter_by": "updated"})
 
 
-@pytest.mark.parametrize("source", [source for source in SOURCES.values() if source.time_fields])
+@pytest.mark.parametrize("source", [source for source in CORE.values() if source.time_fields])
 def test_the_launchpad_knows_the_values_of_choices(source: Source) -> None:
     schema = config_class(source.name).to_fields_dict()
 

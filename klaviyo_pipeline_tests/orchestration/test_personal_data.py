@@ -15,13 +15,13 @@ import pytest
 from klaviyo_pipeline import environment
 from klaviyo_pipeline.definitions import defs
 from klaviyo_pipeline.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.assets.metadata import mask, preview
 from klaviyo_pipeline.orchestration.checks.build import CHECKS_JOB
 from klaviyo_pipeline.orchestration.checks.data import PRIMARY_KEY, REFERENCES
 from klaviyo_pipeline.sandbox.api.messages import Request, Response
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import RowsError, without_values
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.incremental.support import QUIET, Project
 from klaviyo_pipeline_tests.klaviyo.support import Watched
 from klaviyo_pipeline_tests.orchestration.conftest import World
@@ -89,7 +89,7 @@ def planted(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 def run_everything(world: World, home: Path) -> dg.ExecuteInProcessResult:
     with dg.DagsterInstance.local_temp(str(home)) as instance:
         project = Project(world, instance)
-        project.load(*SOURCES, days=DAYS)
+        project.load(*CORE, days=DAYS)
         job = project.definitions.resolve_job_def(CHECKS_JOB)
         keys = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.name in FAILING}
         job = job.get_subset(asset_selection=set(), asset_check_selection=keys)
@@ -141,7 +141,7 @@ def test_preview_job_then_hides_the_same_columns_and_says_so(planted: World, mon
 
 
 def test_columns_that_are_allowed_then_exist_and_every_source_has_some() -> None:
-    for name, source in SOURCES.items():
+    for name, source in CORE.items():
         known = {column.name for column in source.columns}
         assert set(source.impersonal) <= known, name
         assert source.impersonal, name
@@ -151,13 +151,13 @@ def test_columns_that_are_allowed_then_exist_and_every_source_has_some() -> None
 def test_columns_about_people_then_are_not_allowed(source: str) -> None:
     about = {"email", "phone_number", "external_id", "first_name", "last_name", "organization", "title", "image"}
     about |= {"profile_id", "event_properties", "properties", "subscriptions", "predictive_analytics", "_extra"}
-    about |= {column.name for column in SOURCES[source].columns if column.name.startswith(("location_", "profile_"))}
-    assert not about & set(SOURCES[source].impersonal)
+    about |= {column.name for column in CORE[source].columns if column.name.startswith(("location_", "profile_"))}
+    assert not about & set(CORE[source].impersonal)
 
 
 def test_column_that_the_catalogue_does_not_know_then_is_hidden() -> None:
     batch = pa.record_batch({"id": ["list1"], "owner": [MARK]})
-    shown = preview([batch], SOURCES["lists"])
+    shown = preview([batch], CORE["lists"])
     assert shown is not None
     assert "list1" in str(shown)
     assert MARK not in str(shown)
@@ -166,7 +166,7 @@ def test_column_that_the_catalogue_does_not_know_then_is_hidden() -> None:
 @pytest.mark.parametrize("value", ["yes", "none", "all columns"])
 def test_setting_when_unknown_then_is_refused_and_hides(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLAVIYO_PREVIEW_COLUMNS", value)
-    shown = preview([pa.record_batch({"id": ["list1"], "owner": [MARK]})], SOURCES["lists"])
+    shown = preview([pa.record_batch({"id": ["list1"], "owner": [MARK]})], CORE["lists"])
     assert MARK not in str(shown)
     with pytest.raises(ConfigurationError, match="must be impersonal or all"):
         environment.PREVIEW_COLUMNS.value  # noqa: B018 - parsed

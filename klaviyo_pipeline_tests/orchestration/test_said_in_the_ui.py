@@ -8,10 +8,10 @@ import dagster as dg
 import pytest
 
 from klaviyo_pipeline.definitions import definitions
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.assets.build import build_assets
 from klaviyo_pipeline.orchestration.checks.reconciliation import build_reconciliation_checks
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
 _MARKUP = re.compile(r"\]\(|[`*#]|^[-|>] ", re.MULTILINE)
@@ -44,11 +44,11 @@ def test_reconciliation_along_with_a_load_that_asks_for_it_compares(world: World
 
 def test_descriptions_in_the_catalog_have_no_markup_and_link_klaviyo_s_documentation_in_metadata() -> None:
     described = {spec.key.to_user_string(): spec for spec in definitions().resolve_all_asset_specs()}
-    assert {f"klaviyo/{name}" for name in SOURCES} < set(described)
+    assert {f"klaviyo/{name}" for name in CORE} < set(described)
     for name, spec in described.items():
         assert spec.description, name
         assert not _MARKUP.search(spec.description), spec.description
-    for name, source in SOURCES.items():
+    for name, source in CORE.items():
         assert described[f"klaviyo/{name}"].metadata["documentation"] == dg.MetadataValue.url(source.doc)
 
 

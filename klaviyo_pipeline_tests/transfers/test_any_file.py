@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from klaviyo_pipeline.built_in import built_in_definitions, taken_names
 from klaviyo_pipeline.cli.transfer_views import as_dict, next_run
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.names import names_in
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.transfers.definitions import transfer_definitions
@@ -28,6 +27,7 @@ from klaviyo_pipeline.transfers.file.model import (
 from klaviyo_pipeline.transfers.file.reading import TransferFile
 from klaviyo_pipeline.transfers.file.treasure_data import IN, OUT
 from klaviyo_pipeline.transfers.folder import Broken, Folder
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.soaking import examples
 from klaviyo_pipeline_tests.transfers.test_definitions import definitions
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
@@ -200,9 +200,9 @@ def section(keys: Any) -> st.SearchStrategy[Any]:
     return VALUES | st.dictionaries(st.sampled_from(sorted(keys)), VALUES, max_size=5)
 
 
-OPTIONS = {name for source in SOURCES.values() for name in options_of(source)}
+OPTIONS = {name for source in CORE.values() for name in options_of(source)}
 OURS = st.fixed_dictionaries(
-    {"source": st.sampled_from([*SOURCES, "nothing"])},
+    {"source": st.sampled_from([*CORE, "nothing"])},
     optional={name: VALUES for name in Transfer.model_fields if name != "source"}
     | {
         "options": section(OPTIONS),

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline_tests import clocks
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
 
-GOING_ON = [name for name, source in SOURCES.items() if source.time_fields and source.incremental]
+GOING_ON = [name for name, source in CORE.items() if source.time_fields and source.incremental]
 SCHEMA = "klaviyo"
 
 
@@ -78,7 +78,7 @@ def test_merge_looks_back_for_rows_that_came_late_and_doubles_none(own_place: Wo
 
     assert own_place.run("daily").success
 
-    lookback = timedelta(days=SOURCES[source].lookback_days)
+    lookback = timedelta(days=CORE[source].lookback_days)
     start = datetime.fromisoformat(windows(own_place)[1][0])
     assert first_end - lookback - timedelta(seconds=1) <= start <= first_end
     expected = sorted(row["id"] for row in own_place.truth(source))

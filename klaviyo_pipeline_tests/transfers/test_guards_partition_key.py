@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline.transfers.file.reading import read_text
+from klaviyo_pipeline_tests.core import CORE
 
 REFUSAL = "a replace over another column would lose rows"
 
@@ -25,11 +25,11 @@ def refusal_of(source: str, options: str, mode: str, key: str) -> str:
 
 
 @pytest.mark.parametrize("mode", ["append", "merge", "replace", "replace_on_new_data"])
-@pytest.mark.parametrize("name", [name for name, source in SOURCES.items() if source.incremental])
+@pytest.mark.parametrize("name", [name for name, source in CORE.items() if source.incremental])
 def test_partition_key_when_it_is_not_the_column_that_rows_are_read_by_then_replacing_is_refused(
     name: str, mode: str
 ) -> None:
-    source = SOURCES[name]
+    source = CORE[name]
     times = [column.name for column in source.columns if column.type is ColumnType.TIMESTAMP]
     default, *others = source.time_fields
     chosen = [("", default), *((f"filter_by: {field.filter_by}", field) for field in (others and source.time_fields))]

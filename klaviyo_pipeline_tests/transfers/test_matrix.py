@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.sandbox.server import RunningSandbox
 from klaviyo_pipeline.transfers.file.model import MODES, options_of
 from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline.transfers.file.reading import read_text
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.transfers.workplace import Workplace, run_file, workplace_at
 
 MIDDLE = "2026-09-18T00:00:00+00:00"
@@ -46,7 +46,7 @@ COLUMN_OF = {
 
 def taken() -> Iterator[tuple[str, str, Any, str]]:
     """Every source with every option that it takes, and with none, in every mode; further values in one mode."""
-    for source in SOURCES.values():
+    for source in CORE.values():
         for option in ("", *options_of(source)):
             values = [value for value in VALUES[option] if option != "filter_by" or value in source.filter_by]
             for number, value in enumerate(values):
@@ -56,8 +56,8 @@ def taken() -> Iterator[tuple[str, str, Any, str]]:
 
 def expected(place: Workplace, source: str, options: dict[str, Any]) -> set[Any]:
     """The ids that a first run is to land."""
-    field = next((each for each in SOURCES[source].time_fields if each.filter_by == options.get("filter_by")), None)
-    field = field or next(iter(SOURCES[source].time_fields), None)
+    field = next((each for each in CORE[source].time_fields if each.filter_by == options.get("filter_by")), None)
+    field = field or next(iter(CORE[source].time_fields), None)
     low, high = (datetime.fromisoformat(options.get(name, far)) for name, far in BOUNDS)
 
     def inside(row: dict[str, Any]) -> bool:
@@ -120,7 +120,7 @@ def test_option_that_a_source_takes_lands_what_it_should(
 
 NOT_TAKEN = [
     (source.name, option)
-    for source, option in product(SOURCES.values(), VALUES)
+    for source, option in product(CORE.values(), VALUES)
     if option and option not in options_of(source)
 ]
 
@@ -132,13 +132,13 @@ def test_option_that_a_source_does_not_take_is_refused_with_what_it_takes(source
     with pytest.raises(FileError) as caught:
         read_text(text, Path("x.yml"), ())
 
-    takes = ", ".join(options_of(SOURCES[source]))
+    takes = ", ".join(options_of(CORE[source]))
     says = f"x.yml:3:3: options.{option} is not taken: {source} takes {takes or 'no options'}"
     assert str(caught.value).startswith(says)
 
 
 @pytest.mark.parametrize("mode", ["upsert", "APPEND", "", 1])
-@pytest.mark.parametrize("source", list(SOURCES))
+@pytest.mark.parametrize("source", list(CORE))
 def test_mode_that_there_is_not_is_refused(source: str, mode: Any) -> None:
     text = yaml.safe_dump({"source": source, "destination": {"mode": mode}})
     with pytest.raises(FileError, match=r"destination\.mode is .*, but must be one of append, replace,"):
@@ -146,4 +146,4 @@ def test_mode_that_there_is_not_is_refused(source: str, mode: Any) -> None:
 
 
 def test_every_option_of_every_source_is_in_the_matrix() -> None:
-    assert {option for source in SOURCES.values() for option in options_of(source)} | {""} == set(VALUES)
+    assert {option for source in CORE.values() for option in options_of(source)} | {""} == set(VALUES)

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.transfers.definitions import transfer_definitions
 from klaviyo_pipeline.transfers.file.model import MODES
 from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline.transfers.file.reading import read_text
 from klaviyo_pipeline.transfers.folder import Folder
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.transfers.test_matrix import events, expected
 from klaviyo_pipeline_tests.transfers.workplace import Workplace, run_file
 
@@ -23,7 +23,7 @@ __all__ = ["events"]
 
 MIDDLE = "2026-09-18T00:00:00+00:00"
 FOLLOWS_EVENTS = {"event_metrics", "event_profiles"}
-INCREMENTS = [name for name, source in SOURCES.items() if source.incremental]
+INCREMENTS = [name for name, source in CORE.items() if source.incremental]
 REPLACING = ["replace", "replace_on_new_data"]
 
 
@@ -38,7 +38,7 @@ def transfer(source: str, mode: str, options: dict[str, Any], **destination: Any
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("source", list(SOURCES))
+@pytest.mark.parametrize("source", list(CORE))
 def test_second_run_leaves_the_truth(place: Workplace, events: Path, source: str, mode: str) -> None:
     if source in FOLLOWS_EVENTS:
         shutil.copytree(events, place.root / "data")
@@ -48,7 +48,7 @@ def test_second_run_leaves_the_truth(place: Workplace, events: Path, source: str
         outcome = run_file(file)
         assert outcome.success, outcome.message
 
-    rows, whole = landed(place, source), mode == "append" and not SOURCES[source].incremental
+    rows, whole = landed(place, source), mode == "append" and not CORE[source].incremental
     assert set(rows) == expected(place, source, {})
     assert len(rows) == len(set(rows)) * (2 if whole else 1)
 
@@ -68,7 +68,7 @@ WINDOWS: list[dict[str, Any]] = [
 def test_second_replace_of_a_window_leaves_the_window(
     place: Workplace, source: str, options: dict[str, Any], mode: str, keyed: bool
 ) -> None:
-    fields = SOURCES[source].time_fields
+    fields = CORE[source].time_fields
     field = next((each for each in fields if each.filter_by == options.get("filter_by")), fields[0])
     file = transfer(source, mode, options, **({"partition_key": field.name} if keyed else {}))
 

@@ -10,8 +10,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.assets.metadata import PREVIEW_ROWS
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.ui.running import API_KEY, RunningDagster
 from klaviyo_pipeline_tests.ui.visit import Visit
 
@@ -21,7 +21,7 @@ ANALYTICS = ("daily_metrics", "campaign_performance", "list_growth", "profile_ac
 
 def test_graph_shows_the_nine_assets_and_the_analytics(visitor: Visit) -> None:
     with visitor.graph("klaviyo", "klaviyo_analytics", height=3200) as graph:
-        for name in (*SOURCES, *ANALYTICS):
+        for name in (*CORE, *ANALYTICS):
             expect(graph.get_by_text(name, exact=True).first).to_be_visible()
         visitor.shoot("graph")
 
@@ -111,11 +111,11 @@ def test_graph_when_everything_has_loaded_then_no_asset_or_check_has_failed(
 ) -> None:
     dagster.load_everything()
     with visitor.graph("klaviyo", height=1880) as graph:
-        for name in SOURCES:
+        for name in CORE:
             expect(graph.get_by_text(name, exact=True).first).to_be_visible()
         expect(graph.get_by_text(re.compile("Loading|fetching"))).to_have_count(0)
-        expect(graph.get_by_text(re.compile("Passed"))).to_have_count(len(SOURCES))
-        expect(graph.get_by_text("100% filled")).to_have_count(sum(s.partitioned_by_day for s in SOURCES.values()))
+        expect(graph.get_by_text(re.compile("Passed"))).to_have_count(len(CORE))
+        expect(graph.get_by_text("100% filled")).to_have_count(sum(s.partitioned_by_day for s in CORE.values()))
         expect(graph.get_by_text(re.compile("Never materialized|Failed", re.IGNORECASE))).to_have_count(0)
         visitor.shoot("assets")
 

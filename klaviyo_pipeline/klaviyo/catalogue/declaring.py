@@ -21,12 +21,28 @@ def attribute(name: str, kind: ColumnType, description: str, option: str | None 
     return Column(name, kind, ("attributes", name), description, option=option)
 
 
+def at(name: str, kind: ColumnType, description: str, *path: str) -> Column:
+    return Column(name, kind, path, description)
+
+
 def nested(parent: str, name: str, kind: ColumnType, description: str, prefix: str | None = None) -> Column:
     return Column(f"{prefix or parent}_{name}", kind, ("attributes", parent, name), description)
 
 
 def related(name: str, relationship: str, description: str, references: str) -> Column:
     return Column(name, STRING, ("relationships", relationship, "data", "id"), description, references=references)
+
+
+def ids(name: str, relationship: str, description: str) -> Column:
+    """The other end of a to-many relationship: a JSON array of objects with type and id."""
+    return Column(name, JSON, ("relationships", relationship, "data"), description)
+
+
+def pair(first: str, second: str) -> Column:
+    """The id of a row that is named by two others: both ids, joined by a colon."""
+    words = [f"the {each.removesuffix('_id').replace('_', ' ')}'s id" for each in (first, second)]
+    description = f"{' and '.join(words)}, joined by a colon."
+    return Column("id", STRING, None, description[0].upper() + description[1:], made_of=(first, second))
 
 
 def required(column: Column) -> Column:

@@ -156,6 +156,19 @@ class FanOut:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One of several collections of one shape that together are a data source.
+
+    Attributes:
+        path: The collection.
+        columns: Names and values of the columns that say from which collection a row is.
+    """
+
+    path: str
+    columns: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Source:
     """One of Klaviyo's data sources."""
 
@@ -172,6 +185,12 @@ class Source:
     time_fields: tuple[TimeField, ...] = ()
     streams: Since[tuple[tuple[str, ...], ...]] = (("", ((),)),)
     """Sets of fixed conditions that together cover the collection; one cursor each at least."""
+    parts: tuple[Part, ...] = ()
+    """The collections of a data source that has several; ``path`` is the first of them."""
+    fields: tuple[str, ...] = ()
+    """Sparse fieldset: the only attributes to ask for, where rows have more; empty for all of them."""
+    added_fields: tuple[str, ...] = ()
+    """Attributes that Klaviyo sends only when asked for them (``additional-fields``), always asked for."""
     includes: tuple[Include, ...] = ()
     options: tuple[Option, ...] = ()
     impersonal: tuple[str, ...] = ()
@@ -179,6 +198,8 @@ class Source:
     checks), so a new column is hidden until somebody decides about it. Hidden are also profile ids, which name a person
     as long as the account has that person, free text that people write, and JSON, which may hold anything."""
     resource: str = ""
+    since: str = ""
+    """Klaviyo's first revision that has the collection; blank where every living one has it."""
     primary_key: tuple[str, ...] = ("id",)
     version_column: str | None = None
     """A row never goes back to an older value of this."""

@@ -6,22 +6,102 @@ its table, its documentation and its tests follow from it.
 
 from __future__ import annotations
 
-from klaviyo_pipeline.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.catalogue.campaigns import CAMPAIGNS
-from klaviyo_pipeline.klaviyo.catalogue.events import EVENT_METRICS, EVENT_PROFILES, EVENTS
-from klaviyo_pipeline.klaviyo.catalogue.lists import LIST_PROFILES, LISTS
-from klaviyo_pipeline.klaviyo.catalogue.metrics import METRICS
-from klaviyo_pipeline.klaviyo.catalogue.model import Source
-from klaviyo_pipeline.klaviyo.catalogue.profiles import PROFILES
-from klaviyo_pipeline.klaviyo.catalogue.templates import TEMPLATES
+import difflib
+import fnmatch
 
-SOURCES: dict[str, Source] = {
-    source.name: source
-    for source in (
-        *(METRICS, EVENTS, EVENT_METRICS, EVENT_PROFILES, TEMPLATES),
-        *(CAMPAIGNS, LISTS, LIST_PROFILES, PROFILES),
-    )
-}
+from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.catalogue.account import ACCOUNTS, TRACKING_SETTINGS
+from klaviyo_pipeline.klaviyo.catalogue.campaigns import CAMPAIGNS
+from klaviyo_pipeline.klaviyo.catalogue.catalog import (
+    CATALOG_CATEGORIES,
+    CATALOG_CATEGORY_ITEMS,
+    CATALOG_ITEMS,
+    CATALOG_VARIANTS,
+)
+from klaviyo_pipeline.klaviyo.catalogue.content import IMAGES, UNIVERSAL_CONTENT, WEB_FEEDS
+from klaviyo_pipeline.klaviyo.catalogue.coupons import COUPON_CODE_JOBS, COUPON_CODES, COUPONS
+from klaviyo_pipeline.klaviyo.catalogue.events import EVENT_METRICS, EVENT_PROFILES, EVENTS
+from klaviyo_pipeline.klaviyo.catalogue.flows import FLOWS
+from klaviyo_pipeline.klaviyo.catalogue.forms import FORM_VERSIONS, FORMS
+from klaviyo_pipeline.klaviyo.catalogue.jobs import (
+    CATALOG_JOBS,
+    PROFILE_IMPORT_ERRORS,
+    PROFILE_IMPORT_JOB_PROFILES,
+    PROFILE_IMPORT_JOBS,
+    SUPPRESSION_JOBS,
+    UNSUPPRESSION_JOBS,
+)
+from klaviyo_pipeline.klaviyo.catalogue.lists import LIST_PROFILES, LISTS
+from klaviyo_pipeline.klaviyo.catalogue.metrics import CUSTOM_METRICS, MAPPED_METRICS, METRIC_PROPERTIES, METRICS
+from klaviyo_pipeline.klaviyo.catalogue.model import Source
+from klaviyo_pipeline.klaviyo.catalogue.objects import (
+    DATA_SOURCES,
+    OBJECT_INGESTION_LOGS,
+    OBJECT_RECORDS,
+    OBJECT_SCHEMAS,
+    OBJECT_TYPES,
+)
+from klaviyo_pipeline.klaviyo.catalogue.profiles import PROFILES
+from klaviyo_pipeline.klaviyo.catalogue.push_tokens import PUSH_TOKENS
+from klaviyo_pipeline.klaviyo.catalogue.reviews import REVIEWS
+from klaviyo_pipeline.klaviyo.catalogue.segments import SEGMENT_PROFILES, SEGMENTS
+from klaviyo_pipeline.klaviyo.catalogue.tags import TAG_GROUPS, TAGS
+from klaviyo_pipeline.klaviyo.catalogue.templates import TEMPLATES
+from klaviyo_pipeline.klaviyo.catalogue.webhooks import WEBHOOK_TOPICS, WEBHOOKS
+
+_CORE = (METRICS, EVENTS, EVENT_METRICS, EVENT_PROFILES, TEMPLATES, CAMPAIGNS, LISTS, LIST_PROFILES, PROFILES)
+_USUAL = (
+    *(ACCOUNTS, MAPPED_METRICS, CUSTOM_METRICS, SEGMENTS, FLOWS, FORMS),
+    *(TAGS, TAG_GROUPS, COUPONS, UNIVERSAL_CONTENT, IMAGES),
+)
+_OTHERS = (
+    *(TRACKING_SETTINGS, METRIC_PROPERTIES, SEGMENT_PROFILES, FORM_VERSIONS, COUPON_CODES, COUPON_CODE_JOBS),
+    *(CATALOG_ITEMS, CATALOG_VARIANTS, CATALOG_CATEGORIES, CATALOG_CATEGORY_ITEMS, CATALOG_JOBS, REVIEWS),
+    *(PUSH_TOKENS, PROFILE_IMPORT_JOBS, PROFILE_IMPORT_ERRORS, PROFILE_IMPORT_JOB_PROFILES),
+    *(SUPPRESSION_JOBS, UNSUPPRESSION_JOBS, WEB_FEEDS, WEBHOOKS, WEBHOOK_TOPICS),
+    *(DATA_SOURCES, OBJECT_TYPES, OBJECT_SCHEMAS, OBJECT_RECORDS, OBJECT_INGESTION_LOGS),
+)
+
+SOURCES: dict[str, Source] = {source.name: source for source in (*_CORE, *_USUAL, *_OTHERS)}
+"""Every data source, each after those that it follows from."""
+
+CORE = tuple(source.name for source in _CORE)
+DEFAULT = CORE
+ALL = "all"
+GROUPS = {"core": CORE, "default": DEFAULT}
+"""Names for several data sources at once, in KLAVIYO_SOURCES; beside them ``all``."""
+
+
+def choose(text: str) -> tuple[str, ...]:
+    """The data sources that a choice such as ``default, -forms, catalog_*`` names, in the catalogue's order.
+
+    Each word adds data sources, or takes them away if it begins with a minus: a name, a group, ``all``, or a pattern
+    with ``*``. A choice that begins with a plus or a minus begins with the default ones.
+
+    Raises:
+        ConfigurationError: for a word that names no data source, with the names that are like it; for an empty choice.
+    """
+    words = text.replace(",", " ").split()
+    chosen = set(DEFAULT) if words and words[0][0] in "+-" else set()
+    for word in words:
+        meant = _meant(word.lstrip("+-"))
+        chosen = chosen - meant if word.startswith("-") else chosen | meant
+    if not chosen:
+        raise ConfigurationError(f"{text!r} leaves no data source.")
+    return tuple(name for name in SOURCES if name in chosen)
+
+
+def _meant(word: str) -> set[str]:
+    if word == ALL:
+        return set(SOURCES)
+    if word in GROUPS:
+        return set(GROUPS[word])
+    found = set(fnmatch.filter(SOURCES, word))
+    if not found:
+        names = [*GROUPS, ALL, *SOURCES]
+        like = difflib.get_close_matches(word, names, n=3) or names
+        raise ConfigurationError(f"there is no data source {word!r}; there is {', '.join(like)}.")
+    return found
 
 
 def source_named(name: str) -> Source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +55,8 @@ class AccountReport:
         return all(each.ok for each in self.sources)
 
 
-def check_account(client: KlaviyoClient) -> AccountReport:
-    """Ask the account for its name, and each data source for as little as it gives.
+def check_account(client: KlaviyoClient, names: Iterable[str]) -> AccountReport:
+    """Ask the account for its name, and each of these data sources for as little as it gives.
 
     A data source that follows from others needs the scopes of several; whether the key has them shows in theirs.
 
@@ -63,10 +64,12 @@ def check_account(client: KlaviyoClient) -> AccountReport:
         KlaviyoError: if Klaviyo can't be reached, or does not know the key.
     """
     account, revision = _account(client)
-    probes = {name: _probe(client, source) for name, source in SOURCES.items() if source.fan_out is None}
+    sources = {name: SOURCES[name] for name in names}
+    parents = {each.fan_out.parent: SOURCES[each.fan_out.parent] for each in sources.values() if each.fan_out}
+    probes = {name: _probe(client, each) for name, each in {**sources, **parents}.items() if each.fan_out is None}
     granted = {scope: probe for probe in probes.values() for scope in probe.scopes}
     found = []
-    for name, source in SOURCES.items():
+    for name, source in sources.items():
         if name in probes:
             found.append(probes[name])
             continue

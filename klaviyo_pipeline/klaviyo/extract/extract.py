@@ -12,6 +12,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.errors import RevisionError
 from klaviyo_pipeline.klaviyo.extract.fan_out import extract_by_parents
 from klaviyo_pipeline.klaviyo.extract.model import Begun, ExtractRequest, StagedExtract
 from klaviyo_pipeline.klaviyo.extract.progress import Connections, Progress
@@ -44,6 +45,7 @@ def extract(
         KlaviyoError: of the first page that could not be read; what was read stays staged for the next run.
     """
     source, now = request.source, request.window.now
+    _check_revision(client, source)
     if source.fan_out is not None and source.fan_out.batch is not None and request.ids is None:
         return extract_by_parents(client, request, area, report, report_every_s)
     begun = Begun(client, request)
@@ -69,6 +71,15 @@ def read_ids(client: KlaviyoClient, source: Source, area: StagingArea, window: W
         return tuple(sorted({id_ for batch in staged.batches() for id_ in batch.column("id").to_pylist()}))
     finally:
         staged.landed()
+
+
+def _check_revision(client: KlaviyoClient, source: Source) -> None:
+    """Refuse a data source that the revision does not have; Klaviyo's answer would be a plain 404."""
+    if (answering := expected_answer(client.revision)) < source.since:
+        raise RevisionError(
+            f"{source.title}: Klaviyo has them from revision {source.since} on, and {answering} answers. "
+            "Set a newer revision, or leave it blank."
+        )
 
 
 def _streams(client: KlaviyoClient, request: ExtractRequest, ids: tuple[str, ...] | None) -> list[Stream]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from klaviyo_pipeline.klaviyo.catalogue import filters
 from klaviyo_pipeline.klaviyo.catalogue.columns import since
-from klaviyo_pipeline.klaviyo.catalogue.model import Source, TimeField
+from klaviyo_pipeline.klaviyo.catalogue.model import Part, Source, TimeField
 from klaviyo_pipeline.klaviyo.client.client import Request, target
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 
@@ -37,12 +37,14 @@ def streams_of(source: Source, revision: str, time_field: TimeField | None) -> l
     """The streams of a source that is a collection of its own."""
     return [
         Stream(
-            key=filters.all_of(conditions) or "all",
-            path=source.path,
+            key=filters.all_of(conditions) or (part.path if source.parts else "all"),
+            path=part.path,
             subject=source.title,
             conditions=conditions,
+            constants=dict(part.columns),
             time_field=time_field,
         )
+        for part in source.parts or (Part(source.path),)
         for conditions in since(source.streams, revision)
     ]
 
@@ -116,12 +118,14 @@ def first_request(
         for include in source.includes
         if include.since <= revision and (include.option is None or include.option in options)
     ]
-    added = [name for option in source.options if option.name in options for name in option.added_fields]
+    added = list(source.added_fields)
+    added += [name for option in source.options if option.name in options for name in option.added_fields]
     parameters = {
         "filter": filters.all_of(conditions),
         "sort": sort,
         "include": ",".join(include.name for include in includes) or None,
         **{f"fields[{each.resource}]": ",".join(each.fields) for each in includes if each.fields},
+        f"fields[{source.resource}]": ",".join(source.fields) or None,
         f"additional-fields[{source.resource}]": ",".join(added) or None,
         "page[size]": str(page_size) if page_size and not stream.single else None,
     }

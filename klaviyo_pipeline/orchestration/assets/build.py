@@ -1,4 +1,4 @@
-"""Assets, each built from a configured load: fetch, then hand over to be landed. The nine have default settings."""
+"""Assets, each built from a configured load: fetch, then hand over to be landed."""
 # No `from __future__ import annotations` here: Dagster reads an asset's config class off its signature.
 
 import warnings
@@ -45,8 +45,8 @@ def asset_key(source: Source) -> dg.AssetKey:
 
 
 def build_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
-    """The nine assets; events, profiles, campaigns and what follows from events have these partitions."""
-    return [build_asset(default_spec(source, partitions)) for source in SOURCES.values()]
+    """The assets of the chosen data sources; those by day have these partitions."""
+    return [build_asset(default_spec(SOURCES[name], partitions)) for name in environment.sources()]
 
 
 def build_asset(spec: LoadSpec) -> dg.AssetsDefinition:

@@ -1,4 +1,4 @@
-"""A load as it is configured: the one thing that assets are built from, the default nine and transfers alike."""
+"""A load as it is configured: the one thing that assets are built from, those of the catalogue and transfers alike."""
 
 from __future__ import annotations
 

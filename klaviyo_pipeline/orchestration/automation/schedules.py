@@ -30,7 +30,7 @@ from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
 from klaviyo_pipeline.orchestration.automation.failed_runs import failed_runs_sensor
 from klaviyo_pipeline.orchestration.automation.new_metrics import new_metrics_sensor
 from klaviyo_pipeline.orchestration.checks.build import CHECKS_JOB, build_checks_job
-from klaviyo_pipeline.orchestration.checks.reconciliation import build_reconciliation_job
+from klaviyo_pipeline.orchestration.checks.reconciliation import build_reconciliation_jobs
 from klaviyo_pipeline.orchestration.partitions import range_tags
 
 HOURLY, DAILY, WEEKLY, NEW_METRICS = "klaviyo_hourly", "klaviyo_daily", "klaviyo_weekly", "klaviyo_new_metrics"
@@ -63,28 +63,34 @@ class ScheduledLoad:
 def hourly_loads() -> list[ScheduledLoad]:
     """What is partitioned by day, sources of one lookback together; what follows from events goes with them."""
     by_lookback: dict[int, list[str]] = {}
-    for name, source in SOURCES.items():
+    for source in _chosen():
         if source.partitioned_by_day:
-            by_lookback.setdefault(_lookback_days(source), []).append(name)
+            by_lookback.setdefault(_lookback_days(source), []).append(source.name)
     return [ScheduledLoad(f"hourly: {', '.join(names)}", tuple(names), days) for days, names in by_lookback.items()]
 
 
 def daily_loads() -> list[ScheduledLoad]:
-    """What is not; of lists only who joined since, because who left shows in a reading of whole lists alone."""
-    names = [name for name, source in SOURCES.items() if not source.partitioned_by_day]
-    return [ScheduledLoad("daily", tuple(names), config={"list_profiles": {"incremental": True}})]
+    """What is not; of lists and segments only who joined since: who left shows when all of a list is read."""
+    names = [source.name for source in _chosen() if not source.partitioned_by_day]
+    members = [source.name for source in _chosen() if source.fan_out and source.time_fields]
+    return [ScheduledLoad("daily", tuple(names), config={name: {"incremental": True} for name in members})]
 
 
 def weekly_loads() -> list[ScheduledLoad]:
     """Everything, over more days or whole."""
-    by_day = [name for name, source in SOURCES.items() if source.partitioned_by_day]
-    whole = [name for name, source in SOURCES.items() if source.shows_deletions and source.time_fields]
+    by_day = [source.name for source in _chosen() if source.partitioned_by_day]
+    whole = [source.name for source in _chosen() if source.shows_deletions and source.time_fields]
     config = {name: {"incremental": False} for name in whole}
-    others = [name for name in SOURCES if name not in by_day]
-    return [
+    others = [source.name for source in _chosen() if not source.partitioned_by_day]
+    loads = (
         ScheduledLoad("weekly: by day", tuple(by_day), DEEP_DAYS, _only(by_day, config)),
         ScheduledLoad("weekly: whole", tuple(others), config=_only(others, config)),
-    ]
+    )
+    return [load for load in loads if load.sources]
+
+
+def _chosen() -> list[Source]:
+    return [SOURCES[name] for name in environment.sources()]
 
 
 def _only(names: Iterable[str], config: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,29 +104,37 @@ def _lookback_days(source: Source) -> int:
 def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition) -> dg.Definitions:
     """Jobs, schedules and sensors, running from the start if ``KLAVIYO_AUTOMATION`` is on."""
     running = environment.AUTOMATION.value == "on"
-    by_day = [name for name, source in SOURCES.items() if source.partitioned_by_day]
+    chosen = environment.sources()
+    by_day = [source.name for source in _chosen() if source.partitioned_by_day]
     hourly = _job(HOURLY, by_day, "Loads the latest days of events, profiles and campaigns.")
     daily = _job(
-        DAILY, daily_loads()[0].sources, "Loads slowly changing data: metrics, templates, lists and new members."
+        DAILY,
+        [name for name in chosen if name not in by_day],
+        "Loads slowly changing data: metrics, templates, lists and others.",
     )
-    weekly = _job(WEEKLY, SOURCES, f"Reloads the last {DEEP_DAYS} days and whole collections, and finds deleted rows.")
-    latest = _job(NEW_METRICS, ["metrics", "events", "event_metrics"], "Loads the metrics and the latest events.")
-    checks = build_checks_job()
+    weekly = _job(WEEKLY, chosen, f"Reloads the last {DEEP_DAYS} days and whole collections, and finds deleted rows.")
+    of_events = [name for name in ("metrics", "events", "event_metrics") if name in chosen]
+    latest = _job(NEW_METRICS, of_events, "Loads the metrics and the latest events.")
+    checks = [build_checks_job()]
 
     def latest_days(now: datetime) -> Mapping[str, str]:
         return _range_tags(partitions, now, SOURCES["events"].lookback_days)
 
     return dg.Definitions(
-        jobs=[hourly, daily, weekly, latest, checks, build_reconciliation_job()],
+        jobs=[*hourly, *daily, *weekly, *latest, *checks, *build_reconciliation_jobs()],
         schedules=[
-            _schedule(hourly, HOURLY, "7 * * * *", hourly_loads, partitions, running),
-            _schedule(daily, DAILY, "23 4 * * *", daily_loads, partitions, running),
-            _schedule(weekly, WEEKLY, "41 5 * * 6", weekly_loads, partitions, running),
-            _schedule(checks, CHECKS_JOB, "53 6 * * *", lambda: [ScheduledLoad("checks", ())], partitions, running),
+            _schedule(job, name, cron, loads, partitions, running)
+            for jobs, name, cron, loads in (
+                (hourly, HOURLY, "7 * * * *", hourly_loads),
+                (daily, DAILY, "23 4 * * *", daily_loads),
+                (weekly, WEEKLY, "41 5 * * 6", weekly_loads),
+                (checks, CHECKS_JOB, "53 6 * * *", lambda: [ScheduledLoad("checks", ())]),
+            )
+            for job in jobs
         ],
         sensors=[
             failed_runs_sensor(running=running),
-            new_metrics_sensor(latest, latest_days, running=running),
+            *(new_metrics_sensor(job, latest_days, running=running) for job in latest if "metrics" in chosen),
             dg.AutomationConditionSensorDefinition(
                 CONDITIONS_SENSOR,
                 target=dg.AssetSelection.all(),
@@ -131,8 +145,10 @@ def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition) -> dg.
     )
 
 
-def _job(name: str, sources: Iterable[str], description: str) -> Any:  # noqa: ANN401 - a type that Dagster hides
-    return dg.define_asset_job(name, selection=[_key(source) for source in sources], description=description)
+def _job(name: str, sources: Sequence[str], description: str) -> list[Any]:
+    """The job; none without data sources to load."""
+    keys = [_key(source) for source in sources]
+    return [dg.define_asset_job(name, selection=keys, description=description)] if keys else []
 
 
 def _key(source: str) -> dg.AssetKey:

@@ -1,4 +1,4 @@
-"""The checks of one configured load, generated from the catalogue: the nine assets and transfers alike.
+"""The checks of one configured load, generated from the catalogue: assets of the catalogue and transfers alike.
 
 They are one op, which runs right after the asset and before what follows in the same run, and opens the database for
 a moment to read.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from klaviyo_pipeline import grammar
+from klaviyo_pipeline import environment, grammar
 from klaviyo_pipeline.errors import PipelineError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import today_utc
@@ -47,30 +47,36 @@ class ReconciliationConfig(dg.Config):
     with_loads: bool = Field(default=False, description="Compare at the end of every load as well.")
 
 
-def build_reconciliation_job() -> Any:  # noqa: ANN401 - a type that Dagster does not export
-    """A job that does nothing but compare with Klaviyo's counts; reading again what differs is ``repair_events``."""
-    keys = [dg.AssetCheckKey(key, COUNTS_AGREE) for key in (_EVENTS, _LIST_PROFILES)]
-    return dg.define_asset_job(
+def build_reconciliation_jobs() -> list[Any]:
+    """A job that does nothing but compare with Klaviyo's counts; reading again what differs is ``repair_events``.
+
+    None if neither events nor list members are chosen.
+    """
+    keys = [dg.AssetCheckKey(key, COUNTS_AGREE) for key in _compared()]
+    job = dg.define_asset_job(
         RECONCILIATION_JOB,
         selection=dg.AssetSelection.checks(*keys),
         description="Compares events per metric and day, and members per list, with Klaviyo's own counts.",
     )
+    return [job] if keys else []
 
 
-def build_reconciliation_checks() -> dg.AssetChecksDefinition:
-    """The comparison of events and of list members."""
+def _compared() -> dict[dg.AssetKey, str]:
+    """The chosen assets that are compared, and with what."""
+    known = {
+        _EVENTS: "For each metric and day, the table has as many events as Klaviyo counts.",
+        _LIST_PROFILES: "For each list, the table has as many members as Klaviyo counts.",
+    }
+    return {key: text for key, text in known.items() if key.path[-1] in environment.sources()}
+
+
+def build_reconciliation_checks() -> list[dg.AssetChecksDefinition]:
+    """The comparison of events and of list members; none if neither is chosen."""
     specs = [
-        dg.AssetCheckSpec(
-            COUNTS_AGREE,
-            asset=_EVENTS,
-            description=f"For each metric and day, the table has as many events as Klaviyo counts. {_WHEN}",
-        ),
-        dg.AssetCheckSpec(
-            COUNTS_AGREE,
-            asset=_LIST_PROFILES,
-            description=f"For each list, the table has as many members as Klaviyo counts. {_WHEN}",
-        ),
+        dg.AssetCheckSpec(COUNTS_AGREE, asset=key, description=f"{text} {_WHEN}") for key, text in _compared().items()
     ]
+    if not specs:
+        return []
 
     @dg.multi_asset_check(
         name=RECONCILIATION_JOB + "_checks",
@@ -104,7 +110,7 @@ def build_reconciliation_checks() -> dg.AssetChecksDefinition:
             except PipelineError as error:
                 yield undecided(key, error)
 
-    return klaviyo_reconciliation_checks
+    return [klaviyo_reconciliation_checks]
 
 
 def _no_results(context: dg.AssetCheckExecutionContext) -> Iterator[dg.Output[None]]:

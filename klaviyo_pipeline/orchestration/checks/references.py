@@ -17,7 +17,7 @@ from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 
 
-def build_reference_checks(specs: Sequence[LoadSpec]) -> dg.AssetChecksDefinition:
+def build_reference_checks(specs: Sequence[LoadSpec]) -> list[dg.AssetChecksDefinition]:
     """Whether the rows that rows name are there: looked at once all these tables have been loaded in the same run."""
     by_key = {spec.key: spec for spec in specs}
     check_specs = [
@@ -31,6 +31,9 @@ def build_reference_checks(specs: Sequence[LoadSpec]) -> dg.AssetChecksDefinitio
         for spec in specs
         if (named := referencing_columns(spec.source))
     ]
+
+    if not check_specs:
+        return []
 
     @dg.multi_asset_check(name="klaviyo_references", specs=check_specs, can_subset=True)
     def klaviyo_references(
@@ -59,4 +62,4 @@ def build_reference_checks(specs: Sequence[LoadSpec]) -> dg.AssetChecksDefinitio
             results = [undecided(key, error) for key in keys]
         yield from results
 
-    return klaviyo_references
+    return [klaviyo_references]
