@@ -18,6 +18,7 @@ from klaviyo_pipeline.orchestration import dagster_home
 from klaviyo_pipeline.orchestration.assets.build import asset_key, partition_key_of
 from klaviyo_pipeline.orchestration.partitions import range_tags
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+from klaviyo_pipeline.orchestration.skipping import skipped_in
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.sandbox.server import SandboxProcess
@@ -43,12 +44,13 @@ class DemoRow:
 
 @dataclass(frozen=True)
 class DemoRun:
-    """What a run of the demo loaded: its days, and how many seconds each part of the run took."""
+    """What a run of the demo loaded: its days, how many seconds each part took, and why data sources were skipped."""
 
     rows: list[DemoRow]
     first: date
     last: date
     seconds: dict[str, float]
+    skipped: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def run_demo(days: int, sandbox: SandboxProcess | None) -> DemoRun:
             run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
         )
     run_s = time.monotonic() - started
+    skipped = skipped_in(result)
     steps = {
         event.step_key: event.step_success_data.duration_ms / 1000
         for event in result.all_events
@@ -132,12 +135,12 @@ def run_demo(days: int, sandbox: SandboxProcess | None) -> DemoRun:
     )
     rows = []
     with duckdb.warehouse().reading() as connection:
-        for source in (SOURCES[name] for name in environment.sources()):
+        for source in (SOURCES[name] for name in environment.sources() if name not in skipped):
             counted, ids = _landed(connection, duckdb, source, window)
             expected = len(_truth(sandbox, source, window)) if sandbox is not None else None
             taken = steps.get("__".join(asset_key(source).path), 0.0)
             rows.append(DemoRow(source.name, counted, ids, expected, taken))
-    return DemoRun(rows, first, last, _parts(steps, run_s, rows))
+    return DemoRun(rows, first, last, _parts(steps, run_s, rows), skipped)
 
 
 def analytics_made() -> list[DemoTable]:

@@ -22,6 +22,7 @@ from klaviyo_pipeline.orchestration import dagster_home
 from klaviyo_pipeline.orchestration.assets.build import asset_key
 from klaviyo_pipeline.orchestration.partitions import range_tags
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.orchestration.skipping import skipped_in
 from klaviyo_pipeline.transfers.running import metadata_of, stopped_by_a_person, why_failed
 
 
@@ -30,14 +31,16 @@ class SourceRun:
     """How the load of one data source ended, or of one table of analytics (``klaviyo_analytics/daily_metrics``).
 
     ``first`` and ``last`` are the days that were read, None for a data source without day partitions. ``error`` says
-    in a sentence why the load failed; blank if it did not. ``outside`` counts rows that were fetched and lie outside of
-    the days, such as events dated after today: a later load has them. ``run_id`` is blank if no run was started.
+    in a sentence why the load failed, ``skipped`` why it was skipped; blank if it was not. ``outside`` counts rows that
+    were fetched and lie outside of the days, such as events dated after today: a later load has them. ``run_id`` is
+    blank if no run was started.
     """
 
     source: str
     error: str
     seconds: float
     run_id: str = ""
+    skipped: str = ""
     first: date | None = None
     last: date | None = None
     fetched: int = 0
@@ -114,6 +117,7 @@ def _launch(
         error,
         time.monotonic() - started,
         result.run_id,
+        skipped_in(result).get(source.name, ""),
         days[0] if days else None,
         days[1] if days else None,
         fetched=landed.get("rows_fetched", 0),

@@ -27,7 +27,8 @@ def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> Non
 
     The first time everything is read, by day from KLAVIYO_PARTITION_START on; later what has not landed, and the
     lookback. After a stop or a failure, run it again: it resumes. Exit code 1 if a data source fails; the others are
-    loaded all the same, except those that follow from it.
+    loaded all the same, except those that follow from it. One that the key may not read is skipped, but those that
+    most reports need, such as events, fail.
     """
     from klaviyo_pipeline import environment
     from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
@@ -57,6 +58,8 @@ def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> Non
 def _line(run: SourceRun) -> str:
     if "/" in run.source:
         return f"{run.source}: {run.total:,} rows in the table, {duration(run.seconds)}"
+    if run.skipped:
+        return printable(f"{run.source}: skipped: {run.skipped}")
     days = f"{run.first} to {run.last}, " if run.first else ""
     outside = f", {run.outside:,} dated outside of these days" if run.first and run.outside else ""
     return (

@@ -44,6 +44,10 @@ class RevisionError(KlaviyoError):
     """Klaviyo does not serve this API revision (HTTP 410, or 400 about the revision)."""
 
 
+class LaterRevisionError(RevisionError):
+    """The data source begins with a later API revision than the one that answers."""
+
+
 class UnavailableError(KlaviyoError):
     """Klaviyo could not be reached, or kept failing, until the retries were used up."""
 

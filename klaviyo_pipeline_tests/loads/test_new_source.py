@@ -11,7 +11,9 @@ from klaviyo_pipeline.klaviyo.catalogue.declaring import STRING, TIMESTAMP, attr
 from klaviyo_pipeline.klaviyo.catalogue.filters import EQUALS, condition
 from klaviyo_pipeline.klaviyo.catalogue.model import LARGE, MEDIUM, FanOut, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline_tests.orchestration.conftest import World, world
+from klaviyo_pipeline.orchestration.assets.build import asset_key
+from klaviyo_pipeline.orchestration.skipping import skipped_in
+from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text, world
 
 __all__ = ["world"]
 
@@ -90,7 +92,7 @@ LATER = replace(PLAIN, name="metrics_to_come", title="Metrics to come", since="2
 @pytest.fixture(autouse=True)
 def declared(monkeypatch: pytest.MonkeyPatch) -> None:
     """The catalogue has these as well."""
-    monkeypatch.setenv("KLAVIYO_SOURCES", ",".join(("core", PLAIN.name, STREAMS.name, COMPOUND.name)))
+    monkeypatch.setenv("KLAVIYO_SOURCES", ",".join(("core", PLAIN.name, STREAMS.name, COMPOUND.name, LATER.name)))
     for source in (PLAIN, STREAMS, COMPOUND, LATER):
         monkeypatch.setitem(SOURCES, source.name, source)
 
@@ -129,3 +131,30 @@ def test_rows_of_a_parent_have_a_key_of_two_columns_and_a_setting_of_their_own(w
     world.sandbox.store.remove_member(other, stranger)
     assert world.run("readers", config={"newsletter_ids": [newsletter]}).success
     assert world.column("SELECT id FROM klaviyo.readers WHERE _deleted_at IS NOT NULL") == [f"{newsletter}:{person}"]
+
+
+def test_source_that_begins_with_a_later_revision_is_skipped_and_says_so(world: World) -> None:
+    result = world.run(LATER.name, "metrics")
+    assert result.success
+    assert skipped_in(result) == {
+        LATER.name: "Metrics to come: Klaviyo has them from revision 2026-10-15 on, and 2026-07-15 answers. "
+        "Set a newer revision, or leave it blank."
+    }
+    assert [event.asset_key for event in result.get_asset_materialization_events()] == [asset_key(SOURCES["metrics"])]
+    assert world.column("SELECT table_name FROM information_schema.tables WHERE table_schema = 'klaviyo'") == [
+        "metrics"
+    ]
+
+
+def test_source_that_the_key_may_not_read_is_skipped_and_one_of_the_core_fails(world: World) -> None:
+    key = {"api_key": "pk_events_only"}
+    result = world.run(PLAIN.name, COMPOUND.name, klaviyo=key)
+    assert result.success
+    skipped = skipped_in(result)
+    assert "needs metrics:read" in skipped[PLAIN.name]
+    assert "needs lists:read" in skipped[COMPOUND.name]
+    assert not result.get_asset_materialization_events()
+    assert not world.path.exists()
+
+    failed = world.run("metrics", klaviyo=key)
+    assert "needs metrics:read" in failure_text(failed)

@@ -12,7 +12,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.errors import RevisionError
+from klaviyo_pipeline.klaviyo.errors import LaterRevisionError
 from klaviyo_pipeline.klaviyo.extract.fan_out import extract_by_parents
 from klaviyo_pipeline.klaviyo.extract.model import Begun, ExtractRequest, StagedExtract
 from klaviyo_pipeline.klaviyo.extract.progress import Connections, Progress
@@ -76,7 +76,7 @@ def read_ids(client: KlaviyoClient, source: Source, area: StagingArea, window: W
 def _check_revision(client: KlaviyoClient, source: Source) -> None:
     """Refuse a data source that the revision does not have; Klaviyo's answer would be a plain 404."""
     if (answering := expected_answer(client.revision)) < source.since:
-        raise RevisionError(
+        raise LaterRevisionError(
             f"{source.title}: Klaviyo has them from revision {source.since} on, and {answering} answers. "
             "Set a newer revision, or leave it blank."
         )

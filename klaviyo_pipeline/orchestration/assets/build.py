@@ -15,6 +15,7 @@ from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import who_answers
+from klaviyo_pipeline.klaviyo.errors import LaterRevisionError, ScopeError
 from klaviyo_pipeline.loads.request import Range
 from klaviyo_pipeline.loads.run_lock import run_lock
 from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class, destination_of, load_request
@@ -27,11 +28,12 @@ from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.notices import account_of_run, first_time
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
+from klaviyo_pipeline.orchestration.skipping import skip
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.loads.destination import Place
-    from klaviyo_pipeline.loads.load import Load, StagedLoad
+    from klaviyo_pipeline.loads.load import Load
 
 _PARENT_RUN, _RETRY = "dagster/parent_run_id", "dagster/retry_number"
 """The tags that Dagster gives to a run that repeats another one, and to its own retries."""
@@ -68,6 +70,7 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
         "partitions_def": spec.partitions,
         "backfill_policy": dg.BackfillPolicy.single_run(),
         "io_manager_key": "io_manager",
+        "output_required": not spec.skips,
         "metadata": {
             "dagster/column_schema": column_schema(source),
             "documentation": dg.MetadataValue.url(source.doc),
@@ -138,8 +141,8 @@ def _fetch(
     klaviyo: KlaviyoResource,
     duckdb: KlaviyoDuckDBResource,
     parents: Any = None,  # noqa: ANN401 - a DataFrame
-) -> "StagedLoad | None":
-    """Fetch what a run asks for; None if it has landed before.
+) -> Any:  # noqa: ANN401 - a StagedLoad, None, or no output at all
+    """Fetch what a run asks for; None if it has landed before, no output if the load is skipped.
 
     Raises:
         dagster.Failure: with one sentence that says what went wrong and what to do; nothing was landed.
@@ -154,14 +157,19 @@ def _fetch(
             held.enter_context(run_lock(spec.ledger_name, area, context.log.info, run_id=run_id, wait_s=wait_s))
         client = spec.account(klaviyo).client()
         load = _load(context, spec, config, duckdb, parents, environment.sandbox_end(client.base_url))
-        ready = fetch(
-            load,
-            client,
-            area,
-            log=context.log,
-            reporting=partial(reporting, spec.source.name, context.log.info),
-            ask_account=partial(account_of_run, run_id),
-        )
+        try:
+            ready = fetch(
+                load,
+                client,
+                area,
+                log=context.log,
+                reporting=partial(reporting, spec.source.name, context.log.info),
+                ask_account=partial(account_of_run, run_id),
+            )
+        except (ScopeError, LaterRevisionError) as error:
+            if not spec.skips:
+                raise
+            return skip(context, spec.key, str(error))
         if ready is None:
             return None
         _warn_of_revision(context, client.written_revision, ready.staged.revision)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
+from klaviyo_pipeline.klaviyo.catalogue.registry import CORE
 from klaviyo_pipeline.loads.cadence import Cadence, cadence_of
 from klaviyo_pipeline.loads.destination import Destination
 
@@ -47,6 +48,7 @@ class LoadSpec:
         events_table: For what follows from events: the table in the same schema that has them; blank: they come
             from the asset of events.
         one_at_a_time: A run waits for another one of the same load.
+        skips: A run skips the load, and does not fail, if the key or the revision does not have the data source.
         cadence: How often it is meant to run; None where that is not known here.
         metadata: More of the asset's metadata.
         tags: More of the asset's tags.
@@ -63,6 +65,7 @@ class LoadSpec:
     account: Callable[[KlaviyoResource], KlaviyoResource] = _same
     events_table: str | None = None
     one_at_a_time: bool = False
+    skips: bool = False
     cadence: Cadence | None = None
     group: str = GROUP
     description: str = ""
@@ -99,5 +102,6 @@ def default_spec(source: Source, partitions: dg.PartitionsDefinition[str]) -> Lo
         source=source,
         ledger_name=source.name,
         partitions=partitions if source.partitioned_by_day else None,
+        skips=source.name not in CORE,
         cadence=cadence_of(source),
     )
