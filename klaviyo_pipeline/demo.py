@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from klaviyo_pipeline import clock, environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import CORE, SOURCES
 from klaviyo_pipeline.orchestration import dagster_home
 from klaviyo_pipeline.orchestration.assets.build import asset_key, partition_key_of
 from klaviyo_pipeline.orchestration.partitions import range_tags
@@ -190,7 +190,9 @@ def _landed(connection: Any, duckdb: KlaviyoDuckDBResource, source: Source, wind
 
 def _truth(sandbox: SandboxProcess, source: Source, window: Range) -> list[Any]:
     """What the sandbox has of a source, in the window if it is partitioned."""
-    collection, wanted = source.name, None
+    if source.name == "accounts":
+        return [None]  # every account is one
+    collection, wanted = source.name if source.name in CORE else source.path.removeprefix("/api/"), None
     if source.fan_out is not None:
         collection = "members" if source.fan_out.parent == "lists" else source.fan_out.parent
         wanted = source.fan_out.key

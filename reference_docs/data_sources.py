@@ -23,7 +23,17 @@ INTRO = f"""\
 What each data source reads, and the columns of its table. `KLAVIYO_SOURCES` says which of them are assets, and what
 `load --all` loads; transfers may name any. It takes names, patterns such as `catalog_*`, and the groups `core`,
 `default` and `all`, separated by commas; `-name` takes one away, and a choice that begins with `+` or `-` begins with
-the default ones: `-images, +segment_profiles`. Limits, page sizes and filters are those of Klaviyo's OpenAPI
+the default ones: `-forms, +segment_profiles`.
+
+`core` has what most reports need: if the key may not read one of them, its run fails. `default` adds the account with
+its time zone and currency, the metrics that count as revenue and the account's own ones, segments, flows, forms, tags
+and their groups. Each takes few requests (a page has 10 to 100 rows) and names what events and campaigns refer to. The
+others are off until somebody asks for them, because they take a request for each row of another table
+(`segment_profiles`, `metric_properties`, `coupon_codes`), can be as large as profiles, hold personal data, or exist in
+few accounts. A data source beyond `core` that the key may not read is skipped, with a line in the log and an
+observation of its asset.
+
+Limits, page sizes and filters are those of Klaviyo's OpenAPI
 documents for the default revision, {DEFAULT_REVISION}; where they changed, the first revision with another value is
 named. `klaviyo-pipeline sources NAME` prints the same on a terminal, and DuckDB keeps the descriptions as comments:
 `select column_name, comment from duckdb_columns()`.

@@ -17,7 +17,7 @@ from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     pair,
     required,
 )
-from klaviyo_pipeline.klaviyo.catalogue.model import DOC, LARGE, MEDIUM, PROFILE_TIER, FanOut, Part, Source
+from klaviyo_pipeline.klaviyo.catalogue.model import DOC, EXTRA_LARGE, LARGE, MEDIUM, PROFILE_TIER, FanOut, Part, Source
 
 _BASE = (
     id_("The job's id."),
@@ -143,8 +143,8 @@ CATALOG_JOBS = Source(
         required(Column("kind", STRING, None, "What it did: item-create, variant-update, category-delete and so on.")),
     ),
     impersonal=IMPERSONAL_JOB,
-    # Creating and updating items and variants has this limit from 2026-04-15 on, the others a higher one.
-    tier=(("", LARGE),),
+    # From 2026-04-15 on the limit of those that create and update items and variants, the lowest.
+    tier=(("", EXTRA_LARGE), ("2026-04-15", LARGE)),
     parts=tuple(
         Part(f"/api/catalog-{what}-bulk-{verb}-jobs", (("kind", f"{what}-{verb}"),))
         for what, verb in product(("item", "variant", "category"), ("create", "update", "delete"))

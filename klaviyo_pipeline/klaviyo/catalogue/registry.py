@@ -50,11 +50,9 @@ from klaviyo_pipeline.klaviyo.catalogue.templates import TEMPLATES
 from klaviyo_pipeline.klaviyo.catalogue.webhooks import WEBHOOK_TOPICS, WEBHOOKS
 
 _CORE = (METRICS, EVENTS, EVENT_METRICS, EVENT_PROFILES, TEMPLATES, CAMPAIGNS, LISTS, LIST_PROFILES, PROFILES)
-_USUAL = (
-    *(ACCOUNTS, MAPPED_METRICS, CUSTOM_METRICS, SEGMENTS, FLOWS, FORMS),
-    *(TAGS, TAG_GROUPS, COUPONS, UNIVERSAL_CONTENT, IMAGES),
-)
+_USUAL = (ACCOUNTS, MAPPED_METRICS, CUSTOM_METRICS, SEGMENTS, FLOWS, FORMS, TAGS, TAG_GROUPS)
 _OTHERS = (
+    *(COUPONS, UNIVERSAL_CONTENT, IMAGES),
     *(TRACKING_SETTINGS, METRIC_PROPERTIES, SEGMENT_PROFILES, FORM_VERSIONS, COUPON_CODES, COUPON_CODE_JOBS),
     *(CATALOG_ITEMS, CATALOG_VARIANTS, CATALOG_CATEGORIES, CATALOG_CATEGORY_ITEMS, CATALOG_JOBS, REVIEWS),
     *(PUSH_TOKENS, PROFILE_IMPORT_JOBS, PROFILE_IMPORT_ERRORS, PROFILE_IMPORT_JOB_PROFILES),
@@ -66,7 +64,7 @@ SOURCES: dict[str, Source] = {source.name: source for source in (*_CORE, *_USUAL
 """Every data source, each after those that it follows from."""
 
 CORE = tuple(source.name for source in _CORE)
-DEFAULT = CORE
+DEFAULT = (*CORE, *(source.name for source in _USUAL))
 ALL = "all"
 GROUPS = {"core": CORE, "default": DEFAULT}
 """Names for several data sources at once, in KLAVIYO_SOURCES; beside them ``all``."""
