@@ -14,7 +14,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
-from klaviyo_pipeline_tests.core import CORE
+from klaviyo_pipeline.klaviyo.catalogue.registry import DEFAULT
 from klaviyo_pipeline_tests.docs.documents import DOCS, ROOT, blocks
 from klaviyo_pipeline_tests.docs.pages import of_newcomer
 from klaviyo_pipeline_tests.newcomer.machine import Newcomer
@@ -63,7 +63,7 @@ def assets_at(port: int) -> set[str]:
 def counts(database: Path) -> dict[str, int]:
     """The rows of each data source."""
     with duckdb.connect(str(database), read_only=True) as connection:
-        return {name: len(connection.execute(f"FROM klaviyo.{name}").fetchall()) for name in CORE}
+        return {name: len(connection.execute(f"FROM klaviyo.{name}").fetchall()) for name in DEFAULT}
 
 
 @pytest.mark.newcomer
@@ -77,7 +77,7 @@ def test_newcomer_when_typing_what_the_page_says_then_has_every_row_a_chart_the_
 
     assert typed.returncode == 0, typed.stdout
     summary = re.findall(r"│ (\w+) +│ ([\d,]+) +│ ([\d,]+) +│ ([\d,]+) +│ [\d.]+ +│ (\w+) +│", typed.stdout)
-    assert [line[0] for line in summary] == list(CORE), typed.stdout
+    assert [line[0] for line in summary] == list(DEFAULT), typed.stdout
     loaded = counts(database)
     for table, rows, ids, at_klaviyo, verdict in summary:
         assert rows == ids == at_klaviyo
@@ -92,7 +92,7 @@ def test_newcomer_when_typing_what_the_page_says_then_has_every_row_a_chart_the_
 
     port = free_port()
     with newcomer.leaves_running(f"{SERVE} PORT={port}", ready="Serving dagster-webserver") as served:
-        assert {f"klaviyo/{name}" for name in CORE} <= assets_at(port)
+        assert {f"klaviyo/{name}" for name in DEFAULT} <= assets_at(port)
 
     launched = newcomer.types("\n".join(["source .venv/bin/activate", *steps()[serve + 1 :]]))
 

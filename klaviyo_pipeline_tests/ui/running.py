@@ -96,6 +96,7 @@ def running_dagster(folder: Path, log: Path) -> Iterator[RunningDagster]:
     with running_sandbox(shop, ServerOptions(rate_limits=False, keys={API_KEY: frozenset[str]()})) as sandbox:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("KLAVIYO_", "DAGSTER_"))},
+            "KLAVIYO_SOURCES": "core",
             "KLAVIYO_API_KEY": API_KEY,
             "KLAVIYO_BASE_URL": sandbox.url,
             "KLAVIYO_DUCKDB_PATH": str(database),
