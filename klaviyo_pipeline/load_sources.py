@@ -117,7 +117,7 @@ def _launch(
         error,
         time.monotonic() - started,
         result.run_id,
-        skipped_in(result).get(source.name, ""),
+        skipped_in(result).get(key.path[-1], ""),
         days[0] if days else None,
         days[1] if days else None,
         fetched=landed.get("rows_fetched", 0),
