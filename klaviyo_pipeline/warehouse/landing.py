@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.warehouse import ledger, ownership, shrinking, write_modes
+from klaviyo_pipeline.warehouse import batch, ledger, ownership, shrinking, write_modes
+from klaviyo_pipeline.warehouse.batch import BATCH, Among, Gathered, Job, Range
 from klaviyo_pipeline.warehouse.database import Database
+from klaviyo_pipeline.warehouse.deciding import DECIDED
 from klaviyo_pipeline.warehouse.errors import LoadError, RowsError, without_values
 from klaviyo_pipeline.warehouse.names import check_schema, check_table
 from klaviyo_pipeline.warehouse.ownership import Owner
@@ -32,7 +34,7 @@ from klaviyo_pipeline.warehouse.tables import (
     shape,
     typed_path,
 )
-from klaviyo_pipeline.warehouse.write_modes import BATCH, DECIDED, Among, Counts, Gathered, Job, Range, WriteMode
+from klaviyo_pipeline.warehouse.write_modes import Counts, WriteMode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -307,7 +309,7 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
         ranged=tally.column,
     )
     merging = load.mode is WriteMode.MERGE and _count(con, target) > 0
-    gathered = write_modes.gather(job, fingerprint=merging)
+    gathered = batch.gather(job, fingerprint=merging)
     incoming.check_complete()
     skipped = load.mode is WriteMode.REPLACE_ON_NEW_DATA and gathered.rows == 0
     scope = _scope(load)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from klaviyo_pipeline.warehouse.batch import Range
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import TableMissingError, TableShapeError
 from klaviyo_pipeline.warehouse.sql import fold, quoted_list
 from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
-from klaviyo_pipeline.warehouse.write_modes import Range
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,15 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline.warehouse.batch import BATCH, Among, Range, same_key
 from klaviyo_pipeline.warehouse.errors import ShrinkError
 from klaviyo_pipeline.warehouse.sql import quote
 from klaviyo_pipeline.warehouse.tables import DELETED_AT
-from klaviyo_pipeline.warehouse.write_modes import BATCH, Among, Range, WriteMode, same_key
+from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from klaviyo_pipeline.warehouse.write_modes import Job
+    from klaviyo_pipeline.warehouse.batch import Job
 
 SHARE, ROWS = 0.2, 10
 _NAMED = 5

@@ -13,7 +13,7 @@ from klaviyo_pipeline.klaviyo.catalogue import revisions
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
 from klaviyo_pipeline.klaviyo.staging import stage
-from klaviyo_pipeline.warehouse import landing, ledger, write_modes
+from klaviyo_pipeline.warehouse import batch, landing, ledger, write_modes
 from klaviyo_pipeline_tests.truth.world import World
 
 HOOKS: dict[str, tuple[Any, str, bool]] = {
@@ -21,7 +21,7 @@ HOOKS: dict[str, tuple[Any, str, bool]] = {
     "a page and its line are staged": (stage.Stage, "add_page", True),
     "a slice is finished": (stage.Stage, "finish_slice", True),
     "the landing begins": (landing, "land_within", False),
-    "the batch is gathered": (write_modes, "gather", True),
+    "the batch is gathered": (batch, "gather", True),
     "rows are written": (write_modes, "_write", True),
     "the ledger has its line": (ledger, "record", True),
     "all is done but the commit": (landing, "land_within", True),
