@@ -1,8 +1,7 @@
 """What becomes of each row of a merge, decided by keys first and then by the content of the rows that match.
 
 Content is read only for the rows of the table that have a key of the batch, found by their row ids. Each statement
-below has at most one join or one aggregation over narrow columns, which DuckDB spills: no batch and no table needs
-more than ``memory_limit``. As one statement, several of them share the limit, and millions of rows fail.
+below has at most one join or one aggregation over narrow columns, so that these do not share ``memory_limit``.
 """
 
 from __future__ import annotations
