@@ -20,6 +20,13 @@ asset's page in Dagster, and in `klaviyo_pipeline/analytics/sql/`. A chart of ea
 
 Days are those of the account's time zone, which Klaviyo is asked for once a day (scope `accounts:read`; without it, the
 storage time zone). It is kept with the account's currency in the table `account` beside them.
+
+A build makes anew the days whose rows have changed since the last build, and the profiles and campaigns that these days
+touch. It compares a fingerprint of each day (the number of rows, and a hash of their times and of `_loaded_at`), copies
+the days that differ to a file beside the database, works there, and swaps the new rows in. The database is held for
+moments only, and a load that lands meanwhile is in the table too. Changed time zones, metric roles and SQL make what
+depends on them anew. To make everything anew, for example after you changed `events` by hand without `_loaded_at`,
+delete the folder `<database>.analytics` and materialize the tables again.
 """
 NONE = "There are none in this version.\n"
 

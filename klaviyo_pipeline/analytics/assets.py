@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from klaviyo_pipeline import environment
+from klaviyo_pipeline.analytics.steps import sql_of
 from klaviyo_pipeline.analytics.tables import TABLES, AnalyticsTable
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.assets.build import asset_key
@@ -57,7 +58,7 @@ def _build_asset(table: AnalyticsTable) -> dg.AssetsDefinition:
         metadata={
             "dagster/column_schema": _column_schema(table),
             **({"example": dg.MetadataValue.md(fence.strip() + "\n" + example)} if example else {}),
-            "sql": dg.MetadataValue.md(f"```sql\n{table.sql}```"),
+            "sql": dg.MetadataValue.md("\n".join(f"```sql\n{sql_of(name)}```" for name in table.files)),
         },
     )
     def made_by_sql(
@@ -83,7 +84,10 @@ def _make(
     ask = partial(account_of_run, context.run.run_id)
     zone, currency = zone_of_account(klaviyo, duckdb, context.log.warning, ask)
     built = build(duckdb.warehouse(), table, duckdb.schema_or_default, zone)
-    context.log.info(f"{built.table_path}: {built.rows:,} rows in {built.duration_s:.1f} s.")
+    context.log.info(
+        f"{built.table_path}: {built.rows:,} rows, {built.days:,} days made anew in {built.duration_s:.1f} s; "
+        f"the database was held for {max(built.holds):.1f} s at most."
+    )
     if built.unreadable_values:
         context.log.warning(
             f"{built.unreadable_values:,} events have a $value that is no amount, or that has two readings such as "
@@ -94,6 +98,8 @@ def _make(
         **({} if built.unreadable_values is None else {"unreadable_values": built.unreadable_values}),
         "dagster/table_name": built.table_path,
         "build_seconds": round(built.duration_s, 3),
+        "longest_hold_seconds": round(max(built.holds), 3),
+        "days_made_anew": built.days,
         "account_timezone": zone.key,
         **({"account_currency": currency} if currency else {}),
     }

@@ -1,51 +1,65 @@
-"""Makes the tables of analytics: DuckDB reads, counts and writes; no row passes through Python."""
+"""Makes the tables of analytics: the days that changed are copied, worked on beside the database, and swapped in.
+
+The database is held for moments only: to compare the fingerprints of days, to copy those that differ, and to swap the
+new rows in. No row passes through Python.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
-from klaviyo_pipeline.analytics.amounts import MACROS as AMOUNT_MACROS
-from klaviyo_pipeline.analytics.metric_roles import role_of
-from klaviyo_pipeline.analytics.tables import UNREADABLE, AnalyticsTable, sql_of
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.loads.table import DUCKDB_TYPES
+from klaviyo_pipeline import clock
+from klaviyo_pipeline.analytics.kept import Kept, opened
+from klaviyo_pipeline.analytics.loaded import Fingerprints, Loaded, missing_sources, position_of
+from klaviyo_pipeline.analytics.tables import UNREADABLE, AnalyticsTable
 from klaviyo_pipeline.warehouse.database import Database
-from klaviyo_pipeline.warehouse.errors import TableMissingError
-from klaviyo_pipeline.warehouse.local_days import FIRST_YEAR, LAST_YEAR, local_day
-from klaviyo_pipeline.warehouse.sql import quote, quoted_list
-from klaviyo_pipeline.warehouse.tables import DELETED_AT, Table, existing_columns, full_name, shape, typed_path
+from klaviyo_pipeline.warehouse.ledger import LEDGER
+from klaviyo_pipeline.warehouse.sql import quote
+from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape, typed_path
 
 if TYPE_CHECKING:
     import duckdb
 
-_DAYS_OF = {
-    "events": ("datetime",),
-    "campaigns": ("send_time",),
-    "list_profiles": ("joined_group_at", DELETED_AT),
-}
-"""The times that SQL files take the day of."""
-_MACROS = (
-    *AMOUNT_MACROS,
-    "order_number(properties) AS coalesce(text_property(properties, 'OrderId'), "
-    "text_property(properties, 'Order ID'), text_property(properties, '$event_id'))",
+ROUNDS = 5
+"""How often a build starts over because a load landed meanwhile, before it keeps loads waiting."""
+CHUNK_ROWS = 250_000
+"""How many rows are copied while the database is held once."""
+_GAP_ROWS = 20_000
+"""Days between two changed ones are copied too if they have no more rows: one query is cheaper than two."""
+BUILDS = Table(
+    LEDGER.schema,
+    "analytics_builds",
+    (
+        Column("table_name", "VARCHAR", "The table of analytics as schema.name"),
+        Column("build", "VARCHAR", "The build that last changed it"),
+        Column("built_at", "TIMESTAMPTZ", "When that was"),
+        Column("total_rows", "BIGINT", "Rows that it had then"),
+    ),
+    comment="Which build of each table of analytics is in this database",
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Built:
-    """What was made: the table as a person can type it, its rows, and how long the database was held.
+    """What was made.
 
-    ``unreadable_values`` counts events whose ``$value`` is no amount; None for a table that does not count them.
+    ``table_path`` is the table as a person can type it. ``holds`` says how long the database was held each time, in
+    seconds. ``days`` counts the days that were made anew. ``unreadable_values`` counts events whose ``$value`` is no
+    amount; None for a table that does not count them.
     """
 
     table_path: str
     rows: int
     duration_s: float
+    holds: list[float]
+    days: int
     unreadable_values: int | None = None
 
 
@@ -55,7 +69,9 @@ def analytics_schema(schema: str) -> str:
 
 
 def build(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInfo) -> Built:
-    """Make a table anew from what has been loaded, in one transaction: a reader sees the old rows or the new ones.
+    """Bring a table up to date with what has been loaded; a reader sees the old rows or the new ones.
+
+    The days that changed since the last build are made anew; without anything kept of it, all days.
 
     Args:
         database: The database.
@@ -67,73 +83,194 @@ def build(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInfo
         TableMissingError: if a table that it is made from has not been loaded.
         WarehouseError: if the database can not be read or written; the table is as it was.
     """
-    with database.writing() as con:
-        held_from = time.monotonic()
-        _check_sources(con, table, schema)
-        _prepare(con, table, schema, zone)
-        declared = Table(analytics_schema(schema), table.name, table.columns, (), table.description.split("\n")[0])
-        target = full_name(con, declared.schema, declared.name)
+    if not database.file.exists():
+        raise missing_sources(table, schema, table.made_from)
+    with opened(database, table, schema, zone) as kept:
+        making = _Making(database, table, schema, zone, kept)
+        for _ in range(ROUNDS):
+            built = making.attempt(making.reading, making.writing)
+            if built:
+                return built
+        with making.writing() as con:
+            built = making.attempt(lambda: nullcontext(con), lambda: nullcontext(con))
+        if built is None:
+            raise RuntimeError("A build that held the database was overtaken.")
+        return built
+
+
+Session = Callable[[], "AbstractContextManager[duckdb.DuckDBPyConnection]"]
+
+
+class _Run(NamedTuple):
+    """Days of a loaded table to copy at once, both included; None for its rows without a time."""
+
+    source: str
+    first: date | None
+    last: date | None
+    rows: int
+
+
+@dataclass
+class _Making:
+    """One build under way."""
+
+    database: Database
+    table: AnalyticsTable
+    schema: str
+    zone: ZoneInfo
+    kept: Kept
+    began: float = field(default_factory=time.monotonic)
+    holds: list[float] = field(default_factory=list)
+    days: int = 0
+
+    def attempt(self, reading: Session, writing: Session) -> Built | None:
+        """Copy what changed, make the rows, and swap them in; None if a load landed meanwhile."""
+        position = self._catch_up(reading)
+        with reading() as con:
+            current = self._is_current(con)
+            if current and self.kept.is_settled:
+                return self._built(con)
+        self.kept.make(whole=not current)
+        with writing() as con:
+            if position_of(con) != position or self._is_current(con) != current:
+                return None
+            self._swap_in(con, whole=not current)
+            return self._built(con)
+
+    def reading(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A session that reads the database; how long it holds it is noted."""
+        return self._timed(self.database.reading())
+
+    def writing(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A session that writes the database; how long it holds it is noted."""
+        return self._timed(self.database.writing())
+
+    @contextmanager
+    def _timed(self, session: AbstractContextManager[duckdb.DuckDBPyConnection]) -> Iterator[duckdb.DuckDBPyConnection]:
+        with ExitStack() as stack:
+            con = stack.enter_context(session)
+            began = time.monotonic()
+            yield con
+        self.holds.append(time.monotonic() - began)
+
+    def _catch_up(self, session: Session) -> int:
+        """Copy what changed, a chunk a session; gives the position of the ledger that all of it belongs to."""
+        position, runs = -1, list[_Run]()
+        while True:
+            with session() as con:
+                loaded = Loaded(con, self.table, self.schema, self.zone)
+                if position_of(con) != position:
+                    position = position_of(con)
+                    for step in self.table.steps:
+                        if self.kept.lacks(step):
+                            self.kept.prepare(step, loaded.rows(f"FROM ({step.sql}) LIMIT 0"))
+                        if not step.by_day:
+                            self.kept.replace_whole(step, loaded.rows(step.sql))
+                    runs = self._stale(loaded)
+                copied = 0
+                while runs and copied < CHUNK_ROWS:
+                    run = runs.pop()
+                    copied += run.rows
+                    self._copy(loaded, run)
+            if not runs:
+                return position
+
+    def _stale(self, loaded: Loaded) -> list[_Run]:
+        """The days whose rows have changed since they were copied."""
+        before = self.kept.roles
+        if before != loaded.roles:
+            changed = [
+                each for each in before.keys() | loaded.roles.keys() if before.get(each) != loaded.roles.get(each)
+            ]
+            self.kept.change_roles(loaded.roles, loaded.days_of_metrics(changed))
+        runs = []
+        for source in dict.fromkeys(step.source for step in self.table.steps if step.by_day):
+            runs += _runs(source, self.kept.fingerprints(source), loaded.fingerprints(source))
+        return runs
+
+    def _copy(self, loaded: Loaded, run: _Run) -> None:
+        steps = [step for step in self.table.steps if step.by_day and step.source == run.source]
+        loaded.show_days(run.source, run.first, run.last)
+        found = loaded.fingerprints(run.source)
+        came = ((step, loaded.rows(step.sql)) for step in steps)
+        self.kept.replace_days(run.source, run.first, run.last, came, found)
+        loaded.show_all(run.source)
+        self.days += len(found)
+
+    def _is_current(self, con: duckdb.DuckDBPyConnection) -> bool:
+        """Whether the table is the one that the last build left, so that only changes have to be swapped in."""
+        build = self.kept.noted("build")
+        there = (BUILDS, self._declared)
+        if build is None or not all(existing_columns(con, each.schema, each.name) for each in there):
+            return False
+        builds, made = (full_name(con, each.schema, each.name) for each in there)
+        found = con.execute(
+            f"SELECT build, total_rows = (SELECT count(*) FROM {made}) FROM {builds} WHERE table_name = ?",
+            [self._declared.plain_name],
+        ).fetchall()
+        return found == [(build, True)]
+
+    def _swap_in(self, con: duckdb.DuckDBPyConnection, *, whole: bool) -> None:
+        """Replace the rows that were made anew, in one transaction."""
+        declared, key = self._declared, self.table.key[0]
+        whole = whole or self.table.part is not None or self.table.part_key is None
+        build = uuid.uuid4().hex
         con.begin()
         try:
             shape(con, declared, declared.columns)
-            con.execute(f"DELETE FROM {target}")
-            con.execute(f"INSERT INTO {target} BY NAME {table.sql}")
-            counts_unreadable = any(column.name == UNREADABLE for column in table.columns)
-            unreadable = f"coalesce(sum({UNREADABLE}), 0)::BIGINT" if counts_unreadable else "NULL"
-            rows, unread = con.execute(f"SELECT count(*), {unreadable} FROM {target}").fetchall()[0]
+            target = full_name(con, declared.schema, declared.name)
+            if whole:
+                con.execute(f"DELETE FROM {target}")
+            else:
+                con.register("_scope", self.kept.rows("scope"))
+                con.execute(f"DELETE FROM {target} WHERE {quote(key)} IN (SELECT key FROM _scope)")
+                con.unregister("_scope")
+            con.register("_fresh", self.kept.rows("fresh"))
+            con.execute(f"INSERT INTO {target} BY NAME FROM _fresh")
+            con.unregister("_fresh")
+            self._stamp(con, build, target)
             con.commit()
         except BaseException:
             con.rollback()
             raise
-        return Built(typed_path(con, declared), rows, time.monotonic() - held_from, unread)
+        self.kept.settle(build)
 
+    def _stamp(self, con: duckdb.DuckDBPyConnection, build: str, target: str) -> None:
+        shape(con, BUILDS, BUILDS.columns)
+        builds, name = full_name(con, BUILDS.schema, BUILDS.name), self._declared.plain_name
+        con.execute(f"DELETE FROM {builds} WHERE table_name = ?", [name])
+        con.execute(f"INSERT INTO {builds} SELECT ?, ?, ?, count(*) FROM {target}", [name, build, clock.now()])
 
-def _check_sources(con: duckdb.DuckDBPyConnection, table: AnalyticsTable, schema: str) -> None:
-    missing = [name for name in table.made_from if not existing_columns(con, schema, name)]
-    if missing:
-        assets = " and ".join(f"klaviyo/{name}" for name in missing)
-        raise TableMissingError(
-            f"{table.name} is made from {_listed(table.made_from)} in schema {schema}, but {_listed(missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} not there yet: materialize {assets} first."
+    @property
+    def _declared(self) -> Table:
+        table = self.table
+        return Table(analytics_schema(self.schema), table.name, table.columns, (), table.description.split("\n")[0])
+
+    def _built(self, con: duckdb.DuckDBPyConnection) -> Built:
+        counts_unreadable = any(column.name == UNREADABLE for column in self.table.columns)
+        unreadable = f"coalesce(sum({UNREADABLE}), 0)::BIGINT" if counts_unreadable else "NULL"
+        target = full_name(con, self._declared.schema, self._declared.name)
+        rows, unread = con.execute(f"SELECT count(*), {unreadable} FROM {target}").fetchall()[0]
+        return Built(
+            typed_path(con, self._declared), rows, time.monotonic() - self.began, self.holds, self.days, unread
         )
 
 
-def _prepare(con: duckdb.DuckDBPyConnection, table: AnalyticsTable, schema: str, zone: ZoneInfo) -> None:
-    """What the SQL files refer to: the loaded tables by their plain names, the roles of metrics, a few functions."""
-    for source in table.made_from:
-        con.execute(f"CREATE TEMP VIEW {quote(source)} AS {_all_columns(con, source, schema)}")
-    con.execute(f"CREATE TEMP MACRO day_of(instant) AS {local_day(zone, 'instant', *_span(con, table))}")
-    for macro in _MACROS:
-        con.execute(f"CREATE TEMP MACRO {macro}")
-    if "metrics" in table.made_from:
-        names = con.execute("SELECT id, name FROM metrics").fetchall()
-        roles = [(metric_id, role) for metric_id, name in names if (role := role_of(name))]
-        con.execute("CREATE TEMP TABLE metric_roles (metric_id VARCHAR, role VARCHAR)")
-        if roles:
-            con.executemany("INSERT INTO metric_roles VALUES (?, ?)", roles)
-    for step in table.steps:
-        con.execute(f"CREATE TEMP VIEW {quote(step)} AS {sql_of(step)}")
-
-
-def _span(con: duckdb.DuckDBPyConnection, table: AnalyticsTable) -> tuple[datetime, datetime]:
-    """Between which times the days of a table lie."""
-    columns = [(source, column) for source in table.made_from for column in _DAYS_OF.get(source, ())]
-    every = " UNION ALL ".join(f"SELECT min({column}) AS low, max({column}) AS high FROM {s}" for s, column in columns)
-    low, high = con.execute(f"SELECT year(min(low)), year(max(high)) FROM ({every})").fetchall()[0]
-    first, last = (min(max(year or FIRST_YEAR, FIRST_YEAR), LAST_YEAR) for year in (low, high))
-    return datetime(first, 1, 1, tzinfo=UTC), datetime(last, 12, 31, tzinfo=UTC)
-
-
-def _all_columns(con: duckdb.DuckDBPyConnection, source: str, schema: str) -> str:
-    """A loaded table with the columns that it has, and those that an option left out as nulls."""
-    there = [column.name for column in existing_columns(con, schema, source)]
-    wanted = {column.name: DUCKDB_TYPES[column.type] for column in SOURCES[source].columns} | {
-        DELETED_AT: "TIMESTAMPTZ"
-    }
-    absent = [f"NULL::{kind} AS {quote(name)}" for name, kind in wanted.items() if name not in there]
-    return f"SELECT {', '.join([quoted_list(there), *absent])} FROM {full_name(con, schema, source)}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+def _runs(source: str, kept: Fingerprints, now: Fingerprints) -> list[_Run]:
+    """The days that differ, in order and in runs of at most ``CHUNK_ROWS`` rows, the last run first."""
+    stale = {day for day in kept.keys() | now.keys() if kept.get(day) != now.get(day)}
+    runs = [_Run(source, None, None, now[None].rows if None in now else 0)] if None in stale else []
+    first: date | None = None
+    last, rows, gap = first, 0, 0
+    for day in sorted(day for day in kept.keys() | now.keys() if day is not None):
+        here = now[day].rows if day in now else 0
+        if first is not None and (gap > _GAP_ROWS or rows + gap + here > CHUNK_ROWS):
+            runs.append(_Run(source, first, last, rows))
+            first, rows, gap = None, 0, 0
+        if day in stale:
+            first, last, rows, gap = first or day, day, rows + gap + here, 0
+        elif first is not None:
+            gap += here
+    if first is not None:
+        runs.append(_Run(source, first, last, rows))
+    return runs[::-1]

@@ -6,8 +6,22 @@ The SQL stands in files of the same name under ``sql/``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
 
+from klaviyo_pipeline.analytics.steps import (
+    CAMPAIGN_MESSAGES,
+    CAMPAIGN_NAMES,
+    LIST_NAMES,
+    MEMBERSHIPS,
+    METRIC_DAYS,
+    METRIC_NAMES,
+    ORDER_EVENTS,
+    PROFILE_DAYS,
+    PROFILE_ORDER_EVENTS,
+    PROFILES,
+    REACTIONS,
+    Step,
+    sql_of,
+)
 from klaviyo_pipeline.charts.counting import Counted
 from klaviyo_pipeline.warehouse.tables import Column
 
@@ -27,7 +41,11 @@ class AnalyticsTable:
         columns: Its columns, in order.
         key: The columns that tell rows apart.
         chart: What is drawn of it; ``{table}`` in the query stands for it.
-        steps: SQL files that it reads as views.
+        steps: What is kept of the loaded tables; the query reads these.
+        part: An SQL file whose rows are kept too, and made anew for the keys in ``part_key`` that were touched.
+        part_key: The column of the part, or without one of the table itself, by which touched rows are made anew.
+            None: the query is cheap, and makes all rows each time.
+        views: SQL files that the query reads as views.
     """
 
     name: str
@@ -36,17 +54,21 @@ class AnalyticsTable:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     chart: Counted
-    steps: tuple[str, ...] = ()
+    steps: tuple[Step, ...]
+    part: str | None = None
+    part_key: str | None = None
+    views: tuple[str, ...] = ()
 
     @property
     def sql(self) -> str:
         """The query that gives its rows."""
         return sql_of(self.name)
 
-
-def sql_of(name: str) -> str:
-    """The text of an SQL file."""
-    return files(__package__).joinpath("sql", f"{name}.sql").read_text()
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Its SQL files, in the order in which one reads the other."""
+        part = (self.part,) if self.part else ()
+        return (*(step.name for step in self.steps), *self.views, *part, self.name)
 
 
 DAILY_METRICS = AnalyticsTable(
@@ -74,6 +96,7 @@ DAILY_METRICS = AnalyticsTable(
         "SELECT day, metric_name AS series, events AS amount FROM {table}",
         by_day=True,
     ),
+    steps=(METRIC_DAYS, METRIC_NAMES),
 )
 
 CAMPAIGN_PERFORMANCE = AnalyticsTable(
@@ -117,7 +140,10 @@ CAMPAIGN_PERFORMANCE = AnalyticsTable(
         "FROM {table} WHERE send_day IS NOT NULL GROUP BY campaign_id, send_day)",
         by_day=True,
     ),
-    steps=("campaign_messages", "orders"),
+    steps=(REACTIONS, ORDER_EVENTS, CAMPAIGN_NAMES, CAMPAIGN_MESSAGES),
+    part="campaign_reactions",
+    part_key="campaign_id",
+    views=("orders",),
 )
 
 LIST_GROWTH = AnalyticsTable(
@@ -145,6 +171,7 @@ LIST_GROWTH = AnalyticsTable(
         is_level=True,
         by_day=True,
     ),
+    steps=(MEMBERSHIPS, LIST_NAMES),
 )
 
 PROFILE_ACTIVITY = AnalyticsTable(
@@ -179,7 +206,9 @@ PROFILE_ACTIVITY = AnalyticsTable(
         "SELECT last_event_at AS instant, if(orders > 0, 'has ordered', 'has not ordered') AS series, 1 AS amount "
         "FROM {table} WHERE last_event_at IS NOT NULL",
     ),
-    steps=("orders",),
+    steps=(PROFILE_DAYS, PROFILE_ORDER_EVENTS, PROFILES),
+    part_key="profile_id",
+    views=("orders",),
 )
 
 TABLES = {table.name: table for table in (DAILY_METRICS, CAMPAIGN_PERFORMANCE, LIST_GROWTH, PROFILE_ACTIVITY)}

@@ -39,6 +39,11 @@ def local_time(zone: ZoneInfo, instant: str, start: datetime, end: datetime) -> 
     return f"make_timestamp({since_epoch} + {search(since_epoch, starts, offsets)})"
 
 
+def whole_rules(zone: ZoneInfo) -> str:
+    """The zone's rules as a text: two zones or versions of the rules with the same text give the same local days."""
+    return repr(_offsets(zone, FIRST_YEAR, LAST_YEAR))
+
+
 def first_disagreement(
     con: duckdb.DuckDBPyConnection, zone: ZoneInfo, start: datetime, end: datetime
 ) -> datetime | None:

@@ -1,5 +1,5 @@
--- Which campaign a message belongs to. A step on the way: no table of its own. Events name a campaign's message;
--- those of old campaigns, which had one message only, the campaign itself.
+-- Which campaign a message belongs to. A step: whole. Events name a campaign's message; those of old campaigns, which
+-- had one message only, the campaign itself.
 SELECT message_id, min(campaign_id) AS campaign_id
 FROM (
     SELECT id AS message_id, id AS campaign_id FROM campaigns

@@ -1,14 +1,12 @@
 -- Events per day and metric: how many, of how many people, and what they come to.
 SELECT
-    day_of(events.datetime) AS day,
-    events.metric_id,
-    any_value(metrics.name) AS metric_name,
-    any_value(metrics.integration_name) AS integration_name,
-    count(*) AS events,
-    count(DISTINCT events.profile_id) AS unique_profiles,
-    sum(signed_value(events.event_properties, metric_roles.role)) AS value,
-    count(*) FILTER (is_unreadable(events.event_properties)) AS unreadable_values
-FROM events
-LEFT JOIN metrics ON metrics.id = events.metric_id
-LEFT JOIN metric_roles ON metric_roles.metric_id = events.metric_id
-GROUP BY ALL
+    metric_days.day,
+    metric_days.metric_id,
+    metric_names.name AS metric_name,
+    metric_names.integration_name,
+    metric_days.events,
+    metric_days.unique_profiles,
+    metric_days.value,
+    metric_days.unreadable_values
+FROM metric_days
+LEFT JOIN metric_names ON metric_names.metric_id = metric_days.metric_id

@@ -1,12 +1,11 @@
 -- Who came to and went from each list, by day, and how many were on it at the day's end: no day is left out.
 WITH changes AS (
-    SELECT list_id, day_of(joined_group_at) AS day, 1 AS joined, 0 AS gone
-    FROM list_profiles
-    WHERE joined_group_at IS NOT NULL
+    SELECT list_id, joined_on AS day, people AS joined, 0 AS gone
+    FROM memberships
     UNION ALL
-    SELECT list_id, day_of(_deleted_at), 0, 1
-    FROM list_profiles
-    WHERE joined_group_at IS NOT NULL AND _deleted_at IS NOT NULL
+    SELECT list_id, gone_on, 0, people
+    FROM memberships
+    WHERE gone_on IS NOT NULL
 ),
 
 days AS (
@@ -24,10 +23,10 @@ daily AS (
 SELECT
     daily.day,
     daily.list_id,
-    lists.name AS list_name,
+    list_names.name AS list_name,
     daily.joined,
     daily.gone,
     daily.joined - daily.gone AS net,
     sum(daily.joined - daily.gone) OVER (PARTITION BY daily.list_id ORDER BY daily.day)::BIGINT AS members
 FROM daily
-LEFT JOIN lists ON lists.id = daily.list_id
+LEFT JOIN list_names ON list_names.list_id = daily.list_id

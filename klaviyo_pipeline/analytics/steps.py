@@ -1,0 +1,72 @@
+"""The steps from loaded tables to those of analytics: narrow tables that are kept, and made anew where rows changed.
+
+A step *by day* holds what one loaded table says of each day, so a change makes only the days of the changed rows anew.
+A *whole* step is small and made anew each time. The SQL stands in files of the same name under ``sql/``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+from klaviyo_pipeline.warehouse.tables import LOADED_AT
+
+
+@dataclass(frozen=True)
+class Step:
+    """A narrow table made from a loaded one.
+
+    Attributes:
+        name: The step and its SQL file; a step by day has a column ``day``.
+        source: The data source whose table it reads.
+        by_day: Whether it is made anew day by day.
+        touches: Columns whose values are noted as changed when a row that has them comes or goes.
+    """
+
+    name: str
+    source: str
+    by_day: bool = False
+    touches: tuple[str, ...] = ()
+
+    @property
+    def sql(self) -> str:
+        """The query that gives its rows."""
+        return sql_of(self.name)
+
+
+@dataclass(frozen=True)
+class Days:
+    """How the rows of a loaded table divide into days, and by which columns a day shows that it changed.
+
+    Attributes:
+        time: The column whose local day counts.
+        witnesses: At least one of them changes with every change of a row that matters.
+    """
+
+    time: str
+    witnesses: tuple[str, ...]
+
+
+DAYS = {
+    # Whatever writes an event gives it a new _loaded_at; an event that left a day is missing from its sum.
+    "events": Days("datetime", ("datetime", LOADED_AT)),
+    # Every update of a profile gives it a new _loaded_at, but only these two columns are read.
+    "profiles": Days("created", ("id", "created")),
+}
+
+METRIC_DAYS = Step("metric_days", "events", by_day=True)
+REACTIONS = Step("reactions", "events", by_day=True, touches=("message_id", "campaign_id"))
+ORDER_EVENTS = Step("order_events", "events", by_day=True)
+PROFILE_DAYS = Step("profile_days", "events", by_day=True, touches=("profile_id",))
+PROFILE_ORDER_EVENTS = Step("order_events", "events", by_day=True, touches=("profile_id",))
+PROFILES = Step("profile_births", "profiles", by_day=True, touches=("profile_id",))
+METRIC_NAMES = Step("metric_names", "metrics")
+CAMPAIGN_NAMES = Step("campaign_names", "campaigns")
+CAMPAIGN_MESSAGES = Step("campaign_messages", "campaigns", touches=("message_id", "campaign_id"))
+LIST_NAMES = Step("list_names", "lists")
+MEMBERSHIPS = Step("memberships", "list_profiles")
+
+
+def sql_of(name: str) -> str:
+    """The text of an SQL file."""
+    return files(__package__).joinpath("sql", f"{name}.sql").read_text()
