@@ -17,6 +17,7 @@ from klaviyo_pipeline.cli.demo import demo, with_sandbox
 from klaviyo_pipeline.cli.failing import Commands
 from klaviyo_pipeline.cli.landed import ledger, rewind
 from klaviyo_pipeline.cli.load import load
+from klaviyo_pipeline.cli.maintain import maintain
 from klaviyo_pipeline.cli.preview import preview
 from klaviyo_pipeline.cli.reconcile import reconcile
 from klaviyo_pipeline.cli.sources import sources
@@ -45,6 +46,7 @@ for _command in (
     demo,
     ledger,
     load,
+    maintain,
     preview,
     reconcile,
     rewind,

@@ -227,7 +227,7 @@ class StagingArea:
         """
         with disk_errors(self.root):
             make_folder(self.root)
-            self._remove_stale(now)
+            self.remove_stale(now)
             text = json.dumps({"format": manifest.FORMAT, **identity}, sort_keys=True)
             name = f"{identity['source']}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
             for number in itertools.count():
@@ -241,10 +241,16 @@ class StagingArea:
                 lock.release()
         raise AssertionError
 
-    def _remove_stale(self, now: datetime) -> None:
-        """Remove what killed runs left behind and no run may take up any more."""
-        for folder in folders.stages(self.root):
-            if _is_fresh(manifest.read_begin(folder), now) or (lock := folders.lock(folder)) is None:
+    def stale(self, now: datetime) -> list[Path]:
+        """What killed runs left behind and no run may take up any more: folders of stages."""
+        if not self.root.is_dir():
+            return []
+        return [folder for folder in folders.stages(self.root) if not _is_fresh(manifest.read_begin(folder), now)]
+
+    def remove_stale(self, now: datetime) -> None:
+        """Remove the stages that are stale, unless a run has them open."""
+        for folder in self.stale(now):
+            if (lock := folders.lock(folder)) is None:
                 continue
             # Again, now that nobody else can take it up.
             if not _is_fresh(manifest.read_begin(folder), now):
