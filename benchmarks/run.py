@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from benchmarks import comparison, lasting, measure, results
+from benchmarks import analytics, comparison, lasting, measure, results
 from benchmarks.bench import Section, Settings
 
 SCENARIOS: dict[str, Callable[[Settings], Section]] = {
@@ -25,6 +25,7 @@ SCENARIOS: dict[str, Callable[[Settings], Section]] = {
     "growth": lasting.growth,
     "resume": lasting.resume,
     "limits": lasting.limits,
+    "analytics": analytics.analytics,
     "dlt-settings": comparison.dlt_settings,
 }
 
