@@ -62,6 +62,7 @@ STATES: dict[str, Callable[[Path], None]] = {
 """What a page assumes beside a clone and an account."""
 
 
+@pytest.mark.timeout(600)  # a page may load all data sources and more, on a machine that is busy
 @pytest.mark.parametrize("page", pages(), ids=name_of)
 def test_every_command_of_a_page_works(page: Path, tmp_path: Path, account: RunningSandbox) -> None:
     clone(tmp_path)
