@@ -58,7 +58,7 @@ def count_events(client: KlaviyoClient) -> Any:
 
 READERS: dict[str, tuple[Callable[[KlaviyoClient], Any], dict[str, Any]]] = {
     "account": (read_account, ACCOUNT),
-    "account_check": (check_account, ACCOUNT),
+    "account_check": (lambda client: check_account(client, CORE), ACCOUNT),
     "list_count": (lambda client: count_of_children(client, CORE["list_profiles"], "L"), COUNT),
     "aggregates": (count_events, AGGREGATE),
 }

@@ -20,7 +20,7 @@ _MARKUP = re.compile(r"\]\(|[`*#]|^[-|>] ", re.MULTILINE)
 def test_reconciliation_along_with_a_load_says_why_it_was_skipped_and_the_log_misses_no_output(
     world: World, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    checks = build_reconciliation_checks()
+    (checks,) = build_reconciliation_checks()
     result = world.run("events", "list_profiles", days="2026-11-18", extra_assets=(checks,), log_level="DEBUG")
 
     assert result.success
@@ -33,7 +33,7 @@ def test_reconciliation_along_with_a_load_says_why_it_was_skipped_and_the_log_mi
 
 
 def test_reconciliation_along_with_a_load_that_asks_for_it_compares(world: World) -> None:
-    checks = build_reconciliation_checks()
+    (checks,) = build_reconciliation_checks()
     result = world.run(
         "events", days="2026-11-18", extra_assets=(checks,), checks={checks.op.name: {"with_loads": True}}
     )

@@ -27,9 +27,12 @@ shops = cache(tiny_shop)
 Worlds = Callable[..., AbstractContextManager[World]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def no_waiting() -> Iterator[None]:
-    """Retries at once, no rate limit, and the day on which the sandbox's revisions live."""
+    """Retries at once, no rate limit, and the day on which the sandbox's revisions live.
+
+    For a module, since a worker may run tests of other folders after it.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(revisions, "today_utc", lambda: date(2026, 11, 23))
         patch.setattr(EndpointLimit, "reserve", lambda _self: 0.0)
@@ -44,7 +47,7 @@ def serving() -> Iterator[RunningSandbox]:
         yield sandbox
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def worlds(serving: RunningSandbox, no_waiting: None) -> Worlds:
     """Opens a new world: a shop, an empty database, the first day's clock."""
 
