@@ -334,7 +334,7 @@ def test_catalogued_limit_when_longer_than_max_retry_wait_then_is_waited_for(
     klaviyo.get(URL, json=PAGE, headers={"RateLimit-Limit": "10, 10;w=1, 10;w=60"})
     for _ in range(11):
         fetch(client, clock)
-    assert max(clock.waits) > 30
+    assert sum(clock.waits) > 30
 
 
 def test_request_when_another_was_told_to_wait_then_waits_too(

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Generic, NoReturn, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -207,24 +208,20 @@ class KlaviyoClient:
             if stop.wait(seconds):
                 raise CancelledError(f"{request.subject} was cancelled.")
 
-        def wait_for_limit(seconds: float) -> None:
-            self._check_limit(request, limit, seconds)
-            sleep(seconds)
-
         for attempt in range(self.settings.retry_limit + 1):
-            self.traffic.add(limit_wait_s=limit.acquire(wait_for_limit))
+            self.traffic.add(limit_wait_s=limit.acquire(sleep, partial(self._check_limit, request, limit)))
             if stop.is_set():
                 raise CancelledError(f"{request.subject} was cancelled.")
             self.traffic.add(requests=1)
             problem, retry_after_s, throttled = "", None, False
-            sent = time.monotonic()
+            sent, sent_at = time.monotonic(), limit.clock()
             try:
                 with self._memory.answer() as held:
                     answered = self._http.send(request.target, request.body, held)
                     network_s = time.monotonic() - sent
                     self.traffic.add(body_bytes=len(answered.body))
                     if answered.status == 200:
-                        limit.observe(answered.headers)
+                        limit.observe(answered.headers, sent_at)
                         self._observe_clock(answered.headers)
                         revision = answers.answering_revision(answered.headers) or expected_answer(self.revision)
                         value = read(answered.body, revision)
@@ -242,7 +239,7 @@ class KlaviyoClient:
             if throttled:
                 self.traffic.add(throttled=1)
                 # Not longer than anybody is willing to wait: later requests ask again and hear the same.
-                limit.throttled(min(retry_after_s or 1.0, self.settings.max_retry_wait_s))
+                limit.throttled(min(retry_after_s or 1.0, self.settings.max_retry_wait_s), sent_at)
             if attempt == self.settings.retry_limit:
                 self._give_up(request, problem, throttled)
             if retry_after_s is not None and retry_after_s > self.settings.max_retry_wait_s:

@@ -5,6 +5,10 @@ The limits are seeded from the catalogue and corrected by what Klaviyo says: ``R
 account used up, ``Retry-After`` on a 429 says how long to stay away. A server whose answers state no limit (a
 sandbox with limits off) is taken at its word until it answers 429. Klaviyo's windows are fixed, and nobody outside
 knows when they begin; so never more than the quota is sent in *any* stretch of a window's length.
+
+After a 429 requests are sent more slowly: the burst is smaller for some seconds. The minute's quota stays, because
+what was sent already cannot be taken back, and a smaller quota would stop every request for the rest of the minute.
+A 429 counts for nothing if a request that was sent later is answered before ``Retry-After`` is over.
 Source: Klaviyo's guide "Rate limits, status codes, and errors"; headers as recorded from the live API.
 """
 
@@ -14,20 +18,26 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from klaviyo_pipeline.klaviyo.catalogue.model import Tier
 
 EDGE_S = 0.02
 """Added to a window's length: requests sent evenly do not arrive evenly."""
 SLOWER = 0.8
-"""After a 429 the quota is taken to be this share of what it was…"""
+"""After a 429 the burst is this share of what it was…"""
 RECOVERY = 1.05
-"""…and grows again by this factor with every full window that passes without one."""
+"""…and grows again by this factor with every second that passes without one."""
+LOOK_AGAIN = 0.1
+"""A request that waits looks again after this share of its wait: the limit may have recovered by then…"""
+SHORTEST_LOOK_S = 0.02
+"""…but not more often than this."""
 MOST_WINDOWS = 8
 """So many stated windows are kept; Klaviyo states two or three."""
 MOST_SENT = 100_000
-"""A larger quota is no limit to one process: such a window is not kept, and no more requests are remembered."""
+"""A larger quota is no limit to one process. It counts as this one, and no more requests are remembered."""
+LARGEST_QUOTA = 10**9
+"""A larger number is no quota: such a window is not kept."""
 LONGEST_WINDOW_S = 7 * 86_400.0
 """A longer window is no rate limit."""
 
@@ -46,6 +56,16 @@ class _Window:
         return max(1, min(int(self.quota * share), self.quota - foreign))
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    """A 429: when the refused request was sent, and what was known of the limit before."""
+
+    sent_at: float
+    caution: float
+    limited: bool
+    proven: bool
+
+
 @dataclass
 class _Sent:
     """What is known of an endpoint and account: its windows, and when this process sent its latest requests."""
@@ -54,6 +74,8 @@ class _Sent:
     lock: threading.Lock = field(default_factory=threading.Lock)
     sent: deque[float] = field(default_factory=deque)
     blocked_until: float = 0.0
+    refusal: _Refusal | None = None
+    """The 429 that everybody waits for."""
     caution: float = 1.0
     caution_since: float = 0.0
     limited: bool = True
@@ -85,15 +107,19 @@ class EndpointLimit:
         """Lengths of the windows that stay, whatever an answer states."""
         self._known: _Sent = shared_with._known if shared_with is not None else _Sent(windows)
 
-    def acquire(self, sleep: Callable[[float], None]) -> float:
+    def acquire(self, sleep: Callable[[float], None], expect: Callable[[float], None] = lambda _wait_s: None) -> float:
         """Wait for the right to send one request, and say how many seconds that took.
 
-        ``sleep`` may raise to give up waiting.
+        Args:
+            sleep: Sleeps for so many seconds; may raise to give up waiting.
+            expect: Told before each sleep how many seconds are left to wait, as far as is known; may raise, too.
         """
         waited_s = 0.0
         while (wait_s := self.reserve()) > 0:
-            sleep(wait_s)
-            waited_s += wait_s
+            expect(wait_s)
+            step_s = min(wait_s, max(SHORTEST_LOOK_S, wait_s * LOOK_AGAIN))
+            sleep(step_s)
+            waited_s += step_s
         return waited_s
 
     def reserve(self) -> float:
@@ -102,8 +128,10 @@ class EndpointLimit:
             now = self.clock()
             self._recover(now)
             wait_s = self._known.blocked_until - now
+            shortest_s = min(window.length_s for window in self._known.windows)
             for window in self._known.windows if self._known.limited else ():
-                allowed = window.allowed(self.share * self._known.caution, now)
+                caution = self._known.caution if window.length_s == shortest_s else 1.0
+                allowed = window.allowed(self.share * caution, now)
                 if len(self._known.sent) >= allowed:
                     wait_s = max(wait_s, self._known.sent[-allowed] + window.length_s + EDGE_S - now)
             if wait_s > 0:
@@ -112,25 +140,42 @@ class EndpointLimit:
             self._forget(now)
             return 0.0
 
-    def throttled(self, retry_after_s: float) -> None:
-        """Klaviyo answered 429: nobody sends before its time is up, and the quota is trusted less for a while."""
-        with self._known.lock:
-            now = self.clock()
-            self._known.limited = self._known.proven = True
-            # Requests under way together are refused together: that is one event, not many.
-            if now >= self._known.blocked_until:
-                self._known.caution = max(0.2, self._known.caution * SLOWER)
-                self._known.caution_since = now
-            self._known.blocked_until = max(self._known.blocked_until, now + retry_after_s)
+    def throttled(self, retry_after_s: float, sent_at: float | None = None) -> None:
+        """Klaviyo answered 429: nobody sends before its time is up, and the burst is smaller for a while.
 
-    def observe(self, headers: Mapping[str, str]) -> None:
+        Args:
+            retry_after_s: How long to stay away, in seconds.
+            sent_at: When the refused request was sent, by this limit's clock; None if that is not known.
+        """
+        with self._known.lock:
+            known, now = self._known, self.clock()
+            # Requests under way together are refused together: that is one event, not many.
+            if now >= known.blocked_until:
+                at = now if sent_at is None else sent_at
+                known.refusal = _Refusal(at, known.caution, known.limited, known.proven)
+                if not known.limited:
+                    known.sent.clear()  # the server has shown that it did not count these
+                known.caution = max(0.2, known.caution * SLOWER)
+                known.caution_since = now
+            elif known.refusal is not None and sent_at is not None:
+                known.refusal = replace(known.refusal, sent_at=max(sent_at, known.refusal.sent_at))
+            known.limited = known.proven = True
+            known.blocked_until = max(known.blocked_until, now + retry_after_s)
+
+    def observe(self, headers: Mapping[str, str], sent_at: float | None = None) -> None:
         """Correct the windows by an answer's ``RateLimit-*`` headers; unreadable headers are ignored.
 
         A window that an earlier answer stated and this one does not is forgotten.
+
+        Args:
+            headers: The headers of a request that was not refused.
+            sent_at: When that request was sent, by this limit's clock; None if that is not known.
         """
         header = headers.get("RateLimit-Limit")
         stated = _policies(header or "")
         with self._known.lock:
+            if sent_at is not None and headers.get("RateLimit-Remaining") != "0":
+                self._contradict(sent_at)
             if stated is None:
                 self._known.limited = self._known.proven or header is not None
                 return
@@ -159,16 +204,22 @@ class EndpointLimit:
 
     @property
     def requests_per_minute(self) -> float:
-        """The rate that is allowed for now: the configured share of the tightest quota, less after a 429."""
+        """The rate that is allowed for long: the configured share of the tightest quota."""
         with self._known.lock:
-            lowest = min(window.quota / window.length_s for window in self._known.windows)
-            return lowest * 60.0 * self.share * self._known.caution
+            return min(window.quota / window.length_s for window in self._known.windows) * 60.0 * self.share
 
     @property
     def stated(self) -> dict[float, int]:
         """The quotas by their window's length in seconds, if the server has ever stated or enforced a limit."""
         with self._known.lock:
             return {window.length_s: window.quota for window in self._known.windows} if self._known.proven else {}
+
+    def _contradict(self, sent_at: float) -> None:
+        """A request was answered. If it was sent after the one that was refused, the limit was not used up."""
+        known, refusal = self._known, self._known.refusal
+        if refusal is not None and sent_at > refusal.sent_at and self.clock() < known.blocked_until:
+            known.caution, known.limited, known.proven = refusal.caution, refusal.limited, refusal.proven
+            known.blocked_until, known.refusal = 0.0, None
 
     def _recover(self, now: float) -> None:
         if self._known.caution < 1.0 and now - self._known.caution_since > 1.0:
@@ -238,7 +289,7 @@ def _policies(header: str) -> tuple[int, dict[float, int]] | None:
             for parameter in parameters:
                 name, _, value = parameter.strip().partition("=")
                 if name == "w" and _is_limit(float(value), int(quota)) and len(policies) < MOST_WINDOWS:
-                    policies[float(value)] = int(quota)
+                    policies[float(value)] = min(int(quota), MOST_SENT)
             if not parameters and in_force is None:
                 in_force = int(quota)
     except ValueError:
@@ -249,7 +300,7 @@ def _policies(header: str) -> tuple[int, dict[float, int]] | None:
 
 
 def _is_limit(length_s: float, quota: int) -> bool:
-    return 0 < length_s <= LONGEST_WINDOW_S and 0 < quota <= MOST_SENT
+    return 0 < length_s <= LONGEST_WINDOW_S and 0 < quota <= LARGEST_QUOTA
 
 
 def _seconds(text: str | None) -> float | None:
