@@ -9,12 +9,13 @@ differ in the text of JSON columns alone are compared by what the JSON says: ano
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline.warehouse import parts
 from klaviyo_pipeline.warehouse.errors import RowsError
 from klaviyo_pipeline.warehouse.range_counts import range_number
 from klaviyo_pipeline.warehouse.rows import SEQ, Incoming
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 TEMPORARY = "temp.main._klaviyo_pipeline"
 BATCH = f"{TEMPORARY}_batch"
 STREAM = "_klaviyo_pipeline_stream"
+_FLAGGED_ROWS = 100_000
+_LONG_KEY_BYTES = 200
+"""Batches that fit with keys of this length are not measured."""
 SYSTEM = {LOADED_AT, RUN_ID, DELETED_AT}
 
 
@@ -35,13 +39,15 @@ SYSTEM = {LOADED_AT, RUN_ID, DELETED_AT}
 class Gathered:
     """What became of the rows that came: so many remain; the others lay outside the trims, or repeated a key.
 
-    ``by_range`` has the rows inside the trims by the number of the job's range that they lie in.
+    ``by_range`` has the rows inside the trims by the number of the job's range that they lie in. ``at_once`` is how
+    many of the rows a statement may hash; None for all of them.
     """
 
     rows: int
     outside: int
     repeated: int
     by_range: Mapping[int, int] = field(default_factory=dict)
+    at_once: int | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,8 @@ class Job:
     ranges: tuple[tuple[datetime, datetime], ...] = ()
     ranged: str | None = None
     """The time column by which rows are counted for each of the ranges."""
+    at_once: int | None = None
+    """How many rows of the batch a statement may hash; None for all of them."""
 
     def carried(self) -> list[tuple[Column, str]]:
         """The table's columns that the rows carry, each with its name there (which may differ in case)."""
@@ -125,6 +133,16 @@ class Job:
     def expression(self, name: str) -> str:
         """The SQL expression for a column by its name in the table; NULL if the rows don't carry it."""
         return next((self.value(c, n) for c, n in self.carried() if fold(c.name) == fold(name)), "NULL")
+
+    def fill(self, table: str, queries: Iterable[str]) -> None:
+        """Makes a temporary table of the rows of one or more queries."""
+        for number, query in enumerate(queries):
+            self.con.execute(f"{f'INSERT INTO {table}' if number else f'CREATE TEMP TABLE {table} AS'} {query}")
+
+    def seq_spans(self) -> list[parts.Span]:
+        """The parts of the batch, by ``seq``."""
+        last = self.scalar(f"SELECT coalesce(max(seq), 0) FROM {BATCH}") if self.at_once else 0
+        return parts.spans_of(last, self.at_once)
 
     def scalar(self, sql: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401
         """Runs a statement for its single value."""
@@ -158,11 +176,13 @@ def gather(job: Job, *, fingerprint: bool) -> Gathered:
     by_range = dict(
         job.con.execute(f"SELECT range_number, count(*) FROM {BATCH} GROUP BY ALL").fetchall() if ranged else ()
     )
+    at_once = None
     if job.key:
         _refuse_missing_keys(job)
-        _keep_one_of_each(job)
+        at_once = _rows_at_once(job, inside)
+        _keep_one_of_each(job, -(-inside // at_once) if at_once else 1)
         rows = int(job.scalar(f"SELECT count(*) FROM {BATCH}"))
-    return Gathered(rows, job.incoming.rows_seen - inside, inside - rows, by_range)
+    return Gathered(rows, job.incoming.rows_seen - inside, inside - rows, by_range, at_once)
 
 
 def same_key(job: Job) -> str:
@@ -191,13 +211,13 @@ def mask(job: Job, chosen: str) -> pa.BooleanArray:
 
     The stream is filtered by it before DuckDB sees it: a join would put the wide rows into its hash table.
     """
+    import numpy as np
     import pyarrow as pa
 
-    flags = job.con.sql(
-        f"SELECT c.seq IS NOT NULL AS chosen FROM range((SELECT coalesce(max(seq), -1) + 1 FROM ({chosen}))) AS r(seq) "
-        f"LEFT JOIN ({chosen}) AS c USING (seq) ORDER BY r.seq"
-    ).to_arrow_table()
-    return pa.chunked_array(flags.column(0).chunks, pa.bool_()).combine_chunks()
+    flags = np.zeros(job.scalar(f"SELECT coalesce(max(seq), -1) + 1 FROM ({chosen})"), dtype=np.bool_)
+    for seqs in job.con.sql(chosen).to_arrow_reader(_FLAGGED_ROWS):
+        flags[seqs.column(0).to_numpy()] = True
+    return pa.array(flags)
 
 
 @contextmanager
@@ -247,12 +267,22 @@ def _refuse_missing_keys(job: Job) -> None:
         )
 
 
-def _keep_one_of_each(job: Job) -> None:
-    """Looks for repetitions by hash, which is narrow, and only among these by key."""
+def _rows_at_once(job: Job, rows: int) -> int | None:
+    if rows <= parts.rows_at_once(job.con, _LONG_KEY_BYTES):
+        return None
+    length = " + ".join(f"strlen(CAST(k{i} AS VARCHAR))" for i in range(len(job.key)))
+    at_once = parts.rows_at_once(job.con, job.scalar(f"SELECT avg({length}) FROM {BATCH}"))
+    return at_once if rows > at_once else None
+
+
+def _keep_one_of_each(job: Job, slices: int) -> None:
+    """Looks for repetitions by hash, which is narrow, and only among these by key; in slices of the hashes."""
     keys = ", ".join(f"k{i}" for i in range(len(job.key)))
     order = "version DESC NULLS LAST, seq DESC" if job.version else "seq DESC"
-    job.con.execute(
-        f"DELETE FROM {BATCH} WHERE seq IN (SELECT seq FROM {BATCH} "
-        f"WHERE hash({keys}) IN (SELECT hash({keys}) FROM {BATCH} GROUP BY ALL HAVING count(*) > 1) "
-        f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {order}) > 1)"
-    )
+    for number in range(slices):
+        among = f"WHERE hash({keys}) % {slices} = {number}" if slices > 1 else ""
+        job.con.execute(
+            f"DELETE FROM {BATCH} WHERE seq IN (SELECT seq FROM {BATCH} "
+            f"WHERE hash({keys}) IN (SELECT hash({keys}) FROM {BATCH} {among} GROUP BY ALL HAVING count(*) > 1) "
+            f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {order}) > 1)"
+        )

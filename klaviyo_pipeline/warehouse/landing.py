@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.warehouse import batch, ledger, ownership, shrinking, write_modes
+from klaviyo_pipeline.warehouse import batch, deciding, ledger, ownership, shrinking, write_modes
 from klaviyo_pipeline.warehouse.batch import BATCH, Among, Gathered, Job, Range
 from klaviyo_pipeline.warehouse.database import Database
-from klaviyo_pipeline.warehouse.deciding import DECIDED
 from klaviyo_pipeline.warehouse.errors import LoadError, RowsError, without_values
 from klaviyo_pipeline.warehouse.names import check_schema, check_table
 from klaviyo_pipeline.warehouse.ownership import Owner
@@ -310,10 +309,14 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
     )
     merging = load.mode is WriteMode.MERGE and _count(con, target) > 0
     gathered = batch.gather(job, fingerprint=merging)
+    job = replace(job, at_once=gathered.at_once)
     incoming.check_complete()
     skipped = load.mode is WriteMode.REPLACE_ON_NEW_DATA and gathered.rows == 0
     scope = _scope(load)
-    if load.shrink and not skipped and (load.mode in _REPLACING or (merging and load.sweep)):
+    may_shrink = load.shrink and not skipped and (load.mode in _REPLACING or (merging and load.sweep))
+    if merging or may_shrink:
+        deciding.find(job)
+    if load.shrink and may_shrink:
         shrinking.check(job, load.shrink, scope, load.mode, gathered.rows)
     replacing = load.mode in _REPLACING and not skipped
     if replacing:
@@ -325,13 +328,14 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
             con.begin()
             added = ()
     elif merging:
+        deciding.decide(job)
+        swept = write_modes.sweep(job, load.sweep.among) if load.sweep else 0
         counts = write_modes.merge(job)
+        counts.deleted = swept
     elif replacing:
         counts = write_modes.replace(job, scope)
     else:
         counts = write_modes.append(job)
-    if load.sweep and merging:
-        counts.deleted = write_modes.sweep(job, load.sweep.among)
     con.execute("RESET disabled_optimizers")
     total_rows = _count(con, target)
     fetched = incoming.rows_seen if load.rows_fetched is None else load.rows_fetched
@@ -340,7 +344,7 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
         tally.unchanged()
         if skipped
         else tally.after(
-            gathered.by_range, BATCH, DECIDED if merging else None, job.now if load.sweep and merging else None
+            gathered.by_range, BATCH, deciding.DECIDED if merging else None, job.now if load.sweep and merging else None
         )
     )
     return _Outcome(counts, gathered, fetched, total_rows, skipped, added, by_range)

@@ -96,14 +96,14 @@ class Tally:
         Args:
             fetched: Rows that came, by range.
             batch: The rows without repetitions.
-            decided: What becomes of each; None if each is inserted.
+            decided: The same rows with what becomes of each; None if each is inserted.
             swept_at: When rows that had gone were marked; None if none were.
         """
         if self.column is None:
             return ()
         found = self._con.execute(
-            f"SELECT range_number, {'action' if decided else literal('insert')}, count(*) FROM {batch} "
-            f"{f'JOIN {decided} USING (seq)' if decided else ''} GROUP BY ALL"
+            f"SELECT range_number, {'action' if decided else literal('insert')}, count(*) "
+            f"FROM {decided or batch} GROUP BY ALL"
         ).fetchall()
         actions = {(number, action): rows for number, action, rows in found}
         rows = self._rows()

@@ -1,15 +1,17 @@
 """Empty is suspicious: a landing that would take away too many rows is refused until a person consents.
 
 An outage can look like an empty collection. What counts is what the landing would do: the living rows in its scope
-against those of them that the read does not have. One grouped count over keys decides it; no wide column is read.
+against those of them that the read does not have. A grouped count decides it; no wide column is read.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_pipeline.warehouse.batch import BATCH, Among, Range, same_key
+from klaviyo_pipeline.warehouse.batch import Among, Range
+from klaviyo_pipeline.warehouse.deciding import found_in, found_spans
 from klaviyo_pipeline.warehouse.errors import ShrinkError
 from klaviyo_pipeline.warehouse.sql import quote
 from klaviyo_pipeline.warehouse.tables import DELETED_AT
@@ -55,7 +57,7 @@ def check(job: Job, limits: ShrinkLimits, scope: Sequence[Range | Among], mode: 
     """Refuse the landing if it would take away too much. Nothing has been written yet.
 
     Args:
-        job: The landing; its batch is gathered.
+        job: The landing; the table's rows that have a key of the batch are found.
         limits: What is too much.
         scope: What the read is the full truth of; nothing for the whole table.
         mode: What the landing does with what the read does not have.
@@ -96,9 +98,16 @@ def _counts(job: Job, limits: ShrinkLimits, scope: Sequence[Range | Among]) -> l
     if limits.by in there and limits.known_gone:
         conditions.append(f"NOT coalesce(list_contains(?, {value}), false)")
         parameters.append(list(limits.known_gone))
-    return job.con.execute(
-        f"SELECT {value} AS value, count(*), count(*) FILTER (WHERE b.seq IS NULL) FROM {job.target} AS t "
-        f"LEFT JOIN {BATCH} AS b ON {same_key(job)} WHERE {' AND '.join(conditions) or 'true'} GROUP BY ALL "
-        "ORDER BY 3 DESC, 1",
-        parameters,
-    ).fetchall()
+    had, lost = Counter[str | None](), Counter[str | None]()
+    for part in found_spans(job):
+        found = job.con.execute(
+            f"SELECT {value} AS value, count(*), count(*) FILTER (WHERE f.seq IS NULL) FROM {job.target} AS t "
+            f"LEFT JOIN {found_in(part)} AS f ON t.rowid = f.place "
+            f"WHERE {' AND '.join([part.condition('t.rowid'), *conditions])} GROUP BY ALL",
+            parameters,
+        )
+        for name, rows, gone in found.fetchall():
+            had[name] += rows
+            lost[name] += gone
+    order = sorted(had, key=lambda name: (-lost[name], name is None, name or ""))
+    return [(name, had[name], lost[name]) for name in order]

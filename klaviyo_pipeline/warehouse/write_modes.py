@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from klaviyo_pipeline.warehouse.batch import BATCH, STREAM, SYSTEM, TEMPORARY, Among, Job, Range, mask, same_key, stream
-from klaviyo_pipeline.warehouse.deciding import DECIDED, FOUND, decide
+from klaviyo_pipeline.warehouse.deciding import DECIDED, chosen_in, found_in, found_spans
+from klaviyo_pipeline.warehouse.parts import rows_at_once, spans_of_rows
 from klaviyo_pipeline.warehouse.sql import fold, quote, quoted_list
 from klaviyo_pipeline.warehouse.tables import DELETED_AT, LOADED_AT, RUN_ID
 
 _KEPT = f"{TEMPORARY}_kept"
+_REVIVED = "d.was_deleted AND d.action IN ('equal', 'older')"
+_UPDATED = "d.action = 'update'"
 
 
 class WriteMode(StrEnum):
@@ -55,13 +58,17 @@ def replace(job: Job, scope: Sequence[Range | Among]) -> Counts:
     parameters = [value for _, values in conditions for value in values]
     deleted = job.scalar(f"DELETE FROM {job.target} WHERE {condition}", parameters)
     if scope and job.key:
-        deleted += job.scalar(f"DELETE FROM {job.target} AS t USING {BATCH} AS b WHERE {same_key(job)}")
+        for part in job.seq_spans():
+            rows = f"(FROM {BATCH} WHERE {part.condition('seq')})"
+            deleted += job.scalar(f"DELETE FROM {job.target} AS t USING {rows} AS b WHERE {same_key(job)}")
     return Counts(inserted=_write(job, f"SELECT seq FROM {BATCH}"), deleted=int(deleted))
 
 
 def merge(job: Job) -> Counts:
-    """Inserts new keys and rewrites changed rows; equal rows and newer versions in the table stay as they are."""
-    decide(job)
+    """Inserts new keys and rewrites changed rows; equal rows and newer versions in the table stay as they are.
+
+    It follows ``deciding.decide``. Row ids hold until the first row is written.
+    """
     found = dict(job.con.execute(f"SELECT action, count(*) FROM {DECIDED} GROUP BY action").fetchall())
     counts = Counts(
         inserted=found.get("insert", 0),
@@ -70,58 +77,78 @@ def merge(job: Job) -> Counts:
         revived=job.scalar(f"SELECT count(*) FROM {DECIDED} WHERE was_deleted"),
     )
     if counts.revived:
-        # Before any row is written: row ids hold until then. Those that are rewritten are revived by that.
-        revived = f"SELECT seq FROM {DECIDED} WHERE was_deleted AND action IN ('equal', 'older')"
-        job.con.execute(
-            f"UPDATE {job.target} SET {DELETED_AT} = NULL, {LOADED_AT} = ?, {RUN_ID} = ? "
-            f"WHERE rowid IN (SELECT place FROM {FOUND} WHERE seq IN ({revived}))",
-            [job.now, job.run_id],
-        )
+        # Those that are rewritten are revived by that.
+        for part in found_spans(job):
+            job.con.execute(
+                f"UPDATE {job.target} SET {DELETED_AT} = NULL, {LOADED_AT} = ?, {RUN_ID} = ? WHERE "
+                f"{part.condition('rowid')} AND rowid IN (SELECT place FROM {chosen_in(part, _REVIVED)})",
+                [job.now, job.run_id],
+            )
     others = _not_carried(job)
     if counts.updated:
-        changed = f"(FROM {FOUND} WHERE seq IN (SELECT seq FROM {DECIDED} WHERE action = 'update'))"
         if others:
-            _keep(job, others, changed)
-        job.con.execute(f"DELETE FROM {job.target} WHERE rowid IN (SELECT place FROM {changed})")
+            _keep(job, others)
+        for part in found_spans(job):
+            job.con.execute(
+                f"DELETE FROM {job.target} WHERE {part.condition('rowid')} "
+                f"AND rowid IN (SELECT place FROM {chosen_in(part, _UPDATED)})"
+            )
     if counts.inserted or counts.updated:
         _write(job, f"SELECT seq FROM {DECIDED} WHERE action IN ('insert', 'update')")
     if counts.updated and others:
-        job.con.execute(
-            f"MERGE INTO {job.target} AS t USING {_KEPT} AS b ON {same_key(job)} WHEN MATCHED THEN UPDATE SET "
-            + ", ".join(f"{quote(name)} = b.{quote(name)}" for name in others)
-        )
+        _give_back(job, others)
     return counts
 
 
-def _keep(job: Job, names: Sequence[str], changed: str) -> None:
-    """Sets values aside that rewritten rows keep. A key that is there several times gives one of each column's."""
-    values = ", ".join(f"any_value(t.{quote(name)}) AS {quote(name)}" for name in names)
-    keys = ", ".join(f"t.{quote(key)} AS k{i}" for i, key in enumerate(job.key))
-    job.con.execute(
-        f"CREATE TEMP TABLE {_KEPT} AS SELECT {keys}, {values} FROM {job.target} AS t JOIN {changed} AS f "
-        f"ON t.rowid = f.place WHERE {' OR '.join(f't.{quote(name)} IS NOT NULL' for name in names)} "
-        f"GROUP BY {', '.join(f't.{quote(key)}' for key in job.key)}"
+def _keep(job: Job, names: Sequence[str]) -> None:
+    """Sets values aside that rewritten rows keep."""
+    values = ", ".join(f"t.{quote(name)} AS v{i}" for i, name in enumerate(names))
+    some = " OR ".join(f"t.{quote(name)} IS NOT NULL" for name in names)
+    job.fill(
+        _KEPT,
+        (
+            f"SELECT f.seq, {values} FROM {job.target} AS t JOIN {chosen_in(part, _UPDATED)} AS f "
+            f"ON t.rowid = f.place WHERE {part.condition('t.rowid')} AND ({some})"
+            for part in found_spans(job)
+        ),
     )
+
+
+def _give_back(job: Job, names: Sequence[str]) -> None:
+    """Gives rewritten rows what was set aside. A key that was there several times has one of each column's values."""
+    numbers = range(len(names))
+    keys = ", ".join(f"k{i}" for i in range(len(job.key)))
+    width = " + ".join(f"coalesce(strlen(CAST(v{i} AS VARCHAR)), 0)" for i in numbers)
+    row_bytes = job.scalar(f"SELECT coalesce(avg({width}), 0) FROM {_KEPT}")
+    for part in spans_of_rows(job.con, _KEPT, "seq", rows_at_once(job.con, row_bytes)):
+        kept = (
+            f"(SELECT {keys}, {', '.join(f'any_value(v{i}) AS v{i}' for i in numbers)} "
+            f"FROM (FROM {_KEPT} WHERE {part.condition('seq')}) AS v "
+            f"JOIN (SELECT seq, {keys} FROM {BATCH} WHERE {part.condition('seq')}) AS b USING (seq) GROUP BY {keys})"
+        )
+        job.con.execute(
+            f"MERGE INTO {job.target} AS t USING {kept} AS b ON {same_key(job)} WHEN MATCHED THEN UPDATE SET "
+            + ", ".join(f"{quote(name)} = b.v{i}" for i, name in enumerate(names))
+        )
 
 
 def sweep(job: Job, among: Among | None) -> int:
     """Marks the rows in scope (None: all) that the batch has not, and that were not marked before, as deleted now.
 
+    It follows ``deciding.find`` and precedes any writing of rows, since row ids hold until then.
+
     Returns:
         How many were marked.
     """
     scope, parameters = among.condition("t.") if among else ("true", [])
-    keys = ", ".join(f"k{i}" for i in range(len(job.key)))
-    gone = (
-        f"SELECT t.rowid FROM {job.target} AS t ANTI JOIN (SELECT {keys} FROM {BATCH}) AS b ON {same_key(job)} "
-        f"WHERE t.{DELETED_AT} IS NULL AND {scope}"
-    )
-    return int(
-        job.scalar(
-            f"UPDATE {job.target} SET {DELETED_AT} = ? WHERE rowid IN ({gone})",
+    marked = 0
+    for part in found_spans(job):
+        marked += job.scalar(
+            f"UPDATE {job.target} AS t SET {DELETED_AT} = ? WHERE t.{DELETED_AT} IS NULL AND {scope} "
+            f"AND {part.condition('t.rowid')} AND t.rowid NOT IN (SELECT place FROM {found_in(part)})",
             [job.now, *parameters],
         )
-    )
+    return marked
 
 
 def _not_carried(job: Job) -> list[str]:
