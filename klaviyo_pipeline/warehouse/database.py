@@ -56,7 +56,8 @@ class Database:
         lock_timeout_s: How long to wait, in all, for others to let go of the file.
         settings: DuckDB settings passed on as they are, e.g. ``{"threads": 2}``.
         storage_version: The oldest DuckDB that must be able to read a newly created file.
-        memory_limit: DuckDB's buffer limit. Landing streams, so a small one is enough for any load.
+        memory_limit: DuckDB's buffer limit, 64 MB or more. Landing streams rows and merges large batches in parts that
+            fit in it; a smaller limit means more parts. It does not cover the memory of Arrow and Python.
         temp_directory: Where DuckDB spills; by default ``<path>.tmp``.
         file_mode: The mode of a new database file. An existing one keeps its own.
     """

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.warehouse import batch, deciding, ledger, ownership, shrinking, write_modes
 from klaviyo_pipeline.warehouse.batch import BATCH, Among, Gathered, Job, Range
 from klaviyo_pipeline.warehouse.database import Database
-from klaviyo_pipeline.warehouse.errors import LoadError, RowsError, without_values
-from klaviyo_pipeline.warehouse.names import check_schema, check_table
-from klaviyo_pipeline.warehouse.ownership import Owner
+from klaviyo_pipeline.warehouse.errors import RowsError, without_values
+from klaviyo_pipeline.warehouse.land_request import REPLACING, LandRequest, Sweep, TimeRange, check
 from klaviyo_pipeline.warehouse.range_counts import RangeCounts, Tally
-from klaviyo_pipeline.warehouse.rows import Incoming, StagedFile
-from klaviyo_pipeline.warehouse.sandbox_rows import Origin, keep_apart
-from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
+from klaviyo_pipeline.warehouse.rows import Incoming
+from klaviyo_pipeline.warehouse.sandbox_rows import keep_apart
 from klaviyo_pipeline.warehouse.sql import fold
 from klaviyo_pipeline.warehouse.tables import (
     DELETED_AT,
     DELETED_AT_COLUMN,
     SYSTEM_COLUMNS,
     Column,
-    Table,
     check_names,
     existing_columns,
     full_name,
@@ -36,95 +33,9 @@ from klaviyo_pipeline.warehouse.tables import (
 from klaviyo_pipeline.warehouse.write_modes import Counts, WriteMode
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import duckdb
-    import pandas as pd
-    import pyarrow as pa
 
-_REPLACING = (WriteMode.REPLACE, WriteMode.REPLACE_ON_NEW_DATA)
-
-
-@dataclass(frozen=True)
-class TimeRange:
-    """The half-open range ``[start, end)`` of a time column, in aware datetimes; None is unbounded."""
-
-    column: str
-    start: datetime | None = None
-    end: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Says that the extract is the full truth of the table, or of the rows whose ``column`` is among ``values``.
-
-    In merge mode rows in that scope that the extract has not are marked ``_deleted_at``. In the replace modes only
-    rows in that scope are cleared.
-    """
-
-    column: str | None = None
-    values: tuple[str, ...] = ()
-
-    @property
-    def among(self) -> Among | None:
-        """The rows in scope; None for all."""
-        return Among(self.column, self.values) if self.column is not None else None
-
-
-@dataclass(frozen=True)
-class LandRequest:
-    """Rows, and what is to be done with them.
-
-    Args:
-        table: Where they go.
-        rows: Staged files, an Arrow table or reader, or a pandas data frame. Columns are matched by name;
-            those that the table lacks are added; a rewritten row keeps its value in columns that are not given.
-        mode: What happens to rows that are there.
-        source: The source's name in the ledger.
-        run_id: Written to every row and to the ledger.
-        extract_id: Names this extract: one extract is appended to a table at most once, so a retry is safe.
-        trim: Rows outside are dropped; rows without the time are kept.
-        partition_key: The time column by which the table is partitioned.
-        partitions: The half-open ranges that a replace clears and refills; none: the whole table.
-        count_ranges: Half-open ranges of the partition key, in order, for each of which rows are counted as well.
-        version_column: A row never goes back to a lower value in it; an equal one with other content does update.
-        sweep: What the extract is the full truth of.
-        unknown: Columns that the rows have, but that their source could not fill: a rewritten row keeps its values.
-        window: What was read, as ``[start, end)``; its end is where the next incremental run starts.
-        filter_field: The field that the window filters by.
-        revision: The API revision that answered.
-        rows_fetched: Rows that the source returned; by default those that came.
-        requests: Requests that it took.
-        duration_s: Seconds that the fetch took.
-        details: Whatever else the ledger is to remember, as JSON.
-        owner: The data source and account of the rows; None for rows of any other origin.
-        shrink: How much the landing may take away; None for no limit.
-        origin: Where the rows come from; None for rows that were made from others.
-    """
-
-    table: Table
-    rows: Sequence[StagedFile | Path | str] | pa.Table | pa.RecordBatchReader | pd.DataFrame
-    mode: WriteMode
-    source: str
-    run_id: str
-    extract_id: str
-    trim: TimeRange | None = None
-    partition_key: str | None = None
-    partitions: tuple[tuple[datetime, datetime], ...] = ()
-    count_ranges: tuple[tuple[datetime, datetime], ...] = ()
-    version_column: str | None = None
-    sweep: Sweep | None = None
-    unknown: tuple[str, ...] = ()
-    window: tuple[datetime | None, datetime | None] | None = None
-    filter_field: str | None = None
-    revision: str | None = None
-    rows_fetched: int | None = None
-    requests: int | None = None
-    duration_s: float | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-    owner: Owner | None = None
-    shrink: ShrinkLimits | None = None
-    origin: Origin | None = None
+__all__ = ["LandRequest", "LandingResult", "Sweep", "TimeRange", "land", "land_within"]
 
 
 @dataclass(frozen=True)
@@ -178,7 +89,7 @@ def land(database: Database, load: LandRequest) -> LandingResult:
     """
     import duckdb
 
-    _check(load)
+    check(load)
     incoming = Incoming(load.rows)
     asked = time.monotonic()
     try:
@@ -245,25 +156,6 @@ class _Outcome:
     by_range: tuple[RangeCounts, ...] = ()
 
 
-def _check(load: LandRequest) -> None:
-    check_schema(load.table.schema)
-    check_table(load.table.name)
-    name = load.table.plain_name
-    if load.mode is WriteMode.MERGE and not load.table.primary_key:
-        raise LoadError(f"{name} can't be merged without a primary key: declare one, or use append or replace.")
-    if load.mode in _REPLACING and load.partitions and not load.partition_key:
-        raise LoadError(f"{name}: partitions can't be replaced without a partition_key: name the time column.")
-    if load.sweep and load.mode is WriteMode.APPEND:
-        raise LoadError(f"{name}: an append can't find deleted rows: use merge or replace, or no sweep.")
-    if load.sweep and load.mode is WriteMode.MERGE and (load.trim or load.partitions):
-        raise LoadError(f"{name}: a load cut to a time range is not the full truth: give a sweep or a range, not both.")
-    bounds = [*(load.window or ()), *(bound for span in load.partitions for bound in span)]
-    bounds += [load.trim.start, load.trim.end] if load.trim else []
-    naive = [bound for bound in bounds if bound is not None and bound.tzinfo is None]
-    if naive:
-        raise LoadError(f"{name}: the time {naive[0]} has no time zone: use aware datetimes, e.g. in UTC.")
-
-
 def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Incoming) -> _Outcome:
     """Lands rows and their ledger line within the caller's transaction; what ``land`` does once the file is open."""
     table = load.table
@@ -313,12 +205,12 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
     incoming.check_complete()
     skipped = load.mode is WriteMode.REPLACE_ON_NEW_DATA and gathered.rows == 0
     scope = _scope(load)
-    may_shrink = load.shrink and not skipped and (load.mode in _REPLACING or (merging and load.sweep))
+    may_shrink = load.shrink and not skipped and (load.mode in REPLACING or (merging and load.sweep))
     if merging or may_shrink:
         deciding.find(job)
     if load.shrink and may_shrink:
         shrinking.check(job, load.shrink, scope, load.mode, gathered.rows)
-    replacing = load.mode in _REPLACING and not skipped
+    replacing = load.mode in REPLACING and not skipped
     if replacing:
         tally.before()
     if skipped:
@@ -383,7 +275,7 @@ def _scope(load: LandRequest) -> list[Range | Among]:
 
 def _trims(load: LandRequest) -> tuple[Range, ...]:
     trims = [Range(load.trim.column, ((load.trim.start, load.trim.end),))] if load.trim else []
-    if load.mode in _REPLACING and load.partition_key and load.partitions:
+    if load.mode in REPLACING and load.partition_key and load.partitions:
         trims.append(Range(load.partition_key, load.partitions))
     return tuple(trims)
 
