@@ -209,7 +209,7 @@ def test_requests_when_refused_before_any_limit_was_stated_then_those_sent_befor
 
 @pytest.mark.parametrize(
     ("answered", "remaining", "blocked"),
-    [(2.0, "30", False), (2.0, None, False), (2.0, "0", True), (1.0, "30", True), (0.5, "30", True)],
+    [(2.0, "1", False), (2.0, None, False), (2.0, "0", True), (1.0, "30", True), (0.5, "30", True)],
     ids=["sent later", "sent later, no header", "sent later, the last one", "sent at once", "sent before"],
 )
 def test_refusal_when_a_request_sent_later_is_answered_then_counts_for_nothing(
@@ -224,6 +224,41 @@ def test_refusal_when_a_request_sent_later_is_answered_then_counts_for_nothing(
     assert (limit.reserve() > 4.9) is blocked
     clock.now += 6
     assert sent_by_turns([limit]) == (int(LARGE.burst * 0.8 * 1.05) if blocked else LARGE.burst)
+
+
+@pytest.mark.parametrize(("retry_after_s", "remaining", "blocked"), [(1.0, 9, False), (1.0, 8, True), (40.0, 74, True)])
+def test_refusal_when_an_answer_shows_more_left_than_was_sent_since_then_counts_for_nothing(
+    retry_after_s: float, remaining: int, blocked: bool
+) -> None:
+    clock = Clock(10.0)
+    limit = EndpointLimit(LARGE, 1.0, clock)
+    for _ in range(9):
+        clock.send(limit)
+        clock.now += 0.01
+    limit.throttled(retry_after_s, sent_at=10.08)
+    limit.observe(
+        {"RateLimit-Limit": "75, 75;w=1, 750;w=60", "RateLimit-Remaining": str(remaining)}, sent_at=10.0 + 1e-9
+    )
+    assert (limit.reserve() > 0.0) is blocked
+
+
+def test_refusal_when_the_answer_before_it_shows_room_then_one_counts_for_nothing_and_the_next_is_taken_seriously() -> (
+    None
+):
+    clock = Clock(10.0)
+    limit = EndpointLimit(LARGE, 1.0, clock)
+    limit.observe({"RateLimit-Limit": "75, 75;w=1, 750;w=60", "RateLimit-Remaining": "30"}, sent_at=9.9)
+    limit.throttled(1.0, sent_at=9.95)
+    assert limit.reserve() == 0.0
+    limit.throttled(1.0, sent_at=9.96)
+    assert limit.reserve() == pytest.approx(1.0)
+
+
+def test_refusal_when_the_answer_before_it_is_of_an_earlier_window_then_holds() -> None:
+    limit = EndpointLimit(LARGE, 1.0, Clock(10.0))
+    limit.observe({"RateLimit-Limit": "75, 75;w=1, 750;w=60", "RateLimit-Remaining": "30"}, sent_at=8.9)
+    limit.throttled(1.0, sent_at=9.95)
+    assert limit.reserve() == pytest.approx(1.0)
 
 
 def test_refusal_when_later_requests_were_refused_too_then_one_between_them_contradicts_nothing() -> None:

@@ -8,7 +8,7 @@ knows when they begin; so never more than the quota is sent in *any* stretch of 
 
 After a 429 requests are sent more slowly: the burst is smaller for some seconds. The minute's quota stays, because
 what was sent already cannot be taken back, and a smaller quota would stop every request for the rest of the minute.
-A 429 counts for nothing if a request that was sent later is answered before ``Retry-After`` is over.
+A 429 counts for nothing if an answer that comes before ``Retry-After`` is over shows that the limit was not used up.
 Source: Klaviyo's guide "Rate limits, status codes, and errors"; headers as recorded from the live API.
 """
 
@@ -28,7 +28,7 @@ SLOWER = 0.8
 """After a 429 the burst is this share of what it was…"""
 RECOVERY = 1.05
 """…and grows again by this factor with every second that passes without one."""
-LOOK_AGAIN = 0.1
+LOOK_AGAIN = 0.03
 """A request that waits looks again after this share of its wait: the limit may have recovered by then…"""
 SHORTEST_LOOK_S = 0.02
 """…but not more often than this."""
@@ -66,6 +66,15 @@ class _Refusal:
     proven: bool
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """When an answered request was sent, and how many more the window of this length had left, if it says so."""
+
+    sent_at: float
+    remaining: int | None
+    length_s: float
+
+
 @dataclass
 class _Sent:
     """What is known of an endpoint and account: its windows, and when this process sent its latest requests."""
@@ -76,6 +85,8 @@ class _Sent:
     blocked_until: float = 0.0
     refusal: _Refusal | None = None
     """The 429 that everybody waits for."""
+    answer: _Answer | None = None
+    """The latest answer; none after it showed that a 429 was wrong, so that a second one is taken seriously."""
     caution: float = 1.0
     caution_since: float = 0.0
     limited: bool = True
@@ -161,6 +172,8 @@ class EndpointLimit:
                 known.refusal = replace(known.refusal, sent_at=max(sent_at, known.refusal.sent_at))
             known.limited = known.proven = True
             known.blocked_until = max(known.blocked_until, now + retry_after_s)
+            if sent_at is not None and known.answer is not None and now - known.answer.sent_at < known.answer.length_s:
+                self._contradict(known.answer)
 
     def observe(self, headers: Mapping[str, str], sent_at: float | None = None) -> None:
         """Correct the windows by an answer's ``RateLimit-*`` headers; unreadable headers are ignored.
@@ -172,10 +185,13 @@ class EndpointLimit:
             sent_at: When that request was sent, by this limit's clock; None if that is not known.
         """
         header = headers.get("RateLimit-Limit")
-        stated = _policies(header or "")
+        stated, remaining = _policies(header or ""), _remaining(headers)
         with self._known.lock:
-            if sent_at is not None and headers.get("RateLimit-Remaining") != "0":
-                self._contradict(sent_at)
+            if sent_at is not None:
+                quota_in_force, policies = stated or (0, {})
+                length_s = next((length_s for length_s, quota in policies.items() if quota == quota_in_force), 0.0)
+                self._known.answer = _Answer(sent_at, remaining, length_s)
+                self._contradict(self._known.answer)
             if stated is None:
                 self._known.limited = self._known.proven or header is not None
                 return
@@ -189,9 +205,7 @@ class EndpointLimit:
             ]
             for length_s, quota in policies.items():
                 self._window(length_s).quota = quota
-            try:
-                remaining = max(0, int(headers.get("RateLimit-Remaining", "")))
-            except ValueError:
+            if remaining is None:
                 return
             # The first number says which window the remaining count is about.
             for window in self._known.windows:
@@ -214,12 +228,20 @@ class EndpointLimit:
         with self._known.lock:
             return {window.length_s: window.quota for window in self._known.windows} if self._known.proven else {}
 
-    def _contradict(self, sent_at: float) -> None:
-        """A request was answered. If it was sent after the one that was refused, the limit was not used up."""
+    def _contradict(self, answer: _Answer) -> None:
+        """Nobody waits for a refusal any longer if an answer shows that the limit was not used up."""
         known, refusal = self._known, self._known.refusal
-        if refusal is not None and sent_at > refusal.sent_at and self.clock() < known.blocked_until:
+        left_s = known.blocked_until - self.clock()
+        if refusal is None or left_s <= 0 or answer.remaining == 0:
+            return
+        if answer.sent_at > refusal.sent_at or self._had_room(answer, left_s):
             known.caution, known.limited, known.proven = refusal.caution, refusal.limited, refusal.proven
-            known.blocked_until, known.refusal = 0.0, None
+            known.blocked_until, known.refusal, known.answer = 0.0, None, None
+
+    def _had_room(self, answer: _Answer, wait_s: float) -> bool:
+        """Whether a window as long as a wait had more requests left than were sent since the answer's."""
+        since = sum(1 for sent in self._known.sent if sent > answer.sent_at)
+        return answer.remaining is not None and answer.remaining > since and wait_s <= answer.length_s
 
     def _recover(self, now: float) -> None:
         if self._known.caution < 1.0 and now - self._known.caution_since > 1.0:
@@ -291,12 +313,19 @@ def _policies(header: str) -> tuple[int, dict[float, int]] | None:
                 if name == "w" and _is_limit(float(value), int(quota)) and len(policies) < MOST_WINDOWS:
                     policies[float(value)] = min(int(quota), MOST_SENT)
             if not parameters and in_force is None:
-                in_force = int(quota)
+                in_force = min(int(quota), MOST_SENT)
     except ValueError:
         return None
     if not policies:
         return None
     return in_force if in_force is not None else next(iter(policies.values())), policies
+
+
+def _remaining(headers: Mapping[str, str]) -> int | None:
+    try:
+        return max(0, int(headers.get("RateLimit-Remaining", "")))
+    except ValueError:
+        return None
 
 
 def _is_limit(length_s: float, quota: int) -> bool:
