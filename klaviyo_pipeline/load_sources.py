@@ -15,7 +15,7 @@ from klaviyo_pipeline import clock, environment
 from klaviyo_pipeline.analytics.assets import KEY_PREFIX
 from klaviyo_pipeline.analytics.tables import TABLES
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, lookback_days
 from klaviyo_pipeline.loads.completeness import landed_days
 from klaviyo_pipeline.loads.table import table_of
 from klaviyo_pipeline.orchestration import dagster_home
@@ -130,10 +130,9 @@ def _launch(
 
 def _days(source: Source, duckdb: KlaviyoDuckDBResource) -> tuple[date, date]:
     """The first and the last day to read: from the first that has not landed whole, and the lookback at least."""
-    lookback = (SOURCES[source.fan_out.parent] if source.fan_out else source).lookback_days
     today = clock.now().astimezone(duckdb.zone).date()
     start = min(date.fromisoformat(environment.PARTITION_START.value), today)
     table = table_of(source, duckdb.schema_or_default).plain_name
     found = landed_days(duckdb.warehouse(), source, table, duckdb.zone, start)
-    first = min((*found.missing, *found.partial, today - timedelta(days=lookback)))
+    first = min((*found.missing, *found.partial, today - timedelta(days=lookback_days(source))))
     return max(first, start), today

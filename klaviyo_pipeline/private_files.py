@@ -66,8 +66,8 @@ def is_plain_folder(path: Path) -> bool:
         return False
 
 
-def sync_folder(path: Path) -> None:
-    """Return once the disk has the names in a folder."""
+def sync(path: Path) -> None:
+    """Return once the disk has a file's content, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -196,7 +196,7 @@ def _partitions(source: Source) -> str:
 def _run(source: Source) -> str:
     if source.partitioned_by_day:
         return "the partition, or the range of partitions"
-    return "goes on where the last one ended" if source.incremental else "reads everything"
+    return "continues where the last one ended" if source.incremental else "reads everything"
 
 
 def _streams(source: Source) -> str:

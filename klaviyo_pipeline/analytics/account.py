@@ -14,12 +14,12 @@ from klaviyo_pipeline.klaviyo.endpoints.account import Account, read_account
 from klaviyo_pipeline.klaviyo.errors import AuthenticationError, ScopeError
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.times import parse_zone
+from klaviyo_pipeline.warehouse.database import Database, transaction
 from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
-    from klaviyo_pipeline.warehouse.database import Database
 
 FRESH = timedelta(days=1)
 _COLUMNS = (
@@ -89,15 +89,9 @@ def _kept(database: Database, schema: str) -> tuple[Account, datetime] | None:
 
 def _keep(database: Database, schema: str, account: Account) -> None:
     table = Table(schema, "account", _COLUMNS, (), "The Klaviyo account, as it was when analytics last asked for it.")
-    with database.writing() as con:
-        con.begin()
-        try:
-            shape(con, table, table.columns)
-            name = full_name(con, schema, table.name)
-            con.execute(f"DELETE FROM {name}")
-            values = [account.id, account.timezone, account.currency, clock.now()]
-            con.execute(f"INSERT INTO {name} VALUES (?, ?, ?, ?)", values)
-            con.commit()
-        except BaseException:
-            con.rollback()
-            raise
+    with database.writing() as con, transaction(con):
+        shape(con, table, table.columns)
+        name = full_name(con, schema, table.name)
+        con.execute(f"DELETE FROM {name}")
+        values = [account.id, account.timezone, account.currency, clock.now()]
+        con.execute(f"INSERT INTO {name} VALUES (?, ?, ?, ?)", values)

@@ -19,7 +19,7 @@ from klaviyo_pipeline import clock
 from klaviyo_pipeline.analytics.kept import Kept, opened
 from klaviyo_pipeline.analytics.loaded import Fingerprints, Loaded, missing_sources, position_of
 from klaviyo_pipeline.analytics.tables import UNREADABLE, AnalyticsTable
-from klaviyo_pipeline.warehouse.database import Database
+from klaviyo_pipeline.warehouse.database import Database, transaction
 from klaviyo_pipeline.warehouse.ledger import LEDGER
 from klaviyo_pipeline.warehouse.sql import quote
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape, typed_path
@@ -215,8 +215,7 @@ class _Making:
         declared, key = self._declared, self.table.key[0]
         whole = whole or self.table.part is not None or self.table.part_key is None
         build = uuid.uuid4().hex
-        con.begin()
-        try:
+        with transaction(con):
             shape(con, declared, declared.columns)
             target = full_name(con, declared.schema, declared.name)
             if whole:
@@ -229,10 +228,6 @@ class _Making:
             con.execute(f"INSERT INTO {target} BY NAME FROM _fresh")
             con.unregister("_fresh")
             self._stamp(con, build, target)
-            con.commit()
-        except BaseException:
-            con.rollback()
-            raise
         self.kept.settle(build)
 
     def _stamp(self, con: duckdb.DuckDBPyConnection, build: str, target: str) -> None:

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from klaviyo_pipeline.analytics.loaded import MACROS, Fingerprint, Fingerprints
 from klaviyo_pipeline.analytics.metric_roles import ROLES
 from klaviyo_pipeline.analytics.steps import DAYS, Step, sql_of
+from klaviyo_pipeline.warehouse.database import transaction
 from klaviyo_pipeline.warehouse.errors import DatabaseFileError
 from klaviyo_pipeline.warehouse.local_days import whole_rules
 from klaviyo_pipeline.warehouse.sql import quote, quoted_list
@@ -102,7 +103,7 @@ class Kept:
 
     def change_roles(self, roles: dict[str, str], stale: Iterable[date | None]) -> None:
         """Note the roles of metrics, and that these days were made by others."""
-        with self._transaction():
+        with transaction(self._con):
             self.note("roles", json.dumps(roles))
             for day in stale:
                 self._con.execute("UPDATE fingerprints SET hashes = '' WHERE day IS NOT DISTINCT FROM ?", [day])
@@ -129,7 +130,7 @@ class Kept:
 
     def replace_whole(self, step: Step, rows: pa.RecordBatchReader) -> None:
         """Replace all rows of a step, and note what those touch that came or went."""
-        with self._arriving(step, rows) as kept, self._transaction():
+        with self._arriving(step, rows) as kept, transaction(self._con):
             changes = [f"(FROM {one} EXCEPT ALL FROM {other})" for one, other in ((kept, _CAME), (_CAME, kept))]
             if not any(self._con.execute(f"SELECT 1 FROM {rows} LIMIT 1").fetchall() for rows in changes):
                 return
@@ -149,7 +150,7 @@ class Kept:
     ) -> None:
         """Replace the days from first to last in each step of a loaded table, and note what they touch."""
         among, bounds = ("day IS NULL", []) if first is None else ("day BETWEEN ? AND ?", [first, last])
-        with self._transaction():
+        with transaction(self._con):
             self.note("unsettled", "")
             for step, rows in came:
                 with self._arriving(step, rows) as kept:
@@ -177,7 +178,7 @@ class Kept:
 
     def settle(self, build: str) -> None:
         """Note that the rows have been swapped in, by which build."""
-        with self._transaction():
+        with transaction(self._con):
             self._con.execute("DELETE FROM touched")
             self._con.execute("DELETE FROM notes WHERE name = 'unsettled'")
             self.note("build", build)
@@ -193,7 +194,7 @@ class Kept:
             "WHERE message_id IN (SELECT key FROM touched) AND campaign_id NOT IN (SELECT key FROM touched)"
         )
         self._con.execute("CREATE OR REPLACE TEMP MACRO in_scope(wanted) AS wanted IN (SELECT key FROM scope)")
-        with self._transaction():
+        with transaction(self._con):
             self._con.execute(f"CREATE TABLE IF NOT EXISTS {part} AS FROM ({sql_of(part)}) LIMIT 0")
             self._con.execute(f"DELETE FROM {part} WHERE {key} IN (SELECT key FROM scope)")
             self._con.execute(f"INSERT INTO {part} {sql_of(part)}")
@@ -215,16 +216,6 @@ class Kept:
         self._con.execute(f"CREATE TABLE IF NOT EXISTS {step.name} AS FROM {_CAME} LIMIT 0")
         yield step.name
         self._con.execute(f"DROP TABLE {_CAME}")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._con.begin()
-        try:
-            yield
-        except BaseException:
-            self._con.rollback()
-            raise
-        self._con.commit()
 
 
 def _as_rows(source: str, fingerprints: Fingerprints) -> pa.Table:

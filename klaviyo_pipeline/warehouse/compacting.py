@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from klaviyo_pipeline.private_files import sync
 from klaviyo_pipeline.warehouse.database import ROW_GROUP_ROWS, Database
 from klaviyo_pipeline.warehouse.errors import StorageFullError, WarehouseError
 from klaviyo_pipeline.warehouse.sql import literal, qualified, quote
@@ -63,10 +63,10 @@ def compact(database: Database) -> Space:
         try:
             _copy(con, database, copy)
             copy.chmod(database.file.stat().st_mode & 0o777)
-            _sync(copy)
+            sync(copy)
             # While the lock is held, and before DuckDB closes the old file: nobody can have opened either.
             copy.replace(database.file)
-            _sync(database.file.parent)
+            sync(database.file.parent)
         finally:
             copy.unlink(missing_ok=True)
             Path(f"{copy}.wal").unlink(missing_ok=True)
@@ -107,11 +107,3 @@ def _space(con: duckdb.DuckDBPyConnection, database: Database) -> Space:
         "SELECT block_size, free_blocks FROM pragma_database_size() WHERE database_name = ?", [database.catalog]
     ).fetchall()[0]
     return Space(database.file.stat().st_size, block * free)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

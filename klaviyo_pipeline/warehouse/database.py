@@ -13,7 +13,7 @@ import random
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -266,6 +266,22 @@ class Database:
                 f"DuckDB said: {text}"
             )
         return error
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """A transaction that is committed at the end, and undone by any error."""
+    import duckdb
+
+    con.begin()
+    try:
+        yield
+        con.commit()
+    except BaseException:
+        # A commit that fails (a full disk) has ended the transaction already.
+        with suppress(duckdb.TransactionException):
+            con.rollback()
+        raise
 
 
 def _is_lock_conflict(error: duckdb.Error) -> bool:

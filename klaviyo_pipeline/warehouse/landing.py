@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.warehouse import batch, deciding, ledger, ownership, shrinking, write_modes
 from klaviyo_pipeline.warehouse.batch import BATCH, Among, Gathered, Job, Range
-from klaviyo_pipeline.warehouse.database import Database
+from klaviyo_pipeline.warehouse.database import Database, transaction
 from klaviyo_pipeline.warehouse.errors import RowsError, without_values
 from klaviyo_pipeline.warehouse.land_request import REPLACING, LandRequest, Sweep, TimeRange, check
 from klaviyo_pipeline.warehouse.range_counts import RangeCounts, Tally
@@ -87,24 +86,18 @@ def land(database: Database, load: LandRequest) -> LandingResult:
         DatabaseBusyError: Others held the file for too long.
         WarehouseError: Anything else that went wrong with the file.
     """
-    import duckdb
-
     check(load)
     incoming = Incoming(load.rows)
     asked = time.monotonic()
     try:
         with database.writing() as con:
             opened = time.monotonic()
-            con.begin()
             try:
-                if load.origin is not None:
-                    keep_apart(con, database.file, load.origin)
-                outcome = land_within(con, load, incoming)
-                con.commit()
+                with transaction(con):
+                    if load.origin is not None:
+                        keep_apart(con, database.file, load.origin)
+                    outcome = land_within(con, load, incoming)
             except BaseException as error:
-                # A commit that fails (a full disk) has ended the transaction already.
-                with contextlib.suppress(duckdb.TransactionException):
-                    con.rollback()
                 cause = incoming.failure or error
                 if isinstance(cause, _unfit()):
                     raise RowsError(

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import clock
+from klaviyo_pipeline.warehouse.database import transaction
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
 
 if TYPE_CHECKING:
@@ -162,10 +163,8 @@ def rewind(database: Database, source: str, to: datetime, *, table: str | None =
         to: Where to start again.
         table: Only for this table (``schema.name``); by default for every table of the source.
     """
-    with database.writing() as con:
-        con.begin()
+    with database.writing() as con, transaction(con):
         record(con, Entry("rewind", source, table_name=table, window_end=to))
-        con.commit()
 
 
 def history(database: Database, source: str | None = None, *, limit: int = 100) -> list[Entry]:

@@ -26,7 +26,7 @@ def test_catalogue_when_read_then_each_source_has_its_name_and_stands_after_its_
     for name, source in SOURCES.items():
         if source.fan_out is not None:
             assert EVERY.index(source.fan_out.parent) < EVERY.index(name)
-            assert "{id}" in source.fan_out.path
+            assert "{id}" in source.path
 
 
 @pytest.mark.parametrize("name", EVERY)

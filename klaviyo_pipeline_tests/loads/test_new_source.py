@@ -75,7 +75,6 @@ COMPOUND = Source(
     fan_out=FanOut(
         parent="lists",
         noun="newsletter",
-        path="/api/lists/{id}/profiles",
         id_column="newsletter_id",
         setting="newsletter_ids",
         limits="Read only these newsletters.",

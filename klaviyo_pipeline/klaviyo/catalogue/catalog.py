@@ -109,7 +109,6 @@ CATALOG_CATEGORY_ITEMS = Source(
     fan_out=FanOut(
         parent="catalog_categories",
         noun="category",
-        path="/api/catalog-categories/{id}/relationships/items",
         id_column="category_id",
         setting="category_ids",
         limits="Read these categories only.",

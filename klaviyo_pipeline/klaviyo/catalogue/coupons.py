@@ -60,7 +60,6 @@ COUPON_CODES = Source(
     fan_out=FanOut(
         parent="coupons",
         noun="coupon",
-        path="/api/coupons/{id}/coupon-codes",
         id_column="coupon_id",
         setting="coupon_ids",
         limits="Read the codes of these coupons only.",

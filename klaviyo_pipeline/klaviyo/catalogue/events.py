@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.declaring import INTEGER, JSON, STRING, TIMESTAMP, attribute, id_, key, related
@@ -93,14 +92,14 @@ EVENT_PROFILE_COLUMNS = (
     *PROFILE_ATTRIBUTES,
 )
 
-_OF_EVENT: dict[str, Any] = {
-    "parent": "events",
-    "noun": "event",
-    "id_column": "event_id",
-    "setting": "event_ids",
-    "limits": "Ask for these events one by one.",
-    "carries": (("event_id", "id"), ("event_datetime", "datetime")),
-}
+_OF_EVENT = FanOut(
+    parent="events",
+    noun="event",
+    id_column="event_id",
+    setting="event_ids",
+    limits="Ask for these events one by one.",
+    carries=(("event_id", "id"), ("event_datetime", "datetime")),
+)
 
 EVENTS = Source(
     name="events",
@@ -155,7 +154,7 @@ EVENT_METRICS = Source(
     columns=EVENT_METRIC_COLUMNS,
     impersonal=("id", "event_id", "event_datetime", "metric_id", *IMPERSONAL_METRIC),
     tier=(("", EXTRA_LARGE),),
-    fan_out=FanOut(path="/api/events/{id}/metric", key="metric_id", batch="metrics", **_OF_EVENT),
+    fan_out=replace(_OF_EVENT, key="metric_id", batch="metrics"),
     partitioned_by_day=True,
     incremental=False,
 )
@@ -172,7 +171,7 @@ EVENT_PROFILES = Source(
     impersonal=("id", "event_id", "event_datetime", *IMPERSONAL_PROFILE),
     tier=(("", EXTRA_LARGE),),
     options=PROFILE_OPTIONS,
-    fan_out=FanOut(path="/api/events/{id}/profile", key="profile_id", batch="profiles", chunk=100, **_OF_EVENT),
+    fan_out=replace(_OF_EVENT, key="profile_id", batch="profiles", chunk=100),
     version_column="updated",
     partitioned_by_day=True,
     incremental=False,

@@ -1,4 +1,4 @@
-"""Flows and their definitions."""
+"""Flows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import (
 FLOWS = Source(
     name="flows",
     title="Flows",
-    description="The account's flows, archived ones too, with their actions and tags.",
+    description="The account's flows, archived ones too, with their tags.",
     doc=DOC + "get_flows",
     path="/api/flows",
     resource="flow",

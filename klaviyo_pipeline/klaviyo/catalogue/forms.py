@@ -70,7 +70,6 @@ FORM_VERSIONS = Source(
     fan_out=FanOut(
         parent="forms",
         noun="form",
-        path="/api/forms/{id}/form-versions",
         id_column="form_id",
         setting="form_ids",
         limits="Read the versions of these forms only.",

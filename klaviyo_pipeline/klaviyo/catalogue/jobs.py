@@ -54,7 +54,6 @@ PROFILE_IMPORT_JOBS = Source(
 _OF_IMPORT = FanOut(
     parent="profile_import_jobs",
     noun="import job",
-    path="/api/profile-bulk-import-jobs/{id}/import-errors",
     id_column="job_id",
     setting="job_ids",
     limits="Read these jobs only.",
@@ -66,7 +65,7 @@ PROFILE_IMPORT_ERRORS = Source(
     title="Profile import errors",
     description="Rows that import jobs refused, and why. They hold personal data.",
     doc=DOC + "get_errors_for_bulk_import_profiles_job",
-    path=_OF_IMPORT.path,
+    path="/api/profile-bulk-import-jobs/{id}/import-errors",
     resource="import-error",
     scopes=("profiles:read",),
     columns=(
@@ -102,7 +101,7 @@ PROFILE_IMPORT_JOB_PROFILES = Source(
     impersonal=("job_id",),
     tier=(("", MEDIUM),),
     page_size=(("", 100),),
-    fan_out=replace(_OF_IMPORT, path="/api/profile-bulk-import-jobs/{id}/relationships/profiles"),
+    fan_out=_OF_IMPORT,
     incremental=False,
     shows_deletions=True,
 )

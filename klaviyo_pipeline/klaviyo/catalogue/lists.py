@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
-from klaviyo_pipeline.klaviyo.catalogue.declaring import STRING, TIMESTAMP, attribute, id_, key, one_of, required
+from klaviyo_pipeline.klaviyo.catalogue.declaring import STRING, TIMESTAMP, attribute, id_, key, one_of, pair, required
 from klaviyo_pipeline.klaviyo.catalogue.model import (
     DOC,
     GE_GT_LE_LT,
@@ -27,13 +27,7 @@ LIST_COLUMNS = (
 )
 
 LIST_PROFILE_COLUMNS = (
-    Column(
-        "id",
-        STRING,
-        None,
-        "The list's id and the profile's id, joined by a colon.",
-        made_of=("list_id", "profile_id"),
-    ),
+    pair("list_id", "profile_id"),
     key(Column("list_id", STRING, None, "The list; joins lists.id."), "lists"),
     key(replace(id_("The member; joins profiles.id."), name="profile_id"), "profiles"),
     required(attribute("joined_group_at", TIMESTAMP, "When the person joined the list; joining again moves it.")),
@@ -78,7 +72,6 @@ LIST_PROFILES = Source(
     fan_out=FanOut(
         parent="lists",
         noun="list",
-        path="/api/lists/{id}/profiles",
         id_column="list_id",
         setting="list_ids",
         limits="Read only these lists.",

@@ -129,7 +129,6 @@ METRIC_PROPERTIES = Source(
     fan_out=FanOut(
         parent="metrics",
         noun="metric",
-        path="/api/metrics/{id}/metric-properties",
         id_column="metric_id",
         setting="metric_ids",
         limits="Read the properties of these metrics only.",

@@ -124,7 +124,6 @@ class FanOut:
     Attributes:
         parent: The other data source.
         noun: One row of the parent, in messages: ``list``.
-        path: The path for one parent, with ``{id}``.
         id_column: The column that has the parent's id.
         setting: The setting that limits a load to some parents.
         limits: What that setting does, a sentence for people.
@@ -137,7 +136,6 @@ class FanOut:
 
     parent: str
     noun: str
-    path: str
     id_column: str
     setting: str
     limits: str
@@ -177,6 +175,7 @@ class Source:
     description: str
     doc: str
     path: str
+    """With ``{id}`` where it is read for each row of a parent."""
     scopes: tuple[str, ...]
     columns: tuple[Column, ...]
     tier: Since[Tier]
@@ -189,8 +188,6 @@ class Source:
     """The collections of a data source that has several; ``path`` is the first of them."""
     fields: tuple[str, ...] = ()
     """Sparse fieldset: the only attributes to ask for, where rows have more; empty for all of them."""
-    added_fields: tuple[str, ...] = ()
-    """Attributes that Klaviyo sends only when asked for them (``additional-fields``), always asked for."""
     includes: tuple[Include, ...] = ()
     options: tuple[Option, ...] = ()
     impersonal: tuple[str, ...] = ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     JSON,
@@ -18,13 +16,13 @@ from klaviyo_pipeline.klaviyo.catalogue.declaring import (
 from klaviyo_pipeline.klaviyo.catalogue.model import DOC, EXTRA_SMALL, SMALL, FanOut, Include, Source
 
 _SCOPES = ("custom-objects:read",)
-_OF_TYPE: dict[str, Any] = {
-    "parent": "object_types",
-    "noun": "object type",
-    "id_column": "object_type_id",
-    "setting": "object_type_ids",
-    "limits": "Read these object types only.",
-}
+_OF_TYPE = FanOut(
+    parent="object_types",
+    noun="object type",
+    id_column="object_type_id",
+    setting="object_type_ids",
+    limits="Read these object types only.",
+)
 _TYPE_ID = key(Column("object_type_id", STRING, None, "The object type; joins object_types.id."), "object_types")
 
 DATA_SOURCES = Source(
@@ -100,7 +98,7 @@ OBJECT_SCHEMAS = Source(
     ),
     impersonal=("id", "object_type_id", "title", "status", "published_at", "visibility"),
     tier=(("", SMALL),),
-    fan_out=FanOut(path="/api/object-types/{id}/schema-versions", **_OF_TYPE),
+    fan_out=_OF_TYPE,
     incremental=False,
     shows_deletions=True,
 )
@@ -122,7 +120,7 @@ OBJECT_RECORDS = Source(
     impersonal=("object_type_id",),
     tier=(("", SMALL),),
     page_size=(("", 100),),
-    fan_out=FanOut(path="/api/object-types/{id}/object-records", **_OF_TYPE),
+    fan_out=_OF_TYPE,
     incremental=False,
     shows_deletions=True,
 )
@@ -148,6 +146,6 @@ OBJECT_INGESTION_LOGS = Source(
     ),
     impersonal=("id", "object_type_id", "status", "event_type", "timestamp"),
     tier=(("", EXTRA_SMALL),),
-    fan_out=FanOut(path="/api/object-types/{id}/object-ingestion-logs", **_OF_TYPE),
+    fan_out=_OF_TYPE,
     incremental=False,
 )

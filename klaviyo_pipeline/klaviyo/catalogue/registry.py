@@ -70,6 +70,11 @@ GROUPS = {"core": CORE, "default": DEFAULT}
 """Names for several data sources at once, in KLAVIYO_SOURCES; beside them ``all``."""
 
 
+def lookback_days(source: Source) -> int:
+    """How many days back a load by day reads again: its own, or those of the one it follows from."""
+    return (SOURCES[source.fan_out.parent] if source.fan_out else source).lookback_days
+
+
 def choose(text: str) -> tuple[str, ...]:
     """The data sources that a choice such as ``default, -forms, catalog_*`` names, in the catalogue's order.
 

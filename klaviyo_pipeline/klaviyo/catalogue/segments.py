@@ -80,7 +80,6 @@ SEGMENT_PROFILES = Source(
     fan_out=FanOut(
         parent="segments",
         noun="segment",
-        path="/api/segments/{id}/profiles",
         id_column="segment_id",
         setting="segment_ids",
         limits="Read only these segments.",

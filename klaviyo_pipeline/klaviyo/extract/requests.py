@@ -57,7 +57,7 @@ def streams_of_parents(
     return [
         Stream(
             key=each,
-            path=source.fan_out.path.format(id=filters.path_segment(each)),
+            path=source.path.format(id=filters.path_segment(each)),
             subject=f"{source.title} of {source.fan_out.noun} {each!r}",
             constants={source.fan_out.id_column: each},
             time_field=time_field,
@@ -118,8 +118,7 @@ def first_request(
         for include in source.includes
         if include.since <= revision and (include.option is None or include.option in options)
     ]
-    added = list(source.added_fields)
-    added += [name for option in source.options if option.name in options for name in option.added_fields]
+    added = [name for option in source.options if option.name in options for name in option.added_fields]
     parameters = {
         "filter": filters.all_of(conditions),
         "sort": sort,

@@ -30,7 +30,7 @@ from klaviyo_pipeline.klaviyo.errors import StagingError
 from klaviyo_pipeline.klaviyo.staging import folders, manifest
 from klaviyo_pipeline.klaviyo.staging.manifest import DamagedManifestError, Manifest
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
-from klaviyo_pipeline.private_files import append_to, make_folder, sync_folder
+from klaviyo_pipeline.private_files import append_to, make_folder, sync
 from klaviyo_pipeline.staged_pages import DamagedPagesError, StagedFile, StagedPage, checksum, encode_page, verify
 
 if TYPE_CHECKING:
@@ -292,7 +292,7 @@ def _begun(folder: Path, lock: filelock.BaseFileLock, identity: str, now: dateti
     stage._record(begin=identity, at=now.isoformat(), extract=stage.extract_id)
     # Without its first lines nobody could tell whose folder it is.
     stage._manifest.sync()
-    sync_folder(folder)
+    sync(folder)
     return stage
 
 

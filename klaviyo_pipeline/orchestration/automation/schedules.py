@@ -25,7 +25,7 @@ import dagster as dg
 
 from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, lookback_days
 from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
 from klaviyo_pipeline.orchestration.automation.failed_runs import failed_runs_sensor
 from klaviyo_pipeline.orchestration.automation.new_metrics import new_metrics_sensor
@@ -65,7 +65,7 @@ def hourly_loads() -> list[ScheduledLoad]:
     by_lookback: dict[int, list[str]] = {}
     for source in _chosen():
         if source.partitioned_by_day:
-            by_lookback.setdefault(_lookback_days(source), []).append(source.name)
+            by_lookback.setdefault(lookback_days(source), []).append(source.name)
     return [ScheduledLoad(f"hourly: {', '.join(names)}", tuple(names), days) for days, names in by_lookback.items()]
 
 
@@ -95,10 +95,6 @@ def _chosen() -> list[Source]:
 
 def _only(names: Iterable[str], config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: config[name] for name in names if name in config}
-
-
-def _lookback_days(source: Source) -> int:
-    return SOURCES[source.fan_out.parent].lookback_days if source.fan_out else source.lookback_days
 
 
 def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition) -> dg.Definitions:

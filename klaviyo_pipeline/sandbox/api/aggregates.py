@@ -14,14 +14,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from klaviyo_pipeline.sandbox.api.contracts import Filterable
-from klaviyo_pipeline.sandbox.api.errors import ApiError, invalid
+from klaviyo_pipeline.sandbox.api.errors import invalid, refused
 from klaviyo_pipeline.sandbox.api.filters import Condition, parse_filter
 from klaviyo_pipeline.sandbox.data.rows import Event, Value
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.data.tables import cut
-from klaviyo_pipeline.sandbox.data.times import SECOND, moment
+from klaviyo_pipeline.sandbox.data.times import SECOND, moment, next_start
 
-_ATTRIBUTES = "/data/attributes/"
 _DATETIME = {"datetime": Filterable("time", ("greater-or-equal", "less-than"))}
 _MEASUREMENTS = ("count", "sum_value", "unique")
 _INTERVALS = ("hour", "day", "week", "month")
@@ -65,28 +64,28 @@ def parse_body(body: bytes) -> Question:
         given = data["attributes"]
         metric_id, measurements, filters = given["metric_id"], given["measurements"], given["filter"]
     except (msgspec.DecodeError, KeyError, TypeError):
-        raise _refused("", "The request needs metric_id, measurements and filter.") from None
+        raise refused("", "The request needs metric_id, measurements and filter.") from None
     if data.get("type") != "metric-aggregate":
         raise invalid("'type' must be 'metric-aggregate'.", pointer="/data/type")
     unknown = sorted(set(given) - set(_TAKEN))
     if unknown:
-        raise _refused(unknown[0], f"'{unknown[0]}' is not a valid field for the resource 'metric-aggregate'.")
+        raise refused(unknown[0], f"'{unknown[0]}' is not a valid field for the resource 'metric-aggregate'.")
     for name in given.get("return_fields") or ():
         if name not in (*_MEASUREMENTS, *_DIMENSIONS, "dates", "data"):
-            raise _refused("return_fields", f"'{name}' is not a valid choice for 'return_fields'.")
+            raise refused("return_fields", f"'{name}' is not a valid choice for 'return_fields'.")
     if not measurements or any(name not in _MEASUREMENTS for name in measurements):
-        raise _refused("measurements", f"Measurements must be some of {', '.join(_MEASUREMENTS)}.")
+        raise refused("measurements", f"Measurements must be some of {', '.join(_MEASUREMENTS)}.")
     interval = given.get("interval") or "day"
     if interval not in _INTERVALS:
-        raise _refused("interval", f"'{interval}' is not a valid choice for 'interval'.")
+        raise refused("interval", f"'{interval}' is not a valid choice for 'interval'.")
     if given.get("sort"):
-        raise _refused("sort", "Sorting is not supported for this request.")
+        raise refused("sort", "Sorting is not supported for this request.")
     if (given.get("page_size") or 500) < 500:
-        raise _refused("page_size", "page_size must be at least 500.")
+        raise refused("page_size", "page_size must be at least 500.")
     by = tuple(given.get("by") or ())
     for name in by:
         if name not in _DIMENSIONS:
-            raise _refused("by", f"'{name}' is not a valid choice for 'by'.")
+            raise refused("by", f"'{name}' is not a valid choice for 'by'.")
     since, until = _range(filters)
     return Question(metric_id, tuple(measurements), interval, _zone(given.get("timezone") or "UTC"), by, since, until)
 
@@ -98,7 +97,7 @@ def aggregate(store: Store, question: Question) -> dict[str, Any]:
         ApiError: 400 for a metric that there is none of.
     """
     if question.metric_id not in store.metrics:
-        raise _refused("metric_id", f"Metric with id {question.metric_id} does not exist.")
+        raise refused("metric_id", f"Metric with id {question.metric_id} does not exist.")
     starts = list(_starts(question))
     rows = store.events.of_metric(question.metric_id)
     bounds = [
@@ -174,11 +173,11 @@ def _range(filters: Value) -> tuple[int, int]:
     found = {condition.operator: condition.value for condition in conditions}
     since, until = found.get("greater-or-equal"), found.get("less-than")
     if not isinstance(since, int) or not isinstance(until, int):
-        raise _refused("filter", "A filter must give datetime greater-or-equal and less-than.")
+        raise refused("filter", "A filter must give datetime greater-or-equal and less-than.")
     if until <= since:
-        raise _refused("filter", "The end of the range must be after its start.")
+        raise refused("filter", "The end of the range must be after its start.")
     if moment(until) > moment(since) + timedelta(days=366):
-        raise _refused("filter", "The range may be no longer than one year.")
+        raise refused("filter", "The range may be no longer than one year.")
     return since, until
 
 
@@ -195,12 +194,7 @@ def _starts(question: Question) -> Iterator[datetime]:
     end = moment(question.until)
     while start < end:
         yield start
-        if question.interval == "hour":
-            start = (start.astimezone(UTC) + timedelta(hours=1)).astimezone(question.timezone)
-        elif question.interval == "month":
-            start = (start + timedelta(days=32)).replace(day=1)
-        else:
-            start += timedelta(days=7 if question.interval == "week" else 1)
+        start = next_start(start, question.interval)
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -209,8 +203,4 @@ def _zone(name: str) -> ZoneInfo:
             raise ValueError(name)
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise _refused("timezone", f"'{name}' is not a valid time zone.") from None
-
-
-def _refused(attribute: str, detail: str) -> ApiError:
-    return invalid(detail, pointer=_ATTRIBUTES + attribute)
+        raise refused("timezone", f"'{name}' is not a valid time zone.") from None

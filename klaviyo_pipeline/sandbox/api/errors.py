@@ -58,6 +58,11 @@ def no_key() -> ApiError:
     return ApiError(401, "not_authenticated", text, text, {"pointer": "/data/"})
 
 
+def refused(attribute: str, detail: str) -> ApiError:
+    """400 for an attribute of a request's body."""
+    return invalid(detail, pointer=f"/data/attributes/{attribute}")
+
+
 def missing_scope(scopes: Iterable[str]) -> ApiError:
     """403 for a key that lacks a scope (the title is recorded, the detail inferred)."""
     return ApiError(

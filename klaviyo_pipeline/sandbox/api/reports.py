@@ -18,13 +18,14 @@ import msgspec
 from klaviyo_pipeline.sandbox.api import report_numbers as numbers
 from klaviyo_pipeline.sandbox.api.contracts import Filterable
 from klaviyo_pipeline.sandbox.api.documents import Call
-from klaviyo_pipeline.sandbox.api.errors import ApiError, invalid
+from klaviyo_pipeline.sandbox.api.errors import invalid, refused
 from klaviyo_pipeline.sandbox.api.fieldsets import project
 from klaviyo_pipeline.sandbox.api.filters import Condition, parse_filter
+from klaviyo_pipeline.sandbox.data.times import next_start
 
-_ATTRIBUTES = "/data/attributes/"
 _MESSAGE_GROUPS = ("send_channel", "tag_id", "tag_name", "text_message_format", "variation", "variation_name")
 _LONGEST = {"hourly": timedelta(days=7), "daily": timedelta(days=60), "monthly": timedelta(weeks=52)}
+_INTERVALS = {"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month"}
 _YEAR = timedelta(days=366)
 _SCALAR = Filterable("str", ("equals", "any", "contains-any"))
 
@@ -75,10 +76,10 @@ def answer(call: Call) -> bytes:
     groups = _groups(given, subject)
     start, end = _timeframe(given.get("timeframe"), datetime.fromtimestamp(call.now, zone), zone)
     interval = given.get("interval") if kind == "series" else None
-    if kind == "series" and interval not in (*_LONGEST, "weekly"):
-        raise _refused("interval", "interval must be one of hourly, daily, weekly, monthly.")
+    if kind == "series" and interval not in tuple(_INTERVALS):
+        raise refused("interval", "interval must be one of hourly, daily, weekly, monthly.")
     if interval in _LONGEST and end - start > _LONGEST[interval]:
-        raise _refused("timeframe", f"A {interval} report may be no longer than {_LONGEST[interval].days} days.")
+        raise refused("timeframe", f"A {interval} report may be no longer than {_LONGEST[interval].days} days.")
     starts = _starts(start, end, interval)
     results = _results(call, name, given, groups, (starts, end))
     attributes: dict[str, Any] = {"results": []}
@@ -135,16 +136,16 @@ def _conversion(call: Call, given: Mapping[str, Any]) -> set[str]:
     """The metrics whose events are conversions; a custom metric stands for its members."""
     metric_id = given.get("conversion_metric_id")
     if metric_id is None:
-        raise _refused("conversion_metric_id", "conversion_metric_id is required.")
+        raise refused("conversion_metric_id", "conversion_metric_id is required.")
     custom = call.store.records("custom-metric").get(metric_id)
     if custom is not None:
         return set(custom.related["metrics"])
     metric = call.store.metrics.get(metric_id)
     if metric is None:
-        raise _refused("conversion_metric_id", f"Metric with id {metric_id} does not exist.")
+        raise refused("conversion_metric_id", f"Metric with id {metric_id} does not exist.")
     if metric.integration["key"] == "klaviyo":
         detail = "Passed in conversion metric does not support querying for values data"  # recorded
-        raise _refused("conversion_metric_id", detail)
+        raise refused("conversion_metric_id", detail)
     return {metric_id}
 
 
@@ -155,11 +156,11 @@ def _attributes(body: bytes, resource: str) -> Mapping[str, Any]:
         if data["type"] != resource or not isinstance(given, dict):
             raise invalid(f"'type' must be '{resource}'.", pointer="/data/type")
     except (msgspec.DecodeError, KeyError, TypeError):
-        raise _refused("", "The request needs data with a type and attributes.") from None
+        raise refused("", "The request needs data with a type and attributes.") from None
     taken = ("statistics", "timeframe", "interval", "conversion_metric_id", "group_by", "filter")
     unknown = sorted(set(given) - set(taken))
     if unknown:
-        raise _refused(unknown[0], f"'{unknown[0]}' is not a valid field for the resource '{resource}'.")
+        raise refused(unknown[0], f"'{unknown[0]}' is not a valid field for the resource '{resource}'.")
     return given
 
 
@@ -167,7 +168,7 @@ def _statistics(given: Mapping[str, Any], subject: Subject) -> tuple[str, ...]:
     known = subject.statistics(numbers.Numbers())
     asked = given.get("statistics")
     if not isinstance(asked, list) or not asked or any(name not in known for name in asked):
-        raise _refused("statistics", f"statistics must be some of {', '.join(known)}.")
+        raise refused("statistics", f"statistics must be some of {', '.join(known)}.")
     return tuple(asked)
 
 
@@ -176,9 +177,9 @@ def _groups(given: Mapping[str, Any], subject: Subject) -> tuple[str, ...]:
     if not asked:
         return subject.default
     if any(name not in subject.groups for name in asked):
-        raise _refused("group_by", f"group_by must be some of {', '.join(subject.groups)}.")
+        raise refused("group_by", f"group_by must be some of {', '.join(subject.groups)}.")
     if any(name not in asked for name in subject.mandatory):
-        raise _refused("group_by", f"group_by must have {' and '.join(subject.mandatory)}.")
+        raise refused("group_by", f"group_by must have {' and '.join(subject.mandatory)}.")
     return tuple(asked)
 
 
@@ -202,9 +203,9 @@ def _timeframe(given: object, now: datetime, zone: ZoneInfo) -> tuple[datetime, 
             for name in ("start", "end")
         )
     except (KeyError, TypeError, ValueError):
-        raise _refused("timeframe", "A timeframe has a key, or a start and an end.") from None
+        raise refused("timeframe", "A timeframe has a key, or a start and an end.") from None
     if not start <= end <= start + _YEAR:
-        raise _refused("timeframe", "A timeframe ends after its start, and is no longer than one year.")
+        raise refused("timeframe", "A timeframe ends after its start, and is no longer than one year.")
     return start, end + timedelta(seconds=1)
 
 
@@ -226,7 +227,7 @@ def _named(key: str, today: datetime) -> tuple[datetime, datetime]:
     }
     named |= {f"last_{days}_days": (today - timedelta(days=days), today) for days in (7, 30, 90, 365)}
     if key not in named:
-        raise _refused("timeframe", f"'{key}' is not a valid choice for 'key'.")
+        raise refused("timeframe", f"'{key}' is not a valid choice for 'key'.")
     return named[key]
 
 
@@ -242,12 +243,7 @@ def _starts(start: datetime, end: datetime, interval: str | None) -> list[dateti
     found = []
     while start < end:
         found.append(start)
-        if interval == "hourly":
-            start = (start.astimezone(UTC) + timedelta(hours=1)).astimezone(start.tzinfo)
-        elif interval == "monthly":
-            start = _months_before(start.replace(day=1), -1)
-        else:
-            start += timedelta(days=7 if interval == "weekly" else 1)
+        start = next_start(start, _INTERVALS[interval])
     return found
 
 
@@ -262,7 +258,3 @@ def _document(call: Call, resource: str, attributes: dict[str, Any]) -> bytes:
     }
     links = {"self": call.request.url(), "next": None, "prev": None}
     return msgspec.json.encode({"data": data, "links": links})
-
-
-def _refused(attribute: str, detail: str) -> ApiError:
-    return invalid(detail, pointer=_ATTRIBUTES + attribute)

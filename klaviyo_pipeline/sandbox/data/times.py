@@ -32,6 +32,15 @@ def parse_time(text: str) -> int:
     return micros(datetime.fromisoformat(text))
 
 
+def next_start(start: datetime, interval: str) -> datetime:
+    """The local start of the interval (hour, day, week, month) after one that begins then, by the clock of its zone."""
+    if interval == "hour":
+        return (start.astimezone(UTC) + timedelta(hours=1)).astimezone(start.tzinfo)
+    if interval == "month":
+        return (start.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return start + timedelta(days=7 if interval == "week" else 1)
+
+
 def in_seconds(time_us: int | None) -> str | None:
     """`2026-09-04T13:38:55+00:00`, as metrics, lists, templates, profiles and events have it."""
     if time_us is None:
