@@ -131,10 +131,23 @@ def _secrets() -> dict[str, str]:
                 found.setdefault(value, mask)
     for secret, mask in list(found.items()):
         if mask == ADDRESS:  # libraries tell the path of an address that they could not reach
-            path = urlsplit(secret).path if "://" in secret else ""
-            if len(path) >= SHORTEST_INSIDE_WORDS:
+            path = _after_host(secret)
+            if not path.strip("/"):  # a host alone is no secret, and other addresses may begin with it
+                del found[secret]
+            elif len(path) >= SHORTEST_INSIDE_WORDS:
                 found.setdefault(path, mask)
     return dict(sorted(found.items(), key=lambda item: -len(item[0])))
+
+
+def _after_host(address: str) -> str:
+    """The path and query of an address, or the whole text if it is none."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return address
+    if not parts.netloc or "@" in parts.netloc:
+        return address
+    return address.partition(parts.netloc)[2].partition("#")[0]
 
 
 @cache

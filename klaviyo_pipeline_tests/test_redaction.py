@@ -165,6 +165,30 @@ def test_webhooks_address_is_in_no_error_of_a_library() -> None:
     assert "f00-ba4" not in failure_of(raised.value).message
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("http://127.0.0.1", "http://127.0.0.1:8765/api/events"),
+        ("https://hooks.example/", "https://hooks.example/docs"),
+        ("https://hooks.example/in?token=s3cretf00", "https://hooks.example/in"),
+    ],
+)
+def test_host_of_a_webhook_is_no_secret(monkeypatch: pytest.MonkeyPatch, address: str, told: str) -> None:
+    monkeypatch.setattr(redaction, "_known", {})
+    keep_secret(address, ADDRESS)
+    assert redact(told) == told
+    assert "s3cret" not in redact(f"{address} {address.partition('.example')[2]}")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://hooks.example/s3", "https://s3:s3@hooks.example", "https://[s3", "s3//s3"]
+)
+def test_address_of_a_webhook_when_short_or_odd_is_masked_whole(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setattr(redaction, "_known", {})
+    keep_secret(address, ADDRESS)
+    assert redact(f"{address} failed") == f"{ADDRESS} failed"
+
+
 def test_credentials_of_a_proxy_are_in_no_message() -> None:
     assert "hunter2" not in redact("Cannot connect to proxy http://me:hunter2@proxy.example:3128")
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from klaviyo_pipeline import environment, grammar
+from klaviyo_pipeline import environment, grammar, redaction
 from klaviyo_pipeline.definitions import definitions
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
@@ -155,6 +155,7 @@ def test_an_address_that_is_accepted_is_taken_by_the_client_and_by_the_webhook(t
             patch.setenv(variable.name, text)
         patch.setenv("KLAVIYO_ALLOW_HTTP", allowed)
         patch.setattr(webhook, "_opener", lambda **_how: Taken())
+        patch.setattr(redaction, "_known", {})
         if not refusal(lambda: environment.BASE_URL.value):
             KlaviyoClient(SECRET, base_url=environment.BASE_URL.value, allow_http=environment.allow_http())
         if not refusal(lambda: environment.ALERT_WEBHOOK.value):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
@@ -32,6 +32,7 @@ _FLAGS = [
 _REPOSITORY = "global@global"
 _WINDOW = ViewportSize(width=1440, height=900)
 _PATIENCE_MS = 30_000
+_PRESS_MS = 3_000
 _RUN_MS = 120_000
 """For a run: Dagster's daemon looks for new backfills twice a minute."""
 
@@ -69,6 +70,18 @@ class Visit:
     def materialize(self) -> None:
         """Press the button of an asset's page."""
         self.page.get_by_role("button", name="Materialize").first.click()
+
+    def press_until(self, button: Locator, shown: Locator) -> None:
+        """Press a button, again every few seconds, until something is shown.
+
+        Dagster's dialogs ignore a press that comes before their partitions have arrived.
+        """
+        for _ in range(_PATIENCE_MS // _PRESS_MS):
+            button.click()
+            with suppress(AssertionError):
+                expect(shown).to_be_visible(timeout=_PRESS_MS)
+                return
+        expect(shown).to_be_visible()
 
     def follow(self, announced: str, until: re.Pattern[str]) -> None:
         """From the notice of what has been launched to its page, and stay until it says that it is done."""
