@@ -302,6 +302,7 @@ def _land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:
         partitions=_partitions(load, request),
         count_ranges=load.count_ranges,
         version_column=request.source.version_column,
+        fixed_time=request.source.fixed_time,
         sweep=_sweep(load, request),
         unknown=not_answered(request.columns, staged.revision),
         window=(window.start, staged.watermark) if load.moves_watermark else None,

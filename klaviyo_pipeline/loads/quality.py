@@ -141,20 +141,44 @@ class KeyFindings:
     examples: tuple[str, ...]
 
 
-def key_findings(table: LandedTable, key: Sequence[str]) -> KeyFindings:
-    """Keys that are missing, or that stand more than once in the table; a key is looked up in all of it."""
+def key_findings(table: LandedTable, key: Sequence[str], fixed_time: str | None = None) -> KeyFindings:
+    """Keys that are missing, or that the table has more than once.
+
+    Args:
+        table: The table. The keys of the rows looked at are looked up in all of it.
+        key: The columns of its key.
+        fixed_time: A time that never changes for a key: keys are looked up only around the times of these rows.
+    """
     columns = quoted_list(key)
     missing = " OR ".join(f"{quote(column)} IS NULL" for column in key)
     ((rows, without),) = table.query(f"SELECT count(*), count(*) FILTER ({missing}) FROM {{name}} WHERE {{rows}}")
-    looked_up = "" if table.condition == "true" else f"SEMI JOIN (SELECT {columns} FROM {{name}} WHERE {{rows}}) l "
-    looked_up += f"USING ({columns}) " if looked_up else "WHERE {rows} "
+    if table.condition == "true":
+        # Hashes are narrow: 20 million keys of 18 characters take half the time, and a third of the spill.
+        looked_up = f"hash({columns}) IN (SELECT hash({columns}) FROM {{name}} GROUP BY ALL HAVING count(*) > 1)"
+        looked_up += " AND {rows}"
+    else:
+        looked_up = f"({columns}) IN (SELECT ({columns}) FROM {{name}} WHERE {{rows}}) AND {_around(table, fixed_time)}"
     repeated = table.query(
         f"SELECT count(*), coalesce(sum(n - 1), 0)::BIGINT, list(shown)[:{EXAMPLES}] FROM ("
-        f"SELECT count(*) AS n, concat_ws(', ', {columns}) AS shown FROM {{name}} {looked_up}"
+        f"SELECT count(*) AS n, concat_ws(', ', {columns}) AS shown FROM {{name}} WHERE {looked_up} "
         f"GROUP BY {columns} HAVING count(*) > 1 AND NOT ({missing}))"
     )
     ((keys, surplus, examples),) = repeated
     return KeyFindings(int(str(rows)), int(str(without)), int(str(keys)), int(str(surplus)), _texts(examples))
+
+
+def _around(table: LandedTable, fixed_time: str | None) -> str:
+    """The condition for rows that may have a key of those looked at, by a time that is fixed for a key."""
+    if fixed_time not in table.columns:
+        return "true"
+    at = quote(fixed_time)
+    ((first, last, without),) = table.query(
+        f"SELECT CAST(min({at}) AS VARCHAR), CAST(max({at}) AS VARCHAR), count(*) - count({at}) "
+        "FROM {name} WHERE {rows}"
+    )
+    if without or first is None:
+        return "true"
+    return f"({at} BETWEEN {literal(str(first))} AND {literal(str(last))} OR {at} IS NULL)"
 
 
 def empty_values(table: LandedTable, columns: Sequence[str]) -> dict[str, int]:

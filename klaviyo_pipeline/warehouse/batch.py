@@ -111,6 +111,8 @@ class Job:
     """The time column by which rows are counted for each of the ranges."""
     at_once: int | None = None
     """How many rows of the batch a statement may hash; None for all of them."""
+    fixed_time: str | None = None
+    """The time column that never changes for a key, if the table is to be read only around the times of the batch."""
 
     def carried(self) -> list[tuple[Column, str]]:
         """The table's columns that the rows carry, each with its name there (which may differ in case)."""
@@ -162,13 +164,14 @@ def gather(job: Job, *, fingerprint: bool) -> Gathered:
     compared = [job.value(c, n) for c, n in content(job) if (c, n) not in texts]
     hashes = [f"{hashed(compared)} AS fingerprint", f"{hashed([quote(n) for _, n in texts])} AS spelling"]
     hashes = hashes if fingerprint else []
+    fixed = [f"CAST({job.expression(job.fixed_time)} AS TIMESTAMPTZ) AS fixed_time"] if job.fixed_time else []
     ranged = [f"{range_number(job.expression(job.ranged), job.ranges)} AS range_number"] if job.ranged else []
     needed = [n for c, n in carried if hashes or fold(c.name) in _narrow(job)]
     trims = [trim.condition() for trim in _as_incoming(job)]
     where = " AND ".join(f"coalesce({sql}, true)" for sql, _ in trims) or "true"
     with stream(job, needed):
         job.con.execute(
-            f"CREATE TEMP TABLE {BATCH} AS SELECT {', '.join([f'{SEQ} AS seq', *keys, *version, *hashes, *ranged])} "
+            f"CREATE TEMP TABLE {BATCH} AS SELECT {', '.join([f'{SEQ} AS seq', *keys, *version, *fixed, *hashes, *ranged])} "
             f"FROM {STREAM} WHERE {where}",
             [bound for _, bounds in trims for bound in bounds],
         )
@@ -245,7 +248,7 @@ def registered(job: Job, rows: pa.RecordBatchReader) -> Iterator[None]:
 
 def _narrow(job: Job) -> set[str]:
     """The columns that are read even when no fingerprint is wanted."""
-    names = [*job.key, *filter(None, (job.version, job.ranged)), *(trim.column for trim in job.trims)]
+    names = [*job.key, *filter(None, (job.version, job.ranged, job.fixed_time)), *(trim.column for trim in job.trims)]
     return {fold(name) for name in names}
 
 

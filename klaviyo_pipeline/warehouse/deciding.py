@@ -24,7 +24,7 @@ from klaviyo_pipeline.warehouse.batch import (
 from klaviyo_pipeline.warehouse.json_content import content_digest
 from klaviyo_pipeline.warehouse.parts import Span, spans_of_rows
 from klaviyo_pipeline.warehouse.rows import Incoming
-from klaviyo_pipeline.warehouse.sql import quote, quoted_list
+from klaviyo_pipeline.warehouse.sql import literal, quote, quoted_list
 from klaviyo_pipeline.warehouse.tables import DELETED_AT
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ _CAME = f"{TEMPORARY}_came"
 _THERE = f"{TEMPORARY}_there"
 _EQUAL = f"{TEMPORARY}_equal"
 _DIGESTED_ROWS = 10_000
+SMALL_TABLE_ROWS = 1_000_000
+"""In a table of so many rows a search for keys costs less than 0.1 s, and needs no bound by time."""
 
 
 def find(job: Job) -> None:
@@ -51,10 +53,24 @@ def find(job: Job) -> None:
         (
             f"SELECT b.seq, t.rowid AS place, {_version(job) or 'NULL'} AS version, "
             f"{f't.{DELETED_AT} IS NOT NULL' if marked else 'false'} AS was_deleted FROM {job.target} AS t "
-            f"JOIN (SELECT seq, {keys} FROM {BATCH} WHERE {part.condition('seq')}) AS b ON {same_key(job)}"
+            f"JOIN (SELECT seq, {keys} FROM {BATCH} WHERE {part.condition('seq')}) AS b ON {same_key(job)} WHERE {_around(job, part)}"
             for part in job.seq_spans()
         ),
     )
+
+
+def _around(job: Job, part: Span) -> str:
+    """The condition for rows of the table that may have a key of this part, by a time that is fixed for a key."""
+    if not job.fixed_time:
+        return "true"
+    first, last, without = job.con.execute(
+        "SELECT CAST(min(fixed_time) AS VARCHAR), CAST(max(fixed_time) AS VARCHAR), count(*) - count(fixed_time) "
+        f"FROM {BATCH} WHERE {part.condition('seq')}"
+    ).fetchall()[0]
+    if without or first is None:
+        return "true"
+    at = f"CAST(t.{quote(job.fixed_time)} AS TIMESTAMPTZ)"
+    return f"({at} BETWEEN {literal(first)}::TIMESTAMPTZ AND {literal(last)}::TIMESTAMPTZ OR {at} IS NULL)"
 
 
 def found_spans(job: Job) -> list[Span]:

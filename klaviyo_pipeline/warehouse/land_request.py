@@ -69,6 +69,8 @@ class LandRequest:
         partitions: The half-open ranges that a replace clears and refills; none: the whole table.
         count_ranges: Half-open ranges of the partition key, in order, for each of which rows are counted as well.
         version_column: A row never goes back to a lower value in it; an equal one with other content does update.
+        fixed_time: A time that never changes for a key. In a large table a merge looks for the keys of its rows only
+            between their earliest and their latest time (and among rows without one), so that it costs no more there.
         sweep: What the extract is the full truth of.
         unknown: Columns that the rows have, but that their source could not fill: a rewritten row keeps its values.
         window: What was read, as ``[start, end)``; its end is where the next incremental run starts.
@@ -94,6 +96,7 @@ class LandRequest:
     partitions: tuple[tuple[datetime, datetime], ...] = ()
     count_ranges: tuple[tuple[datetime, datetime], ...] = ()
     version_column: str | None = None
+    fixed_time: str | None = None
     sweep: Sweep | None = None
     unknown: tuple[str, ...] = ()
     window: tuple[datetime | None, datetime | None] | None = None

@@ -192,7 +192,10 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
         ranges=load.count_ranges,
         ranged=tally.column,
     )
-    merging = load.mode is WriteMode.MERGE and _count(con, target) > 0
+    rows_before = _count(con, target)
+    merging = load.mode is WriteMode.MERGE and rows_before > 0
+    if merging and not load.sweep and rows_before > deciding.SMALL_TABLE_ROWS:
+        job = replace(job, fixed_time=load.fixed_time)
     gathered = batch.gather(job, fingerprint=merging)
     job = replace(job, at_once=gathered.at_once)
     incoming.check_complete()

@@ -8,6 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 import duckdb
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from klaviyo_pipeline.warehouse import parts
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import ShrinkError
 from klaviyo_pipeline.warehouse.landing import Sweep
-from klaviyo_pipeline.warehouse.parts import spans_of, spans_of_rows
+from klaviyo_pipeline.warehouse.parts import Span, spans_of, spans_of_rows
 from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 from klaviyo_pipeline.warehouse.tables import Column, Table
 from klaviyo_pipeline_tests.warehouse.helpers import arrow, contents, day, event, put
@@ -118,3 +119,23 @@ def test_spans_when_cut_then_each_number_is_in_one_and_none_has_too_many(numbers
                 con.execute(f"SELECT count(*) FROM t WHERE {each.condition('n')}").fetchall()[0][0] for each in spans
             ]
             assert sum(counts) == len(numbers)
+
+
+def test_numbers_when_cut_then_each_span_is_full_but_the_last():
+    assert spans_of(9, 5) == [Span(None, 5), Span(5, None)]
+    assert spans_of(10, 5) == [Span(None, 5), Span(5, 10), Span(10, None)]
+    assert spans_of(4, 5) == [Span()]
+
+
+def test_rows_when_they_just_fit_then_are_one_span():
+    with duckdb.connect() as con:
+        con.execute("CREATE TABLE t AS SELECT unnest([0, 1, 2, 3, 4, 5]) AS n")
+        assert spans_of_rows(con, "t", "n", 3) == [Span(None, 3), Span(3, None)]
+
+
+@pytest.mark.parametrize(("unit", "size"), [("KiB", 2**10), ("MiB", 2**20), ("GiB", 2**30), ("TiB", 2**40)])
+def test_memory_limit_whatever_its_unit_says_how_many_rows_fit(unit, size):
+    amount = 900 if unit == "KiB" else 2
+    with duckdb.connect() as con:
+        con.execute(f"SET memory_limit = '{amount}{unit}'")
+        assert parts.rows_at_once(con) == amount * size // 8 // parts.ROW_BYTES

@@ -120,6 +120,7 @@ EVENTS = Source(
     # Before 2026-01-15 a page had 200 events and the parameter did not exist.
     page_size=(("", None), ("2026-01-15", 1000)),
     time_fields=(TimeField("datetime", FilterBy.CREATED, GE_GT_LE_LT),),
+    fixed_time="datetime",  # no endpoint changes an event
     includes=(
         Include("attributions", option="attributions", since="2024-02-15"),
         Include("metric", option="related", resource="metric", fields=("name", "integration")),
@@ -155,6 +156,7 @@ EVENT_METRICS = Source(
     impersonal=("id", "event_id", "event_datetime", "metric_id", *IMPERSONAL_METRIC),
     tier=(("", EXTRA_LARGE),),
     fan_out=replace(_OF_EVENT, key="metric_id", batch="metrics"),
+    fixed_time="event_datetime",
     partitioned_by_day=True,
     incremental=False,
 )
@@ -173,6 +175,7 @@ EVENT_PROFILES = Source(
     options=PROFILE_OPTIONS,
     fan_out=replace(_OF_EVENT, key="profile_id", batch="profiles", chunk=100),
     version_column="updated",
+    fixed_time="event_datetime",
     partitioned_by_day=True,
     incremental=False,
 )

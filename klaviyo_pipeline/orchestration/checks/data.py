@@ -54,7 +54,7 @@ class DataCheck:
 
 
 def _key(table: LandedTable, source: Source) -> Verdict:
-    found = quality.key_findings(table, source.primary_key)
+    found = quality.key_findings(table, source.primary_key, source.fixed_time)
     key = ", ".join(source.primary_key)
     problems = []
     if found.without:
