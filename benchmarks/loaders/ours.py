@@ -7,7 +7,7 @@ Options:
     rate_limits: keep to Klaviyo's rate limits. Off, the client's own limits are lifted: a server without limits would
         otherwise never be asked faster than Klaviyo allows.
     share: of Klaviyo's rate limits.
-    resume: go on where the ledger says that the last load ended (less ``lookback_days``), instead of at ``since``.
+    resume: start at the watermark of the ledger minus ``lookback_days``, instead of at ``since``.
     stop_after: `fetch`; nothing is landed then.
     staging: the folder for staged pages, to be found again by a run after a kill.
 """

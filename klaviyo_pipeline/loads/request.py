@@ -206,9 +206,9 @@ _BEGINNING_OF_TIME, _END_OF_TIME = datetime(1, 1, 1, tzinfo=UTC), datetime(9999,
 
 
 def _continuing(request: LoadRequest, last_end: datetime, end: datetime) -> datetime:
-    """Where a run goes on that names no start: where the last one ended, and earlier by the lookback.
+    """The start of an incremental run: the watermark minus the lookback.
 
-    Only a merge may read rows again: the other modes would repeat or lose them.
+    Only a merge has a lookback: in other modes, rows that a run reads again would be repeated or lost.
     """
     lookback_days = request.lookback_days if request.lookback_days is not None else request.source.lookback_days
     lookback = parse_lookback(lookback_days)

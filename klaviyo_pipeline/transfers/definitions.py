@@ -72,7 +72,7 @@ def schedule_of(file: TransferFile, job: UnresolvedAssetJobDefinition, folder: F
         except ConfigurationError as error:
             return str(error)
         if not now.repeats or now.schedule is None or now.schedule.paused:
-            return f"{name} is paused; go on with: klaviyo-pipeline transfer resume {name}"
+            return f"{name} is paused. Resume it with: klaviyo-pipeline transfer resume {name}"
         if not now.incremental or now.options.get("end_time"):
             return {}
         return window_config(name, end=tick.isoformat())

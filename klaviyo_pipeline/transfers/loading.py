@@ -23,7 +23,7 @@ TAG = "klaviyo/transfer"
 
 
 def ledger_name(name: str) -> str:
-    """A transfer's name in the ledger: two transfers of one data source do not go on where the other ended."""
+    """A transfer's name in the ledger: each transfer of a data source has its own watermark."""
     return f"{KEY_PREFIX}/{name}"
 
 

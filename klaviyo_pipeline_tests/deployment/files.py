@@ -25,7 +25,7 @@ class Instruction:
 
 
 def dockerfile(path: Path = ROOT / "Dockerfile") -> list[Instruction]:
-    """A Dockerfile's instructions, with lines that go on joined."""
+    """A Dockerfile's instructions, with continued lines joined."""
     text = re.sub(r"\\\n\s*", " ", path.read_text())
     return [_instruction(line) for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 

@@ -1,4 +1,4 @@
-"""A fetch that was killed goes on where it stopped: the same rows, and no more than what was missing."""
+"""A killed fetch resumes where it stopped: it gets the same rows and requests only the missing pages."""
 
 import os
 import signal

@@ -43,7 +43,7 @@ def test_merge_has_the_truth_after_any_number_of_runs(worlds: Worlds, name: str)
                 happened += made
             world.faults(last)
             removed = any(change.what == "remove" for change in happened)
-            # A run that goes on where the last one ended sees no deletions, and no changed profile of a list.
+            # An incremental run sees no deletions, and no changed profile of a list.
             goes_on = incremental and source.incremental and not removed
             world.load(name, whole=not goes_on)
             assert world.table(name) == world.truth(name)

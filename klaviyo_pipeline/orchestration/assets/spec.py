@@ -38,7 +38,7 @@ class LoadSpec:
     Attributes:
         key: The asset key.
         source: The data source.
-        ledger_name: The load's name in the ledger; loads of one name go on where the last of them ended.
+        ledger_name: The load's name in the ledger; an incremental load starts where the last load of this name ended.
         options: Values for the asset's config other than the data source's defaults.
         begin: Where the first run begins, ISO 8601; blank: at the beginning.
         until: Where every run ends, ISO 8601; blank: at the moment it runs.

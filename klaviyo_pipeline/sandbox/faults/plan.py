@@ -31,7 +31,7 @@ class Faults(Protocol):
         ...
 
     async def instead(self, operation: str, request: Request) -> Response | None:
-        """An answer to give instead of Klaviyo's (a storm of 429, a 503, HTML), or None to go on."""
+        """An answer to give instead of Klaviyo's (a storm of 429, a 503, HTML), or None for the usual answer."""
         ...
 
     def ask(self, operation: str, request: Request, query: Query) -> Query:
