@@ -58,7 +58,7 @@ soak: .venv/.installed ## Run the property tests for long
 check: .venv/.package ## Check settings, transfers, accounts and the database
 	$(BIN)/klaviyo-pipeline check
 
-lint: .venv/.installed ## Check style, types, which room imports which, and declared dependencies
+lint: .venv/.installed ## Check style, types, imports between packages, and declared dependencies
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/deptry .
 
 format: .venv/.installed ## Format the code
@@ -67,14 +67,14 @@ format: .venv/.installed ## Format the code
 docs: .venv/.installed ## Write docs/reference from the code, and build the documentation into site/
 	$(BIN)/python -m reference_docs && $(BIN)/zensical build --strict
 
-docs-serve: .venv/.installed ## Show the documentation while it is written, on http://127.0.0.1:8000
+docs-serve: .venv/.installed ## Serve the documentation on http://127.0.0.1:8000, and rebuild it on changes
 	$(BIN)/zensical serve
 
 .venv/.mutants: .venv/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutants]' && touch $@
 
 # MODULES are parts of modules' paths: make mutants MODULES="ledger windows" SAMPLE=10
-mutants: .venv/.mutants ## Put faults into the code, one by one, and see whether the tests fail; hours for all modules
+mutants: .venv/.mutants ## Put faults into the code, one by one, and check that the tests fail; takes hours for all modules
 	$(BIN)/python -m mutation $(MODULES) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 .venv/.bench: .venv/.installed
@@ -86,5 +86,5 @@ bench: .venv/.bench ## Measure this project, a plain loader and dlt side by side
 profile: .venv/.bench ## Show where the time of a load goes
 	$(BIN)/python -m benchmarks.profiling events
 
-clean: ## Remove what the targets above can make again; data/ and .dagster/ hold rows and history, and stay
+clean: ## Remove files that the targets above can make again; keeps the rows in data/ and the records in .dagster/
 	rm -rf .venv build site .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,7 +12,7 @@ from klaviyo_pipeline.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class Variable:
-    """An environment variable, what it is for, what holds without it, and what it may say."""
+    """An environment variable: its name, default, description and parser."""
 
     name: str
     default: str
@@ -22,12 +22,12 @@ class Variable:
 
     @property
     def text(self) -> str:
-        """What the variable says, or the default where it is unset or blank; not parsed."""
+        """The unparsed text of the variable, or the default if it is unset or blank."""
         return os.environ.get(self.name, "").strip() or self.default
 
     @property
     def value(self) -> str:
-        """The variable's value as it is used; blank where it is unset and has no default.
+        """The parsed value; blank if the variable is unset and has no default.
 
         Raises:
             ConfigurationError: naming the variable, its value unless it is a secret, and what is allowed.
@@ -38,7 +38,7 @@ class Variable:
 ALLOW_HTTP = Variable(
     "KLAVIYO_ALLOW_HTTP",
     "",
-    "1: keys may go to http addresses of other machines, in clear. For a trusted network.",
+    "1: allows http addresses of other machines, which get the key in clear. For a trusted network.",
     grammar.switch,
 )
 
@@ -53,7 +53,7 @@ def allow_http() -> bool:
 
 
 def _is_http_allowed() -> bool:
-    """The same where another variable is parsed; what is wrong with this one is said of this one only."""
+    """The same for the parsers of other variables. Raises nothing: check_all reports a wrong value once."""
     return ALLOW_HTTP.text.lower() in grammar.ON
 
 
@@ -62,7 +62,7 @@ redaction.watch(API_KEY.name)
 BASE_URL = Variable(
     "KLAVIYO_BASE_URL",
     "https://a.klaviyo.com",
-    "Where Klaviyo's API is: Klaviyo, or a sandbox.",
+    "Address of the API: Klaviyo, or a sandbox.",
     grammar.klaviyo_address(_is_http_allowed),
 )
 REVISION = Variable(
@@ -71,55 +71,58 @@ REVISION = Variable(
 SOURCES = Variable(
     "KLAVIYO_SOURCES",
     "default",
-    "Data sources that are assets: names, patterns such as catalog_*, default, core or all; -name takes one away.",
+    "Data sources that are assets: names, patterns such as catalog_*, default, core or all; -name removes one.",
     grammar.sources,
 )
-DATABASE = Variable(
-    "KLAVIYO_DUCKDB_PATH", "data/klaviyo.duckdb", "The DuckDB file that tables are written to.", grammar.file
-)
+DATABASE = Variable("KLAVIYO_DUCKDB_PATH", "data/klaviyo.duckdb", "The DuckDB file for the tables.", grammar.file)
 DATABASE_MODE = Variable(
     "KLAVIYO_DATABASE_MODE",
     "0640",
-    "Who may read and write a new DuckDB file: its mode in octal. Existing files keep theirs.",
+    "File mode of a new DuckDB file, in octal. Existing files keep their mode.",
     grammar.file_mode,
 )
-SCHEMA = Variable("KLAVIYO_SCHEMA", "klaviyo", "The schema that tables are written to.", grammar.schema)
+SCHEMA = Variable("KLAVIYO_SCHEMA", "klaviyo", "The schema for the tables.", grammar.schema)
 TIMEZONE = Variable(
-    "KLAVIYO_TIMEZONE", "UTC", "Storage time zone: bounds of days, and times given without an offset.", grammar.zone
+    "KLAVIYO_TIMEZONE",
+    "UTC",
+    "Storage time zone: sets when days begin, and the meaning of times without an offset.",
+    grammar.zone,
 )
-PARTITION_START = Variable("KLAVIYO_PARTITION_START", "2024-01-01", "First day partition, YYYY-MM-DD.", grammar.day)
+PARTITION_START = Variable(
+    "KLAVIYO_PARTITION_START", "2024-01-01", "Day of the first partition, YYYY-MM-DD.", grammar.day
+)
 STAGING_DIR = Variable(
     "KLAVIYO_STAGING_DIR",
     "",
-    "Folder in which klaviyo-staging is made, for fetched pages before they land; blank for one beside the database.",
+    "Parent of the folder klaviyo-staging, which holds fetched pages; blank for a folder beside the database.",
     grammar.folder,
 )
 SHRINK_SHARE = Variable(
     "KLAVIYO_SHRINK_SHARE",
     "0.2",
-    "A whole read that would take away more than this share of the rows fails without consent; from 0 to 1.",
+    "A full read that would remove more than this share of the rows fails without consent; from 0 to 1.",
     grammar.number(0, 1),
 )
 SHRINK_ROWS = Variable(
     "KLAVIYO_SHRINK_ROWS",
     "10",
-    "So many rows may go whatever their share, but not all; from 0 to 1000000000.",
+    "A full read may remove this many rows without consent, but not all rows; from 0 to 1000000000.",
     grammar.number(0, 1_000_000_000, whole=True),
 )
 PROGRESS = Variable(
-    "KLAVIYO_PROGRESS", "", "Set to bar for a progress bar on a terminal, beside the log.", grammar.one_of("bar")
+    "KLAVIYO_PROGRESS", "", "bar: shows a progress bar on a terminal, besides the log.", grammar.one_of("bar")
 )
 TRANSFERS = Variable("KLAVIYO_TRANSFERS_DIR", "transfers", "Folder with a YAML file for each transfer.", grammar.folder)
 AUTOMATION = Variable(
     "KLAVIYO_AUTOMATION",
     "off",
-    "on: schedules, sensors and automation conditions are on from the start.",
+    "on: turns on all schedules, sensors and automation conditions.",
     grammar.switch,
 )
 ALERT_WEBHOOK = Variable(
     "KLAVIYO_ALERT_WEBHOOK",
     "",
-    "Address that failed runs are posted to, in Slack's form. A secret; blank for none.",
+    "Address that gets a message in Slack's format for each failed run. A secret; blank for none.",
     grammar.secret_address(_is_http_allowed),
     is_secret=True,
 )
@@ -127,7 +130,7 @@ redaction.watch(ALERT_WEBHOOK.name, redaction.ADDRESS)
 PREVIEW_COLUMNS = Variable(
     "KLAVIYO_PREVIEW_COLUMNS",
     "impersonal",
-    "Columns whose values Dagster's records may hold (first rows, examples in checks): impersonal, or all.",
+    "Columns whose values Dagster's records may show (first rows, examples in checks): impersonal, or all.",
     grammar.one_of("impersonal", "all"),
 )
 DAGSTER_URL = Variable(
@@ -140,7 +143,10 @@ OWNERS = Variable(
     grammar.owners,
 )
 SANDBOX_END = Variable(
-    "KLAVIYO_SANDBOX_END", "", "Set by demo and with-sandbox: where their sandbox's history ends.", grammar.moment
+    "KLAVIYO_SANDBOX_END",
+    "",
+    "End of the sandbox's history. The commands demo and with-sandbox set it.",
+    grammar.moment,
 )
 
 VARIABLES = (
@@ -196,6 +202,6 @@ def sources() -> tuple[str, ...]:
 
 
 def sandbox_end(base_url: str) -> datetime | None:
-    """Where the history of the sandbox at this address ends (aware); None if `demo` or `with-sandbox` started none."""
+    """The end of the history of the sandbox at this address (aware); None for a sandbox of others."""
     known = SANDBOX_END.value
     return datetime.fromisoformat(known) if known and base_url == BASE_URL.value else None

@@ -15,18 +15,19 @@ from reference_docs.package import definitions
 INTRO = """\
 # Analytics tables
 
-Tables made in SQL from those that have landed: enough to be useful on day one, and examples to copy. The SQL is on each
-asset's page in Dagster, and in `klaviyo_pipeline/analytics/sql/`. A chart of each: `klaviyo-pipeline chart NAME`.
+SQL makes these tables from the landed ones. They are useful from the first day, and are examples to copy. The SQL is
+on each asset's page in Dagster, and in `klaviyo_pipeline/analytics/sql/`. `klaviyo-pipeline chart NAME` draws a chart
+of each.
 
-Days are those of the account's time zone, which Klaviyo is asked for once a day (scope `accounts:read`; without it, the
-storage time zone). It is kept with the account's currency in the table `account` beside them.
+Days are in the account's time zone. The pipeline asks Klaviyo for it once a day (scope `accounts:read`; without the
+scope it uses the storage time zone), and keeps it with the account's currency in the table `account` beside them.
 
-A build makes anew the days whose rows have changed since the last build, and the profiles and campaigns that these days
-touch. It compares a fingerprint of each day (the number of rows, and a hash of their times and of `_loaded_at`), copies
-the days that differ to a file beside the database, works there, and swaps the new rows in. The database is held for
-moments only, and a load that lands meanwhile is in the table too. Changed time zones, metric roles and SQL make what
-depends on them anew. To make everything anew, for example after you changed `events` by hand without `_loaded_at`,
-delete the folder `<database>.analytics` and materialize the tables again.
+A build compares a fingerprint of each day (the number of rows, and a hash of their times and of `_loaded_at`) with
+that of the last build. It copies the days that differ to a file beside the database, computes these days and the
+profiles and campaigns in them, and swaps the new rows in. It holds the database only for moments, and includes a load
+that lands meanwhile. If time zones, metric roles or SQL change, it builds the rows that depend on them again. To
+build everything again, for example after you changed `events` by hand without `_loaded_at`, delete the folder
+`<database>.analytics` and materialize the tables.
 """
 NONE = "There are none in this version.\n"
 

@@ -12,8 +12,8 @@ from reference_docs.package import checks, definitions
 INTRO = """\
 # Checks, jobs, schedules and sensors
 
-What Dagster shows under these names. [Automation](../automation.md) says how to turn them on and what to do when a
-check fails; transfers add a job, and a schedule if they repeat, of their own.
+Dagster shows these names. [Automation](../automation.md) says how to turn them on and what to do when a check fails.
+Each transfer adds a job, and a schedule if it repeats.
 """
 
 
@@ -26,7 +26,7 @@ def page() -> str:
     for title, headers, rows in (
         ("Jobs", ["job", "what it does"], jobs),
         ("Schedules", ["schedule", "cron", "at first", "starts", "what it does"], schedules),
-        ("Sensors", ["sensor", "at first", "looks every", "what it does"], sensors),
+        ("Sensors", ["sensor", "at first", "interval", "what it does"], sensors),
     ):
         if rows:
             parts += [f"## {title}\n", table(headers, sorted(rows))]

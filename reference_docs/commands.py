@@ -17,9 +17,9 @@ INTRO = f"""\
 # Commands
 
 `{PROGRAM}` is in the virtual environment that `make` sets up: `source .venv/bin/activate`, or call
-`.venv/bin/{PROGRAM}`. Every command takes `--help`. Exit codes: 0 it went well; 1 a run or a check failed; 2 what was
-given is wrong (an argument, a file, a setting). With `--json` a command prints nothing but JSON to standard output;
-messages go to standard error.
+`.venv/bin/{PROGRAM}`. Every command takes `--help`. Exit codes: 0 success; 1 a run or a check failed; 2 an argument,
+a file or a setting is wrong. With `--json` a command prints only JSON to standard output, and messages to standard
+error.
 """
 
 
@@ -29,7 +29,7 @@ def page() -> str:
     for path, command in commands():
         parts += [f"## `{' '.join((PROGRAM, *path))}`\n", *_command(path, command)]
     targets = table(["target", "what it does"], [[code(f"make {name}"), text] for name, text in make_targets()])
-    return "\n".join([*parts, "## `make`\n", "Every target sets up what it needs.\n", targets])
+    return "\n".join([*parts, "## `make`\n", "Every target installs its dependencies first.\n", targets])
 
 
 def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

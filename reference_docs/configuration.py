@@ -15,18 +15,18 @@ from reference_docs.package import instances, own_doc, subclasses
 INTRO = """\
 # Configuration
 
-Most of the time nothing but an API key needs to be set. What is set in more than one place is taken from the first of:
-the run's config, a transfer's file, the resource, the environment, the default.
+Most of the time you need to set only an API key. If several places set the same thing, the first of these wins: the
+run's config, a transfer's file, the resource, the environment, the default.
 """
 
 FURTHER = (
-    ("KLAVIYO_DEBUG", "", "Set to 1 to see the traceback of a command or a run that failed."),
+    ("KLAVIYO_DEBUG", "", "1: a command or run that fails shows its traceback."),
     (
         "DAGSTER_HOME",
         "",
-        "Dagster's own: the folder for its runs, schedules and events. The Makefile sets the clone's folder, whose "
+        "Dagster's folder for its runs, schedules and events. The Makefile sets it to the clone's folder, whose "
         "`dagster.yaml` keeps the records in `.dagster`. Without it, commands still land rows and keep the ledger, but "
-        "Dagster remembers no run.",
+        "Dagster keeps no record of runs.",
     ),
 )
 """Variables that are read in other ways."""
@@ -34,26 +34,26 @@ FURTHER = (
 VARIABLES = """\
 ## Environment variables
 
-They are read when they are needed, also from a file `.env` in the folder where a command or Dagster starts. A blank one
-counts as not set.
+A command or Dagster reads a variable when it needs it, also from a file `.env` in the folder where it starts. A blank
+variable counts as not set.
 """
 
 RESOURCES = """\
 ## Resources
 
-Set in code (`klaviyo_pipeline/definitions.py`, or `Definitions` of your own that merge ours). A launch can set only the
-fields that are named below, in the Launchpad under `resources:`; everything else in its run config is refused, since
-anybody who reaches Dagster's web server can launch a run ([security](../security.md)). A value out of its bounds is
-refused before anything is requested.
+Code sets them: `klaviyo_pipeline/definitions.py`, or `Definitions` of your own that merge ours. A launch can set only
+the fields *At launch*, in the Launchpad under `resources:`. Dagster refuses other fields in the run config, because
+everybody who reaches its web server can launch a run ([security](../security.md)). A value outside its bounds fails
+before any request.
 """
 
 RUN_CONFIG = """\
 ## Run config of assets
 
-In the Launchpad, a schedule, or `--config-json`: `ops: {klaviyo__events: {config: {…}}}`. Times are ISO 8601; without
-an offset they are read in the storage time zone. Each data source takes those of these that Klaviyo's endpoint can do;
-[data sources](data-sources.md) has them one by one, with the defaults of each. A value is never the name of an
-environment variable (`{env: …}`).
+Write it in the Launchpad, a schedule, or `--config-json`: `ops: {klaviyo__events: {config: {…}}}`. Times are ISO
+8601, in the storage time zone if they have no offset. A data source takes the fields that its endpoint at Klaviyo
+supports: [data sources](data-sources.md) lists them with their defaults. A value cannot name an environment variable
+(`{env: …}`).
 """
 
 
@@ -70,7 +70,7 @@ def page() -> str:
         [
             INTRO,
             VARIABLES,
-            table(["name", "default", "what it is for"], rows),
+            table(["name", "default", "what it sets"], rows),
             RESOURCES,
             *_resources(),
             RUN_CONFIG,
@@ -111,7 +111,7 @@ def _run_config() -> str:
         [code(name), kind, text, "all" if len(sources) == len(SOURCES) else codes(sources)]
         for name, (kind, text, sources) in rows.items()
     ]
-    return table(["name", "type", "what it is for", "taken by"], shown)
+    return table(["name", "type", "what it sets", "data sources"], shown)
 
 
 def _other_configs() -> list[str]:

@@ -20,34 +20,36 @@ T = TypeVar("T")
 INTRO = f"""\
 # Data sources
 
-What each data source reads, and the columns of its table. `KLAVIYO_SOURCES` says which of them are assets, and what
-`load --all` loads; transfers may name any. It takes names, patterns such as `catalog_*`, and the groups `core`,
-`default` and `all`, separated by commas; `-name` takes one away, and a choice that begins with `+` or `-` begins with
-the default ones: `-forms, +segment_profiles`.
+This page lists the columns of each data source, and how a run reads it. `KLAVIYO_SOURCES` chooses the data sources
+that are assets and that `load --all` loads. Transfers can use any data source. The variable takes names, patterns
+such as `catalog_*`, and the groups `core`, `default` and `all`, separated by commas. `-name` removes one. A value
+that begins with `+` or `-` changes the default: `-forms, +segment_profiles`.
 
-`core` has what most reports need: if the key may not read one of them, its run fails. `default` adds the account with
-its time zone and currency, the metrics that count as revenue and the account's own ones, segments, flows, forms, tags
-and their groups. Each takes few requests (a page has 10 to 100 rows) and names what events and campaigns refer to. The
-others are off until somebody asks for them, because they take a request for each row of another table
-(`segment_profiles`, `metric_properties`, `coupon_codes`), can be as large as profiles, hold personal data, or exist in
-few accounts. A data source beyond `core` that the key may not read is skipped, with a line in the log and an
-observation of its asset.
+- `core` has the data sources that most reports need. If the key may not read one of them, its run fails.
+- `default` adds the account with its time zone and currency, the metrics that count as revenue, custom metrics,
+  segments, flows, forms, tags and tag groups. Each takes few requests (a page has 10 to 100 rows), and events and
+  campaigns refer to them.
+- The others are off by default, because they take a request for each row of another table (`segment_profiles`,
+  `metric_properties`, `coupon_codes`), can be as large as profiles, hold personal data, or exist in few accounts.
 
-Limits, page sizes and filters are those of Klaviyo's OpenAPI
-documents for the default revision, {DEFAULT_REVISION}; where they changed, the first revision with another value is
-named. `klaviyo-pipeline sources NAME` prints the same on a terminal, and DuckDB keeps the descriptions as comments:
-`select column_name, comment from duckdb_columns()`.
+If the key may not read a data source beyond `core`, the run skips it, with a line in the log and an observation of its
+asset.
+
+Limits, page sizes and filters come from Klaviyo's OpenAPI documents for the default revision, {DEFAULT_REVISION}. If
+a value changed, the page names the first revision with another value. `klaviyo-pipeline sources NAME` prints the same
+on a terminal, and DuckDB has the descriptions as comments: `select column_name, comment from duckdb_columns()`.
 """
 
 EVERY_TABLE = """\
 ## Columns of every table
 
-Besides those of the data source:
+Every table has these columns besides those of its data source:
 """
 LEDGER_TEXT = """\
 ## The ledger
 
-`klaviyo_pipeline.ledger`, in the same database: one row for each load, written in the transaction that landed its rows.
+The table `klaviyo_pipeline.ledger` is in the same database. It has one row for each load, written in the transaction
+that landed its rows.
 """
 
 
@@ -83,26 +85,26 @@ def _source(source: Source) -> list[str]:
         ("Asset", code(asset_key(source).to_user_string())),
         ("Table", code(f"klaviyo.{source.name}")),
         ("Endpoint", f"`GET {source.path}` ([Klaviyo's documentation]({source.doc}))"),
-        ("Follows from", _follows(source)),
+        ("Depends on", _follows(source)),
         ("Scopes", codes(source.scopes)),
-        ("Klaviyo has it", f"from revision {source.since} on" if source.since else ""),
+        ("Available", f"from revision {source.since} on" if source.since else ""),
         ("Rate limit", _limit(source)),
-        ("Page size", _history(source.page_size, lambda size: str(size) if size else "as Klaviyo has it")),
+        ("Page size", _history(source.page_size, lambda size: str(size) if size else "Klaviyo's own")),
         ("Primary key", codes(source.primary_key)),
-        ("Never empty", codes(source.required_columns)),
+        ("Required columns", codes(source.required_columns)),
         (
             "Version",
-            f"`{source.version_column}`: a row never goes back to an older one" if source.version_column else "",
+            f"`{source.version_column}`: a row never returns to an older version" if source.version_column else "",
         ),
         ("Time fields", "; ".join(_time_field(source, index) for index in range(len(source.time_fields)))),
         ("Partitions", _partitions(source)),
         ("A run without a window", _run(source)),
-        ("Read again by incremental runs", f"{source.lookback_days} days" if source.lookback_days else ""),
+        ("Lookback", f"{source.lookback_days} days" if source.lookback_days else ""),
         ("Fixed filters", _streams(source)),
         ("Only these attributes", codes(source.fields)),
-        ("Also of", "; ".join(code(part.path) for part in source.parts[1:])),
-        ("Comes along (`include`)", _includes(source)),
-        ("Deletions", "rows gone at Klaviyo are marked by a whole read" if source.shows_deletions else ""),
+        ("Other endpoints", "; ".join(code(part.path) for part in source.parts[1:])),
+        ("Included (`include`)", _includes(source)),
+        ("Deletions", "a full read marks rows that Klaviyo no longer has" if source.shows_deletions else ""),
     ]
     columns = [
         (
@@ -185,8 +187,9 @@ def _follows(source: Source) -> str:
         return ""
     if follows.batch is None:
         return f"each row of `{follows.parent}`, one cursor each"
-    many = f", {follows.chunk} ids a request" if follows.chunk else ", read whole"
-    return f"`{follows.parent}.{follows.key}`: resolved from `{follows.batch}`{many}; one by one for ids given by hand"
+    many = f", {follows.chunk} ids a request" if follows.chunk else ", which is read in full"
+    how = f"resolved from `{follows.batch}`{many}; one request for each id in a run config"
+    return f"`{follows.parent}.{follows.key}`: {how}"
 
 
 def _partitions(source: Source) -> str:
@@ -196,7 +199,7 @@ def _partitions(source: Source) -> str:
 def _run(source: Source) -> str:
     if source.partitioned_by_day:
         return "the partition, or the range of partitions"
-    return "continues where the last one ended" if source.incremental else "reads everything"
+    return "starts at the watermark minus the lookback" if source.incremental else "reads everything"
 
 
 def _streams(source: Source) -> str:

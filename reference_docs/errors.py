@@ -8,9 +8,9 @@ from reference_docs.package import own_doc, subclasses
 INTRO = """\
 # Errors
 
-What code that calls this package can catch. People see the message: one sentence that says what went wrong and what to
-do, without a traceback, and in Dagster as the run's failure. [Troubleshooting](../troubleshooting.md) goes by what is
-seen. No message holds an API key.
+Code that calls this package can catch these errors. People see only the message, without a traceback: one sentence
+that says what went wrong and what to do. In Dagster it is the failure of the run.
+[Troubleshooting](../troubleshooting.md) is sorted by message. No message contains an API key.
 """
 
 

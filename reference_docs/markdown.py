@@ -95,4 +95,4 @@ def fields_table(model: Any, fields: dict[str, FieldInfo] | None = None, *, what
         ]
         for name, field in (fields if fields is not None else model.model_fields).items()
     ]
-    return table(["name", "type", "default", "what it is for"], rows)
+    return table(["name", "type", "default", "what it sets"], rows)

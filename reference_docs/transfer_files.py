@@ -17,9 +17,9 @@ from reference_docs.markdown import code, codes, described, fields_table, genera
 INTRO = """\
 # Keys of a transfer's file
 
-One YAML file in `transfers/` is one import; [transfers](../transfers.md) says how to work with them. A key that is not
-known, or a value of another type, is an error that names file, line and key.
-`klaviyo-pipeline transfer schema` prints the same as a JSON Schema, for editors.
+One YAML file in `transfers/` is one import; see [transfers](../transfers.md). An unknown key, or a value of another
+type, is an error that names file, line and key. `klaviyo-pipeline transfer schema` prints the same keys as a JSON
+Schema, for editors.
 """
 SECTIONS = {"http": HttpSettings, "destination": DestinationSettings, "schedule": ScheduleSettings}
 
@@ -37,10 +37,10 @@ def page() -> str:
         [
             *parts,
             "## Other spellings of data sources\n",
-            table(["data source", "also taken as"], [[code(name), codes(names)] for name, names in spelled.items()]),
+            table(["data source", "other names"], [[code(name), codes(names)] for name, names in spelled.items()]),
             "## Treasure Data's keys\n",
-            "A file with `in:` and `out:` is read as theirs; what each key means is told in "
-            "[migrating from Treasure Data](../migrating-from-treasure-data.md).\n",
+            "A file with `in:` and `out:` has Treasure Data's form. "
+            "[Migrating from Treasure Data](../migrating-from-treasure-data.md) explains each key.\n",
             table(["theirs", "ours"], _theirs()),
         ]
     )
@@ -53,7 +53,7 @@ def _options() -> str:
             text = general(described(field.description, f"{name} of {source.name}"))
             rows.setdefault((name, text), []).append(source.name)
     return table(
-        ["option", "what it is for", "taken by"],
+        ["option", "what it sets", "data sources"],
         [[code(name), text, codes(sources)] for (name, text), sources in sorted(rows.items())],
     )
 

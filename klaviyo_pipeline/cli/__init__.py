@@ -1,6 +1,6 @@
-"""The command line: thin calls of what the rooms can do. Imports are made where they are needed: start-up is felt.
+"""The command line: thin calls of library functions. Functions import what they need, so that a command starts fast.
 
-Exit codes: 0 it went well; 1 a run or a check failed; 2 what was given is wrong (an argument, a file, a setting).
+Exit codes: 0 success; 1 a run or a check failed; 2 an argument, a file or a setting is wrong.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from klaviyo_pipeline.sandbox.command import sandbox
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(klaviyo_pipeline.__version__, prog_name="klaviyo-pipeline")
 def main() -> None:
-    """Klaviyo into DuckDB as Dagster assets.
+    """Load Klaviyo into DuckDB as Dagster assets.
 
-    Settings come from the environment, and from a file .env in this folder. Exit codes: 0 it went well; 1 a run or a
-    check failed; 2 what was given is wrong.
+    Settings come from the environment, and from a file .env in this folder. Exit codes: 0 success; 1 a run or a check
+    failed; 2 an argument, a file or a setting is wrong.
     """
     if Path(".env").is_file():
         from dotenv import load_dotenv

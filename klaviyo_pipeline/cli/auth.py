@@ -1,4 +1,4 @@
-"""`auth`: the Klaviyo accounts, and what their keys can do."""
+"""`auth`: the Klaviyo accounts, and the data sources that their keys may read."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from klaviyo_pipeline.cli.output import as_json, print_json, print_pairs, print_
 
 @click.group()
 def auth() -> None:
-    """Klaviyo accounts: KLAVIYO_API_KEY is the default one, authentications.yml names others."""
+    """Klaviyo accounts: the default account of KLAVIYO_API_KEY, and others in authentications.yml."""
 
 
 @auth.command("list")
 @as_json
 def list_(json_: bool) -> None:
-    """List the accounts that are configured. Keys are not shown."""
+    """List the configured accounts, without their keys."""
     import os
 
     from klaviyo_pipeline.transfers.file.authentications import read_authentications
@@ -43,9 +43,9 @@ def list_(json_: bool) -> None:
 @click.argument("name", default="default")
 @as_json
 def check_(name: str, json_: bool) -> None:
-    """Say whose account NAME's key is, which data sources it may read, and what revision and limits answer.
+    """Show the account of NAME's key, the data sources that it may read, the revision that answers, and rate limits.
 
-    Exit code 1 if a data source can not be read.
+    Exit code 1 if the key may not read a data source.
     """
     from klaviyo_pipeline import environment
     from klaviyo_pipeline.klaviyo.catalogue.revisions import revision_text

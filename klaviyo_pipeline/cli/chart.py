@@ -1,4 +1,4 @@
-"""`chart`: the picture on an asset's page as a file."""
+"""`chart`: writes the chart of an asset's page to a file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from klaviyo_pipeline.cli.output import as_json, print_json
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The PNG file.  [default: artifacts/NAME.png]")
 @as_json
 def chart(name: str, output: str | None, json_: bool) -> None:
-    """Draw a chart of what has landed, as it is on the asset's page.
+    """Draw the chart of the asset's page from the landed rows.
 
     NAME is a data source (events, event_metrics, profiles, campaigns, list_profiles) or a table of analytics
-    (daily_metrics, campaign_performance, list_growth, profile_activity). With --json the values are printed instead.
-    Klaviyo is asked for the names of metrics and lists that have not landed; without a usable key the chart has ids.
+    (daily_metrics, campaign_performance, list_growth, profile_activity). --json prints the values instead. The command
+    asks Klaviyo for the names of metrics and lists that have not landed. Without a usable key the chart has ids.
     """
     from klaviyo_pipeline.analytics.account import zone_of_tables
     from klaviyo_pipeline.analytics.charts import chart_of_table
@@ -32,7 +32,7 @@ def chart(name: str, output: str | None, json_: bool) -> None:
     from klaviyo_pipeline.private_files import write_private
 
     if name not in {*PLOTS, *TABLES}:
-        raise WrongInput(f"There is no chart of {name!r}. There are charts of: {', '.join([*PLOTS, *TABLES])}.")
+        raise WrongInput(f"{name!r} has no chart. Charts exist for: {', '.join([*PLOTS, *TABLES])}.")
     duckdb = KlaviyoDuckDBResource()
     database, schema = duckdb.warehouse(), duckdb.schema_or_default
     if name in TABLES:

@@ -1,4 +1,4 @@
-"""`check`: everything that a run will need, looked at before one needs it."""
+"""`check`: checks everything that a run needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @as_json
 def check(json_: bool) -> None:
-    """Check settings, transfers, the database, and every account that is used. Exit code 1 if anything is wrong."""
+    """Check settings, transfers, the database, and every account in use. Exit code 1 if anything is wrong."""
     from klaviyo_pipeline.transfers.setup_check import check_all
 
     findings = [*check_all(transfers_folder()), *_zone_rules()]
@@ -36,7 +36,7 @@ def _label(finding: Finding) -> str:
 
 
 def _zone_rules() -> Iterator[Finding]:
-    """Whether DuckDB has the same rules for the storage and the account's time zone. Other rules only warn."""
+    """Compare DuckDB's and tzdata's rules for the storage and the account's time zone. A difference is a warning."""
     from klaviyo_pipeline.analytics.account import zone_of_tables
     from klaviyo_pipeline.errors import ConfigurationError
     from klaviyo_pipeline.loads.zone_rules import disagreement

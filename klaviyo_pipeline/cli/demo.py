@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--days", default=365, show_default=True, help="How many days of events, profiles and campaigns to load.")
+@click.option("--days", default=365, show_default=True, help="Days of events, profiles and campaigns to load.")
 def demo(days: int) -> None:
-    """Load the data sources of KLAVIYO_SOURCES and show what landed.
+    """Load the data sources of KLAVIYO_SOURCES and show the landed rows.
 
-    They come from Klaviyo if KLAVIYO_API_KEY is set, else from a sandbox. Tables of analytics are made from them, too.
-    The days end today; those of a sandbox end where its history ends, so that a second run finds the same rows. A
+    The rows come from Klaviyo if KLAVIYO_API_KEY is set, else from a sandbox. The command also builds the analytics
+    tables. The days end today, or at the end of the sandbox's history, so that a second run finds the same rows. A
     database holds rows of a sandbox or of an account, never of both.
     """
     from rich.console import Console
@@ -47,10 +47,10 @@ def demo(days: int) -> None:
     console.print("Of these: " + ", ".join(f"{part_s:.1f} s for {part}" for part, part_s in parts.items()) + ".")
     if not compared:
         console.print(
-            "The rows were not compared with your account; each id is there once if the last column says ok. "
+            "The demo did not compare the rows with your account. `ok` means that each id is in the table once. "
             "`klaviyo-pipeline reconcile` compares the counts of events with Klaviyo's own."
         )
-    console.print("From these rows, in SQL:")
+    console.print("Analytics tables:")
     for made in analytics_made():
         console.print(f"  {made.name:<40} {made.rows:>8,} rows")
     console.print("\nNext:")
@@ -66,7 +66,7 @@ def demo(days: int) -> None:
 
 
 def _summary(run: DemoRun, *, compared: bool) -> Table:
-    """What landed, a line for each data source; beside what the sandbox has, where the two were compared."""
+    """A line for each data source: the landed rows, and the sandbox's rows if the demo compared them."""
     from rich.table import Table
 
     table = Table("table", "rows", "distinct ids", *(["in Klaviyo"] if compared else []), "seconds", "")
@@ -80,9 +80,9 @@ def _summary(run: DemoRun, *, compared: bool) -> Table:
 @click.command()
 @click.argument("command", nargs=-1, required=True)
 def with_sandbox(command: tuple[str, ...]) -> None:
-    """Run a COMMAND with a sandbox to read from, unless KLAVIYO_API_KEY is set.
+    """Run a COMMAND against a sandbox, unless KLAVIYO_API_KEY is set.
 
-    The sandbox is the one whose rows the database has. A database with an account's rows is refused.
+    The command starts the sandbox whose rows the database has. It refuses a database with rows of an account.
     """
     import subprocess
 

@@ -16,7 +16,7 @@ _STOPPED = "DagsterExecutionInterruptedError"
 
 
 class Failed(click.ClickException):
-    """Ends a command with a message: it failed. Exit code 1."""
+    """Ends a failed command with a message. Exit code 1."""
 
     exit_code = 1
 
@@ -25,19 +25,19 @@ class Failed(click.ClickException):
 
 
 class Interrupted(click.ClickException):
-    """Ends a command that a person stopped. Exit code 130, as shells have it."""
+    """Ends a command that a person stopped. Exit code 130, the usual one in shells."""
 
     exit_code = 130
 
 
 class WrongInput(Failed):
-    """Ends a command with a message: what was given is wrong. Exit code 2."""
+    """Ends a command with a message about a wrong argument, file or setting. Exit code 2."""
 
     exit_code = 2
 
 
 class Commands(click.Group):
-    """A group whose commands end every failure with a message. Set KLAVIYO_DEBUG to see tracebacks."""
+    """A group whose commands end each failure with a message. KLAVIYO_DEBUG=1 shows tracebacks."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         """Run a command."""
@@ -52,7 +52,7 @@ class Commands(click.Group):
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) or type(error).__name__ == _STOPPED:
                 raise Interrupted(
-                    "Stopped. What was not finished has not landed. Run it again: it resumes with the finished pages."
+                    "Stopped. Unfinished loads have not landed. Run it again: it resumes with the finished pages."
                 ) from None
             if not isinstance(error, Exception):
                 raise
@@ -62,7 +62,7 @@ class Commands(click.Group):
 
 
 def failure_of(error: Exception) -> Failed:
-    """What an error means for the person at the terminal."""
+    """The message and exit code of an error."""
     from pydantic import ValidationError
 
     from klaviyo_pipeline.errors import ConfigurationError
@@ -80,4 +80,4 @@ def failure_of(error: Exception) -> Failed:
     if isinstance(error, OSError) and error.filename:
         return WrongInput(f"{error.filename}: {error.strerror}")
     text = " ".join(str(error).split())
-    return Failed(f"{type(error).__name__}: {text or 'unexpected'} (set {DEBUG}=1 to see where)")
+    return Failed(f"{type(error).__name__}: {text or 'unexpected'} (set {DEBUG}=1 to see the traceback)")

@@ -1,4 +1,4 @@
-"""`ledger` and `rewind`: what has been landed, and from where to read again."""
+"""`ledger` and `rewind`: show the ledger, and move the watermark back."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from klaviyo_pipeline.cli.output import as_json, cell, print_json, print_table
 if TYPE_CHECKING:
     from klaviyo_pipeline.warehouse.database import Database
 
-_database = click.option("--database", default="", help="A DuckDB file or name; else the transfer's or project's.")
+_database = click.option(
+    "--database", default="", help="A DuckDB file or name; by default the database of the transfer or project."
+)
 
 
 @click.command()
 @click.argument("source", required=False)
-@click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="How many lines to show.")
+@click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="Number of lines to show.")
 @_database
 @as_json
 def ledger(source: str | None, limit: int, database: str, json_: bool) -> None:
-    """List what has been landed, newest first; of one SOURCE (a data source or a transfer) if it is given."""
+    """List the loads in the ledger, newest first: all, or those of SOURCE (a data source or a transfer)."""
     from dataclasses import asdict
 
     from klaviyo_pipeline.warehouse import ledger as ledgers
@@ -51,16 +53,16 @@ def ledger(source: str | None, limit: int, database: str, json_: bool) -> None:
     headers = ["landed at", "source", "table", "mode", "window", "fetched", "outside", "inserted", "updated", "deleted"]
     print_table(headers, rows, widest=60)
     if not rows:
-        click.echo(f"Nothing has been landed in {file.file} yet.", err=True)
+        click.echo(f"No load has landed in {file.file} yet.", err=True)
 
 
 @click.command()
 @click.argument("source")
-@click.option("--to", required=True, help="Read again from this time on, ISO 8601.")
+@click.option("--to", required=True, help="The start, ISO 8601.")
 @_database
 @as_json
 def rewind(source: str, to: str, database: str, json_: bool) -> None:
-    """Make the next incremental run of SOURCE (a data source or a transfer) begin at a time, whatever was landed."""
+    """Set the start of the next incremental run of SOURCE (a data source or a transfer)."""
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
     from klaviyo_pipeline.times import parse_time
     from klaviyo_pipeline.warehouse import ledger as ledgers
@@ -70,7 +72,7 @@ def rewind(source: str, to: str, database: str, json_: bool) -> None:
     if moment >= clock.now():
         raise WrongInput(f"--to is {to!r}, which lies in the future.")
     if not file.file.exists():
-        raise WrongInput(f"There is no database at {file.file} yet, so there is nothing to rewind.")
+        raise WrongInput(f"There is no database at {file.file} yet, so you cannot rewind.")
     ledgers.rewind(file, name, moment)
     if json_:
         print_json({"source": name, "to": moment, "database": str(file.file)})
@@ -79,7 +81,7 @@ def rewind(source: str, to: str, database: str, json_: bool) -> None:
 
 
 def window_text(start: object, end: object) -> str:
-    """A window for people."""
+    """The text of a window."""
     if end is None:
         return ""
     return f"{cell(start) or 'beginning'} - {cell(end)}".replace(" UTC", "")

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("sources", nargs=-1)
 @click.option(
-    "--all", "every", is_flag=True, help="Load the data sources of KLAVIYO_SOURCES, and make the tables of analytics."
+    "--all", "every", is_flag=True, help="Load the data sources of KLAVIYO_SOURCES, and build the analytics tables."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @as_json
 def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> None:
     """Load SOURCES, or --all, from the account of KLAVIYO_API_KEY: one run and one line each.
 
-    The first time everything is read, by day from KLAVIYO_PARTITION_START on; later what has not landed, and the
-    lookback. After a stop or a failure, run it again: it resumes. Exit code 1 if a data source fails; the others are
-    loaded all the same, except those that follow from it. One that the key may not read is skipped, but those that
-    most reports need, such as events, fail.
+    The first load reads everything, by day from KLAVIYO_PARTITION_START on. Later loads read the days that have not
+    landed, and the lookback. After a stop or a failure, run it again: it resumes. If a data source fails, the command
+    loads the others, except those that depend on it, and exits with code 1. It skips a data source that the key may not
+    read. Data sources that most reports need, such as events, fail instead.
     """
     from klaviyo_pipeline import environment
     from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
@@ -41,7 +41,7 @@ def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> Non
         if name not in SOURCES:
             raise WrongInput(f"SOURCES has {name!r}, but {one_of(name, tuple(SOURCES))}")
     if bool(names) == every:
-        raise WrongInput("Name data sources, or give --all; not both.")
+        raise WrongInput("Name data sources, or give --all, but not both.")
     runs = []
     log_level = "CRITICAL" if quiet or json_ else "WARNING"
     for run in load_sources(list(environment.sources()) if every else names, log_level, analytics=every):
@@ -61,7 +61,7 @@ def _line(run: SourceRun) -> str:
     if run.skipped:
         return printable(f"{run.source}: skipped: {run.skipped}")
     days = f"{run.first} to {run.last}, " if run.first else ""
-    outside = f", {run.outside:,} dated outside of these days" if run.first and run.outside else ""
+    outside = f", {run.outside:,} dated outside these days" if run.first and run.outside else ""
     return (
         f"{run.source}: {days}{run.fetched:,} rows fetched, {run.inserted:,} inserted, {run.updated:,} updated{outside}"
         f"; {run.total:,} in the table, {duration(run.seconds)}"

@@ -1,4 +1,4 @@
-"""`maintain`: gives back the disk space of what is no longer needed."""
+"""`maintain`: frees disk space."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORTH_SHARE, WORTH_BYTES = 0.25, 50_000_000
 
 
 class Done(NamedTuple):
-    """One piece of maintenance: what it was about, what was done or would be, and the bytes that the disk got back."""
+    """One piece of maintenance: its subject, the result, and the freed bytes."""
 
     what: str
     text: str
@@ -27,21 +27,21 @@ class Done(NamedTuple):
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only print what the command would remove.")
 @click.option(
     "--keep-days",
     default=30,
     show_default=True,
     type=click.IntRange(1, 36_500),
-    help="Keep runs that ended since then.",
+    help="Keep runs that ended in the last days.",
 )
 @as_json
 def maintain(dry_run: bool, keep_days: int, json_: bool) -> None:
-    """Remove old runs from DAGSTER_HOME and stages that no run can resume, and compact the database if it is worth it.
+    """Remove old runs from DAGSTER_HOME and stages that no run can resume, and compact the database.
 
-    Removes only what this package wrote: runs of its own definitions that ended more than --keep-days ago, and stages
-    with its manifest. Rows and the ledger stay. The database is compacted if a quarter of it, and 50 MB, are free; runs
-    wait meanwhile.
+    The command removes only what this package wrote: runs of its own definitions that ended more than --keep-days ago,
+    and stages with its manifest. Rows and the ledger stay. It compacts the database if a quarter of it, and 50 MB, are
+    free. Runs wait meanwhile.
     """
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 
@@ -60,7 +60,7 @@ def _runs(keep_days: int, dry_run: bool) -> Iterator[Done]:
 
     home = dagster_home.given_home()
     if home is None:
-        yield Done("Dagster's runs", "DAGSTER_HOME is not set, so none are kept", 0)
+        yield Done("Dagster's runs", "DAGSTER_HOME is not set, so Dagster keeps none", 0)
         return
     with dagster_home.instance() as instance:
         found = list(old_runs.old_runs(instance, home, clock.now() - timedelta(days=keep_days)))

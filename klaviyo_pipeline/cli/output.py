@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for machines."""
+"""Output of commands: tables and JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from klaviyo_pipeline.redaction import redact
 
 WIDEST_CELL = 40
 
-as_json = click.option("--json", "json_", is_flag=True, help="Print JSON, for machines.")
+as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - anything that JSON can say
@@ -36,7 +36,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], widest: i
 
 
 def print_pairs(pairs: Sequence[tuple[str, Any]]) -> None:
-    """Print names and values below each other; values that are None or blank are left out."""
+    """Print a line for each name and value. Skips values that are None or blank."""
     shown = [(name, value) for name, value in pairs if value not in (None, "", (), [])]
     width = max((len(name) for name, _value in shown), default=0)
     for name, value in shown:
@@ -44,7 +44,7 @@ def print_pairs(pairs: Sequence[tuple[str, Any]]) -> None:
 
 
 def cell(value: Any, widest: int = WIDEST_CELL) -> str:  # noqa: ANN401
-    """A value in one line, not wider than that (0: as wide as it is)."""
+    """A value in one line of at most this width (0: any width)."""
     if value is None:
         text = ""
     elif isinstance(value, bool):
@@ -65,12 +65,12 @@ def printable(text: str, keep: str = "\n\t") -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A length of time for people."""
+    """The text of a duration."""
     return "" if seconds is None else f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def warn(text: str) -> None:
-    """Say something on standard error, where it does not mix with the output."""
+    """Print a warning to standard error."""
     click.echo(f"Warning: {printable(redact(text))}", err=True)
 
 

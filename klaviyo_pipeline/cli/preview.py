@@ -1,4 +1,4 @@
-"""`preview`: the first rows of a configuration, before anything is created."""
+"""`preview`: the first rows of a transfer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from klaviyo_pipeline.cli.output import as_json, cell, print_json, print_table, 
 
 @click.command()
 @click.argument("config")
-@click.option("--rows", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many rows to show.")
+@click.option("--rows", default=10, show_default=True, type=click.IntRange(1, 1000), help="Number of rows to show.")
 @as_json
 def preview(config: str, rows: int, json_: bool) -> None:
-    """Show the first rows of CONFIG, a transfer's file or name, typed as they would land. Writes nothing."""
+    """Show the first rows of CONFIG, the file or name of a transfer, with the types of its table. Writes nothing."""
     from klaviyo_pipeline.klaviyo.catalogue.revisions import who_answers
     from klaviyo_pipeline.loads.preview import preview as first_rows
     from klaviyo_pipeline.orchestration.assets.config import default_request
@@ -41,4 +41,4 @@ def preview(config: str, rows: int, json_: bool) -> None:
     headers = [f"{name}:{kind}" for name, kind in found.columns]
     print_table(headers, [[cell(row[name]) for name, _kind in found.columns] for row in found.rows])
     if not found.rows:
-        click.echo("There are no rows in this window.", err=True)
+        click.echo("This window has no rows.", err=True)

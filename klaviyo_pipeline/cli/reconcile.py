@@ -1,4 +1,4 @@
-"""`reconcile`: our counts beside Klaviyo's own, and a second reading of just what differs."""
+"""`reconcile`: compares our counts with Klaviyo's own, and reads differences again."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
 
 @click.command()
-@click.option("--from", "first", type=_DAY, metavar="DAY", help="First day of events; by default 90 days back.")
+@click.option("--from", "first", type=_DAY, metavar="DAY", help="First day of events; by default 90 days ago.")
 @click.option("--to", "last", type=_DAY, metavar="DAY", help="Last day of events; by default today.")
-@click.option("--members", is_flag=True, help="Compare the members of lists instead (fifteen lists a minute).")
-@click.option("--repair", is_flag=True, help="Read just the days, or lists, that differ again.")
-@click.option("--accept-shrink", is_flag=True, help="With --repair: clear or mark rows however many they are.")
+@click.option("--members", is_flag=True, help="Compare members of lists instead of events (fifteen lists a minute).")
+@click.option("--repair", is_flag=True, help="Read the days or lists that differ again.")
+@click.option("--accept-shrink", is_flag=True, help="With --repair: clear or mark any number of rows.")
 @as_json
 def reconcile(
     first: datetime | None, last: datetime | None, members: bool, repair: bool, accept_shrink: bool, json_: bool
 ) -> None:
-    """Compare what has landed with Klaviyo's own counts: events per metric and day, or members per list.
+    """Compare the tables with Klaviyo's own counts: events per metric and day, or members per list.
 
-    Exit code 1 if something differs (with --repair: still differs).
+    Exit code 1 if counts differ (with --repair: still differ).
     """
     from klaviyo_pipeline.loads import reconciliation
     from klaviyo_pipeline.loads.destination import Destination
@@ -67,7 +67,7 @@ def _reread(read: Any) -> None:  # noqa: ANN401 - a function of a job and an ins
     with dagster_home.instance() as instance:
         results = read(defs.resolve_implicit_global_asset_job_def(), instance)
     if not all(result.success for result in results):
-        raise Failed("Reading the differences again failed; what went wrong stands above. Nothing of it has landed.")
+        raise Failed("The repair failed, and its rows did not land. The messages above say why.")
 
 
 def _show_events(found: Reconciliation, json_: bool) -> None:
@@ -75,7 +75,7 @@ def _show_events(found: Reconciliation, json_: bool) -> None:
         print_json(asdict(found))
         return
     if not found.days:
-        click.echo("No day of events has landed yet, so there is nothing to compare.")
+        click.echo("No day of events has landed yet. Load events first.")
         return
     if found.differences:
         headers = ["day", "metric", "metric id", "here", "at Klaviyo"]

@@ -1,4 +1,4 @@
-"""`sources`: the data sources, what they take, and what they need."""
+"""`sources`: the data sources, their options, limits and scopes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from klaviyo_pipeline.cli.output import as_json, print_json, print_pairs, print_
 @click.argument("name", required=False)
 @as_json
 def sources(name: str | None, json_: bool) -> None:
-    """List the data sources with their options, rate limits and scopes; all about one if it is NAMEd."""
+    """List the data sources with their options, rate limits and scopes, or show the data source NAME in detail."""
     from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, source_named
     from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION
     from klaviyo_pipeline.transfers.file.model import options_of, source_name

@@ -1,4 +1,4 @@
-"""`transfer`: configured imports, from creation to deletion."""
+"""`transfer`: creates, changes and deletes transfers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ RELOAD = (
 )
 
 _timezone = click.option("-t", "--timezone", default=None, help="Time zone of CRON, an IANA name.  [default: UTC]")
-_delay = click.option("-D", "--delay", default=None, help="Run ticks so much later: seconds, or 30m, 1h30m.")
+_delay = click.option("-D", "--delay", default=None, help="Time between a tick and its run: seconds, or 30m, 1h30m.")
 
 
 @click.group()
 def transfer() -> None:
-    """Imports configured in files of the folder transfers/ (KLAVIYO_TRANSFERS_DIR): one asset and job each."""
+    """Imports as files in the folder transfers/ (KLAVIYO_TRANSFERS_DIR). Each is an asset and a job."""
 
 
 for _command in (list_, show, history, run):
@@ -39,7 +39,7 @@ for _command in (list_, show, history, run):
 @click.argument("config", type=click.Path(path_type=Path))
 @_timezone
 @_delay
-@click.option("--no-schedule", is_flag=True, help="Do not repeat; runs are started by hand.")
+@click.option("--no-schedule", is_flag=True, help="Do not add a schedule.")
 @as_json
 def create(
     name: str,
@@ -55,7 +55,8 @@ def create(
     """Create the transfer NAME from CONFIG, to run by CRON and load TABLE in DATABASE.
 
     CRON has five fields, or is @hourly, @daily, @weekly or @monthly. DATABASE is a DuckDB file, or a name:
-    sample_db is data/sample_db.duckdb. CONFIG is in Treasure Data's form or in ours; it is copied with its comments.
+    sample_db is data/sample_db.duckdb. CONFIG has Treasure Data's form or ours. The command copies it with its
+    comments.
     """
     from klaviyo_pipeline.transfers.file.problems import FileError
     from klaviyo_pipeline.transfers.file.reading import read_file
@@ -64,7 +65,7 @@ def create(
     if not (database.strip() and table.strip()):
         raise WrongInput("DATABASE and TABLE must not be blank.")
     if not (cron.strip() or no_schedule):
-        raise WrongInput("CRON is blank: say when to run, or give --no-schedule.")
+        raise WrongInput("CRON is blank: give a schedule, or --no-schedule.")
     destination = "out" if given.theirs else "destination"
     changes: list[tuple[tuple[str, ...], Any]] = [
         ((destination, "database"), database),
@@ -87,7 +88,7 @@ def _schedule_changes(cron: str | None, timezone: str | None, delay: str | None)
 
 
 def _about_arguments(error: Exception, names: dict[str, str]) -> WrongInput:
-    """A problem with a value that came as an argument is told by the argument, not by a line that nobody wrote."""
+    """Names the argument of a wrong value, because the file has no line with it."""
     from klaviyo_pipeline.transfers.file.problems import FileError
 
     assert isinstance(error, FileError)
@@ -102,13 +103,13 @@ def _about_arguments(error: Exception, names: dict[str, str]) -> WrongInput:
 @transfer.command()
 @click.argument("name")
 @click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.option("--cron", default=None, help="When to run.")
+@click.option("--cron", default=None, help="The schedule.")
 @_timezone
 @_delay
 @click.option("--database", default=None, help="Another DuckDB file or name.")
 @click.option("--table", default=None, help="Another table.")
 @click.option("--mode", default=None, help="append, replace, replace_on_new_data or merge.")
-@click.option("--schedule/--no-schedule", "repeat", default=None, help="Whether it repeats.")
+@click.option("--schedule/--no-schedule", "repeat", default=None, help="Turn the schedule on or off.")
 @as_json
 def update(
     name: str,
@@ -122,7 +123,7 @@ def update(
     repeat: bool | None,
     json_: bool,
 ) -> None:
-    """Change the transfer NAME: what is named, and with CONFIG what it imports. The rest of its file stays."""
+    """Change the transfer NAME: the given options, and with CONFIG what it imports. The rest of its file stays."""
     from klaviyo_pipeline.transfers.file.problems import FileError
     from klaviyo_pipeline.transfers.file.reading import read_file
 
@@ -144,7 +145,7 @@ def update(
     if repeat is not None:
         changes.append((("schedule", "repeat"), repeat))
     if not changes and config is None:
-        raise WrongInput("Nothing to change: name an option, or a CONFIG.")
+        raise WrongInput("Give an option or a CONFIG to change.")
     try:
         made = folder.update(name, changes, given.text if config else None)
     except FileError as error:
@@ -156,7 +157,7 @@ def update(
 @click.argument("name")
 @as_json
 def pause(name: str, json_: bool) -> None:
-    """Skip the ticks of NAME's schedule until it is resumed. Holds at once, also in a Dagster that is running."""
+    """Skip the ticks of NAME's schedule until you resume it. A running Dagster needs no reload."""
     _set_paused(name, True, json_)
 
 
@@ -164,7 +165,7 @@ def pause(name: str, json_: bool) -> None:
 @click.argument("name")
 @as_json
 def resume(name: str, json_: bool) -> None:
-    """Let NAME's schedule tick again. The first run reads what was left out."""
+    """Resume NAME's schedule. The first run also reads the window of the skipped ticks."""
     _set_paused(name, False, json_)
 
 
@@ -201,7 +202,7 @@ def schema() -> None:
 
 
 def _start_of(made: Any) -> str:  # noqa: ANN401 - a TransferFile
-    """Who turns the schedule on."""
+    """Says who turns the schedule on."""
     if made.transfer.schedule.auto_start:
         return "Dagster turns the schedule on when it first loads it; its ticks need a running dagster-daemon."
     return "The schedule is off (auto_start: false) until you turn it on in Dagster's UI, under Automation."

@@ -1,4 +1,4 @@
-"""`transfer list`, `show`, `history` and `run`: what there is, what it did, and doing it."""
+"""`transfer list`, `show`, `history` and `run`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command("list")
 @as_json
 def list_(json_: bool) -> None:
-    """List the transfers. A file that can not be used is listed with the reason."""
+    """List the transfers. A broken file is listed with the reason."""
     from klaviyo_pipeline.transfers.folder import Broken
 
     files = transfers_folder().all()
@@ -90,7 +90,7 @@ def show(name: str, json_: bool) -> None:
 
 @click.command()
 @click.argument("name")
-@click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="How many runs to show.")
+@click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="Number of runs to show.")
 @as_json
 def history(name: str, limit: int, json_: bool) -> None:
     """Show the runs of the transfer NAME, newest first: from Dagster's records and the ledger."""
@@ -154,7 +154,7 @@ def run(name: str, start: str | None, end: str | None, accept_shrink: bool, quie
                 f"Run {outcome.run_id}: {counts}; {landed['dagster/table_name']} has {landed['dagster/row_count']:,}."
             )
         else:
-            click.echo(f"Run {outcome.run_id}: nothing to read, all up to that time has landed before.")
+            click.echo(f"Run {outcome.run_id}: nothing to read, because everything before that time has landed.")
 
 
 def _check_window(file: TransferFile, start: str | None, end: str | None) -> None:
@@ -166,7 +166,7 @@ def _check_window(file: TransferFile, start: str | None, end: str | None) -> Non
     since = parse_time(start, zone, "--from") if start is not None else None
     until = parse_time(end, zone, "--to") if end is not None else None
     if (since or until) and not file.transfer.catalogued.time_fields:
-        raise WrongInput(f"{file.transfer.source} has no time to read by: neither --from nor --to.")
+        raise WrongInput(f"{file.transfer.source} has no time field, so it takes neither --from nor --to.")
     if since and since >= clock.now():
         raise WrongInput(f"--from is {start!r}, which lies in the future.")
     if since and until and since >= until:
@@ -174,7 +174,7 @@ def _check_window(file: TransferFile, start: str | None, end: str | None) -> Non
 
 
 def next_run(file: TransferFile) -> datetime | None:
-    """When the schedule ticks next, if it is on; None without one, or while it is paused."""
+    """The next tick of the schedule; None without a schedule, or if it is paused."""
     from klaviyo_pipeline.orchestration.automation.cron import delayed, parse_delay
     from klaviyo_pipeline.orchestration.automation.ticks import next_tick
 
@@ -186,7 +186,7 @@ def next_run(file: TransferFile) -> datetime | None:
 
 
 def as_dict(file: TransferFile) -> dict[str, Any]:
-    """A transfer for machines. A key in plain text is not in it."""
+    """A transfer as JSON, without a key in plain text."""
     made = file.transfer.model_dump(by_alias=True, exclude={"api_token"})
     return {
         "name": file.name,
@@ -201,7 +201,7 @@ def as_dict(file: TransferFile) -> dict[str, Any]:
 
 
 def _answers(made: Transfer) -> str:
-    """The revision that will answer a transfer; blank where its account decides."""
+    """The revision that will answer a transfer; blank if its account decides."""
     from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision, expected_answer
 
     return expected_answer(check_revision(made.revision)) if made.revision else ""

@@ -50,10 +50,10 @@ def _is_no_failure(record: logging.LogRecord) -> bool:
             description="The lowest level to print.",
         ),
         "failures": dg.Field(
-            bool, default_value=True, description="Off: failures are not printed, since a command prints them itself."
+            bool, default_value=True, description="Off: prints no failures, because the command prints them."
         ),
     },
-    description="Prints one line a message on standard error, and a failure's reason without a traceback.",
+    description="Prints each message as one line on standard error, and the reason of a failure without a traceback.",
 )
 def console(context: dg.InitLoggerContext) -> logging.Logger:
     """The logger of all runs."""

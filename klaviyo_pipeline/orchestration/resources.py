@@ -74,9 +74,9 @@ class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-
     api_key: str = Field(
         default="",
         repr=False,
-        description="Private API key; blank to read KLAVIYO_API_KEY. Give it as an environment variable only.",
+        description="Private API key; blank to read KLAVIYO_API_KEY. Set it only by an environment variable.",
     )
-    key_origin: str = Field(default="", description="Where the key is from, for the message of a wrong key.")
+    key_origin: str = Field(default="", description="Origin of the key, for the message about a wrong key.")
     base_url: str = Field(default="", description="Klaviyo's address; blank for KLAVIYO_BASE_URL, else Klaviyo.")
     revision: str = Field(default="", description=f"API revision, YYYY-MM-DD. Blank: {DEFAULT_REVISION}.")
     retry_limit: int = _setting("retry_limit")
@@ -177,13 +177,13 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         default=300.0,
         ge=0.001,
         le=LONGEST_WAIT_S,
-        description="How long to wait for others that hold the database, in seconds.",
+        description="Seconds to wait while another process holds the database.",
     )
     same_load_timeout_s: float = Field(
         default=DEFAULT_WAIT_S,
         ge=0,
         le=LONGEST_WAIT_S,
-        description="How long a run waits for another run of the same transfer, in seconds.",
+        description="Seconds that a run waits for another run of the same transfer.",
     )
     memory_limit: str = Field(
         default="", description="DuckDB's memory limit while landing, such as 300MB or 2GB; blank for 300MB."
@@ -192,14 +192,15 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         default=None,
         ge=0,
         le=1,
-        description="A whole read that would take away more than this share of the rows fails without consent; blank "
+        description="A full read that would remove more than this share of the rows fails without consent; blank "
         "for KLAVIYO_SHRINK_SHARE.",
     )
     shrink_rows: int | None = Field(
         default=None,
         ge=0,
         le=1_000_000_000,
-        description="So many rows may go whatever their share, but not all of them; blank for KLAVIYO_SHRINK_ROWS.",
+        description="A full read may remove this many rows without consent, but not all; blank for "
+        "KLAVIYO_SHRINK_ROWS.",
     )
     storage_version: str = Field(
         default="v1.5.0", description="Oldest DuckDB version that can read a new database file."

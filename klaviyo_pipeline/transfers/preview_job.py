@@ -19,17 +19,17 @@ ROWS = 10
 class PreviewConfig(dg.Config):
     """What to preview: a transfer by its name, or a data source with its options."""
 
-    transfer: str = Field(default="", description="A transfer's name; the rest is then taken from its file.")
+    transfer: str = Field(default="", description="Name of a transfer, whose file then sets the rest.")
     source: str = Field(default="lists", description="A data source, for example lists or events.")
-    options: dict[str, Any] = Field(default={}, description="Its options, as in a transfer file.")
-    authentication: str = Field(default="", description="An account by its name; blank: the default one.")
+    options: dict[str, Any] = Field(default={}, description="Options of the data source, as in a transfer file.")
+    authentication: str = Field(default="", description="Name of the account; blank: the default account.")
     revision: str = Field(default="", description="API revision, YYYY-MM-DD; blank: the account's.")
     rows: int = Field(default=ROWS, ge=1, le=100, description="How many rows to show.")
 
 
 @dg.op(
     config_schema=launch_schema(PreviewConfig),
-    description="Reads the first rows, typed as they would land, and shows them in the run. Nothing is written.",
+    description="Reads the first rows, with the types of their table, and shows them in the run. Writes nothing.",
 )
 def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource) -> None:
     """Show a preview as a table in the run's metadata.
@@ -75,7 +75,7 @@ def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, du
 
 @dg.job(
     name="klaviyo_preview",
-    description="Shows the first rows of a data source or a transfer; say which in the Launchpad.",
+    description="Shows the first rows of a data source or transfer, which you choose in the Launchpad.",
 )
 def preview_job() -> None:
     """One op: the preview."""

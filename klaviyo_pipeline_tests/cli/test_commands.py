@@ -64,7 +64,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     ((*CREATE, "there", "@daily", "db", "t", "good.yml"), "is there already"),
     ((*CREATE, "x", "@yearly", "db", "t", "good.yml"), "CRON is '@yearly', but must be"),
     ((*CREATE, "x", "61 * * * *", "db", "t", "good.yml"), "CRON is '61 * * * *', but must be five fields"),
-    ((*CREATE, "x", "", "db", "t", "good.yml", "-t", "UTC"), "CRON is blank: say when to run, or give --no-schedule"),
+    ((*CREATE, "x", "", "db", "t", "good.yml", "-t", "UTC"), "CRON is blank: give a schedule, or --no-schedule"),
     ((*CREATE, "x", "@daily", "db", "t", "good.yml", "-t", "PST"), "did you mean America/Los_Angeles?"),
     ((*CREATE, "x", "@daily", "db", "t", "good.yml", "-D", "soon"), "--delay is 'soon'"),
     ((*CREATE, "x", "@daily", "", "t", "good.yml"), "DATABASE and TABLE must not be blank"),
@@ -83,7 +83,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("transfer", "pause", "nothing"), "There is no transfer 'nothing'"),
     (("transfer", "pause", "there"), "there has no schedule"),
     (("transfer", "resume", "there"), "there has no schedule"),
-    (("transfer", "update", "there"), "Nothing to change"),
+    (("transfer", "update", "there"), "Give an option or a CONFIG to change"),
     (("transfer", "update", "nothing", "--cron", "@daily"), "There is no transfer 'nothing'"),
     (("transfer", "update", "there", "--mode", "upsert"), "destination.mode is 'upsert', but must be one of append"),
     (("transfer", "update", "there", "--cron", "x"), "--cron is 'x', but must be five fields"),
@@ -95,7 +95,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("rewind", "lists"), "Missing option"),
     (("rewind", "lists", "--to", "soon"), "--to is 'soon', but must be an ISO 8601 time"),
     (("rewind", "lists", "--to", "2999-01-01"), "lies in the future"),
-    (("rewind", "lists", "--to", "2026-01-01"), "nothing to rewind"),
+    (("rewind", "lists", "--to", "2026-01-01"), "you cannot rewind"),
     (("rewind", "evnts", "--to", "2026-01-01"), "SOURCE is 'evnts'"),
     (("auth", "check", "uk"), "authentication is 'uk', but must be one of default"),
     (("demo", "--days", "many"), "'many' is not a valid integer"),
@@ -160,7 +160,7 @@ def test_unexpected_error_is_one_line_unless_debugging(prepared: Workplace, monk
 
     monkeypatch.setattr("klaviyo_pipeline.transfers.folder.Folder.all", fail)
     result = prepared.cli("transfer", "list", exit_code=1)
-    assert result.stderr == "Error: ZeroDivisionError: of all things (set KLAVIYO_DEBUG=1 to see where)\n"
+    assert result.stderr == "Error: ZeroDivisionError: of all things (set KLAVIYO_DEBUG=1 to see the traceback)\n"
     monkeypatch.setenv("KLAVIYO_DEBUG", "1")
     assert isinstance(prepared.cli("transfer", "list", exit_code=None).exception, ZeroDivisionError)
 
@@ -224,7 +224,7 @@ def test_check_tries_what_a_load_does_in_each_database(place: Workplace) -> None
 def test_sources_and_ledger_list_what_there_is(place: Workplace) -> None:
     assert [source["source"] for source in place.json("sources")][:2] == ["metrics", "events"]
     assert "skip_related" in place.cli("sources", "events").stdout
-    assert "Nothing has been landed" in place.cli("ledger").stderr
+    assert "No load has landed" in place.cli("ledger").stderr
     place.write("daily", "source: lists")
     place.cli("transfer", "run", "daily", "-q")
     (entry,) = place.json("ledger", "daily")

@@ -107,7 +107,7 @@ def test_load_of_events_dated_after_today_says_how_many_wait_for_a_later_load(
     late = {"id": event["id"], "datetime": (clock.now() + timedelta(days=2)).isoformat()}
     own_place.sandbox.store.put("events", [late])
 
-    assert "1 dated outside of these days; " in own_place.cli("load", "events").stdout
+    assert "1 dated outside these days; " in own_place.cli("load", "events").stdout
     assert event["id"] not in [row_id for (row_id,) in own_place.sql("SELECT id FROM klaviyo.events")]
 
 

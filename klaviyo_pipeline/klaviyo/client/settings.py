@@ -1,4 +1,4 @@
-"""How the client behaves: retries, timeouts, share of the rate limit; their bounds and defaults."""
+"""Settings of the client, with bounds and defaults: retries, timeouts, share of the rate limit."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ class Setting:
 
 
 SETTINGS: dict[str, Setting] = {
-    "retry_limit": Setting(5, 1, 7, "How often one API call is tried again before its window fails."),
-    "initial_retry_wait_s": Setting(1, 1, 10, "Seconds before the first retry; doubled for each further one."),
+    "retry_limit": Setting(5, 1, 7, "Retries of a request before its window fails."),
+    "initial_retry_wait_s": Setting(1, 1, 10, "Seconds before the first retry. Each further retry doubles the wait."),
     "max_retry_wait_s": Setting(300, 30, 1800, "Longest wait before a retry, in seconds."),
     "connect_timeout_s": Setting(300, 30, 1800, "Seconds to wait for a connection."),
     "read_timeout_s": Setting(300, 30, 1800, "Seconds to wait for Klaviyo to send the next bytes."),
     "write_timeout_s": Setting(300, 30, 1800, "Seconds to wait while sending a request."),
-    "total_timeout_s": Setting(900, 60, 7200, "Seconds to wait for one whole answer, even while bytes keep coming."),
-    "max_page_mb": Setting(256, 16, 2000, "Largest page to take, unpacked, in megabytes (of 1,048,576 bytes)."),
+    "total_timeout_s": Setting(900, 60, 7200, "Seconds to wait for a whole answer, even if bytes still arrive."),
+    "max_page_mb": Setting(256, 16, 2000, "Maximum size of a page, unpacked, in megabytes of 1,048,576 bytes."),
     "max_pages_without_rows": Setting(
-        1000, 1, 100_000, "After this many pages in a row without a new row a window fails."
+        1000, 1, 100_000, "A window fails after this many pages in a row without a new row."
     ),
     "rate_limit_share": Setting(
-        0.9, 0.05, 1.0, "Share of Klaviyo's rate limit to use; the rest is left for other integrations."
+        0.9, 0.05, 1.0, "Share of Klaviyo's rate limit to use. The rest is for other integrations."
     ),
     "max_connections": Setting(
-        64, 1, 64, "Most requests under way at once; as many are used as it takes to be bounded by Klaviyo's limit."
+        64, 1, 64, "Maximum number of parallel requests. A run uses as many as Klaviyo's rate limit allows."
     ),
 }
 INTEGER_SETTINGS = frozenset({"retry_limit", "max_connections", "max_pages_without_rows"})
@@ -61,7 +61,7 @@ def check_setting(name: str, value: float) -> None:
 
 @dataclass(frozen=True)
 class ClientSettings:
-    """The client's settings, checked when made. Times in seconds."""
+    """The client's settings. Times are in seconds. A value outside its bounds raises ConfigurationError."""
 
     retry_limit: int = 5
     initial_retry_wait_s: float = 1

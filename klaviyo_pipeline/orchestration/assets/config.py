@@ -1,4 +1,4 @@
-"""What a run can be told about an asset: the run config, one class a data source, made from the catalogue."""
+"""The run config of assets: one class for each data source, made from the catalogue."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ else:
 
 
 class LoadConfig(dg.Config):
-    """What every asset takes. Times are ISO 8601; without an offset they are read in the storage time zone."""
+    """The run config that every asset has. Times are ISO 8601, in the storage time zone if they have no offset."""
 
     write_mode: WriteModeChoice | None = Field(
-        default=None, description="append, replace, replace_on_new_data or merge; blank for the asset's own."
+        default=None, description="append, replace, replace_on_new_data or merge; blank for the asset's own mode."
     )
-    table: str | None = Field(default=None, description="Another table to write to.")
-    schema_name: str | None = Field(default=None, description="Another schema to write to.")
+    table: str | None = Field(default=None, description="Table to write to instead of the asset's own.")
+    schema_name: str | None = Field(default=None, description="Schema to write to instead of the asset's own.")
 
     accept_shrink: bool = Field(
         default=False,
-        description="On: land a read that has far fewer rows than the table. Without it such a run fails, because an "
-        "outage can look like that.",
+        description="On: the run lands a read that has far fewer rows than the table. Off: such a run fails, because "
+        "an outage can look like that.",
     )
 
     @field_validator("table", "schema_name")
@@ -67,7 +67,7 @@ class LoadConfig(dg.Config):
 
 
 class WindowConfig(LoadConfig):
-    """What an asset with a usable time takes as well; the fields are described per source."""
+    """The run config of an asset with a time field. config_class adds fields that depend on the source."""
 
     filter_by: FilterByChoice | None = None
 
@@ -83,7 +83,7 @@ class WindowConfig(LoadConfig):
 
 
 def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) -> type[LoadConfig]:
-    """The run config of a data source's asset: what every asset takes, and what this source supports.
+    """The run config of a data source's asset: the fields of every asset, and those that this source supports.
 
     Args:
         source_name: The data source.
@@ -94,31 +94,31 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
     if source.time_fields:
         times = " or ".join(f"{each.filter_by} ({each.name})" for each in source.time_fields)
         fields["start_time"] = _text(
-            "Load rows from this time on; blank: the partition's start, else where the last run ended."
+            "Load rows from this time on; blank: the partition's start, else the watermark minus the lookback."
         )
         fields["end_time"] = _text("Load rows before this time; blank: the partition's end, else now.")
         fields["filter_by"] = (
             _choice([each.filter_by.value for each in source.time_fields]) | None,
-            Field(default=None, description=f"Which of a row's times the window is about: {times}."),
+            Field(default=None, description=f"The time field of the window: {times}."),
         )
         fields["incremental"] = (
             bool,
             Field(
                 default=source.incremental,
-                description="Off: read the whole collection, whatever was loaded before.",
+                description="Off: reads the whole collection in each run.",
             ),
         )
         fields["lookback_days"] = (
             float | None,
             Field(
                 default=None,
-                description="Days before the last run's end to read again, for rows that came late or changed "
+                description="Lookback: days before the watermark to read again, for late and changed rows "
                 f"(default {source.lookback_days}).",
                 json_schema_extra=bounded(0, LONGEST_LOOKBACK_DAYS),
             ),
         )
         fields["partition_key"] = _text(
-            "The time column that replace modes clear partitions by; blank: the asset's own."
+            "Time column that decides which rows a replace mode clears; blank: the asset's own."
         )
     for option in source.options:
         default = option.value_of(option.default)
@@ -146,7 +146,7 @@ def _text(description: str) -> tuple[Any, Any]:
 
 
 def load_request(spec: LoadSpec, config: LoadConfig) -> LoadRequest:
-    """What a run's config asks for; what it does not name has the load's own value."""
+    """The request of a run: its config, and the load's own values for the rest."""
     source = spec.source
     given: dict[str, Any] = dict(config)
     ids = given.get(source.fan_out.setting) if source.fan_out else None
@@ -171,7 +171,7 @@ def load_request(spec: LoadSpec, config: LoadConfig) -> LoadRequest:
 
 
 def destination_of(spec: LoadSpec, config: LoadConfig) -> Destination:
-    """Where a run's rows go; what the run's config does not name has the load's own value."""
+    """The destination of a run: its config, and the load's own values for the rest."""
     wanted = Destination(
         schema=config.schema_name,
         table=config.table,
@@ -182,5 +182,5 @@ def destination_of(spec: LoadSpec, config: LoadConfig) -> Destination:
 
 
 def default_request(spec: LoadSpec) -> LoadRequest:
-    """What a run asks for that nobody configures further."""
+    """The request of a run without config."""
     return load_request(spec, config_class(spec.source.name, spec.options)())

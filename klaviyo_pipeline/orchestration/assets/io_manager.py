@@ -44,7 +44,7 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
 
     duckdb: KlaviyoDuckDBResource
     write_mode: str = Field(
-        default="merge", description="append, replace, replace_on_new_data or merge, where nothing else is said."
+        default="merge", description="Default write mode: append, replace, replace_on_new_data or merge."
     )
 
     def handle_output(self, context: dg.OutputContext, obj: StagedLoad | pd.DataFrame | pa.Table | None) -> None:

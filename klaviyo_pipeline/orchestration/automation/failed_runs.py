@@ -25,7 +25,7 @@ def failed_runs_sensor(*, running: bool) -> dg.SensorDefinition:
         name=SENSOR,
         minimum_interval_seconds=CHECK_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
-        description=f"Posts failed runs to the webhook in {environment.ALERT_WEBHOOK.name}, in Slack's form.",
+        description=f"Posts failed runs to the webhook in {environment.ALERT_WEBHOOK.name}, in Slack's format.",
     )
     def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
         address = environment.ALERT_WEBHOOK.value

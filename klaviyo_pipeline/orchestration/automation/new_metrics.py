@@ -40,7 +40,7 @@ def new_metrics_sensor(
         job=job,
         minimum_interval_seconds=CHECK_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
-        description="Loads the metrics, and the latest events, when Klaviyo has metrics that it did not have before.",
+        description="Loads the metrics and the latest events when Klaviyo has new metrics.",
     )
     def new_metrics(
         context: dg.SensorEvaluationContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource

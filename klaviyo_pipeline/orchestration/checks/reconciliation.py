@@ -43,8 +43,10 @@ class ReconciliationConfig(dg.Config):
         default=None, description="First day of events to compare, YYYY-MM-DD; blank: 90 days ago."
     )
     last_day: str | None = Field(default=None, description="Last day of events to compare; blank: today.")
-    most_lists: int = Field(default=15, ge=1, description="Lists to compare; Klaviyo allows fifteen a minute.")
-    with_loads: bool = Field(default=False, description="Compare at the end of every load as well.")
+    most_lists: int = Field(
+        default=15, ge=1, description="Maximum number of lists to compare. Klaviyo allows fifteen a minute."
+    )
+    with_loads: bool = Field(default=False, description="On: also compare at the end of every load.")
 
 
 def build_reconciliation_jobs() -> list[Any]:

@@ -40,7 +40,7 @@ ALIASES = {
 
 
 class Section(BaseModel):
-    """A part of a transfer file: no key that is not known, no value of another type."""
+    """A part of a transfer file. An unknown key, or a value of another type, is an error."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
@@ -55,18 +55,18 @@ def _http_field(name: str, setting: Setting) -> tuple[Any, Any]:
 HttpSettings = create_model(
     "HttpSettings",
     __base__=Section,
-    __doc__="How requests are sent; what is left out is as for the resource klaviyo.",
+    __doc__="How requests are sent. The resource klaviyo sets the values that are missing here.",
     **{name: _http_field(name, setting) for name, setting in SETTINGS.items()},  # type: ignore[call-overload]
 )
 
 
 class DestinationSettings(Section):
-    """Where rows go."""
+    """The destination of the rows."""
 
     database: str = Field(
         default="",
-        description="A DuckDB file, or a name: NAME is the file data/NAME.duckdb. ~ and ${VAR} are expanded. Blank: "
-        "the project's database.",
+        description="A DuckDB file, or a name: NAME is the file data/NAME.duckdb. You can use ~ and ${VAR}. "
+        "Blank: the project's database.",
     )
     schema_name: str = Field(
         default="",
@@ -76,57 +76,59 @@ class DestinationSettings(Section):
     table: str = Field(default="", description="The table. Blank: the transfer's name.")
     mode: Literal["append", "replace", "replace_on_new_data", "merge"] = Field(
         default="merge",
-        description="What happens to rows that are there. In Treasure Data's form the default is append.",
+        description="The write mode. In Treasure Data's form the default is append.",
     )
     partition_key: str = Field(
         default="",
-        description="A time column. The replace modes then clear only the window that was read, if it is over that "
-        "column; otherwise the table.",
+        description="A time column. If the window of a run is over this column, the replace modes clear only that "
+        "window, otherwise the whole table.",
     )
     timezone: str = Field(
         default="",
-        description="Storage time zone, an IANA name: how times without an offset are read. Blank: the project's.",
+        description="Storage time zone, an IANA name, for times without an offset. Blank: the project's.",
     )
 
 
 class ScheduleSettings(Section):
-    """When runs begin."""
+    """When runs start."""
 
     cron: str = Field(
-        default="", description="Five fields, or @hourly, @daily, @weekly, @monthly. In quotes: @ is special in YAML."
+        default="",
+        description="Five fields, or @hourly, @daily, @weekly, @monthly. Write quotes, because @ is special in YAML.",
     )
     timezone: str = Field(
         default="UTC", description="Time zone of the cron expression, an IANA name such as Asia/Tokyo."
     )
     delay: int | str = Field(
         default=0,
-        description="How much later a tick's run begins: seconds, or 30m, 1h30m. Its window still ends at the tick.",
+        description="Time between a tick and its run: seconds, or 30m, 1h30m. The window still ends at the tick.",
     )
-    repeat: bool = Field(default=True, description="Off: there is no schedule; runs are started by hand.")
-    paused: bool = Field(default=False, description="On: ticks are skipped until the transfer is resumed.")
+    repeat: bool = Field(default=True, description="Off: the transfer has no schedule, and a person starts its runs.")
+    paused: bool = Field(default=False, description="On: the schedule skips its ticks until you resume the transfer.")
     auto_start: bool = Field(
         default=True,
         description="On: Dagster turns the schedule on when it first loads it. Off: a person turns it on in Dagster's "
-        "UI, under Automation. What a person did there wins over both.",
+        "UI, under Automation. A choice in the UI overrides both.",
     )
 
 
 class Transfer(Section):
-    """A configured import: from where, what, how, to where, and when."""
+    """A configured import: account, data source, options, destination and schedule."""
 
-    description: str = Field(default="", description="For people; shown in Dagster.")
+    description: str = Field(default="", description="Description in Dagster.")
     authentication: str = Field(
-        default="", description="The account, by its name in authentications.yml. Blank: default, KLAVIYO_API_KEY."
+        default="",
+        description="Name of the account in authentications.yml. Blank: default, the account of KLAVIYO_API_KEY.",
     )
     api_token: str = Field(
         default="",
         repr=False,
-        description="Private API key, as ${NAME} of an environment variable. Instead of authentication.",
+        description="Private API key, as ${NAME} of an environment variable, instead of authentication.",
     )
     source: str = Field(description=f"The data source: {', '.join(SOURCES)}.")
     revision: str = Field(default="", description="API revision, YYYY-MM-DD. Blank: the account's, else the project's.")
     options: dict[str, Any] = Field(
-        default_factory=dict, description="What the data source takes; see `klaviyo-pipeline sources`."
+        default_factory=dict, description="Options of the data source; see `klaviyo-pipeline sources`."
     )
     http: HttpSettings = Field(default_factory=HttpSettings)  # type: ignore[valid-type]
     destination: DestinationSettings = Field(default_factory=DestinationSettings)
@@ -173,7 +175,7 @@ class Transfer(Section):
 
 
 def database_file(text: str) -> str:
-    """The file of a database that is given as a file, or as a name; blank for blank.
+    """The file of a database that is given as a file or a name; blank for blank.
 
     Raises:
         UnusablePathError: for what is neither.
@@ -186,7 +188,7 @@ def database_file(text: str) -> str:
 
 
 def source_name(text: str) -> str:
-    """A data source's name in the catalogue for a name or label of it; another text as it is."""
+    """The catalogue's name of a data source, for one of its names or labels; any other text unchanged."""
     plain = re.sub(r"[\s-]+", "_", text.strip().lower())
     return plain if plain in SOURCES else ALIASES.get(plain, text)
 
@@ -215,5 +217,5 @@ def _options_of(name: str) -> dict[str, FieldInfo]:
 _EVENTS_TABLE = FieldInfo(
     annotation=str,
     default=EVENTS_TABLE,
-    description="The table in the same schema whose events are followed, unless event_ids are given.",
+    description="Table in the same schema whose events the run follows, if it has no event_ids.",
 )
