@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import environment, grammar, redaction
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
 from klaviyo_pipeline.klaviyo.client.address import check_address
-from klaviyo_pipeline.transfers.file.problems import FileError, Problem, Wrong, did_you_mean, spell
+from klaviyo_pipeline.transfers.file.problems import FileError, Problem, Violation, did_you_mean, spell
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.transfers.file.documents import Document
@@ -98,42 +99,43 @@ def read_authentications(file: str | None = None) -> dict[str, Authentication]:
     problems = list(document.problems)
     say = partial(_say, document, problems)
     for name, given in document.data.items():
-        if not isinstance(given, dict):
-            say(Wrong((name,), "must be a mapping with api_key: ${NAME OF AN ENVIRONMENT VARIABLE}."))
-            continue
-        for key in given:
-            if key not in _KEYS:
-                say(
-                    Wrong(
-                        (name, key),
-                        f"is not known; an account takes {', '.join(_KEYS)}{did_you_mean(key, _KEYS)}",
-                        True,
-                    )
-                )
-        texts = {key: str(given.get(key) or "") for key in _KEYS}
-        found = REFERENCE.fullmatch(texts["api_key"].strip())
-        if found is None:
-            say(
-                Wrong((name, "api_key"), "must name an environment variable, as ${NAME}: keys do not belong in a file.")
-            )
-            continue
-        try:
-            if texts["revision"]:
-                check_revision(texts["revision"])
-        except ConfigurationError as error:
-            say(Wrong((name, "revision"), str(error).removeprefix("revision ")))
-        if texts["base_url"]:
-            try:
-                check_address(texts["base_url"], allow_http=environment.allow_http())
-            except ConfigurationError as error:
-                say(Wrong((name, "base_url"), str(error).removeprefix("base_url ")))
-        redaction.watch(found[1])
-        known[name] = Authentication(name, found[1], texts["base_url"], texts["revision"], str(path))
+        if account := _account(name, given, str(path), say):
+            known[name] = account
     if problems:
         raise FileError(str(path), problems)
     return known
 
 
-def _say(document: Document, problems: list[Problem], wrong: Wrong) -> None:
-    located = document.locate(wrong)
-    problems.append(Problem(located.line, located.column, f"{spell(wrong.path)} {wrong.text}"))
+def _account(name: str, given: Any, file: str, say: Callable[[Violation], None]) -> Authentication | None:  # noqa: ANN401
+    """An account of the file; None if it names no variable for its key."""
+    if not isinstance(given, dict):
+        say(Violation((name,), "must be a mapping with api_key: ${NAME OF AN ENVIRONMENT VARIABLE}."))
+        return None
+    for key in given:
+        if key not in _KEYS:
+            text = f"is not known; an account takes {', '.join(_KEYS)}{did_you_mean(key, _KEYS)}"
+            say(Violation((name, key), text, key=True))
+    texts = {key: str(given.get(key) or "") for key in _KEYS}
+    found = REFERENCE.fullmatch(texts["api_key"].strip())
+    if found is None:
+        text = "must name an environment variable, as ${NAME}: keys do not belong in a file."
+        say(Violation((name, "api_key"), text))
+        return None
+    checks: dict[str, Callable[[str], object]] = {"revision": check_revision, "base_url": _check_address}
+    for key, check in checks.items():
+        try:
+            if texts[key]:
+                check(texts[key])
+        except ConfigurationError as error:
+            say(Violation((name, key), str(error).removeprefix(f"{key} ")))
+    redaction.watch(found[1])
+    return Authentication(name, found[1], texts["base_url"], texts["revision"], file)
+
+
+def _check_address(url: str) -> None:
+    check_address(url, allow_http=environment.allow_http())
+
+
+def _say(document: Document, problems: list[Problem], violation: Violation) -> None:
+    located = document.locate(violation)
+    problems.append(Problem(located.line, located.column, f"{spell(violation.path)} {violation.text}"))

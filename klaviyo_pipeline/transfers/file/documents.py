@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from klaviyo_pipeline.transfers.file import liquid
-from klaviyo_pipeline.transfers.file.problems import FileError, Path, Problem, Wrong, spell
+from klaviyo_pipeline.transfers.file.problems import FileError, Path, Problem, Violation, spell
 
 _READ_BY_US = ("timestamp", "int", "float")
 LARGEST = 300_000
@@ -62,14 +62,14 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
     count: int = 0
 
-    def locate(self, wrong: Wrong) -> Problem:
-        """Where something wrong stands: its value or key, or what is nearest to it that is in the file."""
-        path = wrong.path
-        places = self.keys if wrong.key else self.values
+    def locate(self, violation: Violation) -> Problem:
+        """The position of a violation: its value or key, or the nearest one above it in the file."""
+        path = violation.path
+        places = self.keys if violation.key else self.values
         while path and path not in places:
             path, places = path[:-1], self.keys
         line, column = places.get(path, (1, 1))
-        return Problem(line, column, wrong.text)
+        return Problem(line, column, violation.text)
 
 
 def parse(text: str, file: str, *, variables: bool = True) -> Document:

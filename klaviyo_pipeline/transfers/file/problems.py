@@ -37,11 +37,8 @@ class FileError(ConfigurationError):
 
 
 @dataclass(frozen=True)
-class Wrong:
-    """Something wrong at a path of a document, before it is known which line that is.
-
-    ``key`` says that the key itself is wrong, not its value.
-    """
+class Violation:
+    """A violation at a path of a document, without its line. ``key``: the key is wrong, not its value."""
 
     path: Path
     text: str

@@ -14,8 +14,8 @@ from klaviyo_pipeline.transfers.file import treasure_data
 from klaviyo_pipeline.transfers.file.authentications import REFERENCE, read_authentications
 from klaviyo_pipeline.transfers.file.documents import LARGEST, Document, parse
 from klaviyo_pipeline.transfers.file.model import Transfer, source_name
-from klaviyo_pipeline.transfers.file.problems import FileError, Problem, Wrong, spell
-from klaviyo_pipeline.transfers.file.validation import wrong_in
+from klaviyo_pipeline.transfers.file.problems import FileError, Problem, Violation, spell
+from klaviyo_pipeline.transfers.file.validation import violations_in
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 LONGEST_NAME = 100
@@ -133,10 +133,10 @@ def read_text(
     known = read_authentications().keys() if accounts is None else accounts
     converted = treasure_data.convert(document.data, known) if theirs else treasure_data.Converted(document.data)
     data = _without_blanks(converted.data)
-    wrong = [*converted.wrong]
-    if not any(each.path == ("in",) for each in converted.wrong):
-        wrong += [_in_file(converted, each) if theirs else each for each in wrong_in(data, known)]
-    problems = [*document.problems, *(_located(document, each) for each in wrong)]
+    violations = [*converted.violations]
+    if not any(each.path == ("in",) for each in converted.violations):
+        violations += [_in_file(converted, each) if theirs else each for each in violations_in(data, known)]
+    problems = [*document.problems, *(_located(document, each) for each in violations)]
     if problems:
         raise FileError(str(path), problems)
     data["source"] = source_name(data["source"])
@@ -157,13 +157,13 @@ def _without_blanks(data: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kept.items() if value is not None}
 
 
-def _in_file(converted: treasure_data.Converted, wrong: Wrong) -> Wrong:
-    return Wrong(converted.where(wrong.path), wrong.text, wrong.key)
+def _in_file(converted: treasure_data.Converted, violation: Violation) -> Violation:
+    return Violation(converted.where(violation.path), violation.text, violation.key)
 
 
-def _located(document: Document, wrong: Wrong) -> Problem:
-    place = document.locate(wrong)
-    return Problem(place.line, place.column, f"{spell(wrong.path)} {wrong.text}")
+def _located(document: Document, violation: Violation) -> Problem:
+    place = document.locate(violation)
+    return Problem(place.line, place.column, f"{spell(violation.path)} {violation.text}")
 
 
 def _warnings(document: Document, data: dict[str, Any], converted: treasure_data.Converted) -> list[str]:
@@ -174,5 +174,5 @@ def _warnings(document: Document, data: dict[str, Any], converted: treasure_data
             "is a key in plain text. It works, but belongs in an environment variable: write ${KLAVIYO_API_KEY} here, "
             "or leave the line out."
         )
-        found.append(_located(document, Wrong(converted.where(("api_token",)), text)))
+        found.append(_located(document, Violation(converted.where(("api_token",)), text)))
     return [each.at(document.file) for each in sorted(found)]

@@ -16,7 +16,7 @@ from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.transfers.file.model import MODES, options_of, source_name
-from klaviyo_pipeline.transfers.file.problems import Path, Wrong, did_you_mean
+from klaviyo_pipeline.transfers.file.problems import Path, Violation, did_you_mean
 
 SECTIONS = ("in", "out")
 OURS_TOO = ("description", "schedule", "run_on_change")
@@ -108,8 +108,8 @@ class Converted:
 
     data: dict[str, Any] = field(default_factory=dict)
     origin: dict[Path, Path] = field(default_factory=dict)
-    wrong: list[Wrong] = field(default_factory=list)
-    warnings: list[Wrong] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    warnings: list[Violation] = field(default_factory=list)
 
     def where(self, path: Path) -> Path:
         """The path in their file for one in ours."""
@@ -146,7 +146,7 @@ def convert(data: dict[str, Any], accounts: Collection[str] = ()) -> Converted:
         elif name not in SECTIONS:
             allowed = (*SECTIONS, *OURS_TOO)
             text = f"is not known beside in and out; there is {', '.join(allowed)}{did_you_mean(name, allowed)}"
-            made.wrong.append(Wrong((name,), text, key=True))
+            made.violations.append(Violation((name,), text, key=True))
     _section(made, data, "in", IN, IGNORED_IN)
     _section(made, data, "out", OUT, IGNORED_OUT)
     _check_types(made, data)
@@ -165,27 +165,29 @@ def _section(
     given = data.get(section)
     if given is None:
         if section == "in":
-            made.wrong.append(Wrong(("in",), "is missing: it says what to import.", key=True))
+            made.violations.append(Violation(("in",), "is missing: it says what to import.", key=True))
         return
     if not isinstance(given, dict):
-        made.wrong.append(Wrong((section,), "must be a mapping of keys to values."))
+        made.violations.append(Violation((section,), "must be a mapping of keys to values."))
         return
     for name, value in given.items():
         where: Path = (section, name)
         if name in ignored:
-            made.warnings.append(Wrong(where, ignored[name], key=True))
+            made.warnings.append(Violation(where, ignored[name], key=True))
             continue
         if name not in keys:
             shown = {ours: theirs for theirs, ours in reversed(keys.items())}.values()
             allowed = ", ".join(reversed(shown))
             text = f"is not known; {section} takes {allowed}{did_you_mean(name, tuple(keys))}"
-            made.wrong.append(Wrong(where, text, key=True))
+            made.violations.append(Violation(where, text, key=True))
             continue
         ours = keys[name]
         if not ours or value is None or value == "":  # the console writes its empty fields too
             continue
         if ours in made.origin:
-            made.wrong.append(Wrong(where, f"says the same as {made.origin[ours][-1]}: keep one of them.", key=True))
+            made.violations.append(
+                Violation(where, f"says the same as {made.origin[ours][-1]}: keep one of them.", key=True)
+            )
             continue
         made.origin[ours] = where
         target = made.data
@@ -208,20 +210,20 @@ def _typed(ours: Path, value: Any) -> Any:  # noqa: ANN401 - whatever the file h
     return value
 
 
-def _ignored_section(made: Converted, name: str, value: Any) -> Iterator[Wrong]:  # noqa: ANN401 - whatever the file has
+def _ignored_section(made: Converted, name: str, value: Any) -> Iterator[Violation]:  # noqa: ANN401 - whatever the file has
     """Warn of a section that means nothing here; a filter that changes rows or columns is refused."""
     if name != "filters":
-        yield Wrong((name,), IGNORED_SECTIONS[name], key=True)
+        yield Violation((name,), IGNORED_SECTIONS[name], key=True)
         return
     filters = value if isinstance(value, list) else [value] if value else []
     for position, each in enumerate(filters):
         where: Path = (name, position) if isinstance(value, list) else (name,)
         kind = each.get("type") if isinstance(each, dict) else each
         if kind == "add_time":
-            yield Wrong(where, _ADD_TIME)
+            yield Violation(where, _ADD_TIME)
         else:
             text = f"of type {kind!r} would change the rows, but rows land unchanged here. Take it out and use SQL."
-            made.wrong.append(Wrong(where, text))
+            made.violations.append(Violation(where, text))
 
 
 def _check_types(made: Converted, data: dict[str, Any]) -> None:
@@ -231,10 +233,10 @@ def _check_types(made: Converted, data: dict[str, Any]) -> None:
         if kind is None or kind == ours:
             continue
         if kind in ignored:
-            made.warnings.append(Wrong((section, "type"), _NOT_USED_BY_DUCKDB))
+            made.warnings.append(Violation((section, "type"), _NOT_USED_BY_DUCKDB))
         else:
             allowed = " or ".join((*ignored[:1], ours))
-            made.wrong.append(Wrong((section, "type"), f"is {kind!r}, but must be {allowed}."))
+            made.violations.append(Violation((section, "type"), f"is {kind!r}, but must be {allowed}."))
 
 
 def _authentication(made: Converted, accounts: Collection[str]) -> None:
@@ -247,7 +249,9 @@ def _authentication(made: Converted, accounts: Collection[str]) -> None:
     if text.isdecimal() and text not in accounts:
         del made.data["authentication"]
         made.warnings.append(
-            Wrong(where, "is a number of Treasure Data, so the account default is read. Another one: authentication.")
+            Violation(
+                where, "is a number of Treasure Data, so the account default is read. Another one: authentication."
+            )
         )
 
 
@@ -259,7 +263,7 @@ def _columns(made: Converted, source: Source, given: Any) -> None:  # noqa: ANN4
     if others:
         text = f"{IGNORED_IN['columns']} The table {source.name} has no {', '.join(others)}."
         made.warnings = [
-            Wrong(each.path, text, True) if each.path == ("in", "columns") else each for each in made.warnings
+            Violation(each.path, text, True) if each.path == ("in", "columns") else each for each in made.warnings
         ]
 
 
@@ -273,7 +277,7 @@ def _time_column(made: Converted, source: Source) -> None:
     if name not in times:
         del made.data["destination"]["partition_key"]
         known = f"the times of {source.name} are {', '.join(times)}" if times else f"{source.name} has no times"
-        made.warnings.append(Wrong(where, f"is {name!r} and is not used: {known}."))
+        made.warnings.append(Violation(where, f"is {name!r} and is not used: {known}."))
 
 
 def _defaults(made: Converted, source: Source | None) -> None:

@@ -23,7 +23,7 @@ from klaviyo_pipeline.times import parse_time, parse_zone
 from klaviyo_pipeline.transfers.file import liquid
 from klaviyo_pipeline.transfers.file.authentications import REFERENCE
 from klaviyo_pipeline.transfers.file.model import MODES, Transfer, database_file, options_of, source_name
-from klaviyo_pipeline.transfers.file.problems import Path, Wrong, did_you_mean, one_of
+from klaviyo_pipeline.transfers.file.problems import Path, Violation, did_you_mean, one_of
 
 _KINDS = {
     "string_type": "a text (in quotes if it looks like something else)",
@@ -41,13 +41,13 @@ _FREE_OF_REFERENCES: tuple[Path, ...] = (("description",), ("destination", "data
 """Where ${ is not ours to check: a description, and paths, which expand variables themselves."""
 
 
-def wrong_in(data: dict[str, Any], accounts: Collection[str]) -> list[Wrong]:
+def violations_in(data: dict[str, Any], accounts: Collection[str]) -> list[Violation]:
     """Everything that is wrong with a transfer in our form."""
     found = [*_shape(data), *_references(data)]
     options, destination = _mapping(data.get("options")), _mapping(data.get("destination"))
     source = SOURCES.get(source_name(data["source"])) if isinstance(data.get("source"), str) else None
     if isinstance(data.get("source"), str) and source is None:
-        found.append(Wrong(("source",), f"is {data['source']!r}, but {one_of(data['source'], tuple(SOURCES))}"))
+        found.append(Violation(("source",), f"is {data['source']!r}, but {one_of(data['source'], tuple(SOURCES))}"))
     found += _account(data, accounts)
     found += _numbers(data.get("http"))
     found += _types(source, options)
@@ -63,7 +63,7 @@ def wrong_in(data: dict[str, Any], accounts: Collection[str]) -> list[Wrong]:
     found += _said(("revision",), data, lambda text: check_revision(text))
     found += _schedule(data.get("schedule"))
     # A value of the wrong type is wrong once; what follows from it is not said as well.
-    unique = {(wrong.path, wrong.key): wrong for wrong in reversed(found)}
+    unique = {(each.path, each.key): each for each in reversed(found)}
     return list(reversed(unique.values()))
 
 
@@ -71,7 +71,7 @@ def _mapping(value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever the file 
     return value if isinstance(value, dict) else {}
 
 
-def _shape(data: dict[str, Any]) -> Iterator[Wrong]:
+def _shape(data: dict[str, Any]) -> Iterator[Violation]:
     try:
         Transfer.model_validate(data)
     except ValidationError as error:
@@ -79,20 +79,20 @@ def _shape(data: dict[str, Any]) -> Iterator[Wrong]:
             yield _worded(each, Transfer)
 
 
-def _worded(error: Any, model: type[BaseModel]) -> Wrong:  # noqa: ANN401 - pydantic's error
+def _worded(error: Any, model: type[BaseModel]) -> Violation:  # noqa: ANN401 - pydantic's error
     path: Path = tuple(step for step in error["loc"] if step not in {"int", "str"})
     kind, given = error["type"], error["input"]
     if kind == "extra_forbidden":
         allowed = _keys_at(model, path[:-1])
         text = f"is not known; there is {', '.join(allowed)}{did_you_mean(str(path[-1]), allowed)}"
-        return Wrong(path, text, key=True)
+        return Violation(path, text, key=True)
     if kind == "missing":
-        return Wrong(path, "is missing.", key=True)
+        return Violation(path, "is missing.", key=True)
     if path and path[-1] == _SECRET:
-        return Wrong(path, "must be a text.")
+        return Violation(path, "must be a text.")
     if kind == "literal_error":
-        return Wrong(path, f"is {given!r}, but {one_of(str(given), MODES)}")
-    return Wrong(path, f"is {_shown(given)}, but must be {_KINDS.get(kind, error['msg'])}.")
+        return Violation(path, f"is {given!r}, but {one_of(str(given), MODES)}")
+    return Violation(path, f"is {_shown(given)}, but must be {_KINDS.get(kind, error['msg'])}.")
 
 
 def _keys_at(model: type[BaseModel], path: Path) -> tuple[str, ...]:
@@ -110,42 +110,42 @@ def _shown(value: Any) -> str:  # noqa: ANN401
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def _references(value: Any, path: Path = ()) -> Iterator[Wrong]:  # noqa: ANN401
+def _references(value: Any, path: Path = ()) -> Iterator[Violation]:  # noqa: ANN401
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _references(inner, (*path, name))
     elif isinstance(value, str) and liquid.is_other(value) and path != ("description",):
-        yield Wrong(path, liquid.ADVICE)
+        yield Violation(path, liquid.ADVICE)
     elif isinstance(value, str) and "${secret:" in value:
         text = "names a secret of Treasure Data Workflow: put it in an environment variable and write ${NAME}."
-        yield Wrong(path, text)
+        yield Violation(path, text)
     elif isinstance(value, str) and "${" in value and path not in _FREE_OF_REFERENCES:
         if path != (_SECRET,):
-            yield Wrong(path, "has ${…}, but only api_token and database are taken from the environment.")
+            yield Violation(path, "has ${…}, but only api_token and database are taken from the environment.")
         elif not REFERENCE.fullmatch(value.strip()):
-            yield Wrong(path, "must be ${NAME} as a whole, with the name of an environment variable.")
+            yield Violation(path, "must be ${NAME} as a whole, with the name of an environment variable.")
 
 
-def _account(data: dict[str, Any], accounts: Collection[str]) -> Iterator[Wrong]:
+def _account(data: dict[str, Any], accounts: Collection[str]) -> Iterator[Violation]:
     name = data.get("authentication")
     if not isinstance(name, str) or not name:
         return
     if data.get(_SECRET):
-        yield Wrong(("authentication",), "and api_token are both given: keep one of them.", key=True)
+        yield Violation(("authentication",), "and api_token are both given: keep one of them.", key=True)
     if name not in accounts:
-        yield Wrong(("authentication",), f"is {name!r}, but {one_of(name, tuple(sorted(accounts)))}")
+        yield Violation(("authentication",), f"is {name!r}, but {one_of(name, tuple(sorted(accounts)))}")
 
 
-def _numbers(http: Any) -> Iterator[Wrong]:  # noqa: ANN401
+def _numbers(http: Any) -> Iterator[Violation]:  # noqa: ANN401
     for name, value in http.items() if isinstance(http, dict) else ():
         if name in SETTINGS and isinstance(value, int | float) and not isinstance(value, bool):
             try:
                 check_setting(name, value)
             except ConfigurationError as error:
-                yield Wrong(("http", name), str(error).removeprefix(f"{name} "))
+                yield Violation(("http", name), str(error).removeprefix(f"{name} "))
 
 
-def _types(source: Source | None, given: dict[str, Any]) -> Iterator[Wrong]:
+def _types(source: Source | None, given: dict[str, Any]) -> Iterator[Violation]:
     """Options of the wrong type; where the data source is not known, as any of them takes it."""
     sources = SOURCES.values() if source is None else (source,)
     fields = {name: field for each in sources for name, field in options_of(each).items()}
@@ -159,31 +159,31 @@ def _types(source: Source | None, given: dict[str, Any]) -> Iterator[Wrong]:
             yield _worded({**first, "loc": ("options", name, *first["loc"])}, Transfer)
 
 
-def _options(source: Source, given: dict[str, Any]) -> Iterator[Wrong]:
+def _options(source: Source, given: dict[str, Any]) -> Iterator[Violation]:
     fields = options_of(source)
     for name, value in given.items():
         if name not in fields:
             allowed = tuple(fields)
             takes = f"takes {', '.join(allowed)}" if allowed else "takes no options"
             hint = did_you_mean(name, allowed) if allowed else "."
-            yield Wrong(("options", name), f"is not taken: {source.name} {takes}{hint}", key=True)
+            yield Violation(("options", name), f"is not taken: {source.name} {takes}{hint}", key=True)
         elif value == []:
-            yield Wrong(("options", name), "is empty: name at least one, or leave it out.")
+            yield Violation(("options", name), "is empty: name at least one, or leave it out.")
     filter_by = given.get("filter_by")
     if isinstance(filter_by, str) and "filter_by" in fields:
         allowed = tuple(str(each) for each in source.filter_by)
         if filter_by not in allowed:
             text = f"is {filter_by!r}, but {source.name} takes {' or '.join(allowed)}{did_you_mean(filter_by, allowed)}"
-            yield Wrong(("options", "filter_by"), text)
+            yield Violation(("options", "filter_by"), text)
     lookback = given.get("lookback_days")
     if "lookback_days" in fields and isinstance(lookback, int | float) and not isinstance(lookback, bool):
         try:
             parse_lookback(lookback)
         except ConfigurationError as error:
-            yield Wrong(("options", "lookback_days"), str(error).removeprefix("lookback_days "))
+            yield Violation(("options", "lookback_days"), str(error).removeprefix("lookback_days "))
 
 
-def _times(source: Source, given: dict[str, Any], destination: dict[str, Any]) -> Iterator[Wrong]:
+def _times(source: Source, given: dict[str, Any], destination: dict[str, Any]) -> Iterator[Violation]:
     if not source.time_fields:
         return
     zone = destination.get("timezone") or environment.TIMEZONE.text
@@ -194,22 +194,22 @@ def _times(source: Source, given: dict[str, Any], destination: dict[str, Any]) -
                 times[name] = parse_time(given[name], parse_zone(str(zone), "timezone"), name)
             except ConfigurationError as error:
                 if not str(error).startswith("timezone"):
-                    yield Wrong(("options", name), str(error).removeprefix(f"{name} "))
+                    yield Violation(("options", name), str(error).removeprefix(f"{name} "))
     start, end = times.get("start_time"), times.get("end_time")
     if start and start >= clock.now():
-        yield Wrong(("options", "start_time"), f"is {given['start_time']!r}, which lies in the future.")
+        yield Violation(("options", "start_time"), f"is {given['start_time']!r}, which lies in the future.")
     elif start and end and start >= end:
-        yield Wrong(("options", "start_time"), f"is {given['start_time']!r}, which is not before end_time.")
+        yield Violation(("options", "start_time"), f"is {given['start_time']!r}, which is not before end_time.")
 
 
-def _partition_key(source: Source, options: dict[str, Any], destination: dict[str, Any]) -> Iterator[Wrong]:
+def _partition_key(source: Source, options: dict[str, Any], destination: dict[str, Any]) -> Iterator[Violation]:
     name = destination.get("partition_key")
     if not isinstance(name, str) or not name:
         return
     times = tuple(column.name for column in source.columns if column.type is ColumnType.TIMESTAMP)
     if name not in times:
         text = one_of(name, times) if times else f"{source.name} has no time column."
-        yield Wrong(("destination", "partition_key"), f"is {name!r}, but {text}")
+        yield Violation(("destination", "partition_key"), f"is {name!r}, but {text}")
         return
     replaces = destination.get("mode") in {"replace", "replace_on_new_data"}
     incremental = options.get("incremental", source.incremental)
@@ -220,24 +220,24 @@ def _partition_key(source: Source, options: dict[str, Any], destination: dict[st
     field = source.time_field(FilterBy(filter_by) if filter_by else None) if known else None
     if field is not None and field.name != name:
         text = f"is {name!r}, but rows are read by {field.name}: a replace over another column would lose rows."
-        yield Wrong(("destination", "partition_key"), text)
+        yield Violation(("destination", "partition_key"), text)
 
 
-def _said(path: Path, data: dict[str, Any], check: Any) -> Iterator[Wrong]:  # noqa: ANN401 - a function of a text
+def _said(path: Path, data: dict[str, Any], check: Any) -> Iterator[Violation]:  # noqa: ANN401 - a function of a text
     value = data.get(str(path[-1]))
     if not isinstance(value, str) or not value:
         return
     try:
         check(value)
     except (ConfigurationError, UnusablePathError) as error:
-        yield Wrong(path, re.sub(r"^[a-z_]+ (?=is )", "", str(error)))
+        yield Violation(path, re.sub(r"^[a-z_]+ (?=is )", "", str(error)))
 
 
-def _schedule(given: Any) -> Iterator[Wrong]:  # noqa: ANN401
+def _schedule(given: Any) -> Iterator[Violation]:  # noqa: ANN401
     if not isinstance(given, dict):
         return
     if not given.get("cron") and given.get("repeat", True) is not False:
-        yield Wrong(("schedule", "cron"), "is missing: say when to run, or set repeat to false.", key=True)
+        yield Violation(("schedule", "cron"), "is missing: say when to run, or set repeat to false.", key=True)
     yield from _said(("schedule", "timezone"), given, lambda text: parse_zone(text, "timezone"))
     wrong = list(_said(("schedule", "cron"), given, check_cron))
     yield from wrong
@@ -249,4 +249,4 @@ def _schedule(given: Any) -> Iterator[Wrong]:  # noqa: ANN401
         if isinstance(given.get("cron"), str) and given["cron"] and not wrong:
             delayed(given["cron"], length)
     except ConfigurationError as error:
-        yield Wrong(("schedule", "delay"), str(error).removeprefix("delay "))
+        yield Violation(("schedule", "delay"), str(error).removeprefix("delay "))
