@@ -17,10 +17,10 @@ from zoneinfo import ZoneInfo
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.analytics.kept import Kept, opened
-from klaviyo_pipeline.analytics.loaded import Fingerprints, Loaded, missing_sources, position_of
+from klaviyo_pipeline.analytics.loaded import Fingerprints, Loaded, missing_sources
 from klaviyo_pipeline.analytics.tables import UNREADABLE, AnalyticsTable
 from klaviyo_pipeline.warehouse.database import Database, transaction
-from klaviyo_pipeline.warehouse.ledger import LEDGER
+from klaviyo_pipeline.warehouse.ledger import LEDGER, last_entry
 from klaviyo_pipeline.warehouse.sql import quote
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape, typed_path
 
@@ -132,7 +132,7 @@ class _Making:
                 return self._built(con)
         self.kept.make(whole=not current)
         with writing() as con:
-            if position_of(con) != position or self._is_current(con) != current:
+            if last_entry(con) != position or self._is_current(con) != current:
                 return None
             self._swap_in(con, whole=not current)
             return self._built(con)
@@ -159,8 +159,8 @@ class _Making:
         while True:
             with session() as con:
                 loaded = Loaded(con, self.table, self.schema, self.zone)
-                if position_of(con) != position:
-                    position = position_of(con)
+                if last_entry(con) != position:
+                    position = last_entry(con)
                     for step in self.table.steps:
                         if self.kept.lacks(step):
                             self.kept.prepare(step, loaded.rows(f"FROM ({step.sql}) LIMIT 0"))

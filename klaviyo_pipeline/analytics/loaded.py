@@ -14,7 +14,6 @@ from klaviyo_pipeline.analytics.steps import DAYS
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.table import DUCKDB_TYPES
 from klaviyo_pipeline.warehouse.errors import TableMissingError
-from klaviyo_pipeline.warehouse.ledger import LEDGER
 from klaviyo_pipeline.warehouse.local_days import FIRST_YEAR, LAST_YEAR, local_day
 from klaviyo_pipeline.warehouse.sql import quote, quoted_list
 from klaviyo_pipeline.warehouse.tables import DELETED_AT, LOADED_AT, existing_columns, full_name
@@ -142,17 +141,6 @@ class Loaded:
         if roles:
             self._con.executemany("INSERT INTO metric_roles VALUES (?, ?)", list(roles.items()))
         return roles
-
-
-def position_of(con: duckdb.DuckDBPyConnection) -> int:
-    """The number of the ledger's last entry: every load makes a new one."""
-    if not existing_columns(con, LEDGER.schema, LEDGER.name):
-        return 0
-    return int(
-        con.execute(f"SELECT coalesce(max(entry), 0) FROM {full_name(con, LEDGER.schema, LEDGER.name)}").fetchall()[0][
-            0
-        ]
-    )
 
 
 def missing_sources(table: AnalyticsTable, schema: str, missing: Iterable[str]) -> TableMissingError:

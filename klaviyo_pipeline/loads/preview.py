@@ -87,15 +87,14 @@ def _streams(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Itera
         yield from streams_of(source, _answering(client), request.time_field)
         return
     single = source.fan_out.key is not None
-    ids, may_vanish, times = request.ids, request.ids is None, dict[str, Any]()
+    ids, may_vanish, carried = request.ids, request.ids is None, dict[str, dict[str, Any]]()
     if ids is None:
         parent = SOURCES[source.fan_out.parent]
         first = _first_of(client, parent, rows if single else MOST_REQUESTS)
         ids = tuple(row["id"] for row in first)
-        times = {row["id"]: row.get("datetime") for row in first}
+        carried = {row["id"]: source.fan_out.carried(row) for row in first}
     for stream in streams_of_parents(source, ids, request.time_field, single=single, may_vanish=may_vanish):
-        known = {"event_datetime": times[stream.key]} if single and stream.key in times else {}
-        yield replace(stream, constants={**stream.constants, **known})
+        yield replace(stream, constants={**stream.constants, **carried.get(stream.key, {})})
 
 
 def _first_of(client: KlaviyoClient, source: Source, rows: int) -> list[dict[str, Any]]:

@@ -105,10 +105,17 @@ def record(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
     values["partitions"] = json.dumps([[a.isoformat(), b.isoformat()] for a, b in entry.partitions])
     values["details"] = json.dumps(dict(entry.details), default=str)
     con.execute(
-        f"INSERT INTO {name} BY NAME SELECT (SELECT coalesce(max(entry), 0) + 1 FROM {name}) AS entry, "
-        + ", ".join(f"? AS {column}" for column in values),
-        list(values.values()),
+        f"INSERT INTO {name} BY NAME SELECT ? AS entry, " + ", ".join(f"? AS {column}" for column in values),
+        [last_entry(con) + 1, *values.values()],
     )
+
+
+def last_entry(con: duckdb.DuckDBPyConnection) -> int:
+    """The number of the newest entry, which every landing and rewind increases; 0 without a ledger."""
+    if not existing_columns(con, LEDGER.schema, LEDGER.name):
+        return 0
+    name = full_name(con, LEDGER.schema, LEDGER.name)
+    return int(con.execute(f"SELECT coalesce(max(entry), 0) FROM {name}").fetchall()[0][0])
 
 
 def was_landed(con: duckdb.DuckDBPyConnection, table: Table, extract_id: str) -> bool:

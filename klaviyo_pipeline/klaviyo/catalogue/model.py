@@ -6,8 +6,10 @@ where they changed, the first revision with the new value stands beside it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column, Since, since
@@ -151,6 +153,10 @@ class FanOut:
         return tuple(
             dict.fromkeys(["id", *(theirs for _ours, theirs in self.carries), *([self.key] if self.key else [])])
         )
+
+    def carried(self, parent: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that a child takes from its parent's row, by column."""
+        return {ours: parent.get(theirs) for ours, theirs in self.carries}
 
 
 @dataclass(frozen=True)

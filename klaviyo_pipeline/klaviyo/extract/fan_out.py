@@ -138,11 +138,11 @@ def _read_one_by_one(
         if first.setdefault(key or event_id, event_id) != event_id:
             others.setdefault(first[key], []).append(event_id)
     asked = sorted(first.values())
-    times = dict(zip(missing["id"].to_pylist(), missing["datetime"].to_pylist(), strict=True))
+    carried = {row["id"]: source.fan_out.carried(row) for row in missing.to_pylist()}
     while asked:
         fetch = Fetch(client, source, request.columns, request.options, stage, request.window.now)
         streams = [
-            replace(stream, constants={**stream.constants, "event_datetime": times[stream.key]})
+            replace(stream, constants={**stream.constants, **carried[stream.key]})
             for stream in streams_of_parents(source, asked, None, single=True, may_vanish=True)
         ]
         fetch.run(streams, _WHOLE, report, report_every_s)
