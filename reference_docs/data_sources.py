@@ -13,6 +13,7 @@ from klaviyo_pipeline.loads.table import DUCKDB_TYPES, EXTRA_COLUMN
 from klaviyo_pipeline.orchestration.assets.build import asset_key, partition_key_of
 from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.warehouse.ledger import LEDGER
+from klaviyo_pipeline.warehouse.quota import QUOTA_REQUESTS
 from klaviyo_pipeline.warehouse.tables import DELETED_AT_COLUMN, SYSTEM_COLUMNS
 from reference_docs.markdown import code, codes, described, fields_table, table
 
@@ -53,6 +54,14 @@ that landed its rows.
 """
 
 
+QUOTA_TEXT = """\
+## Requests of the daily quota
+
+`klaviyo_pipeline.quota_requests`, in the same database: one row for each report request of the last week, written
+before the request was sent.
+"""
+
+
 def page() -> str:
     """The page's text."""
     parts = [INTRO, _overview()]
@@ -62,7 +71,10 @@ def page() -> str:
         (column.name, column.type, column.comment) for column in (*SYSTEM_COLUMNS, EXTRA_COLUMN, DELETED_AT_COLUMN)
     ]
     ledger = [(column.name, column.type, column.comment) for column in LEDGER.columns]
-    return "\n".join([*parts, EVERY_TABLE, _columns(system), LEDGER_TEXT, _columns(ledger)])
+    quota = [(column.name, column.type, column.comment) for column in QUOTA_REQUESTS.columns]
+    return "\n".join(
+        [*parts, EVERY_TABLE, _columns(system), LEDGER_TEXT, _columns(ledger), QUOTA_TEXT, _columns(quota)]
+    )
 
 
 def _overview() -> str:
@@ -84,8 +96,9 @@ def _source(source: Source) -> list[str]:
     facts = [
         ("Asset", code(asset_key(source).to_user_string())),
         ("Table", code(f"klaviyo.{source.name}")),
-        ("Endpoint", f"`GET {source.path}` ([Klaviyo's documentation]({source.doc}))"),
+        ("Endpoint", f"`{'POST' if source.report else 'GET'} {source.path}` ([Klaviyo's documentation]({source.doc}))"),
         ("Depends on", _follows(source)),
+        *_report(source),
         ("Scopes", codes(source.scopes)),
         ("Available", f"from revision {source.since} on" if source.since else ""),
         ("Rate limit", _limit(source)),
@@ -156,7 +169,8 @@ def _documented_values(column: Column) -> str:
 
 
 def _tier(tier: Tier) -> str:
-    return f"{tier.burst} requests a second, {tier.steady} a minute"
+    a_day = f", {tier.daily} a day" if tier.daily is not None else ""
+    return f"{tier.burst} requests a second, {tier.steady} a minute{a_day}"
 
 
 def _limit(source: Source) -> str:
@@ -185,11 +199,28 @@ def _follows(source: Source) -> str:
     follows = source.fan_out
     if follows is None:
         return ""
+    if source.report is not None and source.report.role:
+        return f"the metric that plays the role `{source.report.role}` in `{follows.parent}`, or `{follows.setting}`"
     if follows.batch is None:
         return f"each row of `{follows.parent}`, one cursor each"
     many = f", {follows.chunk} ids a request" if follows.chunk else ", which is read in full"
     how = f"resolved from `{follows.batch}`{many}; one request for each id in a run config"
     return f"`{follows.parent}.{follows.key}`: {how}"
+
+
+def _report(source: Source) -> list[tuple[str, str]]:
+    """What only a report has."""
+    report = source.report
+    if report is None:
+        return []
+    days = f"{report.longest_days} days" + (f", {report.overlap_days} of them again" if report.overlap_days else "")
+    return [
+        ("One row for each", codes(report.grain)),
+        ("Days", "of the account's time zone"),
+        ("One request reads", f"one of {codes(report.windows)}" if report.windows else f"up to {days}"),
+        ("The first load reads", "" if report.windows else f"{report.history_days} days"),
+        ("Daily quota", f"{report.quota.a_day} requests in 24 hours, shared by all reports" if report.quota else ""),
+    ]
 
 
 def _partitions(source: Source) -> str:

@@ -165,7 +165,7 @@ def _check_window(file: TransferFile, start: str | None, end: str | None) -> Non
     zone = KlaviyoDuckDBResource().at(None, file.transfer.destination.timezone).zone
     since = parse_time(start, zone, "--from") if start is not None else None
     until = parse_time(end, zone, "--to") if end is not None else None
-    if (since or until) and not file.transfer.catalogued.time_fields:
+    if (since or until) and not file.transfer.catalogued.takes_window:
         raise WrongInput(f"{file.transfer.source} has no time field, so it takes neither --from nor --to.")
     if since and since >= clock.now():
         raise WrongInput(f"--from is {start!r}, which lies in the future.")

@@ -6,6 +6,8 @@ none has an API key in it.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from klaviyo_pipeline.errors import PipelineError
 from klaviyo_pipeline.redaction import redact
 
@@ -55,7 +57,25 @@ class UnavailableError(KlaviyoError):
 
 
 class RateLimitedError(UnavailableError):
-    """Klaviyo kept answering 429 until the retries were used up, or asks for a longer wait than allowed."""
+    """Klaviyo kept answering 429 until the retries were used up, or asks for a longer wait than allowed.
+
+    ``wait_s`` is the wait that it asks for, in seconds; None where the retries were used up.
+    """
+
+    def __init__(self, message: str, *, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class QuotaSpentError(KlaviyoError):
+    """The requests that Klaviyo allows a day are used up; the request was not sent.
+
+    ``free_at`` is when one may be sent again, aware UTC.
+    """
+
+    def __init__(self, message: str, free_at: datetime) -> None:
+        super().__init__(message)
+        self.free_at = free_at
 
 
 class UnreadablePageError(KlaviyoError):

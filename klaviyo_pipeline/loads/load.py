@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.endpoints.account import read_account
+from klaviyo_pipeline.klaviyo.errors import QuotaSpentError
 from klaviyo_pipeline.klaviyo.extract.extract import extract
 from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
+from klaviyo_pipeline.loads.reports import ReportLoad, report_request, said_of_stop
 from klaviyo_pipeline.loads.request import LoadRequest, Range, last_end_before, replaced_ranges, window_of
 from klaviyo_pipeline.loads.table import not_answered, table_of
 from klaviyo_pipeline.loads.whole_reads import gone_parents, living_children, owner_of
@@ -139,7 +141,9 @@ def fetch(
     reporting: Callable[[], AbstractContextManager[Report]] = lambda: nullcontext(lambda _progress: None),
     ask_account: Callable[[KlaviyoClient], Account] = read_account,
 ) -> StagedLoad | None:
-    """Fetch a load's rows into staged files; None if all that is asked for has landed before.
+    """Fetch a load's rows into staged files; None if there is nothing to land.
+
+    That is so if all that is asked for has landed before, and if a report's daily requests are used up.
 
     Args:
         load: The load.
@@ -156,7 +160,11 @@ def fetch(
     wanted, place = load.request, load.place
     if load.origin is not None:
         check_apart(place.database, load.origin)
-    request = _extract_request(load, log)
+    if wanted.source.report is not None:
+        asked = ReportLoad(wanted, place, load.ledger_name, load.run_id, load.now)
+        request: ExtractRequest | None = report_request(asked, ask_account(client), log.warning)
+    else:
+        request = _extract_request(load, log)
     if request is None:
         return None
     owner = owner_of(client, place.database, wanted.source.name, load.table, wanted.write_mode, ask_account)
@@ -166,7 +174,13 @@ def fetch(
         with reporting() as report:
             return extract(client, request, area, report, LOOK_EVERY_S)
 
-    staged = read()
+    try:
+        staged = read()
+    except QuotaSpentError as error:
+        log.warning(said_of_stop(wanted.source.title, error, None))
+        return None
+    if staged.stopped is not None:
+        log.warning(said_of_stop(wanted.source.title, staged.stopped, staged.request.window))
     try:
         _warn_of_findings(log, staged)
         shrink = _shrink_limits(load, client, staged, log)
@@ -320,6 +334,7 @@ def _land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:
                 "ids": request.ids,
                 "whole": request.is_whole,
                 "retries": staged.traffic.retries,
+                "stopped": str(staged.stopped) if staged.stopped else None,
                 "unknown_attributes": staged.findings.unknown,
                 "type_misfits": staged.findings.misfits,
             }
@@ -366,5 +381,7 @@ def _warn_of_findings(log: Log, staged: StagedExtract) -> None:
     if findings.misfits:
         found = ", ".join(f"{name} ({count})" for name, count in sorted(findings.misfits.items()))
         log.warning(f"Values that do not fit their column's type were kept in _extra: {found}.")
+    for metric, reason in sorted(findings.refused.items()):
+        log.warning(f"Klaviyo does not report on {metric}: {reason}")
     if findings.vanished:
         log.warning(f"Deleted while they were read: {', '.join(sorted(findings.vanished))}.")

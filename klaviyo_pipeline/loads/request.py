@@ -67,7 +67,7 @@ class LoadRequest:
         A replace that clears the table does not: it would leave nothing but what is new.
         """
         fixed = self.begin and self.until and not self.end_time
-        increments = bool(self.source.time_fields) and self.incremental and not self.clears_table
+        increments = self.source.takes_window and self.incremental and not self.clears_table
         return increments and not self.start_time and not fixed
 
 
@@ -156,7 +156,7 @@ def window_of(
     now = (now or clock.now()).replace(microsecond=0)
     source = request.source
     whole = Window(None, None, now)
-    if not source.time_fields:
+    if not source.takes_window:
         return Window(partition[0].astimezone(UTC), partition[1].astimezone(UTC), now) if partition else whole
     source.time_field(request.filter_by)
     start = parse_time(request.start_time, zone, "start_time") if request.start_time else None

@@ -15,6 +15,7 @@ DUCKDB_TYPES: dict[ColumnType, str] = {
     ColumnType.FLOAT: "DOUBLE",
     ColumnType.BOOLEAN: "BOOLEAN",
     ColumnType.TIMESTAMP: "TIMESTAMPTZ",
+    ColumnType.DATE: "DATE",
     ColumnType.JSON: "JSON",
 }
 EXTRA_COLUMN = Column(EXTRA, "JSON", "Attributes not known here, and values that do not fit their column's type.")

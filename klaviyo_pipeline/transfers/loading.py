@@ -39,7 +39,7 @@ def spec_of(file: TransferFile) -> LoadSpec:
     begin, until = options.pop("start_time", None), options.pop("end_time", None)
     events_table = options.pop("events_table", EVENTS_TABLE)
     source, lands = transfer.catalogued, transfer.destination
-    if "incremental" not in options and source.time_fields:
+    if "incremental" not in options and source.takes_window:
         options["incremental"] = transfer.incremental
     follows = source.fan_out is not None and source.fan_out.batch is not None
     schedule = transfer.schedule

@@ -130,10 +130,26 @@ def was_landed(con: duckdb.DuckDBPyConnection, table: Table, extract_id: str) ->
     return bool(found[0][0])
 
 
+@dataclass(frozen=True)
+class LastWindow:
+    """Where the last window ended, and when its load was committed; None for a person's order to read from there."""
+
+    end: datetime
+    landed_at: datetime | None
+
+
 def last_window_end(
     database: Database, source: str, table: str, *, filter_field: str | None = None, not_after: datetime | None = None
 ) -> datetime | None:
-    """Where the next incremental run starts: the latest window end landed since the last rewind.
+    """Where the next incremental run starts: the end of the `last_window`; None: everything is still to be read."""
+    last = last_window(database, source, table, filter_field=filter_field, not_after=not_after)
+    return last.end if last is not None else None
+
+
+def last_window(
+    database: Database, source: str, table: str, *, filter_field: str | None = None, not_after: datetime | None = None
+) -> LastWindow | None:
+    """The window with the latest end that has landed since the last rewind.
 
     Args:
         database: The database; it may not exist yet.
@@ -144,21 +160,22 @@ def last_window_end(
             was wrong, and says nothing about what has been read.
 
     Returns:
-        The latest window end of the loads after the last rewind; without such a load the rewind's target; without
-        any of them None: everything is still to be read. Never limited to the present: that is the caller's job.
+        The window of the loads after the last rewind; without such a load the rewind's target; without any of them
+        None: everything is still to be read. Never limited to the present: that is the caller's job.
     """
     loads = [entry for entry in _entries(database, source) if entry.table_name in (table, None)]
     rewinds = [index for index, entry in enumerate(loads) if entry.kind == "rewind"]
     since = loads[rewinds[-1] :] if rewinds else loads
-    ends = [
-        entry.window_end
+    windows = [
+        LastWindow(entry.window_end, entry.landed_at)
         for entry in since
         if entry.kind == "load" and entry.window_end is not None and _is_about(entry, filter_field)
         if not_after is None or entry.window_end <= not_after
     ]
-    if ends:
-        return max(ends)
-    return since[0].window_end if rewinds else None
+    if windows:
+        return max(windows, key=lambda window: window.end)
+    target = since[0].window_end if rewinds else None
+    return LastWindow(target, None) if target is not None else None
 
 
 def rewind(database: Database, source: str, to: datetime, *, table: str | None = None) -> None:

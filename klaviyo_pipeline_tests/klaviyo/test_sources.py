@@ -26,7 +26,7 @@ def test_catalogue_when_read_then_each_source_has_its_name_and_stands_after_its_
     for name, source in SOURCES.items():
         if source.fan_out is not None:
             assert EVERY.index(source.fan_out.parent) < EVERY.index(name)
-            assert "{id}" in source.path
+            assert ("{id}" in source.path) == (source.report is None)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -112,6 +112,24 @@ def test_endpoint_when_compared_with_the_sandboxs_contract_then_path_limit_scope
         assert time_field.name in agreed.sorts
     includes = {include.name for include in source.includes if include.since <= revision}
     assert includes <= set(agreed.includes)
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if SOURCES[name].report is not None])
+@pytest.mark.parametrize("revision", LIVING)
+def test_report_when_compared_with_the_sandboxs_contract_then_limits_and_scopes_agree(name: str, revision: str) -> None:
+    source = SOURCES[name]
+    assert source.report is not None
+    found = route("POST", source.path.removeprefix("/api/").split("/"))
+    assert found is not None
+    agreed = contract(found[0].operation, revision)
+    assert agreed is not None
+    assert tuple(quota for _length_s, quota in source.tier_for(revision, frozenset()).windows) == agreed.limit
+    assert set(agreed.scopes) <= set(source.scopes)
+    assert source.report.quota is None or agreed.limit[2] == source.report.quota.a_day
+    statistics = source.report.statistics_in(revision)
+    assert set(statistics) <= {column.name for column in source.columns if column.path}
+    assert set(source.report.grain) <= {column.name for column in source.columns}
+    assert source.report.of in SOURCES
 
 
 @pytest.mark.parametrize("name", EVERY)

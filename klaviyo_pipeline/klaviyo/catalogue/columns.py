@@ -32,6 +32,7 @@ class ColumnType(StrEnum):
     FLOAT = "float"
     BOOLEAN = "boolean"
     TIMESTAMP = "timestamp"
+    DATE = "date"
     JSON = "json"
 
 

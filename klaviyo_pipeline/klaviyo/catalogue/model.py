@@ -14,6 +14,7 @@ from typing import Any
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column, Since, since
 from klaviyo_pipeline.klaviyo.catalogue.filters import GREATER_OR_EQUAL, GREATER_THAN, LESS_THAN, condition
+from klaviyo_pipeline.klaviyo.catalogue.reporting import Report
 from klaviyo_pipeline.klaviyo.windows import SECOND, TimeSlice
 
 
@@ -218,6 +219,13 @@ class Source:
     """Whether a run without a window continues where the last one ended. Otherwise it reads the whole collection."""
     shows_deletions: bool = False
     """Whether rows that a read of the whole collection does not have are gone from Klaviyo."""
+    report: Report | None = None
+    """How it is read from a report; None for a collection."""
+
+    @property
+    def takes_window(self) -> bool:
+        """Whether a load can be limited to a stretch of time."""
+        return bool(self.time_fields) or (self.report is not None and not self.report.windows)
 
     @property
     def option_names(self) -> tuple[str, ...]:

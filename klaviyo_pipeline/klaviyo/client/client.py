@@ -56,7 +56,8 @@ class Request:
     """One GET, or a POST if it has a ``body``.
 
     ``target`` is a path with its query, as Klaviyo's ``links`` give it. ``endpoint`` and ``tier`` say which rate
-    limit it counts against; ``scopes`` and ``subject`` are for the error message.
+    limit it counts against; ``scopes`` and ``subject`` are for the error message. ``book`` is called each time before
+    the request is sent, also before a retry; what it raises keeps it from being sent.
     """
 
     target: str
@@ -65,6 +66,7 @@ class Request:
     subject: str
     scopes: tuple[str, ...] = ()
     body: bytes | None = None
+    book: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -212,6 +214,8 @@ class KlaviyoClient:
             self.traffic.add(limit_wait_s=limit.acquire(sleep, partial(self._check_limit, request, limit)))
             if stop.is_set():
                 raise CancelledError(f"{request.subject} was cancelled.")
+            if request.book is not None:
+                request.book()
             self.traffic.add(requests=1)
             problem, retry_after_s, throttled = "", None, False
             sent, sent_at = time.monotonic(), limit.clock()
@@ -303,7 +307,8 @@ class KlaviyoClient:
         raise RateLimitedError(
             f"{shown(request.subject)}: Klaviyo asks to wait {wait_s:.6g} s{why}, more than max_retry_wait_s "
             f"({self.settings.max_retry_wait_s:g} s). Run it again later, or raise that setting. "
-            f"Page: {shown(request.target)}"
+            f"Page: {shown(request.target)}",
+            wait_s=wait_s,
         )
 
     def _give_up(self, request: Request, problem: str, throttled: bool) -> NoReturn:

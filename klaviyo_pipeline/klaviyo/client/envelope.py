@@ -137,7 +137,7 @@ def _selection(target: str) -> Counter[tuple[str, str]]:
     return Counter(
         (name, value.replace("+00:00", "Z").replace(" ", ""))
         for name, value in parse_qsl(query.replace("+00:00", "Z"), keep_blank_values=True)
-        if not name.startswith("page[")
+        if not name.startswith(("page[", "page_"))  # reports have page_cursor
     )
 
 

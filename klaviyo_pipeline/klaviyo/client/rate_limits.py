@@ -22,6 +22,10 @@ from dataclasses import dataclass, field, replace
 
 from klaviyo_pipeline.klaviyo.catalogue.model import Tier
 
+FEW = 2
+"""A share of so few requests would be half of them or none: reports have two a minute."""
+LONGEST_RATE_S = 3600.0
+"""A longer window is a quota: what one program leaves of it, no other can use at another time."""
 EDGE_S = 0.02
 """Added to a window's length: requests sent evenly do not arrive evenly."""
 SLOWER = 0.8
@@ -53,6 +57,8 @@ class _Window:
 
     def allowed(self, share: float, now: float) -> int:
         foreign = self.foreign if now < self.foreign_until else 0
+        if self.quota <= FEW or self.length_s > LONGEST_RATE_S:
+            share = 1.0
         return max(1, min(int(self.quota * share), self.quota - foreign))
 
 
@@ -220,7 +226,8 @@ class EndpointLimit:
     def requests_per_minute(self) -> float:
         """The rate that is allowed for long: the configured share of the tightest quota."""
         with self._known.lock:
-            return min(window.quota / window.length_s for window in self._known.windows) * 60.0 * self.share
+            rates = [each for each in self._known.windows if each.length_s <= LONGEST_RATE_S]
+            return min(window.quota / window.length_s for window in rates) * 60.0 * self.share
 
     @property
     def stated(self) -> dict[float, int]:

@@ -10,7 +10,7 @@ import math
 import re
 from array import array
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate, chain, repeat
 from operator import is_not
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     ColumnType.FLOAT: pa.float64(),
     ColumnType.BOOLEAN: pa.bool_(),
     ColumnType.TIMESTAMP: TIMESTAMP_TYPE,
+    ColumnType.DATE: pa.date32(),
     ColumnType.JSON: pa.json_(),
 }
 _NONE = type(None)
@@ -43,6 +44,7 @@ _FITTING: dict[ColumnType, frozenset[type]] = {
     ColumnType.FLOAT: frozenset({int, float, str, _NONE}),
     ColumnType.BOOLEAN: frozenset({bool, _NONE}),
     ColumnType.TIMESTAMP: frozenset({str, _NONE}),
+    ColumnType.DATE: frozenset({date, _NONE}),
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -231,6 +233,12 @@ def _times(values: list[datetime | None]) -> pa.Array:
     return _numbers([None if value is None else microseconds(value) for value in values], "q", TIMESTAMP_TYPE)
 
 
+def date_array(values: list[date | None]) -> pa.Array:
+    """Days as an Arrow array."""
+    days = [None if value is None else (value - _EPOCH.date()).days for value in values]
+    return _numbers(days, "i", pa.date32())
+
+
 def _validity(values: Sequence[Any]) -> pa.Buffer | None:
     return _bits(map(is_not, values, repeat(None)), len(values)) if None in values else None
 
@@ -247,6 +255,7 @@ _MAKE_FITTED: dict[ColumnType, Callable[[list[Any]], pa.Array]] = {
     ColumnType.FLOAT: _floats,
     ColumnType.BOOLEAN: _booleans,
     ColumnType.TIMESTAMP: _times,
+    ColumnType.DATE: date_array,
 }
 _MAKE: dict[ColumnType, Callable[[list[Any]], pa.Array]] = {
     **_MAKE_FITTED,
@@ -291,4 +300,5 @@ _FIT: dict[ColumnType, Callable[[Any], Any]] = {
     ColumnType.FLOAT: _float,
     ColumnType.BOOLEAN: _boolean,
     ColumnType.TIMESTAMP: _timestamp,
+    ColumnType.DATE: lambda value: date.fromisoformat(_string(value)),
 }

@@ -252,8 +252,8 @@ class PageDecoder:
         link: Any = document.links.next if document.links is not None else msgspec.UNSET
         first, last, in_order = _times(batch, self._time_column)
         has_links = link is not msgspec.UNSET
-        next_target = _next_target(link) if has_links and link is not None else None
-        return Page(batch, ids, next_target, first, last, in_order, extras.unknown, extras.misfits, has_links)
+        following = next_target(link) if has_links and link is not None else None
+        return Page(batch, ids, following, first, last, in_order, extras.unknown, extras.misfits, has_links)
 
     def _objects(self, shapes: Structs, items: list[Any], name: str, extras: _Extras) -> list[dict[str, Any]]:
         """A nested object of each row; what no column is made from is kept."""
@@ -338,7 +338,8 @@ def _walk(value: Any, path: Path, column: Column) -> Any:  # noqa: ANN401
     return value
 
 
-def _next_target(link: str) -> str:
+def next_target(link: str) -> str:
+    """The target of a next link."""
     if not link or len(link) > LONGEST_LINK:
         raise UnreadablePageError(f"a next link of {len(link)} characters")
     return target_of_link(link)

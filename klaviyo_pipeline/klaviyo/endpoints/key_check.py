@@ -65,8 +65,12 @@ def check_account(client: KlaviyoClient, names: Iterable[str]) -> AccountReport:
     """
     account, revision = _account(client)
     sources = {name: SOURCES[name] for name in names}
-    parents = {each.fan_out.parent: SOURCES[each.fan_out.parent] for each in sources.values() if each.fan_out}
-    probes = {name: _probe(client, each) for name, each in {**sources, **parents}.items() if each.fan_out is None}
+    parents = {each.fan_out.parent for each in sources.values() if each.fan_out}
+    parents |= {each.report.of for each in sources.values() if each.report}  # a report would spend of its daily quota
+    asked = {**sources, **{name: SOURCES[name] for name in SOURCES if name in parents}}
+    probes = {
+        name: _probe(client, each) for name, each in asked.items() if each.fan_out is None and each.report is None
+    }
     granted = {scope: probe for probe in probes.values() for scope in probe.scopes}
     found = []
     for name, source in sources.items():

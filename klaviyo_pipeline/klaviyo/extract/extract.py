@@ -5,24 +5,22 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.decode.arrays import python_rows
 from klaviyo_pipeline.klaviyo.errors import LaterRevisionError
 from klaviyo_pipeline.klaviyo.extract.fan_out import extract_by_parents
 from klaviyo_pipeline.klaviyo.extract.model import Begun, ExtractRequest, StagedExtract
 from klaviyo_pipeline.klaviyo.extract.progress import Connections, Progress
+from klaviyo_pipeline.klaviyo.extract.report import ReportRequest, stage_report
 from klaviyo_pipeline.klaviyo.extract.requests import Stream, streams_of, streams_of_parents
 from klaviyo_pipeline.klaviyo.extract.workers import Fetch
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window, cut
-
-if TYPE_CHECKING:
-    pass
 
 SHORTEST_SLICE = timedelta(minutes=15)
 """A window is not cut finer than this to begin with; dense slices are split while they run."""
@@ -50,10 +48,14 @@ def extract(
         return extract_by_parents(client, request, area, report, report_every_s)
     begun = Begun(client, request)
     ids = request.ids
+    if source.report is not None and source.report.role and ids is None:
+        ids = (_metric_in_role(client, source.report.role, area, request.window),)
     if source.fan_out is not None and ids is None:
         ids = read_ids(client, SOURCES[source.fan_out.parent], area, request.window)
     identity = _identity(client, request)
     stage = area.open({**identity, "run": uuid.uuid4().hex} if anew else identity, now)
+    if isinstance(request, ReportRequest):
+        return stage_report(client, request, stage, ids if source.fan_out is not None else None, report)
     try:
         fetch = Fetch(client, source, request.columns, request.options, stage, now)
         fetch.run(_streams(client, request, ids), _slices(client, request), report, report_every_s)
@@ -71,6 +73,29 @@ def read_ids(client: KlaviyoClient, source: Source, area: StagingArea, window: W
         return tuple(sorted({id_ for batch in staged.batches() for id_ in batch.column("id").to_pylist()}))
     finally:
         staged.landed()
+
+
+def _metric_in_role(client: KlaviyoClient, role: str, area: StagingArea, window: Window) -> str:
+    """The metric, or custom metric, that plays a role in the account.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    source = SOURCES["mapped_metrics"]
+    if expected_answer(client.revision) >= source.since:
+        whole = ExtractRequest(source, Window(None, None, window.now))
+        staged = extract(client, whole, area, anew=True)
+        try:
+            rows = [row for batch in staged.batches() for row in python_rows(batch)]
+        finally:
+            staged.landed()
+        found = next((row["metric_id"] or row["custom_metric_id"] for row in rows if row["id"] == role), None)
+        if found:
+            return str(found)
+    raise ConfigurationError(
+        f"No metric of the account plays the role {role} (mapped_metrics), so conversions cannot be counted. Choose "
+        "one in Klaviyo, or name metrics by id in conversion_metric_ids."
+    )
 
 
 def _check_revision(client: KlaviyoClient, source: Source) -> None:

@@ -13,7 +13,7 @@ from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source, TimeField
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Traffic
 from klaviyo_pipeline.klaviyo.decode.pages import arrow_schema
-from klaviyo_pipeline.klaviyo.errors import StageDamagedError
+from klaviyo_pipeline.klaviyo.errors import QuotaSpentError, StageDamagedError
 from klaviyo_pipeline.klaviyo.extract.progress import Findings, Progress
 from klaviyo_pipeline.klaviyo.staging.stage import Stage
 from klaviyo_pipeline.klaviyo.windows import Window
@@ -73,8 +73,9 @@ class StagedExtract:
     """A finished fetch: Arrow files, their columns and window, and what happened on the way.
 
     ``revision`` is the one that answered, ``written_revision`` the one in the configuration.
-    Times are aware UTC. ``landed``, ``drop`` or ``keep`` must be called in the end: the first two remove the files,
-    the last leaves them to the next run of the same window.
+    ``stopped`` says why a report's window ends earlier than was asked for. Times are aware UTC. ``landed``, ``drop`` or
+    ``keep`` must be called in the end: the first two remove the files, the last leaves them to the next run of the same
+    window.
     """
 
     request: ExtractRequest
@@ -87,6 +88,7 @@ class StagedExtract:
     duration_s: float
     clock_ahead_s: float
     stage: Stage = field(repr=False)
+    stopped: QuotaSpentError | None = None
 
     @property
     def extract_id(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
@@ -15,6 +17,9 @@ from klaviyo_pipeline.klaviyo.errors import CursorRefusedError, RequestRefusedEr
 from klaviyo_pipeline.klaviyo.extract.paging import Paging
 from klaviyo_pipeline.klaviyo.extract.requests import PageSizes, Stream, first_request, request_for
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.klaviyo.decode.reports import ReportDecoder
 
 PAGE_SIZES = PageSizes()
 CURSOR_RESTARTS = 3
@@ -32,6 +37,7 @@ class PageReader:
         time_column: The column of the window's time; None without a window.
         largest: Ask for no larger pages than this; None for Klaviyo's largest.
         cancelled: Once it is set, no request is sent.
+        book: Called each time before a request is sent; what it raises keeps it from being sent.
     """
 
     def __init__(
@@ -44,6 +50,7 @@ class PageReader:
         time_column: str | None = None,
         largest: int | None = None,
         cancelled: threading.Event | None = None,
+        book: Callable[[], None] | None = None,
     ) -> None:
         self._client = client
         self._source = source
@@ -52,6 +59,7 @@ class PageReader:
         self._time_column = time_column
         self._largest = largest
         self._cancelled = cancelled
+        self._book = book
         self._revision = expected_answer(client.revision)
         self._decoders: dict[tuple[str, bool], PageDecoder] = {}
 
@@ -99,6 +107,8 @@ class PageReader:
 
     def _first(self, stream: Stream, bounds: TimeSlice) -> tuple[str, int | None]:
         """Where a slice begins, and the page size asked for there."""
+        if stream.question is not None:
+            return stream.path, None
         page_size = PAGE_SIZES.get(self._client.account, self._source, self._revision)
         if page_size is not None and self._largest is not None:
             page_size = min(page_size, self._largest)
@@ -106,13 +116,20 @@ class PageReader:
         return request.target, page_size
 
     def _page(self, stream: Stream, target: str, linked: bool) -> Answer[Page]:
+        def decoder(revision: str) -> PageDecoder | ReportDecoder:
+            if stream.question is not None:
+                return stream.question.decoder(self._columns)
+            return self._decoder(revision, stream.single)
+
         def read(body: bytes, revision: str) -> Page:
-            page = self._decoder(revision, stream.single).decode(body, stream.constants)
+            page = decoder(revision).decode(body, stream.constants)
             check_links(has_links=page.has_links, linked=linked)
             check_next(target, page.next_target)
             return page
 
         request = request_for(self._source, stream, self._options, self._revision, target)
+        if stream.question is not None:
+            request = replace(stream.question.put(request), book=self._book)
         return self._client.fetch(request, read, self._cancelled)
 
     def _decoder(self, revision: str, single: bool) -> PageDecoder:

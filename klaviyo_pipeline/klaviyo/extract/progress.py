@@ -71,6 +71,8 @@ class Findings:
     unknown: Counter[str] = field(default_factory=Counter)
     misfits: Counter[str] = field(default_factory=Counter)
     vanished: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
+    """Metrics that a report is refused for, and why."""
 
     def add(self, unknown: Mapping[str, int], misfits: Mapping[str, int]) -> None:
         """Count what a page had; past MOST_NAMES under one name, since a server can make up names without end."""

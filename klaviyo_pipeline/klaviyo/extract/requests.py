@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.klaviyo.catalogue import filters
 from klaviyo_pipeline.klaviyo.catalogue.columns import since
 from klaviyo_pipeline.klaviyo.catalogue.model import Part, Source, TimeField
 from klaviyo_pipeline.klaviyo.client.client import Request, target
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.klaviyo.extract.question import Question
 
 LARGEST_PAGE_BEFORE = 200
 """What to fall back to where a page of a thousand is refused."""
@@ -20,7 +23,8 @@ LARGEST_PAGE_BEFORE = 200
 class Stream:
     """One cursor's worth of a source, before it is cut by time: a path, fixed conditions, and constant columns.
 
-    ``key`` names it in a manifest; ``may_vanish`` tells that a 404 means it was deleted meanwhile.
+    ``key`` names it in a manifest; ``may_vanish`` tells that a 404 means it was deleted meanwhile. ``question`` is what
+    is asked of a report, by POST.
     """
 
     key: str
@@ -31,6 +35,7 @@ class Stream:
     time_field: TimeField | None = None
     single: bool = False
     may_vanish: bool = False
+    question: Question | None = None
 
 
 def streams_of(source: Source, revision: str, time_field: TimeField | None) -> list[Stream]:

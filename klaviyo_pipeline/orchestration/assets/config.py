@@ -67,9 +67,7 @@ class LoadConfig(dg.Config):
 
 
 class WindowConfig(LoadConfig):
-    """The run config of an asset with a time field. config_class adds fields that depend on the source."""
-
-    filter_by: FilterByChoice | None = None
+    """The run config of an asset whose loads take a window. config_class adds fields that depend on the source."""
 
     @field_validator("lookback_days", check_fields=False)
     @classmethod
@@ -82,6 +80,12 @@ class WindowConfig(LoadConfig):
         return value
 
 
+class FilterConfig(WindowConfig):
+    """The run config of an asset with a time field."""
+
+    filter_by: FilterByChoice | None = None
+
+
 def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) -> type[LoadConfig]:
     """The run config of a data source's asset: the fields of every asset, and those that this source supports.
 
@@ -91,16 +95,11 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
     """
     source: Source = SOURCES[source_name]
     fields: dict[str, Any] = {}
-    if source.time_fields:
-        times = " or ".join(f"{each.filter_by} ({each.name})" for each in source.time_fields)
+    if source.takes_window:
         fields["start_time"] = _text(
             "Load rows from this time on; blank: the partition's start, else the watermark minus the lookback."
         )
         fields["end_time"] = _text("Load rows before this time; blank: the partition's end, else now.")
-        fields["filter_by"] = (
-            _choice([each.filter_by.value for each in source.time_fields]) | None,
-            Field(default=None, description=f"The time field of the window: {times}."),
-        )
         fields["incremental"] = (
             bool,
             Field(
@@ -117,6 +116,12 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
                 json_schema_extra=bounded(0, LONGEST_LOOKBACK_DAYS),
             ),
         )
+    if source.time_fields:
+        times = " or ".join(f"{each.filter_by} ({each.name})" for each in source.time_fields)
+        fields["filter_by"] = (
+            _choice([each.filter_by.value for each in source.time_fields]) | None,
+            Field(default=None, description=f"The time field of the window: {times}."),
+        )
         fields["partition_key"] = _text(
             "Time column that decides which rows a replace mode clears; blank: the asset's own."
         )
@@ -129,16 +134,22 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
             Field(default=None, description=source.fan_out.limits),
         )
     for name, value in (defaults or {}).items():
-        kind, described = fields.get(name) or (str | None, WindowConfig.model_fields[name])
+        kind, described = fields.get(name) or (str | None, FilterConfig.model_fields[name])
         extra = described.json_schema_extra
         fields[name] = (kind, Field(default=value, description=described.description, json_schema_extra=extra))
     class_name = "".join(part.capitalize() for part in source.name.split("_"))
     return create_model(
         f"{class_name}Config",
-        __base__=WindowConfig if source.time_fields else LoadConfig,
+        __base__=_base(source),
         __module__=__name__,
         **fields,
     )
+
+
+def _base(source: Source) -> type[LoadConfig]:
+    if source.time_fields:
+        return FilterConfig
+    return WindowConfig if source.takes_window else LoadConfig
 
 
 def _text(description: str) -> tuple[Any, Any]:

@@ -143,7 +143,7 @@ class Transfer(Section):
     @property
     def incremental(self) -> bool:
         """Whether a run starts at the end of the last one. A replace that clears the table reads everything."""
-        wanted = self.options.get("incremental", self.catalogued.incremental and self.catalogued.time_fields)
+        wanted = self.options.get("incremental", self.catalogued.incremental and self.catalogued.takes_window)
         return bool(wanted) and not self._clears_table
 
     @property

@@ -184,7 +184,7 @@ def _options(source: Source, given: dict[str, Any]) -> Iterator[Violation]:
 
 
 def _times(source: Source, given: dict[str, Any], destination: dict[str, Any]) -> Iterator[Violation]:
-    if not source.time_fields:
+    if not source.takes_window:
         return
     zone = destination.get("timezone") or environment.TIMEZONE.text
     times: dict[str, datetime] = {}

@@ -1,0 +1,95 @@
+"""What a load of a report asks for: whole days of the account's time zone, and a share of its daily requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from klaviyo_pipeline import clock
+from klaviyo_pipeline.klaviyo.extract.report import Budget, ReportRequest, Unlimited
+from klaviyo_pipeline.klaviyo.windows import Window
+from klaviyo_pipeline.loads.quota import DailyBudget
+from klaviyo_pipeline.loads.request import last_end_before, window_of
+from klaviyo_pipeline.times import parse_zone, start_of
+from klaviyo_pipeline.warehouse import ledger
+from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from klaviyo_pipeline.klaviyo.endpoints.account import Account
+    from klaviyo_pipeline.klaviyo.errors import QuotaSpentError
+    from klaviyo_pipeline.loads.destination import Place
+    from klaviyo_pipeline.loads.request import LoadRequest
+
+
+@dataclass(frozen=True)
+class ReportLoad:
+    """A load of a report: what is asked for, where it goes, its name in the ledger, its run, and when it began."""
+
+    request: LoadRequest
+    place: Place
+    ledger_name: str
+    run_id: str
+    now: datetime | None = None
+
+
+def report_request(load: ReportLoad, account: Account, warn: Callable[[str], object]) -> ReportRequest | None:
+    """What to read of a report; None if all that is asked for has landed before.
+
+    Args:
+        load: The load.
+        account: The account, whose days count.
+        warn: Takes a warning.
+
+    Raises:
+        ConfigurationError: for times that cannot be read or lie in the future, or a time zone that is not known.
+    """
+    wanted, source, now = load.request, load.request.source, load.now or clock.now()
+    report = source.report
+    assert report is not None
+    zone = parse_zone(account.timezone, "the account's time zone")
+    last_end = None
+    if wanted.continues:
+        last_end = last_end_before(now, wanted, partial(_last_end, load), warn)
+    window = window_of(wanted, partition=None, last_end=last_end, zone=load.place.zone, now=load.now)
+    if window is None:
+        return None
+    if not report.windows:
+        start = window.start or (window.end or window.now) - timedelta(days=report.history_days - 1)
+        window = Window(start_of(start.astimezone(zone).date(), zone), window.end, window.now)
+    budget: Budget = Unlimited()
+    if report.quota is not None:
+        budget = DailyBudget(load.place.database, report.quota, account.id, source.name, load.run_id)
+    return ReportRequest(source, window, options=wanted.options, ids=wanted.ids, zone=zone, budget=budget)
+
+
+def said_of_stop(source_title: str, stopped: QuotaSpentError, read: Window | None) -> str:
+    """One line for people: why a report's load ended early, what it has read, and when it may continue."""
+    have = f"Days before {read.end:%Y-%m-%d %H:%M} UTC are read" if read and read.end else "Nothing was read"
+    if read and not read.end:
+        have = "Some of the windows are read"
+    return (
+        f"{source_title}: {stopped} {have}; the next run continues there. "
+        f"Requests are free again from {stopped.free_at:%Y-%m-%d %H:%M} UTC on."
+    )
+
+
+def _last_end(load: ReportLoad, not_after: datetime | None = None) -> datetime | None:
+    """The end of the last window, moved so that the lookback leads back to the first day that may still change.
+
+    Days change until the lookback has passed since they were read. A load that the quota has stopped ends long before
+    the time at which it was made: the days that it has are settled, and are not paid for twice.
+    """
+    try:
+        last = ledger.last_window(load.place.database, load.ledger_name, load.place.plain_name, not_after=not_after)
+    except DatabaseMissingError:
+        return None
+    if last is None or last.landed_at is None or not load.request.merges:
+        return last.end if last is not None else None
+    days = load.request.lookback_days
+    lookback = timedelta(days=days if days is not None else load.request.source.lookback_days)
+    return min(last.end + lookback, last.landed_at)

@@ -1,0 +1,121 @@
+"""Loads of reports from a sandbox into an empty database, at a time of the test's choice."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+from klaviyo_pipeline.loads.destination import Place
+from klaviyo_pipeline.loads.load import Load, run
+from klaviyo_pipeline.loads.request import LoadRequest
+from klaviyo_pipeline.sandbox.api.messages import Request, Response
+from klaviyo_pipeline.sandbox.faults.plan import NoFaults
+from klaviyo_pipeline.sandbox.server import RunningSandbox
+from klaviyo_pipeline.warehouse.database import Database
+from klaviyo_pipeline.warehouse.landing import LandingResult
+from klaviyo_pipeline_tests import clocks
+
+
+class Asked(NoFaults):
+    """Remembers what the reports are asked, and kills the run before an answer if it is told to."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+
+    async def instead(self, operation: str, request: Request) -> Response | None:
+        if request.method == "POST":
+            self.bodies.append(json.loads(request.body)["data"]["attributes"])
+        return None
+
+
+@dataclass
+class Reporting:
+    """A sandbox, a database, and loads of reports between them."""
+
+    sandbox: RunningSandbox
+    folder: Path
+    asked: Asked
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def database(self) -> Database:
+        return Database(self.folder / "warehouse.duckdb")
+
+    def load(self, name: str, *, run_id: str = "run", client: KlaviyoClient | None = None, **request: Any) -> Any:
+        """Load a report as its asset does; the result, or None if nothing was read."""
+        source = SOURCES[name]
+        settings: dict[str, Any] = {"options": source.choose(), "incremental": source.incremental, **request}
+        load = Load(
+            request=LoadRequest(source=source, **settings),
+            place=Place(database=self.database, table=name),
+            run_id=run_id,
+        )
+        log = logging.getLogger(f"reports.{self.folder.name}")
+        log.addHandler(handler := _Lines(self.lines))
+        try:
+            result: LandingResult | None = run(
+                load, client or self.client(), StagingArea(self.folder / "stage"), log=log
+            )
+        finally:
+            log.removeHandler(handler)
+        return result
+
+    def client(self) -> KlaviyoClient:
+        return KlaviyoClient("pk_sandbox", base_url=self.sandbox.url)
+
+    def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.database.file), read_only=True) as connection:
+            return connection.execute(query, list(parameters)).fetchall()
+
+    def hash_of(self, name: str) -> Any:
+        """A hash over all rows of a table, whichever run wrote them."""
+        rows = f"SELECT * EXCLUDE (_run_id, _loaded_at) FROM klaviyo.{name}"
+        return self.sql(f"SELECT count(*), bit_xor(hash(t)) FROM ({rows}) AS t")
+
+    @property
+    def booked(self) -> int:
+        """The requests that are booked in the database."""
+        return int(self.sql("SELECT count(*) FROM klaviyo_pipeline.quota_requests")[0][0])
+
+    def sent(self) -> int:
+        """The report requests that the sandbox has answered."""
+        endpoints: dict[str, dict[str, int]] = self.sandbox.counts()["endpoints"]
+        return sum(sum(counts.values()) for name, counts in endpoints.items() if name.endswith(("_values", "_series")))
+
+
+class _Lines(logging.Handler):
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(record.getMessage())
+
+
+@contextmanager
+def at(text: str) -> Iterator[None]:
+    """The product's clock shows this time."""
+    with clocks.started_at(datetime.fromisoformat(text)):
+        yield
+
+
+@contextmanager
+def reporting_on(sandbox: RunningSandbox, folder: Path) -> Iterator[Reporting]:
+    """Loads from a sandbox that counts afresh."""
+    asked = Asked()
+    sandbox.reset_counts()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sandbox.app, "faults", asked)
+        yield Reporting(sandbox, folder, asked)
