@@ -71,7 +71,7 @@ def _summary(run: DemoRun, *, compared: bool) -> Table:
 
     table = Table("table", "rows", "distinct ids", *(["in Klaviyo"] if compared else []), "seconds", "")
     for row in run.rows:
-        expected = [] if row.expected is None else [f"{row.expected:,}"]
+        expected = ["" if row.expected is None else f"{row.expected:,}"] if compared else []
         verdict = "ok" if row.is_right else "[red]differs[/red]"
         table.add_row(row.table, f"{row.rows:,}", f"{row.ids:,}", *expected, f"{row.seconds:.1f}", verdict)
     return table

@@ -1,9 +1,14 @@
-"""Loads of reports from a sandbox into an empty database, at a time of the test's choice."""
+"""Loads of reports from a sandbox into an empty database, at a time of the test's choice.
+
+Imported by processes that are killed, too.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,37 +21,44 @@ import pytest
 
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
-from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+from klaviyo_pipeline.klaviyo.client.transport import Http
+from klaviyo_pipeline.klaviyo.endpoints.account import read_account
+from klaviyo_pipeline.klaviyo.staging.stage import Stage, StagingArea
 from klaviyo_pipeline.loads.destination import Place
 from klaviyo_pipeline.loads.load import Load, run
 from klaviyo_pipeline.loads.request import LoadRequest
 from klaviyo_pipeline.sandbox.api.messages import Request, Response
 from klaviyo_pipeline.sandbox.faults.plan import NoFaults
 from klaviyo_pipeline.sandbox.server import RunningSandbox
+from klaviyo_pipeline.warehouse import landing
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.landing import LandingResult
+from klaviyo_pipeline.warehouse.quota import Booking, book
 from klaviyo_pipeline_tests import clocks
 
 
 class Asked(NoFaults):
-    """Remembers what the reports are asked, and kills the run before an answer if it is told to."""
+    """Remembers what the reports are asked, and answers with something else from the so-manieth on if it is told to."""
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
+        self.other: Response | None = None
+        self.other_from = 0
 
     async def instead(self, operation: str, request: Request) -> Response | None:
-        if request.method == "POST":
-            self.bodies.append(json.loads(request.body)["data"]["attributes"])
-        return None
+        if request.method != "POST":
+            return None
+        self.bodies.append(json.loads(request.body)["data"]["attributes"])
+        return self.other if len(self.bodies) > self.other_from else None
 
 
 @dataclass
 class Reporting:
     """A sandbox, a database, and loads of reports between them."""
 
-    sandbox: RunningSandbox
+    url: str
     folder: Path
-    asked: Asked
+    asked: Asked = field(default_factory=Asked)
     lines: list[str] = field(default_factory=list)
 
     @property
@@ -73,7 +85,7 @@ class Reporting:
         return result
 
     def client(self) -> KlaviyoClient:
-        return KlaviyoClient("pk_sandbox", base_url=self.sandbox.url)
+        return KlaviyoClient("pk_sandbox", base_url=self.url)
 
     def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.database.file), read_only=True) as connection:
@@ -89,10 +101,24 @@ class Reporting:
         """The requests that are booked in the database."""
         return int(self.sql("SELECT count(*) FROM klaviyo_pipeline.quota_requests")[0][0])
 
+    @property
     def sent(self) -> int:
-        """The report requests that the sandbox has answered."""
-        endpoints: dict[str, dict[str, int]] = self.sandbox.counts()["endpoints"]
-        return sum(sum(counts.values()) for name, counts in endpoints.items() if name.endswith(("_values", "_series")))
+        """The report requests that the sandbox got."""
+        return len(self.asked.bodies)
+
+    def spend(self, requests: int, when: str) -> None:
+        """Book requests as other loads of the account do."""
+        spend(self.database, read_account(self.client()).id, requests, datetime.fromisoformat(when))
+
+
+def spend(database: Database, account: str, requests: int, when: datetime) -> None:
+    """Book so many requests at once: the first as the product does, then copies of it."""
+    assert book(database, Booking(account, "reports", "other", "other"), when, 1_000) is None
+    table = "klaviyo_pipeline.quota_requests"
+    with database.writing() as con:
+        con.execute(
+            f"INSERT INTO {table} SELECT t.* FROM {table} AS t, range(?) WHERE booked_at = ?", [requests - 1, when]
+        )
 
 
 class _Lines(logging.Handler):
@@ -118,4 +144,29 @@ def reporting_on(sandbox: RunningSandbox, folder: Path) -> Iterator[Reporting]:
     sandbox.reset_counts()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sandbox.app, "faults", asked)
-        yield Reporting(sandbox, folder, asked)
+        yield Reporting(sandbox.url, folder, asked)
+
+
+def load_and_die(url: str, folder: str, name: str, when: str, hook: str, times: int) -> None:
+    """Load a report; killed, as `kill -9` does it, at a hook the so-manieth time."""
+    owner, method = HOOKS[hook]
+    original, left = getattr(owner, method), times
+
+    def hooked(*arguments: Any, **named: Any) -> Any:
+        nonlocal left
+        is_other = owner is Http and arguments[2] is None  # a GET
+        left -= not is_other
+        if left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments, **named)
+
+    setattr(owner, method, hooked)
+    with at(when):
+        Reporting(url, Path(folder)).load(name)
+
+
+HOOKS: dict[str, tuple[Any, str]] = {
+    "a request is about to be sent": (Http, "send"),
+    "a piece is finished": (Stage, "finish_slice"),
+    "the landing begins": (landing, "land_within"),
+}

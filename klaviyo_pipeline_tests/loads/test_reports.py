@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -38,7 +41,9 @@ def _results(sandbox: RunningSandbox, path: str, attributes: dict[str, Any]) -> 
     return found
 
 
-def test_campaign_report_has_klaviyos_numbers_and_a_second_load_changes_nothing(reports: Reporting) -> None:
+def test_campaign_report_has_klaviyos_numbers_and_a_second_load_changes_nothing(
+    sandbox: RunningSandbox, reports: Reporting
+) -> None:
     with at(MORNING):
         assert reports.load("campaign_values").inserted > 0
         (asked,) = reports.asked.bodies
@@ -54,10 +59,91 @@ def test_campaign_report_has_klaviyos_numbers_and_a_second_load_changes_nothing(
             row["statistics"]["recipients"],
             row["statistics"]["conversion_value"],
         )
-        for row in _results(reports.sandbox, "campaign-values-reports", asked)
+        for row in _results(sandbox, "campaign-values-reports", asked)
     )
     columns = "campaign_message_id, recipients, conversion_value"
     assert reports.sql(f"SELECT {columns} FROM klaviyo.campaign_values ORDER BY ALL") == expected != []
-    (role,) = [row for row in reports.sandbox.store.records("mapped-metric") if row.id == "revenue"]
+    (role,) = [row for row in sandbox.store.records("mapped-metric") if row.id == "revenue"]
     assert asked["conversion_metric_id"] == role.related["metric"][0]
     assert reports.sql("SELECT count(*), count(DISTINCT id) FROM klaviyo.campaign_values") == [(len(expected),) * 2]
+
+
+SERIES = {
+    "flow_series_daily": ("flow-series-reports", ("flow_id", "flow_message_id"), ("recipients", "conversion_value")),
+    "form_series_daily": ("form-series-reports", ("form_id", "form_version_id"), ("submits", "submit_rate")),
+    "segment_series_daily": ("segment-series-reports", ("segment_id",), ("members_added", "total_members")),
+}
+VALUES = {
+    "flow_values": ("flow-values-reports", ("flow_id", "flow_message_id"), ("recipients", "open_rate")),
+    "form_values": ("form-values-reports", ("form_id", "form_version_id"), ("submits", "submit_rate")),
+    "segment_values": ("segment-values-reports", ("segment_id",), ("members_added", "total_members")),
+}
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_series_has_a_row_for_each_group_and_day_and_a_second_load_changes_nothing(
+    sandbox: RunningSandbox, reports: Reporting, name: str
+) -> None:
+    path, groups, statistics = SERIES[name]
+    with at(MORNING):
+        first = reports.load(name, start_time="2026-10-20T00:00:00+02:00")
+        (asked,) = reports.asked.bodies
+        before = reports.hash_of(name)
+        second = reports.load(name, start_time="2026-10-20T00:00:00+02:00")
+    assert (second.inserted, second.updated, second.unchanged) == (0, 0, first.inserted)
+    assert reports.hash_of(name) == before
+
+    days = [str(date(2026, 10, 20) + timedelta(days=number)) for number in range(32)]
+    expected = sorted(
+        (day, *(row["groupings"][group] for group in groups), *(row["statistics"][each][place] for each in statistics))
+        for row in _results(sandbox, path, asked)
+        for place, day in enumerate(days)
+    )
+    columns = ", ".join(("CAST(date AS VARCHAR)", *groups, *statistics))
+    assert reports.sql(f"SELECT {columns} FROM klaviyo.{name} ORDER BY ALL") == expected != []
+    assert any(row[-1] for row in expected)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values_have_a_row_for_each_window_and_group_on_the_day_of_the_load(
+    sandbox: RunningSandbox, reports: Reporting, name: str
+) -> None:
+    path, groups, statistics = VALUES[name]
+    with at("2026-11-20T23:30:00+00:00"):  # the next day in Copenhagen
+        reports.load(name)
+        asked = list(reports.asked.bodies)
+        reports.load(name)
+    assert [each["timeframe"]["key"] for each in asked] == ["last_7_days", "last_30_days", "last_365_days"]
+    expected = sorted(
+        (
+            each["timeframe"]["key"],
+            *(row["groupings"][group] for group in groups),
+            *(row["statistics"][statistic] for statistic in statistics),
+        )
+        for each in asked
+        for row in _results(sandbox, path, each)
+    )
+    columns = ", ".join(('"window"', *groups, *statistics))
+    table = f"klaviyo.{name}"
+    assert reports.sql(f"SELECT {columns} FROM {table} ORDER BY ALL") == expected != []
+    assert reports.sql(f"SELECT DISTINCT CAST(as_of_date AS VARCHAR) FROM {table}") == [("2026-11-21",)]
+
+
+def test_metric_aggregates_are_the_events_of_each_metric_by_local_day(
+    sandbox: RunningSandbox, reports: Reporting
+) -> None:
+    with at(MORNING):
+        reports.load("metric_aggregates_daily", start_time="2026-11-10T00:00:00+01:00")
+        before = reports.hash_of("metric_aggregates_daily")
+        again = reports.load("metric_aggregates_daily", start_time="2026-11-10T00:00:00+01:00")
+    assert (again.inserted, again.updated) == (0, 0)
+    assert reports.hash_of("metric_aggregates_daily") == before
+    zone, events = ZoneInfo("Europe/Copenhagen"), Counter[tuple[str, str]]()
+    for metric in sandbox.store.metrics:
+        for event in sandbox.store.events.of_metric(metric.id):
+            day = datetime.fromtimestamp(event.timestamp, zone).date()
+            if date(2026, 11, 10) <= day and event.timestamp < datetime.fromisoformat(MORNING).timestamp():
+                events[str(day), metric.id] += 1
+    rows = reports.sql("SELECT CAST(date AS VARCHAR), metric_id, count FROM klaviyo.metric_aggregates_daily")
+    assert {(day, metric): count for day, metric, count in rows if count} == events
+    assert len(rows) == 11 * len(list(sandbox.store.metrics))

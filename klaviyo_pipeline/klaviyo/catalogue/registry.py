@@ -43,7 +43,7 @@ from klaviyo_pipeline.klaviyo.catalogue.objects import (
 )
 from klaviyo_pipeline.klaviyo.catalogue.profiles import PROFILES
 from klaviyo_pipeline.klaviyo.catalogue.push_tokens import PUSH_TOKENS
-from klaviyo_pipeline.klaviyo.catalogue.reports import CAMPAIGN_VALUES
+from klaviyo_pipeline.klaviyo.catalogue.reports import REPORTS
 from klaviyo_pipeline.klaviyo.catalogue.reviews import REVIEWS
 from klaviyo_pipeline.klaviyo.catalogue.segments import SEGMENT_PROFILES, SEGMENTS
 from klaviyo_pipeline.klaviyo.catalogue.tags import TAG_GROUPS, TAGS
@@ -59,7 +59,7 @@ _OTHERS = (
     *(PUSH_TOKENS, PROFILE_IMPORT_JOBS, PROFILE_IMPORT_ERRORS, PROFILE_IMPORT_JOB_PROFILES),
     *(SUPPRESSION_JOBS, UNSUPPRESSION_JOBS, WEB_FEEDS, WEBHOOKS, WEBHOOK_TOPICS),
     *(DATA_SOURCES, OBJECT_TYPES, OBJECT_SCHEMAS, OBJECT_RECORDS, OBJECT_INGESTION_LOGS),
-    CAMPAIGN_VALUES,
+    *REPORTS,
 )
 
 SOURCES: dict[str, Source] = {source.name: source for source in (*_CORE, *_USUAL, *_OTHERS)}
