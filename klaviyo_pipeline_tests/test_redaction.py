@@ -23,7 +23,7 @@ from klaviyo_pipeline.cli.failing import Commands, failure_of
 from klaviyo_pipeline.errors import SecretInErrorError, no_secrets
 from klaviyo_pipeline.klaviyo.client.answers import shown
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError, RequestRefusedError
-from klaviyo_pipeline.loads.load import plain_details
+from klaviyo_pipeline.loads.landing import plain_details
 from klaviyo_pipeline.orchestration.automation.webhook import WebhookError
 from klaviyo_pipeline.redaction import ADDRESS, keep_secret, redact, redact_values
 from klaviyo_pipeline.transfers.file.problems import FileError, Problem

@@ -1,15 +1,17 @@
 """A load, from what is asked for to landed rows: fetch, then land. Dagster's assets and plain Python call the same.
 
-`fetch` holds no database while it reads from Klaviyo. `land` is one transaction. `run` is both.
+`fetch` holds no database while it reads from Klaviyo. `land` is one transaction, or one for each part of a long load
+(`klaviyo_pipeline.loads.parts`). `run` is both.
 """
 
 from __future__ import annotations
 
-import json
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,18 +20,26 @@ from klaviyo_pipeline.klaviyo.endpoints.account import read_account
 from klaviyo_pipeline.klaviyo.errors import QuotaSpentError
 from klaviyo_pipeline.klaviyo.extract.extract import extract
 from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
+from klaviyo_pipeline.loads import parts as in_parts
+from klaviyo_pipeline.loads.landing import land_request, sweep_of
+from klaviyo_pipeline.loads.parts import STAGE_BYTES, Parts
 from klaviyo_pipeline.loads.reports import ReportLoad, report_request, said_of_stop
-from klaviyo_pipeline.loads.request import LoadRequest, Range, last_end_before, replaced_ranges, window_of
-from klaviyo_pipeline.loads.table import not_answered, table_of
+from klaviyo_pipeline.loads.request import (
+    LoadRequest,
+    Range,
+    end_of_cut_off,
+    last_end_before,
+    replaced_ranges,
+    window_of,
+)
+from klaviyo_pipeline.loads.table import table_of
 from klaviyo_pipeline.loads.whole_reads import gone_parents, living_children, owner_of
-from klaviyo_pipeline.redaction import redact_values
 from klaviyo_pipeline.warehouse import landing
 from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, ShrinkError, StageDamagedError, without_values
-from klaviyo_pipeline.warehouse.landing import LandingResult, LandRequest, Sweep, TimeRange
-from klaviyo_pipeline.warehouse.ledger import last_window_end
+from klaviyo_pipeline.warehouse.landing import LandingResult
+from klaviyo_pipeline.warehouse.ledger import Loads, loads_since_rewind
 from klaviyo_pipeline.warehouse.sandbox_rows import Origin, check_apart
 from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
-from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -87,6 +97,7 @@ class Load:
         shrink: How much of the table the load may take away without consent.
         count_ranges: Half-open ranges of the partition key, in order, for each of which rows are counted as well.
         details: More for the ledger to remember, as JSON.
+        stage_bytes: A long load that merges or appends lands in parts, so that no more than this is staged at a time.
         now: When the run began (aware); None for the present.
     """
 
@@ -101,6 +112,7 @@ class Load:
     shrink: ShrinkLimits = field(default_factory=ShrinkLimits)
     count_ranges: tuple[Range, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    stage_bytes: int = STAGE_BYTES
     now: datetime | None = None
 
     @property
@@ -116,11 +128,12 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class StagedLoad:
-    """A load that is fetched and waits to be landed.
+    """A load that is fetched, or its first part, and waits to be landed.
 
-    ``held`` lets go of what the load holds, such as its lock, once it has landed or failed. ``fetch_again`` fetches the
-    same window anew, where staged pages were damaged. ``names`` asks Klaviyo for the names of a data source's rows by
-    id, for a chart.
+    ``parts`` says which part it is, for a load that may land in parts; ``next_part`` fetches the one after it, given
+    where this one ends. ``held`` lets go of what the load holds, such as its lock, once it has landed or failed.
+    ``fetch_again`` fetches the same rows anew, where staged pages were damaged. ``names`` asks Klaviyo for the names
+    of a data source's rows by id, for a chart.
     """
 
     load: Load
@@ -128,6 +141,8 @@ class StagedLoad:
     owner: Owner
     shrink: ShrinkLimits | None
     fetch_again: Callable[[], StagedExtract]
+    parts: Parts | None = None
+    next_part: Callable[[datetime], StagedLoad] | None = None
     names: Callable[[str], Mapping[str, str]] | None = None
     held: ExitStack = field(default_factory=ExitStack, compare=False, repr=False)
 
@@ -141,7 +156,7 @@ def fetch(
     reporting: Callable[[], AbstractContextManager[Report]] = lambda: nullcontext(lambda _progress: None),
     ask_account: Callable[[KlaviyoClient], Account] = read_account,
 ) -> StagedLoad | None:
-    """Fetch a load's rows into staged files; None if there is nothing to land.
+    """Fetch a load's rows into staged files, or those of its first part; None if there is nothing to land.
 
     That is so if all that is asked for has landed before, and if a report's daily requests are used up.
 
@@ -160,34 +175,61 @@ def fetch(
     wanted, place = load.request, load.place
     if load.origin is not None:
         check_apart(place.database, load.origin)
-    if wanted.source.report is not None:
-        asked = ReportLoad(wanted, place, load.ledger_name, load.run_id, load.now)
-        request: ExtractRequest | None = report_request(asked, ask_account(client), log.warning)
-    else:
-        request = _extract_request(load, log)
-    if request is None:
+    planned = _plan(load, log) if wanted.source.report is None else _plan_report(load, ask_account(client), log)
+    if planned is None:
         return None
+    request, parts = planned
     owner = owner_of(client, place.database, wanted.source.name, load.table, wanted.write_mode, ask_account)
-    log.info(f"Reading {wanted.source.name} {_described(request)}, revision {client.written_revision}.")
-
-    def read() -> StagedExtract:
-        with reporting() as report:
-            return extract(client, request, area, report, LOOK_EVERY_S)
-
     try:
-        staged = read()
+        return _Reading(load, client, area, log, reporting, request, owner, time.monotonic()).part(parts)
     except QuotaSpentError as error:
         log.warning(said_of_stop(wanted.source.title, error, None))
         return None
-    if staged.stopped is not None:
-        log.warning(said_of_stop(wanted.source.title, staged.stopped, staged.request.window))
-    try:
-        _warn_of_findings(log, staged)
-        shrink = _shrink_limits(load, client, staged, log)
-    except BaseException:
-        staged.drop()
-        raise
-    return StagedLoad(load=load, staged=staged, owner=owner, shrink=shrink, fetch_again=read)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A load that is being read: ``request`` is all of it."""
+
+    load: Load
+    client: KlaviyoClient
+    area: StagingArea
+    log: Log
+    reporting: Callable[[], AbstractContextManager[Report]]
+    request: ExtractRequest
+    owner: Owner
+    began_s: float
+
+    def part(self, parts: Parts | None) -> StagedLoad:
+        """Fetch what is left of the load, or the next part of it."""
+        request = self.request
+        if parts is not None:
+            later = timedelta(seconds=time.monotonic() - self.began_s)
+            request = parts.request(request, begins=request.window.now + later)
+        self.log.info(f"Reading {request.source.name} {_described(request)}, revision {self.client.written_revision}.")
+
+        def read() -> StagedExtract:
+            with self.reporting() as report:
+                return extract(self.client, request, self.area, report, LOOK_EVERY_S)
+
+        staged = read()
+        if staged.stopped is not None:
+            self.log.warning(said_of_stop(request.source.title, staged.stopped, staged.request.window))
+        try:
+            _warn_of_findings(self.log, staged)
+            shrink = _shrink_limits(self.load, self.client, staged, self.log)
+        except BaseException:
+            staged.drop()
+            raise
+        return StagedLoad(
+            load=self.load,
+            staged=staged,
+            owner=self.owner,
+            shrink=shrink,
+            fetch_again=read,
+            parts=parts,
+            next_part=(lambda through: self.part(parts.after(through))) if parts is not None else None,
+        )
 
 
 def land(
@@ -196,28 +238,49 @@ def land(
     log: Log | None = None,
     report: Callable[[StagedExtract, LandingResult], None] = lambda _staged, _landed: None,
 ) -> LandingResult:
-    """Land a fetched load in one transaction. Rows that were damaged on disk are fetched again, once.
+    """Land a fetched load in one transaction; of a load in parts each part, and fetch those that follow.
+
+    Rows that were damaged on disk are fetched again, once.
 
     Args:
         ready: The load.
         log: Takes messages for people.
-        report: Called once the rows are in the table; the staged files are still there.
+        report: Called once the rows are in the table, with what all parts come to; the staged files of the last are
+            still there.
 
     Raises:
-        PipelineError: The table, its rows and the ledger are unchanged.
+        PipelineError: The table, its rows and the ledger are as they were, or as the last part left them that landed.
     """
-    log, staged = log or Silent(), ready.staged
+    log = log or Silent()
+    staged = landed = None
     with ready.held:
-        try:
-            landed = _land(ready, staged)
-        except StageDamagedError as error:
-            log.warning(f"{error} Nothing has landed; the rows are fetched again.")
-            staged = ready.fetch_again()
-            landed = _land(ready, staged)
+        while True:
+            part, result = _land_part(ready, log)
+            staged, landed = in_parts.all_staged(staged, part), in_parts.all_landed(landed, result)
+            if part.until is None or ready.next_part is None:
+                break
+            with only_reports(log):
+                part.landed()
+            said = f"Part {landed.parts} has landed: {result.rows_fetched:,} rows, all before {part.until.isoformat()}."
+            log.info(said)
+            try:
+                ready = ready.next_part(part.until)
+            except BaseException:
+                log.warning(f"{said} The rest has not: run the load again, and it continues there.")
+                raise
         for done in (partial(report, staged, landed), staged.landed):
             with only_reports(log):
                 done()
     return landed
+
+
+def _land_part(ready: StagedLoad, log: Log) -> tuple[StagedExtract, LandingResult]:
+    try:
+        return ready.staged, _land(ready, ready.staged)
+    except StageDamagedError as error:
+        log.warning(f"{error} Nothing of it has landed; the rows are fetched again.")
+        staged = ready.fetch_again()
+        return staged, _land(ready, staged)
 
 
 @contextmanager
@@ -247,11 +310,25 @@ def run(
     return land(ready, log=log) if ready is not None else None
 
 
-def _extract_request(load: Load, log: Log) -> ExtractRequest | None:
+def _plan_report(load: Load, account: Account, log: Log) -> tuple[ExtractRequest, None] | None:
+    """What to read of a report; None if all of it has landed."""
+    asked = ReportLoad(load.request, load.place, load.ledger_name, load.run_id, load.now)
+    request = report_request(asked, account, log.warning)
+    return (request, None) if request is not None else None
+
+
+def _plan(load: Load, log: Log) -> tuple[ExtractRequest, Parts | None] | None:
+    """What to read, and in which parts; None if all of it has landed."""
     wanted, place = load.request, load.place
-    last_end = None
-    if load.partition is None and wanted.continues:
-        last_end = last_end_before(load.now or clock.now(), wanted, partial(_last_end, load), log.warning)
+    field = wanted.source.time_field(wanted.filter_by)
+    loads = last_end = incremental = None
+    if load.partition is None and wanted.continues and field is not None:
+        loads, incremental = _loads(load), in_parts.incremental_name(field.name)
+        now, find = load.now or clock.now(), partial(_last_end, loads, field.name)
+        last_end = last_end_before(now, wanted, find, log.warning)
+        if found := in_parts.cut_off(loads, incremental):
+            last_end = end_of_cut_off(wanted, found.through, found.began)
+            log.info(f"An earlier run was cut off when all before {found.through.isoformat()} had landed.")
     window = window_of(wanted, partition=load.partition, last_end=last_end, zone=place.zone, now=load.now)
     if window is None:
         log.info(f"Nothing to read: all up to {last_end.isoformat() if last_end else 'the end'} has landed.")
@@ -259,21 +336,33 @@ def _extract_request(load: Load, log: Log) -> ExtractRequest | None:
     request = ExtractRequest(wanted.source, window, wanted.filter_by, wanted.options, wanted.ids, load.parents)
     if wanted.replaces:
         replaced_ranges(request, wanted.partition_key)  # refused before anything is read
-    return request
+    if not _lands_in_parts(load, request):
+        return request, None
+    request = replace(request, most_bytes=load.stage_bytes)
+    # A whole read may be cut by another time than the one that the next run continues by.
+    same = request.time_field == field
+    parts = in_parts.parts_of(request, wanted, loads or _loads(load), incremental=incremental if same else None)
+    if parts.landed:
+        log.info(f"Continuing: {parts.landed} parts, all before {parts.through}, landed in an earlier run.")
+    return request, parts
 
 
-def _last_end(load: Load, not_after: datetime | None = None) -> datetime | None:
-    time_field = load.request.source.time_field(load.request.filter_by)
+def _lands_in_parts(load: Load, request: ExtractRequest) -> bool:
+    """Whether a load may land in parts: it says nothing of rows that are gone, and moves its own watermark."""
+    return (
+        load.moves_watermark and not load.request.replaces and request.can_end_early and sweep_of(load, request) is None
+    )
+
+
+def _loads(load: Load) -> Loads:
     try:
-        return last_window_end(
-            load.place.database,
-            load.ledger_name,
-            load.table.plain_name,
-            filter_field=time_field.name if time_field else None,
-            not_after=not_after,
-        )
+        return loads_since_rewind(load.place.database, load.ledger_name, load.table.plain_name)
     except DatabaseMissingError:
-        return None
+        return Loads(())
+
+
+def _last_end(loads: Loads, filter_field: str, not_after: datetime | None = None) -> datetime | None:
+    return loads.last_end(filter_field=filter_field, not_after=not_after)
 
 
 def _shrink_limits(load: Load, client: KlaviyoClient, staged: StagedExtract, log: Log) -> ShrinkLimits | None:
@@ -291,79 +380,13 @@ def _shrink_limits(load: Load, client: KlaviyoClient, staged: StagedExtract, log
 
 def _land(ready: StagedLoad, staged: StagedExtract) -> LandingResult:
     try:
-        return landing.land(ready.load.place.database, _land_request(ready, staged))
+        return landing.land(ready.load.place.database, land_request(ready, staged))
     except (ShrinkError, StageDamagedError):
         staged.drop()
         raise
     except BaseException:
         staged.keep()
         raise
-
-
-def _land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:
-    load, request = ready.load, staged.request
-    wanted, window = load.request, request.window
-    over = request.time_field if not request.is_whole else None
-    return LandRequest(
-        table=load.table,
-        rows=staged.files,
-        mode=wanted.write_mode,
-        source=load.ledger_name,
-        run_id=load.run_id,
-        extract_id=staged.extract_id,
-        trim=TimeRange(over.name, window.start, window.end) if over else None,
-        partition_key=wanted.partition_key,
-        partitions=_partitions(load, request),
-        count_ranges=load.count_ranges,
-        version_column=request.source.version_column,
-        fixed_time=request.source.fixed_time,
-        sweep=_sweep(load, request),
-        unknown=not_answered(request.columns, staged.revision),
-        window=(window.start, staged.watermark) if load.moves_watermark else None,
-        filter_field=over.name if over else None,
-        revision=staged.revision,
-        requests=staged.traffic.requests,
-        duration_s=staged.duration_s,
-        origin=load.origin,
-        owner=ready.owner,
-        shrink=ready.shrink,
-        details=plain_details(
-            {
-                **load.details,
-                "options": sorted(request.options),
-                "ids": request.ids,
-                "whole": request.is_whole,
-                "retries": staged.traffic.retries,
-                "stopped": str(staged.stopped) if staged.stopped else None,
-                "unknown_attributes": staged.findings.unknown,
-                "type_misfits": staged.findings.misfits,
-            }
-        ),
-    )
-
-
-def plain_details(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Details as plain JSON without secrets, for the ledger."""
-    return redact_values(json.loads(json.dumps(values, default=str)))  # type: ignore[no-any-return]
-
-
-def _sweep(load: Load, request: ExtractRequest) -> Sweep | None:
-    """What the extract is the full truth of: the table, or the rows of the parents that were read."""
-    source, some = request.source, None
-    if source.fan_out is not None and request.ids is not None:
-        some = Sweep(source.fan_out.id_column, request.ids)
-    if source.shows_deletions and request.is_whole and load.request.write_mode is WriteMode.MERGE:
-        return some or Sweep()
-    # A run of other parents than the load's own clears only theirs.
-    return some if load.request.replaces and not load.moves_watermark else None
-
-
-def _partitions(load: Load, request: ExtractRequest) -> tuple[Range, ...]:
-    """What a replace clears; otherwise the run's partitions, for the ledger."""
-    if load.request.replaces:
-        return replaced_ranges(request, load.request.partition_key)
-    known = load.partition is not None and load.request.partition_key and not request.is_whole
-    return (load.partition,) if known and load.partition is not None else ()
 
 
 def _described(request: ExtractRequest) -> str:

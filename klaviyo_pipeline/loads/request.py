@@ -205,13 +205,31 @@ def replaced_ranges(request: ExtractRequest, partition_key: str | None) -> tuple
 _BEGINNING_OF_TIME, _END_OF_TIME = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
 
+def end_of_cut_off(request: LoadRequest, through: datetime, began: datetime) -> datetime:
+    """Where an incremental load counts as ended that was cut off after some of its parts had landed.
+
+    A merge then begins at the last part's end, without the lookback: what lies before was read just now. Only what is
+    younger than the lookback was when the load began is read again.
+
+    Args:
+        request: The load.
+        through: Where the last part ended that landed.
+        began: When the load began that was cut off.
+    """
+    return min(through + _lookback(request), began) if request.merges else through
+
+
+def _lookback(request: LoadRequest) -> timedelta:
+    days = request.lookback_days if request.lookback_days is not None else request.source.lookback_days
+    return parse_lookback(days)
+
+
 def _continuing(request: LoadRequest, last_end: datetime, end: datetime) -> datetime:
     """The start of an incremental run: the watermark minus the lookback.
 
     Only a merge has a lookback: in other modes, rows that a run reads again would be repeated or lost.
     """
-    lookback_days = request.lookback_days if request.lookback_days is not None else request.source.lookback_days
-    lookback = parse_lookback(lookback_days)
+    lookback = _lookback(request)
     if not request.merges:
         return last_end
     # A run that follows within the second reads that second again: it may have had more rows to come.

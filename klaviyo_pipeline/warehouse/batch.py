@@ -166,13 +166,13 @@ def gather(job: Job, *, fingerprint: bool) -> Gathered:
     hashes = hashes if fingerprint else []
     fixed = [f"CAST({job.expression(job.fixed_time)} AS TIMESTAMPTZ) AS fixed_time"] if job.fixed_time else []
     ranged = [f"{range_number(job.expression(job.ranged), job.ranges)} AS range_number"] if job.ranged else []
+    selected = [f"{SEQ} AS seq", *keys, *version, *fixed, *hashes, *ranged]
     needed = [n for c, n in carried if hashes or fold(c.name) in _narrow(job)]
     trims = [trim.condition() for trim in _as_incoming(job)]
     where = " AND ".join(f"coalesce({sql}, true)" for sql, _ in trims) or "true"
     with stream(job, needed):
         job.con.execute(
-            f"CREATE TEMP TABLE {BATCH} AS SELECT {', '.join([f'{SEQ} AS seq', *keys, *version, *fixed, *hashes, *ranged])} "
-            f"FROM {STREAM} WHERE {where}",
+            f"CREATE TEMP TABLE {BATCH} AS SELECT {', '.join(selected)} FROM {STREAM} WHERE {where}",
             [bound for _, bounds in trims for bound in bounds],
         )
     inside = rows = int(job.scalar(f"SELECT count(*) FROM {BATCH}"))

@@ -53,7 +53,8 @@ def find(job: Job) -> None:
         (
             f"SELECT b.seq, t.rowid AS place, {_version(job) or 'NULL'} AS version, "
             f"{f't.{DELETED_AT} IS NOT NULL' if marked else 'false'} AS was_deleted FROM {job.target} AS t "
-            f"JOIN (SELECT seq, {keys} FROM {BATCH} WHERE {part.condition('seq')}) AS b ON {same_key(job)} WHERE {_around(job, part)}"
+            f"JOIN (SELECT seq, {keys} FROM {BATCH} WHERE {part.condition('seq')}) AS b ON {same_key(job)} "
+            f"WHERE {_around(job, part)}"
             for part in job.seq_spans()
         ),
     )

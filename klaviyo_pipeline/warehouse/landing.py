@@ -47,7 +47,7 @@ class LandingResult:
     ``table_path`` is the table as a person can type it. ``skipped``: nothing was written, since there was nothing new
     (replace_on_new_data) or the extract had been appended before. ``duration_s`` is how long the database was
     held, ``lock_wait_s`` how long it was waited for. ``by_range`` has the counts of each of the load's
-    ``count_ranges``; it is empty if the table has no such column.
+    ``count_ranges``; it is empty if the table has no such column. ``parts`` is 1, or how many landings are summed here.
     """
 
     table_path: str
@@ -65,6 +65,7 @@ class LandingResult:
     skipped: bool
     added_columns: tuple[str, ...]
     by_range: tuple[RangeCounts, ...] = ()
+    parts: int = 1
 
 
 def land(database: Database, load: LandRequest) -> LandingResult:

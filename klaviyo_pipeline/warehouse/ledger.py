@@ -93,6 +93,8 @@ class Entry:
 
 
 _TIMES = ("landed_at", "window_start", "window_end")
+PART = "part"
+"""Under this name a line's details say which part of which load it is."""
 
 
 def record(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
@@ -163,19 +165,50 @@ def last_window(
         The window of the loads after the last rewind; without such a load the rewind's target; without any of them
         None: everything is still to be read. Never limited to the present: that is the caller's job.
     """
-    loads = [entry for entry in _entries(database, source) if entry.table_name in (table, None)]
-    rewinds = [index for index, entry in enumerate(loads) if entry.kind == "rewind"]
-    since = loads[rewinds[-1] :] if rewinds else loads
-    windows = [
-        LastWindow(entry.window_end, entry.landed_at)
-        for entry in since
-        if entry.kind == "load" and entry.window_end is not None and _is_about(entry, filter_field)
-        if not_after is None or entry.window_end <= not_after
-    ]
-    if windows:
-        return max(windows, key=lambda window: window.end)
-    target = since[0].window_end if rewinds else None
-    return LastWindow(target, None) if target is not None else None
+    return loads_since_rewind(database, source, table).last_window(filter_field=filter_field, not_after=not_after)
+
+
+@dataclass(frozen=True)
+class Loads:
+    """The loads of a source into a table since the last rewind, in order; and that rewind."""
+
+    entries: Sequence[Entry]
+    rewound: Entry | None = None
+
+    def last_end(self, *, filter_field: str | None = None, not_after: datetime | None = None) -> datetime | None:
+        """Where the next incremental run starts: the end of the `last_window`."""
+        last = self.last_window(filter_field=filter_field, not_after=not_after)
+        return last.end if last is not None else None
+
+    def last_window(self, *, filter_field: str | None = None, not_after: datetime | None = None) -> LastWindow | None:
+        """The window with the latest end, as the function `last_window`, which see."""
+        windows = [
+            LastWindow(entry.window_end, entry.landed_at)
+            for entry in self.entries
+            if entry.window_end is not None and _is_about(entry, filter_field)
+            if not_after is None or entry.window_end <= not_after
+        ]
+        if windows:
+            return max(windows, key=lambda window: window.end)
+        target = self.rewound.window_end if self.rewound else None
+        return LastWindow(target, None) if target is not None else None
+
+    def cut_off(self, of: str) -> Entry | None:
+        """The last part that landed of a load that did not come to its end; None if there is no such load.
+
+        A load that lands in parts says so in its lines' ``details``, under PART: of which load (``of``), and whether
+        the part is the ``last``.
+        """
+        found = [entry for entry in self.entries if entry.details.get(PART, {}).get("of") == of]
+        return found[-1] if found and not found[-1].details[PART]["last"] else None
+
+
+def loads_since_rewind(database: Database, source: str, table: str) -> Loads:
+    """The loads of a source into a table (``schema.name``) since the last rewind; none where nothing has landed."""
+    entries = [entry for entry in _entries(database, source) if entry.table_name in (table, None)]
+    rewinds = [index for index, entry in enumerate(entries) if entry.kind == "rewind"]
+    since = entries[rewinds[-1] :] if rewinds else entries
+    return Loads([entry for entry in since if entry.kind == "load"], since[0] if rewinds else None)
 
 
 def rewind(database: Database, source: str, to: datetime, *, table: str | None = None) -> None:

@@ -23,7 +23,7 @@ _PROCESSES.set_forkserver_preload(["klaviyo_pipeline_tests.truth.killed"])
 _CHANCE = Random(20)
 MOMENTS: list[tuple[str, int]] = [
     *((f"request {number}", number) for number in sorted(_CHANCE.sample(range(1, 31), 10))),
-    *((hook, _CHANCE.choice((1, 2, 3))) for hook in killed.HOOKS),
+    *((hook, _CHANCE.choice((1, 2, 3))) for hook in killed.HOOKS if hook not in killed.PARTS),
 ]
 
 

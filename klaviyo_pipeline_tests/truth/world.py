@@ -21,6 +21,7 @@ from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
 from klaviyo_pipeline.klaviyo.endpoints.account import Account
 from klaviyo_pipeline.loads.destination import Destination
 from klaviyo_pipeline.loads.load import Load, run
+from klaviyo_pipeline.loads.parts import STAGE_BYTES
 from klaviyo_pipeline.loads.request import LoadRequest
 from klaviyo_pipeline.orchestration.assets.spec import partition_key_of
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
@@ -62,6 +63,7 @@ class World:
     retry_limit: int = 7
     api_key: str = "pk_sandbox"
     now: datetime = FIRST_NOW
+    stage_bytes: int = STAGE_BYTES
     runs: Any = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -119,6 +121,7 @@ class World:
             run_id=f"run-{next(self.runs)}",
             partition=days,
             parents=self._parents(source),
+            stage_bytes=self.stage_bytes,
             now=self.now,
         )
         landed = run(load, self.client(), self.duckdb.staging_area(), ask_account=lambda _client: ACCOUNT)

@@ -208,7 +208,7 @@ class Source:
     version_column: str | None = None
     """A row never goes back to an older value of this."""
     fixed_time: str | None = None
-    """A time that Klaviyo never changes for a key. A merge into a large table looks for keys around their times only."""
+    """A time that Klaviyo never changes for a key: a merge into a large table looks for keys around it only."""
     partitioned_by_day: bool = False
     sorted_by_time: bool = True
     """Whether pages sorted by time are in order. Those of archived campaigns are not."""

@@ -110,6 +110,12 @@ class Traffic:
         with self._lock:
             return Traffic(*(getattr(self, name) - getattr(before, name) for name in _COUNTS))
 
+    def plus(self, more: Traffic) -> Traffic:
+        """The sum of both."""
+        total = self.copy()
+        total.add(**{name: getattr(more, name) for name in _COUNTS})
+        return total
+
 
 _COUNTS = tuple(each.name for each in fields(Traffic) if each.init and not each.name.startswith("_"))
 

@@ -38,6 +38,7 @@ def extract(
     """Fetch a window of a data source into staged files.
 
     A run of the same window that was killed before is taken up where it stopped, unless all is to be read ``anew``.
+    With ``most_bytes`` the extract may end before the window does.
 
     Raises:
         KlaviyoError: of the first page that could not be read; what was read stays staged for the next run.
@@ -53,11 +54,11 @@ def extract(
     if source.fan_out is not None and ids is None:
         ids = read_ids(client, SOURCES[source.fan_out.parent], area, request.window)
     identity = _identity(client, request)
-    stage = area.open({**identity, "run": uuid.uuid4().hex} if anew else identity, now)
+    stage = area.open({**identity, "run": uuid.uuid4().hex} if anew else identity, request.begins or now)
     if isinstance(request, ReportRequest):
         return stage_report(client, request, stage, ids if source.fan_out is not None else None, report)
     try:
-        fetch = Fetch(client, source, request.columns, request.options, stage, now)
+        fetch = Fetch(client, source, request.columns, request.options, stage, now, request.most_bytes)
         fetch.run(_streams(client, request, ids), _slices(client, request), report, report_every_s)
     except BaseException:
         stage.close(remove=False)

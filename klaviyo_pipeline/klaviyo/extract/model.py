@@ -35,6 +35,9 @@ class ExtractRequest:
         ids: For a source that fans out: the parents' ids. None for all of them.
         parents: For event_metrics and event_profiles: the events, a table with the columns id, datetime, and
             metric_id or profile_id.
+        most_bytes: Stage no more than so many bytes: what is staged then ends at ``StagedExtract.until``. For a
+            source that is read over a time that can be cut. None: all of the window.
+        begins: When the fetch begins, if that is later than the run (``window.now``).
     """
 
     source: Source
@@ -43,6 +46,15 @@ class ExtractRequest:
     options: frozenset[str] = frozenset()
     ids: tuple[str, ...] | None = None
     parents: pa.Table | None = None
+    most_bytes: int | None = None
+    begins: datetime | None = None
+
+    @property
+    def can_end_early(self) -> bool:
+        """Whether the window can be staged in parts: one stream, in the order of a time that requests are cut by."""
+        field, source = self.time_field, self.source
+        one = not source.parts and source.fan_out is None and all(len(each) == 1 for _first, each in source.streams)
+        return one and field is not None and field.can_be_cut and source.sorted_by_time
 
     @property
     def is_whole(self) -> bool:
@@ -104,7 +116,14 @@ class StagedExtract:
     def watermark(self) -> datetime:
         """Up to when the window is complete, on Klaviyo's clock: ours may be ahead."""
         window = self.request.window
+        if self.until is not None:
+            return self.until
         return min(window.watermark, window.now - timedelta(seconds=self.clock_ahead_s))
+
+    @property
+    def until(self) -> datetime | None:
+        """Where the part of the window that is staged ends, and the next one begins; None: the window is staged."""
+        return self.stage.until
 
     @property
     def source(self) -> Source:

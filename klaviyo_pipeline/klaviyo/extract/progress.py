@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from klaviyo_pipeline.klaviyo.extract.requests import Stream
@@ -18,7 +18,7 @@ OTHER_NAMES = "(others)"
 
 @dataclass
 class Task:
-    """A slice of a stream: queued, or being read by one worker."""
+    """A slice of a stream: queued, or being read by one worker. What is ``dropped`` meanwhile does not count."""
 
     stream: Stream
     bounds: TimeSlice
@@ -29,6 +29,7 @@ class Task:
     last_time: datetime | None = None
     in_order: bool = True
     more: bool = True
+    dropped: bool = False
 
 
 @dataclass
@@ -61,6 +62,17 @@ class Progress:
     def rows_per_second(self) -> float:
         """Rows read a second, on average."""
         return self.rows / self.elapsed_s if self.elapsed_s else 0.0
+
+    def plus(self, later: Progress) -> Progress:
+        """The sum of both, and where the later one is."""
+        summed = {name: getattr(self, name) + getattr(later, name) for name in _SUMMED}
+        return replace(later, **summed)
+
+
+_SUMMED = (
+    *("pages", "rows", "rows_passed_over", "page_bytes", "slices_done", "resumed_rows"),
+    *("elapsed_s", "limit_wait_s", "retry_wait_s", "retries"),
+)
 
 
 @dataclass

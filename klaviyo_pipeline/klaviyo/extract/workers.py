@@ -26,6 +26,7 @@ from klaviyo_pipeline.klaviyo.decode.arrays import times_within
 from klaviyo_pipeline.klaviyo.decode.pages import Page, arrow_schema
 from klaviyo_pipeline.klaviyo.errors import CancelledError, NotFoundError
 from klaviyo_pipeline.klaviyo.extract.page_reader import PageReader
+from klaviyo_pipeline.klaviyo.extract.part_end import PartBound
 from klaviyo_pipeline.klaviyo.extract.progress import Connections, Findings, Progress, Task
 from klaviyo_pipeline.klaviyo.extract.requests import Stream, request_for
 from klaviyo_pipeline.klaviyo.staging.stage import SliceWriter, Stage
@@ -47,6 +48,7 @@ class Fetch:
         options: The source's options in force.
         stage: Where pages go. Slices that a killed run finished there are not read again.
         now: When the run began; the upper end, for dividing, of a slice that is open towards the future.
+        most_bytes: Stage no more than this, and end where that is reached (``stage.until``); None: read everything.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Fetch:
         options: frozenset[str],
         stage: Stage,
         now: datetime,
+        most_bytes: int | None = None,
     ) -> None:
         self.progress = Progress()
         self.findings = Findings()
@@ -67,6 +70,7 @@ class Fetch:
         self._options = options
         self._stage = stage
         self._now = now
+        self._bound = PartBound(stage, now, most_bytes) if most_bytes is not None else None
         self._revision = expected_answer(client.revision)
         self._time_column: str | None = None
         self._queue: deque[Task] = deque()
@@ -177,8 +181,8 @@ class Fetch:
                 continue
             if staged.through is None:  # nothing to build on
                 self.progress.resumed_rows -= staged.rows
+                self._enqueue(stream, staged.bounds)  # before the other goes: after a kill nothing is missing
                 self._stage.drop_slice(staged)
-                self._enqueue(stream, staged.bounds)
                 continue
             self._enqueue(stream, TimeSlice(staged.through, staged.bounds.end))
             self._stage.cut_slice(staged, staged.through)
@@ -186,7 +190,7 @@ class Fetch:
         since_then = TimeSlice(self._stage.read_until.replace(microsecond=0), None)
         for stream in streams:
             if stream.key in begun:
-                if stream.time_field and slices[-1].end is None:
+                if stream.time_field and slices[-1].end is None and self._stage.until is None:
                     self._enqueue(stream, since_then)
             else:
                 for bounds in slices if stream.time_field else slices[:1]:
@@ -265,7 +269,7 @@ class Fetch:
     def _pages_left(self, task: Task) -> float:
         """How many pages a running slice is expected to have left, as densely filled as so far."""
         time_field = task.stream.time_field
-        if not (time_field and time_field.can_be_cut and task.more and task.in_order and task.pages):
+        if task.dropped or not (time_field and time_field.can_be_cut and task.more and task.in_order and task.pages):
             return 0.0
         if task.first_time is None or task.last_time is None or not self._source.sorted_by_time:
             return 0.0
@@ -285,7 +289,8 @@ class Fetch:
                     raise
                 self._vanish(task.stream)
                 return
-        self._stage.finish_slice(task.staged)
+        if not task.dropped:
+            self._stage.finish_slice(task.staged)
 
     def _vanish(self, stream: Stream) -> None:
         """A list was deleted while its members were read: none of them counts."""
@@ -337,7 +342,14 @@ class Fetch:
             through = task.last_time if task.in_order and self._source.sorted_by_time else None
         batch = _within(page, self._time_column, bounds) if self._time_column else page.batch
         self._stage.note_clock(self._client.clock_ahead_s)
-        writer.write(batch, through)
+        content = writer.encode(batch)
+        size = len(content) if content is not None else 0
+        with self._changed:
+            if self._bound is not None and not task.dropped:
+                self._end_in_time(size)
+            if task.dropped:
+                return True
+        writer.append(content, batch.num_rows, through)
         with self._changed:
             task.rows += batch.num_rows
             self.progress.rows += batch.num_rows
@@ -345,6 +357,19 @@ class Fetch:
             if self._idle:
                 self._changed.notify_all()
         return passed_end
+
+    def _end_in_time(self, coming: int) -> None:
+        """End the part earlier if, with so many more bytes, more is staged or expected than is allowed."""
+        assert self._bound is not None
+        running = {task.staged.number: (task, self._pages_left(task)) for task in self._running if not task.dropped}
+        beyond = self._bound.keep(coming, running)
+        if beyond is None:
+            return
+        self._queue = deque(task for task in self._queue if task.staged.number not in beyond)
+        for task in (*self._queue, *self._running):
+            task.dropped = task.dropped or task.staged.number in beyond
+            task.bounds = TimeSlice(task.bounds.start, task.staged.bounds.end)
+        self._changed.notify_all()
 
 
 def _bounds_of(task: Task, again: bool) -> TimeSlice:

@@ -15,7 +15,7 @@ from klaviyo_pipeline.private_files import append_to
 from klaviyo_pipeline.staged_pages import checksum
 
 NAME = "manifest.jsonl"
-FORMAT = 4
+FORMAT = 5
 _SIGNATURE = b"klaviyo_pipeline stage, format "
 _FIRST_LINE = _SIGNATURE + str(FORMAT).encode() + b"\n"
 _EARLIER_SIGNATURE = b'{"begin":"{'

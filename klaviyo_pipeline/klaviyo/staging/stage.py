@@ -57,6 +57,11 @@ class StagedSlice:
     rows: int = 0
     done: bool = False
 
+    @property
+    def bytes(self) -> int:
+        """The bytes of its pages."""
+        return self.pages[-1].end if self.pages else 0
+
 
 class Stage:
     """One extract's folder. Safe to write to from several threads, each slice from one at a time.
@@ -66,6 +71,8 @@ class Stage:
         clock_ahead_s: By how many seconds this machine's clock was ahead of Klaviyo's when the fetch began.
         slices: The slices that count, by number.
         numbers: Slice numbers given so far. None is given twice: a dropped slice may still have a writer.
+        until: Where the part of the window that is staged ends; None: at the window's end.
+        staged_bytes: What the slices have on the disk.
     """
 
     def __init__(
@@ -82,6 +89,8 @@ class Stage:
         self.clock_ahead_s: float | None = None
         self.slices: dict[int, StagedSlice] = {}
         self.numbers = 0
+        self.until: datetime | None = None
+        self.staged_bytes = 0
         self._lock = lock
         self._mutex = threading.Lock()
         self._manifest = Manifest(folder, lines_checksum)
@@ -115,6 +124,23 @@ class Stage:
             staged.bounds = TimeSlice(staged.bounds.start, end)
             self._record(cut=staged.number, end=_text(end))
 
+    def end_at(self, until: datetime) -> list[StagedSlice]:
+        """Only the part of the window before this time is read: drop the slices beyond it, and cut the one it is in.
+
+        Returns:
+            The slices that were dropped.
+        """
+        with self._mutex:
+            self.until = until
+            self._record(until=_text(until))  # first: after a kill nothing is missing before this time
+        beyond = [each for each in self.slices.values() if each.bounds.start and each.bounds.start >= until]
+        for staged in beyond:
+            self.drop_slice(staged)
+        for staged in list(self.slices.values()):
+            if staged.bounds.end is None or staged.bounds.end > until:
+                self.cut_slice(staged, until)
+        return beyond
+
     def add_page(self, staged: StagedSlice, page: StagedPage | None, through: datetime | None) -> None:
         """A page of a slice is in its file; None for one without rows.
 
@@ -122,6 +148,8 @@ class Stage:
         """
         with self._mutex:
             if page is not None:
+                if staged.number in self.slices:
+                    self.staged_bytes += page.end - staged.bytes
                 staged.pages.append(page)
                 staged.rows += page.rows
             staged.through = through
@@ -139,7 +167,8 @@ class Stage:
     def drop_slice(self, staged: StagedSlice) -> None:
         """A slice's rows do not count (any more)."""
         with self._mutex:
-            self.slices.pop(staged.number, None)
+            if self.slices.pop(staged.number, None) is not None:
+                self.staged_bytes -= staged.bytes
             self._record(drop=staged.number)
             (self.folder / staged.file).unlink(missing_ok=True)
 
@@ -187,21 +216,28 @@ class SliceWriter:
                 if failed is None:
                     os.fsync(self._file.fileno())
 
+    def encode(self, batch: pa.RecordBatch) -> memoryview | None:
+        """A page's bytes as `append` takes them; None for a page without rows."""
+        return encode_page(batch, first=not self._end) if batch.num_rows else None
+
     def write(self, batch: pa.RecordBatch, through: datetime | None) -> None:
-        """Append a page's rows, then say so in the manifest.
+        """Append a page's rows, as `append` does."""
+        self.append(self.encode(batch), batch.num_rows, through)
+
+    def append(self, content: memoryview | None, rows: int, through: datetime | None) -> None:
+        """Append a page's bytes, then say so in the manifest.
 
         Raises:
             StagingError: if the disk is full or the folder cannot be written to.
         """
         page = None
-        if batch.num_rows:
-            content = encode_page(batch, first=not self._end)
+        if content is not None:
             with disk_errors(self._stage.folder):
                 if self._file is None:
                     self._file = append_to(self._stage.folder / self._staged.file, new=True)
                 _write_all(self._file, content)
             self._end += len(content)
-            page = StagedPage(self._end, batch.num_rows, checksum(content))
+            page = StagedPage(self._end, rows, checksum(content))
         self._stage.add_page(self._staged, page, through)
 
 
@@ -276,7 +312,10 @@ def _taken_up(folder: Path, lock: filelock.BaseFileLock, identity: str, now: dat
         _LOG.warning("A stage was damaged after it was written, so its rows are fetched again: %s.", error)
         return None
     stage = Stage(folder, lock, datetime.fromisoformat(begin["at"]), begin["extract"], lines_checksum)
-    stage.slices, stage.clock_ahead_s = replayed.slices, replayed.clock_ahead_s
+    stage.slices, stage.clock_ahead_s, stage.until = replayed.slices, replayed.clock_ahead_s, replayed.until
+    stage.staged_bytes = sum(staged.bytes for staged in stage.slices.values())
+    if stage.until is not None:
+        stage.end_at(stage.until)  # the kill may have come before all slices beyond it were dropped
     # A manifest whose end is torn may lack slices whose files are there.
     stage.numbers = max(replayed.numbers, folders.next_number(folder))
     return stage
@@ -339,6 +378,7 @@ class _Replayed:
         self.slices: dict[int, StagedSlice] = {}
         self.numbers = 0
         self.clock_ahead_s: float | None = None
+        self.until: datetime | None = None
 
     def add(self, entry: dict[str, Any]) -> None:
         """Take in an entry."""
@@ -359,6 +399,8 @@ class _Replayed:
             self.slices.pop(entry["drop"], None)
         elif "ahead" in entry:
             self.clock_ahead_s = entry["ahead"]
+        elif "until" in entry:
+            self.until = _time(entry["until"])
 
 
 def _write_all(file: FileIO, content: memoryview) -> None:

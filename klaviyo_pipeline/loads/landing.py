@@ -1,0 +1,90 @@
+"""What a fetched load asks of the warehouse: which rows go, which stay, and what the ledger remembers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from klaviyo_pipeline.loads.request import Range, replaced_ranges
+from klaviyo_pipeline.loads.table import not_answered
+from klaviyo_pipeline.redaction import redact_values
+from klaviyo_pipeline.warehouse.land_request import LandRequest, Sweep, TimeRange
+from klaviyo_pipeline.warehouse.write_modes import WriteMode
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
+    from klaviyo_pipeline.loads.load import Load, StagedLoad
+
+
+def land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:
+    """The landing of what was fetched of a load: all of it, or a part."""
+    load, request = ready.load, staged.request
+    wanted, window = load.request, request.window
+    over = request.time_field if not request.is_whole or staged.until else None
+    parts, end = ready.parts, staged.until or window.end
+    watermark = parts.watermark(staged) if parts else staged.watermark
+    read, by = (window.start, watermark), over.name if over else None
+    if parts is not None and parts.is_whole and staged.until is None:
+        read, by = (None, watermark), None  # with the last part everything is read
+    return LandRequest(
+        table=load.table,
+        rows=staged.files,
+        mode=wanted.write_mode,
+        source=load.ledger_name,
+        run_id=load.run_id,
+        extract_id=staged.extract_id,
+        trim=TimeRange(over.name, window.start, end) if over else None,
+        partition_key=wanted.partition_key,
+        partitions=_partitions(load, request),
+        count_ranges=load.count_ranges,
+        version_column=request.source.version_column,
+        fixed_time=request.source.fixed_time,
+        sweep=sweep_of(load, request),
+        unknown=not_answered(request.columns, staged.revision),
+        window=read if load.moves_watermark else None,
+        filter_field=by,
+        revision=staged.revision,
+        requests=staged.traffic.requests,
+        duration_s=staged.duration_s,
+        origin=load.origin,
+        owner=ready.owner,
+        shrink=ready.shrink,
+        details=plain_details(
+            {
+                **load.details,
+                **(parts.details(staged) if parts else {}),
+                "options": sorted(request.options),
+                "ids": request.ids,
+                "whole": request.is_whole,
+                "retries": staged.traffic.retries,
+                "stopped": str(staged.stopped) if staged.stopped else None,
+                "unknown_attributes": staged.findings.unknown,
+                "type_misfits": staged.findings.misfits,
+            }
+        ),
+    )
+
+
+def plain_details(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Details as plain JSON without secrets, for the ledger."""
+    return redact_values(json.loads(json.dumps(values, default=str)))  # type: ignore[no-any-return]
+
+
+def sweep_of(load: Load, request: ExtractRequest) -> Sweep | None:
+    """What the extract is the full truth of: the table, or the rows of the parents that were read."""
+    source, some = request.source, None
+    if source.fan_out is not None and request.ids is not None:
+        some = Sweep(source.fan_out.id_column, request.ids)
+    if source.shows_deletions and request.is_whole and load.request.write_mode is WriteMode.MERGE:
+        return some or Sweep()
+    # A run of other parents than the load's own clears only theirs.
+    return some if load.request.replaces and not load.moves_watermark else None
+
+
+def _partitions(load: Load, request: ExtractRequest) -> tuple[Range, ...]:
+    """What a replace clears; otherwise the run's partitions, for the ledger."""
+    if load.request.replaces:
+        return replaced_ranges(request, load.request.partition_key)
+    known = load.partition is not None and load.request.partition_key and not request.is_whole
+    return (load.partition,) if known and load.partition is not None else ()
