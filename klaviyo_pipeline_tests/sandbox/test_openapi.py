@@ -1,15 +1,18 @@
 """Every endpoint's answers, and its errors, hold against the OpenAPI document of the revision."""
 
 import re
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
 
-from klaviyo_pipeline.sandbox.api.catalogue import contract
+from klaviyo_pipeline.sandbox.api.catalogue import Contract, contract
 from klaviyo_pipeline.sandbox.api.fieldsets import allowed_fields
 from klaviyo_pipeline.sandbox.app import Sandbox
 from klaviyo_pipeline.sandbox.data.kinds import BY_PATH
 from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline_tests.cases import case
 from klaviyo_pipeline_tests.sandbox import openapi
 from klaviyo_pipeline_tests.sandbox.client import Client
 from klaviyo_pipeline_tests.sandbox.reporting import report_question
@@ -24,10 +27,26 @@ OPERATIONS = [
     for endpoint in SERVED
     if contract(endpoint.operation, revision) is not None
 ]
-IDS = [f"{revision}-{endpoint.operation}" for revision, endpoint in OPERATIONS]
-each_operation = pytest.mark.parametrize(("revision", "endpoint"), OPERATIONS, ids=IDS)
+COLLECTIONS = sorted({(revision, endpoint.path.split("/")[0]) for revision, endpoint in OPERATIONS})
+each_revision = pytest.mark.parametrize("revision", REVISIONS)
+each_collection = pytest.mark.parametrize(("revision", "collection"), COLLECTIONS)
 
 
+def _of(revision: str, collection: str) -> list[Any]:
+    """The endpoints of a collection in a revision."""
+    return [found for known, found in OPERATIONS if (known, found.path.split("/")[0]) == (revision, collection)]
+
+
+def _taken(revision: str) -> Iterator[tuple[Any, Contract, dict[str, Any]]]:
+    """The endpoints of a revision, with what the catalogue and what the document says they take."""
+    for found, endpoint in OPERATIONS:
+        taken = contract(endpoint.operation, revision) if found == revision else None
+        if taken is not None:
+            path = _document_path(revision, endpoint)
+            yield endpoint, taken, openapi.parameters(revision, path, endpoint.method.lower())
+
+
+@cache
 def _ids(store: Store) -> dict[str, list[str]]:
     """Ids to ask for, by collection: ordinary rows and the odd ones."""
     events = list(store.events)
@@ -84,16 +103,19 @@ def _queries(revision: str, operation: str) -> list[str]:
     return ["", "&".join(parts)] if parts else [""]
 
 
-ANSWERED = [
-    (revision, endpoint)
-    for revision, endpoint in OPERATIONS
-    if endpoint.operation not in ("get_image_for_campaign_message", "get_image_id_for_campaign_message")
-]
+WITHOUT_ROWS = ("get_image_for_campaign_message", "get_image_id_for_campaign_message")
 """No message of the shop has an image."""
 
 
-@pytest.mark.parametrize(("revision", "endpoint"), ANSWERED)
-def test_answers_hold_against_the_document(app: Sandbox, store: Store, revision: str, endpoint: Any) -> None:
+@each_collection
+def test_answers_hold_against_the_document(app: Sandbox, store: Store, revision: str, collection: str) -> None:
+    for endpoint in _of(revision, collection):
+        if endpoint.operation not in WITHOUT_ROWS:
+            with case(endpoint.operation):
+                _assert_answers_hold(app, store, revision, endpoint)
+
+
+def _assert_answers_hold(app: Sandbox, store: Store, revision: str, endpoint: Any) -> None:
     client = Client(app, revision)
     path = "/api/" + endpoint.path
     ids = _ids(store)[endpoint.path.split("/")[0]] if "{id}" in path else [""]
@@ -144,8 +166,14 @@ def _aggregate_question(store: Store) -> dict[str, Any]:
     }
 
 
-@each_operation
-def test_errors_hold_against_the_document(app: Sandbox, revision: str, endpoint: Any) -> None:
+@each_collection
+def test_errors_hold_against_the_document(app: Sandbox, revision: str, collection: str) -> None:
+    for endpoint in _of(revision, collection):
+        with case(endpoint.operation):
+            _assert_errors_hold(app, revision, endpoint)
+
+
+def _assert_errors_hold(app: Sandbox, revision: str, endpoint: Any) -> None:
     path = _document_path(revision, endpoint)
     address = "/api/" + endpoint.path.replace("{id}", "NOPE01")
     for key, query in ((None, ""), ("wrong", ""), ("pk_sandbox", "?unheard=of")):
@@ -158,11 +186,14 @@ def test_errors_hold_against_the_document(app: Sandbox, revision: str, endpoint:
         openapi.check(revision, path, endpoint.method, answer.status, answer.json)
 
 
-@each_operation
-def test_the_catalogue_takes_what_the_document_says(revision: str, endpoint: Any) -> None:
-    taken = contract(endpoint.operation, revision)
-    assert taken is not None
-    parameters = openapi.parameters(revision, _document_path(revision, endpoint), endpoint.method.lower())
+@each_revision
+def test_the_catalogue_takes_what_the_document_says(revision: str) -> None:
+    for endpoint, taken, parameters in _taken(revision):
+        with case(endpoint.operation):
+            _assert_taken(endpoint, taken, parameters)
+
+
+def _assert_taken(endpoint: Any, taken: Contract, parameters: dict[str, Any]) -> None:
     documented = parameters.get("filter", {}).get("description", "")
     assert {name: set(found.operators) for name, found in taken.filters.items()} == {
         name: set(re.findall(r"`([^`]+)`", operators))
@@ -187,42 +218,40 @@ def test_the_catalogue_takes_what_the_document_says(revision: str, endpoint: Any
         assert (taken.page.default, 1, taken.page.maximum) == (size["default"], size["minimum"], size["maximum"])
 
 
-@each_operation
-def test_the_limits_and_scopes_are_the_documents(revision: str, endpoint: Any) -> None:
-    taken = contract(endpoint.operation, revision)
-    assert taken is not None
-    operation = openapi.document(revision)["paths"][_document_path(revision, endpoint)][endpoint.method.lower()]
+@each_revision
+def test_the_limits_and_scopes_are_the_documents(revision: str) -> None:
     windows = r"Burst: `(\d+)/s`.*?Steady: `(\d+)/m`(?:<br>Daily: `(\d+)/d`)?"
-    limits = [
-        tuple(int(number) for number in found if number)
-        for found in re.findall(windows, operation["description"], re.DOTALL)
-    ]
-    assert taken.limit == limits[0]
-    if endpoint.operation != "get_profile_ids_for_list":  # its lower limit names a parameter it doesn't take
-        assert sorted(taken.lowered.values()) == sorted(limits[1:])
-    assert set(taken.scopes) == set(operation["x-klaviyo-scopes"])
+    for endpoint, taken, _ in _taken(revision):
+        operation = openapi.document(revision)["paths"][_document_path(revision, endpoint)][endpoint.method.lower()]
+        limits = [
+            tuple(int(number) for number in found if number)
+            for found in re.findall(windows, operation["description"], re.DOTALL)
+        ]
+        with case(endpoint.operation):
+            assert taken.limit == limits[0]
+            if endpoint.operation != "get_profile_ids_for_list":  # its lower limit names a parameter it doesn't take
+                assert sorted(taken.lowered.values()) == sorted(limits[1:])
+            assert set(taken.scopes) == set(operation["x-klaviyo-scopes"])
 
 
-@each_operation
-def test_sparse_fieldsets_take_the_documented_names(revision: str, endpoint: Any) -> None:
-    taken = contract(endpoint.operation, revision)
-    assert taken is not None
-    for name, parameter in openapi.parameters(
-        revision, _document_path(revision, endpoint), endpoint.method.lower()
-    ).items():
-        if name.startswith("fields["):
+@each_revision
+def test_sparse_fieldsets_take_the_documented_names(revision: str) -> None:
+    for endpoint, taken, parameters in _taken(revision):
+        for name, parameter in parameters.items():
+            if not name.startswith("fields["):
+                continue
             resource = name[len("fields[") : -1]
             if (resource, revision) == ("campaign", "2026-10-15") and "messages" in endpoint.operation:
                 continue  # the derived document lists the names of 2026-07-15 here
             more = set(taken.additional.get(resource, ()))
             names = {found for found in openapi.enumeration(parameter) if found.partition(".")[0] not in more}
-            assert names == allowed_fields(resource, taken, revision) - more, name
+            with case(endpoint.operation, name):
+                assert names == allowed_fields(resource, taken, revision) - more
 
 
-@each_operation
-def test_every_documented_fieldset_type_is_taken(revision: str, endpoint: Any) -> None:
-    taken = contract(endpoint.operation, revision)
-    assert taken is not None
-    parameters = openapi.parameters(revision, _document_path(revision, endpoint), endpoint.method.lower())
-    documented = {name[len("fields[") : -1] for name in parameters if name.startswith("fields[")}
-    assert set(taken.types) == documented
+@each_revision
+def test_every_documented_fieldset_type_is_taken(revision: str) -> None:
+    for endpoint, taken, parameters in _taken(revision):
+        documented = {name[len("fields[") : -1] for name in parameters if name.startswith("fields[")}
+        with case(endpoint.operation):
+            assert set(taken.types) == documented
