@@ -137,13 +137,20 @@ class Database:
         with ExitStack() as stack:
             stack.enter_context(no_wider_than(mode_of(self.file, self.file_mode)))
             self._take_file_lock(stack, read_only=read_only)
-            con = duckdb.connect(":memory:", config=self._config())
-            stack.callback(con.close)
+            con = stack.enter_context(self._instance())
             self._attach(con, read_only=read_only, deadline=deadline)
             try:
                 yield con
             except duckdb.Error as error:
                 raise self._explained(error) from error
+
+    @contextmanager
+    def _instance(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A DuckDB of this session's own, which has no file yet."""
+        import duckdb
+
+        with duckdb.connect(":memory:", config=self._config()) as con:
+            yield con
 
     def _refuse_hard_links(self) -> None:
         """Refuses a file with several names: its WAL and its lock lie beside one of them only."""

@@ -154,11 +154,9 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
     """Lands rows and their ledger line within the caller's transaction; what ``land`` does once the file is open."""
     table = load.table
     target = full_name(con, table.schema, table.name)
-    existed = bool(existing_columns(con, table.schema, table.name))
+    existing = existing_columns(con, table.schema, table.name)
     if load.mode is WriteMode.APPEND and ledger.was_landed(con, table, load.extract_id):
-        tally = Tally.of(
-            con, target, existing_columns(con, table.schema, table.name), load.partition_key, load.count_ranges
-        )
+        tally = Tally.of(con, target, existing, load.partition_key, load.count_ranges)
         return _Outcome(
             Counts(),
             Gathered(0, 0, 0),
@@ -174,7 +172,7 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
     types = incoming.types(con) | dict.fromkeys(load.unknown, '"NULL"')
     wanted = _wanted(load, types)
     check_names(table, wanted)
-    columns, added = shape(con, table, wanted)
+    columns, added = shape(con, table, wanted, existing)
     tally = Tally.of(con, target, columns, load.partition_key, load.count_ranges)
     # Joins as they are written here: the small batch is hashed, the table or the stream passes by.
     con.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
@@ -212,7 +210,7 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
         tally.before()
     if skipped:
         counts = Counts()
-        if existed:
+        if existing:
             con.rollback()
             con.begin()
             added = ()

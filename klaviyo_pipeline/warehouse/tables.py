@@ -74,18 +74,24 @@ def resolve_schema(con: duckdb.DuckDBPyConnection, schema: str) -> str:
     ``klaviyo``. So in ``klaviyo.duckdb`` the tables of schema ``klaviyo`` live in ``main``, where
     ``klaviyo.events`` resolves as catalog and table. A schema that is there already (a renamed file) is used.
     """
-    catalog, found = con.execute(
-        "SELECT current_database(), (SELECT count(*) FROM duckdb_schemas() "
-        "WHERE database_name = current_database() AND lower(schema_name) = lower(?))",
-        [schema],
-    ).fetchall()[0]
-    return "main" if fold(schema) == fold(catalog) and not found else schema
+    return _place(con, schema)[1]
+
+
+def _place(con: duckdb.DuckDBPyConnection, schema: str) -> tuple[str, str]:
+    """The catalog in use, and the schema of it in which tables of ``schema`` live."""
+    catalog = con.execute("SELECT current_database()").fetchall()[0][0]
+    if fold(schema) != fold(catalog):
+        return catalog, schema
+    found = con.execute(
+        "SELECT count(*) FROM duckdb_schemas() WHERE database_name = ? AND lower(schema_name) = lower(?)",
+        [catalog, schema],
+    ).fetchall()[0][0]
+    return catalog, schema if found else "main"
 
 
 def typed_path(con: duckdb.DuckDBPyConnection, table: Table) -> str:
     """The table's name as a user can type it after opening the file: ``klaviyo.events``, quoted where it must be."""
-    resolved = resolve_schema(con, table.schema)
-    catalog = con.execute("SELECT current_database()").fetchall()[0][0]
+    catalog, resolved = _place(con, table.schema)
     parts = [table.schema, table.name]
     if fold(resolved) == fold(catalog):
         parts = [catalog, resolved, table.name]
@@ -96,17 +102,16 @@ def typed_path(con: duckdb.DuckDBPyConnection, table: Table) -> str:
 
 def full_name(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> str:
     """The quoted three-part name of a table in the file in use."""
-    catalog = con.execute("SELECT current_database()").fetchall()[0][0]
-    return qualified(catalog, resolve_schema(con, schema), name)
+    return qualified(*_place(con, schema), name)
 
 
 def existing_columns(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> tuple[Column, ...]:
     """The columns that a table has now, in order; none if there is no such table."""
     rows = con.execute(
         "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
-        "WHERE database_name = current_database() AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?) "
+        "WHERE database_name = ? AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?) "
         "ORDER BY column_index",
-        [resolve_schema(con, schema), name],
+        [*_place(con, schema), name],
     ).fetchall()
     return tuple(Column(*row) for row in rows)
 
@@ -136,9 +141,18 @@ def check_names(table: Table, columns: Iterable[Column]) -> None:
 
 
 def shape(
-    con: duckdb.DuckDBPyConnection, table: Table, wanted: Sequence[Column]
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    wanted: Sequence[Column],
+    existing: tuple[Column, ...] | None = None,
 ) -> tuple[tuple[Column, ...], tuple[str, ...]]:
     """Creates the table, or adds the columns that it lacks, and brings the comments up to date.
+
+    Args:
+        con: A session that writes.
+        table: The table as it is declared.
+        wanted: The columns that it must have.
+        existing: Its ``existing_columns``, where the caller has them.
 
     Returns:
         The table's columns now, with their actual types, and the names of those added to an existing table.
@@ -147,7 +161,8 @@ def shape(
         TableShapeError: A column has an incompatible type, the table lacks a key column, or it is a view. Nothing was
             changed.
     """
-    existing = existing_columns(con, table.schema, table.name)
+    if existing is None:
+        existing = existing_columns(con, table.schema, table.name)
     name = full_name(con, table.schema, table.name)
     known = {fold(column.name): column for column in existing}
     added: tuple[str, ...] = ()
@@ -168,6 +183,8 @@ def shape(
 
 def _definitions(con: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> list[str]:
     """The columns' definitions in SQL, with no more than the file's format can hold."""
+    if not columns:
+        return []
     # ZSTD halves the file and the time to compress JSON text, and reads as fast as DuckDB's own choice.
     compression = " USING COMPRESSION zstd" if storage_version(con) >= ZSTD_SINCE else ""
     return [
@@ -190,9 +207,9 @@ def storage_version(con: duckdb.DuckDBPyConnection) -> tuple[int, int]:
 
 def _refuse_view(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     views = con.execute(
-        "SELECT count(*) FROM duckdb_views() WHERE database_name = current_database() "
+        "SELECT count(*) FROM duckdb_views() WHERE database_name = ? "
         "AND lower(schema_name) = lower(?) AND lower(view_name) = lower(?)",
-        [resolve_schema(con, table.schema), table.name],
+        [*_place(con, table.schema), table.name],
     ).fetchall()[0][0]
     if views:
         raise TableShapeError(
@@ -210,11 +227,12 @@ def _check_compatible(
                 f"The table {table.plain_name} exists without the key column {key!r}, so rows can't be told apart. "
                 f"Rename or drop the existing table, or land under another name."
             )
-    expected_types = _normal_types(con, [column.type for column in wanted])
-    for column, expected in zip(wanted, expected_types, strict=True):
+    normal_types = _normal_types(con, {column.type for column in wanted})
+    for column in wanted:
         there = known.get(fold(column.name))
         if there is None:
             continue
+        expected = normal_types[column.type]
         if expected != there.type and (expected, there.type) not in _WIDENS:
             raise TableShapeError(
                 f"The table {table.plain_name} exists with column {there.name!r} of type {there.type}, but these rows "
@@ -223,12 +241,11 @@ def _check_compatible(
             )
 
 
-def _normal_types(con: duckdb.DuckDBPyConnection, types: Sequence[str]) -> tuple[str, ...]:
-    """DuckDB's own spelling of types: ``TIMESTAMPTZ`` -> ``TIMESTAMP WITH TIME ZONE``."""
-    row: tuple[str, ...] = con.execute(
-        f"SELECT {', '.join(f'typeof(CAST(NULL AS {name}))' for name in types)}"
-    ).fetchall()[0]
-    return row
+def _normal_types(con: duckdb.DuckDBPyConnection, types: Iterable[str]) -> dict[str, str]:
+    """DuckDB's own spelling of each type: ``TIMESTAMPTZ`` -> ``TIMESTAMP WITH TIME ZONE``."""
+    names = list(types)
+    row = con.execute(f"SELECT {', '.join(f'typeof(CAST(NULL AS {name}))' for name in names)}").fetchall()[0]
+    return dict(zip(names, row, strict=True))
 
 
 def _comment(
@@ -242,12 +259,14 @@ def _comment(
         there = known.get(fold(column.name))
         if column.comment and column.comment != (there.comment if there else ""):
             con.execute(f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {literal(column.comment)}")
-    if not table.comment:
-        return
-    current = con.execute(
-        "SELECT comment FROM duckdb_tables() WHERE database_name = current_database() "
-        "AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)",
-        [resolve_schema(con, table.schema), table.name],
-    ).fetchall()[0][0]
-    if current != table.comment:
+    if table.comment and table.comment != (_table_comment(con, table) if known else None):
         con.execute(f"COMMENT ON TABLE {name} IS {literal(table.comment)}")
+
+
+def _table_comment(con: duckdb.DuckDBPyConnection, table: Table) -> str | None:
+    comment: str | None = con.execute(
+        "SELECT comment FROM duckdb_tables() WHERE database_name = ? "
+        "AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)",
+        [*_place(con, table.schema), table.name],
+    ).fetchall()[0][0]
+    return comment
