@@ -7,7 +7,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from hypothesis import settings
 
-from klaviyo_pipeline_tests import clocks
+from klaviyo_pipeline_tests import clocks, instances
 
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("suite", deadline=None)
@@ -41,4 +41,11 @@ def migrations_read_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScriptDirectory, "from_config", from_config)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def duckdb_started_once() -> Iterator[None]:
+    """The sessions of a test process share a started DuckDB, one after another."""
+    with instances.shared():
         yield
