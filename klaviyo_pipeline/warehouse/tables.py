@@ -106,7 +106,9 @@ def full_name(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> str:
 
 
 def existing_columns(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> tuple[Column, ...]:
-    """The columns that a table has now, in order; none if there is no such table."""
+    """The columns that a table has now, in order; none if there is no such table. Read-only sessions get no comments."""
+    if _only_reads(con):
+        return _described(con, schema, name)
     rows = con.execute(
         "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
         "WHERE database_name = ? AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?) "
@@ -114,6 +116,25 @@ def existing_columns(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> 
         [*_place(con, schema), name],
     ).fetchall()
     return tuple(Column(*row) for row in rows)
+
+
+def _only_reads(con: duckdb.DuckDBPyConnection) -> bool:
+    found = con.execute("SELECT readonly FROM duckdb_databases() WHERE database_name = current_database()")
+    return bool(found.fetchall()[0][0])
+
+
+def _described(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> tuple[Column, ...]:
+    """As `existing_columns`, in half a millisecond; a table that is missing aborts an open transaction.
+
+    The first use of ``duckdb_columns()`` takes 18 ms, since it makes the columns of all of DuckDB's own views.
+    """
+    import duckdb
+
+    try:
+        rows = con.execute(f"DESCRIBE {full_name(con, schema, name)}").fetchall()
+    except duckdb.CatalogException:
+        return ()
+    return tuple(Column(*row[:2]) for row in rows)
 
 
 def check_names(table: Table, columns: Iterable[Column]) -> None:
