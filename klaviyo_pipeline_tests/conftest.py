@@ -2,9 +2,11 @@ import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+import dagster as dg
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from dagster._config.pythonic_config import resource
 from hypothesis import settings
 
 from klaviyo_pipeline_tests import clocks, instances
@@ -48,4 +50,23 @@ def migrations_read_once() -> Iterator[None]:
 def duckdb_started_once() -> Iterator[None]:
     """The sessions of a test process share a started DuckDB, one after another."""
     with instances.shared():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def schemas_inferred_once() -> Iterator[None]:
+    """Dagster infers a resource's schema from its class each time that it copies the resource: a dozen times a run."""
+    infer = resource.infer_schema_from_config_class
+    known: dict[tuple[type, frozenset[str]], dg.Field] = {}
+
+    def inferred(model: type[dg.Config], *, fields_to_omit: set[str], default: object = None) -> dg.Field:
+        if default is not None:
+            return infer(model, fields_to_omit=fields_to_omit, default=default)
+        asked = (model, frozenset(fields_to_omit))
+        if asked not in known:
+            known[asked] = infer(model, fields_to_omit=fields_to_omit)
+        return known[asked]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resource, "infer_schema_from_config_class", inferred)
         yield

@@ -1,4 +1,4 @@
-"""How many examples a property test draws: few in every run, more in a soak."""
+"""How many examples a property test draws: a third of its number in every run, many times the number in a soak."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import os
 
 from hypothesis import Phase, settings
 
-SOAK = float(os.environ.get("KLAVIYO_SOAK", "1"))
-"""So many times the examples."""
+SOAK = float(os.environ.get("KLAVIYO_SOAK", str(1 / 3)))
+"""So many times the examples: `make soak` sets it."""
 
 
-def examples(number: int) -> settings:
+def examples(number: int, parent: settings | None = None) -> settings:
     """Settings for so many examples, times KLAVIYO_SOAK. Only a soak makes a failing example small."""
     phases = [phase for phase in Phase if SOAK > 1 or phase not in (Phase.shrink, Phase.explain)]
-    return settings(deadline=None, max_examples=max(1, round(number * SOAK)), phases=phases)
+    return settings(parent or settings.default, deadline=None, max_examples=scaled(number), phases=phases)
+
+
+def scaled(number: int) -> int:
+    """A number of examples times KLAVIYO_SOAK; two at least, since the first that is drawn is the simplest there is."""
+    return max(2, round(number * SOAK))

@@ -106,7 +106,7 @@ def full_name(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> str:
 
 
 def existing_columns(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> tuple[Column, ...]:
-    """The columns that a table has now, in order; none if there is no such table. Read-only sessions get no comments."""
+    """The columns that a table has now, in order, without comments in a read-only session; none without a table."""
     if _only_reads(con):
         return _described(con, schema, name)
     rows = con.execute(

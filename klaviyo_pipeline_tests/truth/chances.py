@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import Phase, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
+from klaviyo_pipeline_tests import soaking
 from klaviyo_pipeline_tests.truth.world import FIRST_NOW, SHOP_ENDS, World
-
-SOAK = float(os.environ.get("KLAVIYO_SOAK", "1"))
-"""So many times the examples: `make soak` sets it; a fraction is for a quick look."""
 
 ERRORS = (
     "429", "500", "502", "503", "504", "520", "521", "522", "523", "524", "html-200", "html-403", "clock-skew",
@@ -26,9 +23,8 @@ REVISIONS = ("2025-01-15", "2026-07-15", "2026-10-15", "2024-07-15")
 
 
 def examples(number: int) -> settings:
-    """So many examples; in a soak more, and a failing one is made small, which takes many loads."""
-    phases = [phase for phase in Phase if SOAK > 1 or phase is not Phase.shrink]
-    return settings(settings.get_profile("truth"), max_examples=max(1, round(number * SOAK)), phases=phases)
+    """So many examples, as `soaking.examples` says."""
+    return soaking.examples(number, settings.get_profile("truth"))
 
 
 seeds = st.integers(0, 30)

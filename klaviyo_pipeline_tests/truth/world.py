@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class World:
         """What is true."""
         return self.sandbox.app.store
 
-    @property
+    @cached_property
     def duckdb(self) -> KlaviyoDuckDBResource:
         """The destination."""
         return KlaviyoDuckDBResource(
@@ -141,10 +142,6 @@ class World:
             connection.execute("SET TimeZone = 'UTC'")
             return connection.execute(query).fetchall()
 
-    def has(self, name: str) -> bool:
-        """Whether there is such a table."""
-        return bool(self.columns(name))
-
     def table(self, name: str) -> list[Row]:
         """A table's living rows, as `truth` has them, sorted; a row that is there twice is here twice."""
         there = self.columns(name)
@@ -158,8 +155,10 @@ class World:
         """A table's columns; none if there is no such table."""
         if not (self.folder / "warehouse.duckdb").exists():
             return []
-        query = f"SELECT column_name FROM duckdb_columns() WHERE NOT internal AND table_name = '{name}' ORDER BY 1"
-        return [column for (column,) in self.sql(query)]
+        try:
+            return [column for (column,) in self.sql(f"SELECT column_name FROM (DESCRIBE {name}) ORDER BY 1")]
+        except duckdb.CatalogException:
+            return []
 
     def table_hash(self, name: str, *, system_columns: bool = True) -> str:
         """A hash of all rows of a table, by default with when and by which run each was loaded."""
@@ -175,7 +174,8 @@ class World:
 
     def ledger(self) -> list[Row]:
         """The landings so far."""
-        return self.sql("SELECT * FROM klaviyo_pipeline.ledger ORDER BY ALL") if self.has("ledger") else []
+        name = "klaviyo_pipeline.ledger"
+        return self.sql(f"SELECT * FROM {name} ORDER BY ALL") if self.columns(name) else []
 
 
 _COMPARED: dict[str, tuple[str, ...]] = {
