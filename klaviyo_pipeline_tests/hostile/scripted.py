@@ -131,6 +131,7 @@ def scripted(klaviyo: Klaviyo) -> Iterator[Klaviyo]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else a body waits 40 ms for the receipt of its headers
 
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
