@@ -47,7 +47,7 @@ def test_chart_when_metrics_have_not_landed_asks_for_their_names_and_has_ids_wit
 @pytest.mark.parametrize(
     ("name", "exit_code", "said"),
     [
-        ("evnts", 2, "There is no chart of 'evnts'. There are charts of: events, "),
+        ("evnts", 2, "'evnts' has no chart. Charts exist for: events, "),
         ("events", 1, "There is no table klaviyo.events yet: materialize klaviyo/events first."),
         ("daily_metrics", 1, "materialize klaviyo_analytics/daily_metrics first."),
     ],

@@ -195,7 +195,7 @@ def test_sandbox_with_another_history_is_refused(place: Workplace, monkeypatch: 
 def test_demo_of_an_account_says_that_nothing_was_compared_and_asks_for_no_key(place: Workplace) -> None:
     shown = place.cli("demo", "--days", "1").stdout
 
-    assert "The rows were not compared with your account" in shown
+    assert "The demo did not compare the rows with your account" in shown
     assert "in Klaviyo" not in shown
     assert "export KLAVIYO_API_KEY" not in shown
     total = re.search(r"in (\d+) s\.$", shown, re.MULTILINE)

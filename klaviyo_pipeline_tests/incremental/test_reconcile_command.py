@@ -80,7 +80,7 @@ def test_reconcile_when_nothing_has_landed_then_says_so(world: World, monkeypatc
     result = _reconcile()
 
     assert result.exit_code == 0
-    assert "nothing to compare" in result.output
+    assert "No day of events has landed yet" in result.output
 
 
 def test_day_that_the_sandbox_drops_is_named_with_its_metrics_until_the_repair_has_read_it(landed: World) -> None:
