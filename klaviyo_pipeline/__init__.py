@@ -1,8 +1,8 @@
-"""Klaviyo into DuckDB as Dagster assets.
+"""Load Klaviyo into DuckDB as Dagster assets.
 
 Importing the package makes ``zoneinfo`` read the pinned ``tzdata`` package in this process, not the system's files
-(nor those of ``PYTHONTZPATH``): days must begin at the same instant wherever they are counted, and a system may have
-older rules. Dagster's partitions and schedules follow, since they use ``zoneinfo`` too.
+(nor those of ``PYTHONTZPATH``). A system may have older rules, and all parts must agree when a day begins. Dagster's
+partitions and schedules use ``zoneinfo`` too.
 """
 
 import zoneinfo

@@ -1,4 +1,4 @@
-"""The definitions that are there without any transfer, and the names that they take."""
+"""The definitions of the project without transfers, and the names that they use."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ def built_in_definitions(days: dg.DailyPartitionsDefinition) -> dg.Definitions:
 
 @cache
 def taken_names() -> frozenset[str]:
-    """The names that no transfer can have, whatever the environment says."""
+    """The names that no transfer can have, in any environment."""
     return names_in(built_in_definitions(daily_partitions("2024-01-01", "UTC")))

@@ -1,4 +1,4 @@
-"""The clock. What depends on the time of day asks here, so that a test can put another clock in its place."""
+"""The clock. All code reads the time here, so that a test can replace the clock."""
 
 from __future__ import annotations
 

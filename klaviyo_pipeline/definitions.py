@@ -1,4 +1,4 @@
-"""What Dagster loads: the assets, their resources, and how they run."""
+"""The definitions that Dagster loads: assets, resources, jobs, schedules and sensors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from klaviyo_pipeline.transfers.folder import Folder
 
 
 def definitions() -> dg.Definitions:
-    """The project's definitions, as the environment and the folder of transfers say now.
+    """The project's definitions, from the environment and the folder of transfers.
 
     Raises:
         ConfigurationError: naming each environment variable that is wrong.

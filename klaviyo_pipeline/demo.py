@@ -1,4 +1,4 @@
-"""The main job, shown: the data sources into a DuckDB file, and a table of what landed."""
+"""The demo: loads the data sources into a DuckDB file and counts the landed rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Range = tuple[datetime, datetime]
 
 @dataclass(frozen=True)
 class DemoRow:
-    """One line of the demo's summary: a table, its rows in the days of the run, and what the sandbox has of them."""
+    """One line of the demo's summary: a table, its rows in the days of the run, and the sandbox's rows."""
 
     table: str
     rows: int
@@ -38,13 +38,13 @@ class DemoRow:
 
     @property
     def is_right(self) -> bool:
-        """Whether each row is there, and once."""
+        """Whether the table has each row once."""
         return self.rows == self.ids and self.expected in {None, self.rows}
 
 
 @dataclass(frozen=True)
 class DemoRun:
-    """What a run of the demo loaded: its days, how many seconds each part took, and why data sources were skipped."""
+    """The result of the demo: its days, the seconds of each part, and the reasons for skipped data sources."""
 
     rows: list[DemoRow]
     first: date
@@ -55,7 +55,7 @@ class DemoRun:
 
 @dataclass(frozen=True)
 class DemoTable:
-    """A table of analytics that the demo made: its name as SQL knows it, and its rows."""
+    """An analytics table that the demo built: its name in SQL, and its number of rows."""
 
     name: str
     rows: int
@@ -63,13 +63,12 @@ class DemoTable:
 
 @contextlib.contextmanager
 def klaviyo_or_sandbox() -> Iterator[SandboxProcess | None]:
-    """Leaves the environment alone if it names a Klaviyo account; otherwise starts a sandbox, and points to it.
+    """Starts a sandbox and sets the environment to it, unless the environment names a Klaviyo account.
 
-    The sandbox's shop is the one whose rows the database has; for a new database, one whose history ends now.
+    The sandbox has the data whose rows the database has. For a new database, its history ends now.
 
     Raises:
-        MixedRowsError: the database has a sandbox's rows and the environment names an account, or the other way
-            round.
+        MixedRowsError: the database has a sandbox's rows and the environment names an account, or the reverse.
     """
     from klaviyo_pipeline.warehouse.sandbox_rows import Origin, check_apart, remembered_end
 
@@ -100,13 +99,13 @@ def klaviyo_or_sandbox() -> Iterator[SandboxProcess | None]:
 
 
 def run_demo(days: int, sandbox: SandboxProcess | None) -> DemoRun:
-    """Materialize the assets of the data sources, and those of analytics too, and count what landed.
+    """Materialize the assets of the data sources and of analytics, and count the landed rows.
 
-    The days are the last so many until today, or until the end of the sandbox's history: a second run of the same
-    sandbox loads the same days, whatever the time.
+    The days end today, or at the end of the sandbox's history, so that a second run of the same sandbox loads the
+    same days at any time.
 
     Raises:
-        dagster.DagsterError, dagster.Failure: if an asset could not be loaded.
+        dagster.DagsterError, dagster.Failure: if the load of an asset failed.
     """
     from klaviyo_pipeline.definitions import defs
 
@@ -146,7 +145,7 @@ def run_demo(days: int, sandbox: SandboxProcess | None) -> DemoRun:
 
 
 def analytics_made() -> list[DemoTable]:
-    """The tables of analytics, and how much is in them."""
+    """The analytics tables with their numbers of rows."""
     from klaviyo_pipeline.analytics.building import analytics_schema
     from klaviyo_pipeline.analytics.tables import TABLES
     from klaviyo_pipeline.warehouse.tables import full_name
@@ -163,7 +162,7 @@ def analytics_made() -> list[DemoTable]:
 
 
 def _parts(steps: dict[str, float], run_s: float, rows: list[DemoRow]) -> dict[str, float]:
-    """What a run's time went into, in seconds; Dagster's own share is what no step took."""
+    """The seconds of each part of a run. Dagster's share is the rest."""
     sources_s = sum(row.seconds for row in rows)
     analytics_s = sum(taken for step, taken in steps.items() if step.startswith("klaviyo_analytics__"))
     steps_s = sum(steps.values())
@@ -191,7 +190,7 @@ def _landed(connection: Any, duckdb: KlaviyoDuckDBResource, source: Source, wind
 
 
 def _truth(sandbox: SandboxProcess, source: Source, window: Range) -> list[Any]:
-    """What the sandbox has of a source, in the window if it is partitioned."""
+    """The sandbox's rows of a source, in the window if it is partitioned."""
     if source.name == "accounts":
         return [None]  # every account is one
     collection, wanted = source.name if source.name in CORE else source.path.removeprefix("/api/"), None

@@ -1,4 +1,4 @@
-"""The root of this project's errors. Each message says what was wrong, where, and what is allowed."""
+"""The root of this project's errors. Each message says what is wrong, where, and what is allowed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEBUG = "KLAVIYO_DEBUG"
 
 
 class PipelineError(Exception):
-    """Base of this project's errors: no message has a secret in it.
+    """Base of this project's errors. No message contains a secret.
 
     ``retriable`` tells whether the same work may succeed a little later: Klaviyo is down, or the database is busy.
     """
@@ -25,19 +25,19 @@ class PipelineError(Exception):
 
 
 class ConfigurationError(PipelineError):
-    """A setting, an option or a window is wrong. Nothing was requested, and nothing was written."""
+    """A setting, an option or a window is wrong. No request was sent, and nothing was written."""
 
 
 class SecretInErrorError(PipelineError):
-    """Stands for an error of another library whose text had a secret in it."""
+    """Replaces an error of another library whose text contains a secret."""
 
 
 @contextmanager
 def no_secrets() -> Iterator[None]:
-    """Replaces an error whose text, or a cause's text, has a secret in it.
+    """Replaces an error if its text, or the text of a cause, contains a secret.
 
     Raises:
-        SecretInErrorError: instead of that error, with the redacted text and without the causes.
+        SecretInErrorError: with the redacted text and without the causes.
     """
     try:
         yield

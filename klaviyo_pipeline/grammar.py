@@ -1,7 +1,7 @@
-"""What a setting may say: one parser for each kind of text, wherever it is validated and wherever it is used.
+"""The grammar of settings: one parser for each kind of text, for validation and for use.
 
-Each takes a text and the name of its setting, gives the text as it is used, and raises ConfigurationError, which names
-the setting, the text and what is allowed.
+A parser takes a text and the name of its setting, and returns the text to use. It raises ConfigurationError, which
+names the setting, the text and the allowed values.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def text(given: str, _name: str) -> str:
 
 
 def owners(given: str, name: str) -> str:
-    """Owners as Dagster takes them: teams or mail addresses, separated by commas."""
+    """Owners in Dagster's form: teams or mail addresses, separated by commas."""
     found = [each.strip() for each in given.split(",")]
     for owner in found:
         if not re.fullmatch(r"team:\S+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}", owner):
@@ -61,7 +61,7 @@ def folder(given: str, name: str) -> str:
 
 
 def file_mode(given: str, name: str) -> str:
-    """The mode of a file in octal, with which its owner may read and write it."""
+    """The mode of a file in octal. Its owner must be able to read and write the file."""
     mode = int(given, 8) if re.fullmatch("(0o?)?[0-7]{3}", given) else 0
     if mode & 0o600 != 0o600 or mode & 0o111:
         raise ConfigurationError(
@@ -93,7 +93,7 @@ def zone(given: str, name: str) -> str:
 
 
 def day(given: str, name: str) -> str:
-    """A day written YYYY-MM-DD, no other form of ISO 8601: Dagster's partitions are named by it."""
+    """A day as YYYY-MM-DD, and no other form of ISO 8601, because partitions have such names."""
     try:
         if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", given):
             raise ValueError
@@ -106,12 +106,12 @@ def day(given: str, name: str) -> str:
 
 
 def moment(given: str, name: str) -> str:
-    """An ISO 8601 time, in UTC; one without an offset is read in UTC."""
+    """An ISO 8601 time in UTC. A time without an offset is in UTC."""
     return parse_time(given, UTC, name).isoformat()
 
 
 def revision(given: str, name: str) -> str:
-    """A revision of Klaviyo's API as it was written: any day on which there was one."""
+    """A revision of Klaviyo's API, unchanged: any day from the first revision on."""
     try:
         check_revision(given)
     except ConfigurationError as error:
@@ -120,7 +120,7 @@ def revision(given: str, name: str) -> str:
 
 
 def sources(given: str, name: str) -> str:
-    """Names of data sources, and groups of them, added and taken away; gives their names."""
+    """Names, patterns and groups of data sources, also with + and -. Returns the names of the data sources."""
     from klaviyo_pipeline.klaviyo.catalogue.registry import choose
 
     try:
@@ -163,7 +163,7 @@ def number(low: float, high: float, *, whole: bool = False) -> Parser:
 
 
 def memory(given: str, name: str) -> str:
-    """An amount of memory as DuckDB takes it, such as 300MB or 1.5 GiB, from LEAST_MEMORY_MB."""
+    """An amount of memory in DuckDB's form, such as 300MB or 1.5 GiB, at least LEAST_MEMORY_MB."""
     found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(MB|GB|MiB|GiB)", given.strip(), re.IGNORECASE)
     megabytes = float(found[1]) * (1000 if found[2][0] in "gG" else 1) if found else 0.0
     if megabytes < LEAST_MEMORY_MB:
@@ -174,7 +174,7 @@ def memory(given: str, name: str) -> str:
 
 
 def address(given: str, name: str) -> str:
-    """An address with http or https. It may hold a secret, so the message does not show it."""
+    """An address with http or https. The message does not show it, because it may contain a secret."""
     try:
         parts = urlsplit(given)
         plain = given.isascii() and given.isprintable() and not re.search(r"\s", given)
@@ -187,7 +187,7 @@ def address(given: str, name: str) -> str:
 
 
 def klaviyo_address(allow_http: Callable[[], bool]) -> Parser:
-    """An address that a key may be sent to, as the client takes it; ``allow_http`` is asked for http only."""
+    """An address that may get a key, in the client's form. Calls ``allow_http`` only for http."""
 
     def parse(given: str, name: str) -> str:
         return check_address(given, allow_http=given.lower().startswith("http:") and allow_http(), name=name)
@@ -196,7 +196,7 @@ def klaviyo_address(allow_http: Callable[[], bool]) -> Parser:
 
 
 def secret_address(allow_http: Callable[[], bool]) -> Parser:
-    """An address that is a secret itself, and so does not travel in clear."""
+    """An address that is a secret, so http is not allowed."""
 
     def parse(given: str, name: str) -> str:
         parts = urlsplit(address(given, name))
@@ -213,7 +213,7 @@ def secret_address(allow_http: Callable[[], bool]) -> Parser:
 
 
 def key(given: str, name: str) -> str:
-    """A secret that travels in a header. The message does not show it."""
+    """A secret for a header. The message does not show it."""
     if not (given.isascii() and given.isprintable()) or " " in given:
         raise ConfigurationError(f"{name} has spaces, line breaks or other characters that no API key has.")
     return given

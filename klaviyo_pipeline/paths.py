@@ -1,7 +1,7 @@
-"""Paths that people write: one grammar for every file and folder, however it reaches us.
+"""The grammar of paths that people write, for every file and folder.
 
-``~`` and ``$VAR`` are expanded. Everything with a scheme is refused by name: DuckDB and Python would make a file or
-folder of just that name.
+It expands ``~`` and ``$VAR``. It refuses an address with a scheme, because DuckDB and Python would make a file or
+folder with that name.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _SHOWN = 200
 
 
 class UnusablePathError(ValueError):
-    """A path that is not one of a local file or folder, or that something else already has."""
+    """The path is not one of a local file or folder, or another kind of file is there."""
 
 
 def file_path(text: str, what: str) -> Path:
-    """The path of a file that may or may not exist. Relative ones stay relative to the current folder.
+    """The path of a file that may or may not exist. A relative path stays relative to the current folder.
 
     Args:
         text: The path as a person wrote it.
-        what: What it is for, to begin the message with.
+        what: The purpose of the path. The message begins with it.
 
     Raises:
         UnusablePathError: naming ``what``, the path and what is allowed.
@@ -53,7 +53,7 @@ def file_path(text: str, what: str) -> Path:
 
 
 def folder_path(text: str, what: str) -> Path:
-    """The path of a folder that may or may not exist. Relative ones stay relative to the current folder.
+    """The path of a folder that may or may not exist. A relative path stays relative to the current folder.
 
     Raises:
         UnusablePathError: naming ``what``, the path and what is allowed.
@@ -67,7 +67,7 @@ def folder_path(text: str, what: str) -> Path:
 
 
 def refuse_scheme(text: str, what: str) -> None:
-    """Refuse what is no path: an address with a scheme, or :memory:.
+    """Refuse an address with a scheme, or :memory:.
 
     Raises:
         UnusablePathError: naming ``what`` and the scheme.

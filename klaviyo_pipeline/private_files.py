@@ -1,4 +1,4 @@
-"""Files and folders that hold people's data: for their owner only, and never anybody else's."""
+"""Files and folders with personal data. Only their owner can read them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ FILE_MODE = 0o600
 
 
 def append_to(path: Path, *, new: bool) -> FileIO:
-    """Opens a file for appending, unbuffered, and never through a link.
+    """Opens a file for appending, unbuffered. Does not follow links.
 
     Raises:
-        OSError: if it cannot be opened; FileExistsError for a new one that is there already.
+        OSError: if the file cannot be opened. FileExistsError: if a new file already exists.
     """
     flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
     return FileIO(os.open(path, flags | (os.O_CREAT | os.O_EXCL if new else 0), FILE_MODE), "ab")
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder for its owner only; those above it have the usual mode. One that is there gets that mode.
+    """Makes a folder that only its owner can use. An existing folder gets that mode; parents have the usual one.
 
     Raises:
-        OSError: if it cannot be made, is a link, or belongs to another user, who could read and replace its files.
+        OSError: if it cannot be made, is a link, or belongs to another user, who could replace its files.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(FOLDER_MODE, exist_ok=True)
@@ -39,7 +39,7 @@ def make_folder(path: Path) -> None:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Writes a file that, where it is new, only its owner may read; so with its folder. Those that exist keep theirs.
+    """Writes a file. Only the owner can read a new file and a new folder; existing ones keep their mode.
 
     Raises:
         OSError: if it cannot be written.
@@ -51,7 +51,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def is_plain_file(path: Path) -> bool:
-    """Whether there is a file itself, no link to one."""
+    """Whether the path is a file, and not a link."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
@@ -59,7 +59,7 @@ def is_plain_file(path: Path) -> bool:
 
 
 def is_plain_folder(path: Path) -> bool:
-    """Whether there is a folder itself, no link to one."""
+    """Whether the path is a folder, and not a link."""
     try:
         return stat.S_ISDIR(path.lstat().st_mode)
     except OSError:
@@ -67,7 +67,7 @@ def is_plain_folder(path: Path) -> bool:
 
 
 def sync(path: Path) -> None:
-    """Return once the disk has a file's content, or the names in a folder."""
+    """Write a file's content, or the names in a folder, to disk, and wait for it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

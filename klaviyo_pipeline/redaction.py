@@ -1,8 +1,8 @@
-"""One redaction for every message: errors, logs, alerts, metadata and what commands print.
+"""The redaction of every message: errors, logs, alerts, metadata and output of commands.
 
-A secret is known here as soon as something reads it (`keep_secret`), or while an environment variable holds it
-(`watch`). Redaction finds it as it is, percent-encoded, JSON-escaped, as HTML entities, in base64, in hexadecimal and
-wrapped over lines, and also what looks like a Klaviyo key, an Authorization header or an address's credentials.
+`keep_secret` registers a secret, and `watch` the value of an environment variable. Redaction finds them in plain text,
+percent-encoded, JSON-escaped, as HTML entities, in base64, in hexadecimal and wrapped over lines. It also finds texts
+that look like a Klaviyo key, Authorization headers, and credentials in addresses.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def keep_secret(text: str, mask: str = API_KEY) -> None:
 
 
 def watch(variable: str, mask: str = API_KEY) -> None:
-    """Replace the value of an environment variable, whatever it is by then."""
+    """Replace the current value of an environment variable."""
     with _lock:
         _watched[variable] = mask
 
 
 def looks_like_secret(variable: str, value: str) -> bool:
-    """Whether an environment variable looks like a secret, by its name or by its value."""
+    """Whether the name or value of an environment variable looks like a secret."""
     return _SECRET_NAME.search(variable) is not None or redact(value) != value
 
 
@@ -68,7 +68,7 @@ def redact(text: str) -> str:
 
 
 def redact_values(value: Any) -> Any:  # noqa: ANN401 - whatever a message is made of
-    """Texts in lists and mappings without secrets; other values stay."""
+    """Lists and mappings with redacted texts. Other values stay."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, Mapping):
@@ -140,7 +140,7 @@ def _secrets() -> dict[str, str]:
 
 
 def _after_host(address: str) -> str:
-    """The path and query of an address, or the whole text if it is none."""
+    """The path and query of an address, or the whole text if it is not an address."""
     try:
         parts = urlsplit(address)
     except ValueError:

@@ -1,8 +1,7 @@
-"""Pages of rows in a file on disk, each with a checksum, and the only way to read them back.
+"""Pages of rows in a file on disk, each with a checksum.
 
-A file is an Arrow IPC stream to which pages are appended. Arrow's readers trust what they decode: one flipped bit can
-crash the process or change a value without an error. So bytes are read into memory, compared with their checksum
-there, and only then decoded.
+A file is an Arrow IPC stream of pages. Arrow's readers do not check data: one flipped bit can crash the process or
+change a value without an error. So the reader compares the bytes with their checksum in memory before it decodes them.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ Verified = dict[Path, FileState]
 
 
 class DamagedPagesError(Exception):
-    """A file does not hold the pages that were written to it. The message says which, and what is wrong."""
+    """A file does not hold the pages that were written to it. The message names the file and the fault."""
 
 
 class StagedPage(NamedTuple):
@@ -62,12 +61,12 @@ class StagedFile:
 
 
 def checksum(content: bytes | bytearray | memoryview, after: int = 0) -> int:
-    """The CRC-32 of bytes; ``after`` is the checksum of what stands before them."""
+    """The CRC-32 of bytes. ``after`` is the checksum of the bytes before them."""
     return zlib.crc32(content, after)
 
 
 def encode_page(batch: pa.RecordBatch, *, first: bool) -> memoryview:
-    """A page's bytes as they are appended to a file; the first page of a file brings the schema with it."""
+    """The bytes of a page to append to a file. The first page of a file has the schema."""
     import pyarrow as pa
 
     # lz4 costs next to nothing and takes half the disk; handing a page's small buffers to other threads costs twice
@@ -84,10 +83,10 @@ def verify(file: StagedFile, *, whole: bool) -> None:
 
     Args:
         file: The file.
-        whole: Whether it must end with its last page; else a torn tail may follow.
+        whole: Whether the file must end with its last page. Otherwise incomplete bytes may follow.
 
     Raises:
-        DamagedPagesError: It is missing, a link, too short, too long, or another one.
+        DamagedPagesError: The file is missing, a link, too short, too long, or another file.
     """
     for _chunk in _chunks(file, whole=whole):
         pass

@@ -1,1 +1,1 @@
-"""Analytics: tables in SQL that follow from what was loaded, enough for a first dashboard."""
+"""Analytics: tables in SQL from the loaded tables, for a first dashboard."""

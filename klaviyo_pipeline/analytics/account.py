@@ -1,4 +1,4 @@
-"""In which time zone the account's days begin: asked of Klaviyo once a day, kept in a small table."""
+"""The account's time zone and currency. Asks Klaviyo once a day and keeps the answer in a small table."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def zone_of_account(
     warn: Callable[[str], None],
     ask: Callable[[KlaviyoClient], Account] = read_account,
 ) -> tuple[ZoneInfo, str]:
-    """The account's time zone and currency; where Klaviyo does not tell, what it told last, else the storage time zone.
+    """The account's time zone and currency; if Klaviyo does not answer, its last answer, else the storage time zone.
 
     Args:
         klaviyo: The account.
-        duckdb: Where the answer is kept.
+        duckdb: Keeps the answer.
         warn: Takes a warning.
         ask: Asks Klaviyo.
 
     Raises:
-        KlaviyoError: if Klaviyo can not be reached and has not told before.
+        KlaviyoError: if Klaviyo cannot be reached and has not answered before.
     """
     database, schema = duckdb.warehouse(), analytics_schema(duckdb.schema_or_default)
     known = _kept(database, schema)
@@ -59,14 +59,14 @@ def zone_of_account(
             return ZoneInfo(known[0].timezone), known[0].currency
         if not isinstance(error, AuthenticationError | ConfigurationError | ScopeError):
             raise
-        warn(f"Days begin in the storage time zone, {duckdb.zone.key}, since the account's is not known. {error}")
+        warn(f"Days begin in the storage time zone, {duckdb.zone.key}, because the account's is unknown. {error}")
         return duckdb.zone, ""
     _keep(database, schema, account)
     return zone, account.currency
 
 
 def zone_of_tables(duckdb: KlaviyoDuckDBResource) -> ZoneInfo:
-    """The time zone in which the tables of analytics have their days, as far as was noted; Klaviyo is not asked.
+    """The time zone of the days in the analytics tables. Does not ask Klaviyo.
 
     Raises:
         WarehouseError: if the database can not be read.

@@ -1,8 +1,7 @@
-"""What an event is worth: an amount of money from ``$value``, which senders write as a number or as text.
+"""The amount of money in an event's ``$value``, which senders write as a number or as text.
 
-A text counts where only one reading is possible: ``12.00 USD``, ``$1,234.50``, ``1.234,50 €``, ``1 234,50``, ``12,5``.
-``1,234`` can be a thousand or a little over one, as can ``$1.234``; such a text, ``NaN`` and an object are no amount.
-Their events are counted, and never guessed.
+A text counts if it has one meaning: ``12.00 USD``, ``$1,234.50``, ``1.234,50 €``, ``1 234,50``, ``12,5``. ``1,234`` and
+``$1.234`` have two meanings. Such a text, ``NaN`` and an object are not amounts. Their events are counted separately.
 """
 
 from __future__ import annotations

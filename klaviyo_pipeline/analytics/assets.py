@@ -1,4 +1,4 @@
-"""The assets of analytics: tables in SQL that follow from what was loaded."""
+"""The assets of analytics."""
 # No `from __future__ import annotations` here: Dagster reads an asset's resources off its signature.
 
 import warnings
@@ -24,17 +24,17 @@ _FENCE = "\n\n```sql\n"
 
 
 def following() -> dg.AutomationCondition[dg.AssetKey]:
-    """Make a table anew when what it is made from has been loaded, and nothing of that is being loaded.
+    """Build a table after its sources have been loaded, and while none of them is being loaded.
 
-    Not ``eager()`` as it is: days that were never loaded would hold everything up. Dagster's sensor for automation
-    conditions is stopped until somebody starts it.
+    Plain ``eager()`` does not work, because it waits for days that were never loaded. Dagster's sensor for automation
+    conditions is off until somebody starts it.
     """
     condition = dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
     return condition.with_label("follows what was loaded")
 
 
 def build_analytics_assets() -> list[dg.AssetsDefinition]:
-    """An asset for each table of analytics."""
+    """An asset for each analytics table."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         return [_build_asset(table) for table in TABLES.values()]
@@ -73,10 +73,10 @@ def _build_asset(table: AnalyticsTable) -> dg.AssetsDefinition:
 def _make(
     context: dg.AssetExecutionContext, table: AnalyticsTable, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
 ) -> "dg.MaterializeResult":  # type: ignore[type-arg]
-    """Make a table.
+    """Build a table.
 
     Raises:
-        dagster.Failure: with one sentence that says what is missing or went wrong; the table is as it was.
+        dagster.Failure: with one sentence that says what is missing or went wrong. The table is unchanged.
     """
     from klaviyo_pipeline.analytics.account import zone_of_account
     from klaviyo_pipeline.analytics.building import build
@@ -85,12 +85,12 @@ def _make(
     zone, currency = zone_of_account(klaviyo, duckdb, context.log.warning, ask)
     built = build(duckdb.warehouse(), table, duckdb.schema_or_default, zone)
     context.log.info(
-        f"{built.table_path}: {built.rows:,} rows, {built.days:,} days made anew in {built.duration_s:.1f} s; "
+        f"{built.table_path}: {built.rows:,} rows, {built.days:,} days built in {built.duration_s:.1f} s; "
         f"the database was held for {max(built.holds):.1f} s at most."
     )
     if built.unreadable_values:
         context.log.warning(
-            f"{built.unreadable_values:,} events have a $value that is no amount, or that has two readings such as "
+            f"{built.unreadable_values:,} events have a $value that is not an amount, or has two meanings such as "
             "1,234. No sum of money includes them. The column unreadable_values counts them by day and metric."
         )
     metadata: dict[str, Any] = {

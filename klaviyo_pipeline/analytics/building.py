@@ -1,7 +1,7 @@
-"""Makes the tables of analytics: the days that changed are copied, worked on beside the database, and swapped in.
+"""Builds the analytics tables: copies changed days, works in a file beside the database, and swaps the rows in.
 
-The database is held for moments only: to compare the fingerprints of days, to copy those that differ, and to swap the
-new rows in. No row passes through Python.
+A build holds the database only for moments: to compare the fingerprints of days, to copy the days that differ, and to
+swap the new rows in. No row passes through Python.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ BUILDS = Table(
 
 @dataclass
 class Built:
-    """What was made.
+    """The result of a build.
 
     ``table_path`` is the table as a person can type it. ``holds`` says how long the database was held each time, in
-    seconds. ``days`` counts the days that were made anew. ``unreadable_values`` counts events whose ``$value`` is no
+    seconds. ``days`` counts the days that it built. ``unreadable_values`` counts events whose ``$value`` is no
     amount; None for a table that does not count them.
     """
 
@@ -64,24 +64,24 @@ class Built:
 
 
 def analytics_schema(schema: str) -> str:
-    """The schema of analytics, beside that of what was loaded."""
+    """The schema of analytics, beside the schema of the loaded tables."""
     return f"{schema}_analytics"
 
 
 def build(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInfo) -> Built:
-    """Bring a table up to date with what has been loaded; a reader sees the old rows or the new ones.
+    """Update a table from the loaded tables. A reader sees the old rows or the new ones.
 
-    The days that changed since the last build are made anew; without anything kept of it, all days.
+    Builds the days that changed since the last build, or all days if nothing of it was kept.
 
     Args:
         database: The database.
-        table: What to make; it goes to the schema ``analytics_schema(schema)``.
-        schema: The schema of what was loaded.
+        table: The table to build; it goes to the schema ``analytics_schema(schema)``.
+        schema: The schema of the loaded tables.
         zone: The account's time zone: where days begin.
 
     Raises:
-        TableMissingError: if a table that it is made from has not been loaded.
-        WarehouseError: if the database can not be read or written; the table is as it was.
+        TableMissingError: if a table that it reads has not been loaded.
+        WarehouseError: if the database cannot be read or written. The table is unchanged.
     """
     if not database.file.exists():
         raise missing_sources(table, schema, table.made_from)
@@ -112,7 +112,7 @@ class _Run(NamedTuple):
 
 @dataclass
 class _Making:
-    """One build under way."""
+    """One build at work."""
 
     database: Database
     table: AnalyticsTable
@@ -124,7 +124,7 @@ class _Making:
     days: int = 0
 
     def attempt(self, reading: Session, writing: Session) -> Built | None:
-        """Copy what changed, make the rows, and swap them in; None if a load landed meanwhile."""
+        """Copy the changed days, build the rows, and swap them in; None if a load landed meanwhile."""
         position = self._catch_up(reading)
         with reading() as con:
             current = self._is_current(con)
@@ -138,11 +138,11 @@ class _Making:
             return self._built(con)
 
     def reading(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        """A session that reads the database; how long it holds it is noted."""
+        """A session that reads the database. Records how long it holds the database."""
         return self._timed(self.database.reading())
 
     def writing(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        """A session that writes the database; how long it holds it is noted."""
+        """A session that writes the database. Records how long it holds the database."""
         return self._timed(self.database.writing())
 
     @contextmanager
@@ -154,7 +154,7 @@ class _Making:
         self.holds.append(time.monotonic() - began)
 
     def _catch_up(self, session: Session) -> int:
-        """Copy what changed, a chunk a session; gives the position of the ledger that all of it belongs to."""
+        """Copy the changed days, one chunk in each session. Returns their last entry of the ledger."""
         position, runs = -1, list[_Run]()
         while True:
             with session() as con:
@@ -198,7 +198,7 @@ class _Making:
         self.days += len(found)
 
     def _is_current(self, con: duckdb.DuckDBPyConnection) -> bool:
-        """Whether the table is the one that the last build left, so that only changes have to be swapped in."""
+        """Whether the table is unchanged since the last build, so that the build swaps in only changes."""
         build = self.kept.noted("build")
         there = (BUILDS, self._declared)
         if build is None or not all(existing_columns(con, each.schema, each.name) for each in there):
@@ -211,7 +211,7 @@ class _Making:
         return found == [(build, True)]
 
     def _swap_in(self, con: duckdb.DuckDBPyConnection, *, whole: bool) -> None:
-        """Replace the rows that were made anew, in one transaction."""
+        """Replace the built rows, in one transaction."""
         declared, key = self._declared, self.table.key[0]
         whole = whole or self.table.part is not None or self.table.part_key is None
         build = uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""Charts of the tables of analytics."""
+"""Charts of the analytics tables."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 def chart_of_table(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInfo) -> Chart | None:
-    """The chart of a table of analytics, over all its days up to today; None if it is empty.
+    """The chart of an analytics table, over all its days up to today; None if it is empty.
 
     Args:
         database: The database.
         table: The table.
-        schema: The schema of what was loaded.
+        schema: The schema of the loaded tables.
         zone: The account's time zone, in which the table's days are.
 
     Raises:
-        TableMissingError: if it has not been made.
+        TableMissingError: if it has not been built.
         WarehouseError: if the database can not be read.
     """
     kept_in = analytics_schema(schema)

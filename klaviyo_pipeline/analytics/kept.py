@@ -1,6 +1,6 @@
-"""What is kept between builds of a table: its steps, in a DuckDB file of its own beside the database.
+"""The data that a table keeps between builds: its steps, in a DuckDB file beside the database.
 
-A file of its own, so that working on it holds nobody up. It can be deleted at any time: the next build makes it anew.
+Nobody else waits for this file. You can delete it at any time: the next build creates it again.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _CAME, _STREAM = "_came", "_stream"
 
 
 def kept_folder(database: Database) -> Path:
-    """The folder of the files that are kept for a database."""
+    """The folder of these files of a database."""
     return Path(f"{database.file}.analytics")
 
 
 @contextmanager
 def opened(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInfo) -> Iterator[Kept]:
-    """Open what is kept of a table, alone; emptied if it was made by another definition or for another time zone.
+    """Open the file of a table, alone. Empties it if its definition or time zone changed.
 
     Raises:
         WarehouseError: if the file can not be written.
@@ -59,7 +59,7 @@ def opened(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInf
 
 
 def _definition_in(beside: Database) -> str | None:
-    """By which definition a file was made; None if it can't be told, since the file is damaged or half made."""
+    """The definition in a file; None if the file is damaged or incomplete."""
     import duckdb
 
     try:
@@ -71,13 +71,13 @@ def _definition_in(beside: Database) -> str | None:
 
 
 def _definition(table: AnalyticsTable, zone: ZoneInfo) -> str:
-    """A hash of all that decides what the rows are, but for the loaded tables."""
+    """A hash of everything that decides the rows, except the loaded tables."""
     texts = [str(_FORMAT), zone.key, whole_rules(zone), repr(DAYS), repr(table.columns), repr(ROLES), *MACROS]
     return hashlib.sha256("\0".join([*texts, *map(sql_of, table.files)]).encode()).hexdigest()
 
 
 class Kept:
-    """The steps of one table, as they were when each of their days was last copied."""
+    """The steps of one table, from the last copy of each day."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, table: AnalyticsTable, definition: str) -> None:
         self._con, self._table = con, table

@@ -1,4 +1,4 @@
-"""What a session on the database sees: the loaded tables by their plain names, and which of their days changed."""
+"""A session's view of the loaded tables: by their plain names, with fingerprints of their days."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _MARGIN = timedelta(days=2)
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What tells whether a day's rows have changed: how many they are, and the sum of the hashes of their witnesses."""
+    """The fingerprint of a day's rows: their number, and the sum of the hashes of their witness columns."""
 
     rows: int
     hashes: str
@@ -53,16 +53,16 @@ Fingerprints = Mapping[date | None, Fingerprint]
 
 
 class Loaded:
-    """The loaded tables that a table of analytics is made from, in one session.
+    """The loaded tables that an analytics table reads, in one session.
 
     Args:
         con: The session.
-        table: The table to make.
-        schema: The schema of what was loaded.
+        table: The table to build.
+        schema: The schema of the loaded tables.
         zone: The account's time zone: where days begin.
 
     Raises:
-        TableMissingError: if a table that it is made from has not been loaded.
+        TableMissingError: if a table that it reads has not been loaded.
     """
 
     def __init__(self, con: duckdb.DuckDBPyConnection, table: AnalyticsTable, schema: str, zone: ZoneInfo) -> None:
@@ -144,7 +144,7 @@ class Loaded:
 
 
 def missing_sources(table: AnalyticsTable, schema: str, missing: Iterable[str]) -> TableMissingError:
-    """The error that says what has to be loaded before a table can be made."""
+    """The error that names the missing tables."""
     names = list(missing)
     assets = " and ".join(f"klaviyo/{name}" for name in names)
     return TableMissingError(

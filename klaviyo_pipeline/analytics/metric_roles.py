@@ -1,4 +1,4 @@
-"""What a metric means to the analytics, by its name: the one place where names decide.
+"""The role of a metric in analytics, by its name. Names decide only here.
 
 Klaviyo's own metrics have these names; they were renamed before (SMS to Text Message in July 2026), so all spellings
 count. Shops name theirs as their integration does: Shopify, WooCommerce, Magento and Klaviyo's guide for custom
@@ -25,9 +25,9 @@ ROLES = {
 
 
 def role_of(name: str | None) -> str | None:
-    """A metric's role; None for one that just counts.
+    """A metric's role; None without a role.
 
-    A role ``refund`` takes money back: whatever sign its events' values have, they count as negative.
+    The values of events with the role ``refund`` count as negative, with either sign.
     """
     for role, pattern in ROLES.items():
         if name and re.fullmatch(pattern, name.strip(), re.IGNORECASE):

@@ -1,7 +1,8 @@
-"""The steps from loaded tables to those of analytics: narrow tables that are kept, and made anew where rows changed.
+"""The steps from loaded tables to analytics tables: narrow tables that are kept between builds.
 
-A step *by day* holds what one loaded table says of each day, so a change makes only the days of the changed rows anew.
-A *whole* step is small and made anew each time. The SQL stands in files of the same name under ``sql/``.
+A step *by day* has rows for each day of a loaded table, so a build computes only the days of changed rows. A *whole*
+step is small, and each build computes it again.
+The SQL stands in files of the same name under ``sql/``.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from klaviyo_pipeline.warehouse.tables import LOADED_AT
 
 @dataclass(frozen=True)
 class Step:
-    """A narrow table made from a loaded one.
+    """A narrow table from a loaded one.
 
     Attributes:
         name: The step and its SQL file; a step by day has a column ``day``.
         source: The data source whose table it reads.
-        by_day: Whether it is made anew day by day.
-        touches: Columns whose values are noted as changed when a row that has them comes or goes.
+        by_day: Whether a build computes it day by day.
+        touches: Columns whose values count as changed when a row with them comes or goes.
     """
 
     name: str
@@ -36,11 +37,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Days:
-    """How the rows of a loaded table divide into days, and by which columns a day shows that it changed.
+    """The days of a loaded table's rows, and the columns that show a change of a day.
 
     Attributes:
         time: The column whose local day counts.
-        witnesses: At least one of them changes with every change of a row that matters.
+        witnesses: Every relevant change of a row changes at least one of them.
     """
 
     time: str

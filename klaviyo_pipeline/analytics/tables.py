@@ -1,4 +1,4 @@
-"""The tables that analytics make: what is in them, what they are made from, and what is drawn of them.
+"""The analytics tables: their columns, sources and charts.
 
 The SQL stands in files of the same name under ``sql/``.
 """
@@ -32,19 +32,19 @@ _DAY = "Day in the account's time zone"
 
 @dataclass(frozen=True)
 class AnalyticsTable:
-    """A table made by SQL.
+    """An analytics table.
 
     Attributes:
         name: The table, the asset and the SQL file.
-        description: What it is for, in Markdown.
+        description: Its purpose, in Markdown.
         made_from: The data sources whose tables it reads.
         columns: Its columns, in order.
         key: The columns that tell rows apart.
-        chart: What is drawn of it; ``{table}`` in the query stands for it.
-        steps: What is kept of the loaded tables; the query reads these.
-        part: An SQL file whose rows are kept too, and made anew for the keys in ``part_key`` that were touched.
-        part_key: The column of the part, or without one of the table itself, by which touched rows are made anew.
-            None: the query is cheap, and makes all rows each time.
+        chart: Its chart; ``{table}`` in the query stands for the table.
+        steps: The steps that the query reads.
+        part: An SQL file whose rows are kept too. A build computes those of touched keys in ``part_key``.
+        part_key: The key of touched rows, in the part or else in the table. None: the query is cheap, and each build
+            computes all rows.
         views: SQL files that the query reads as views.
     """
 
@@ -74,21 +74,24 @@ class AnalyticsTable:
 DAILY_METRICS = AnalyticsTable(
     name="daily_metrics",
     description=(
-        "Events per day and metric: how many, of how many people, and what their values come to. Refunds and "
-        "cancellations are negative.\n\n"
+        "Events, people and values for each day and metric. Refunds and cancellations are negative.\n\n"
         "```sql\nSELECT day, sum(value) AS net_revenue FROM klaviyo_analytics.daily_metrics\n"
         "WHERE metric_name IN ('Placed Order', 'Refunded Order', 'Cancelled Order') GROUP BY day ORDER BY day\n```"
     ),
     made_from=("events", "metrics"),
     columns=(
         Column("day", "DATE", _DAY),
-        Column("metric_id", "VARCHAR", "The metric; empty for events whose metric is no more"),
-        Column("metric_name", "VARCHAR", "The metric's name now; two integrations may use the same one"),
+        Column("metric_id", "VARCHAR", "The metric; empty for events whose metric is deleted"),
+        Column("metric_name", "VARCHAR", "The metric's current name; two integrations may use the same name"),
         Column("integration_name", "VARCHAR", "Where the events come from"),
-        Column("events", "BIGINT", "How many events"),
-        Column("unique_profiles", "BIGINT", "Of how many people; a person counts once a day and metric"),
+        Column("events", "BIGINT", "Number of events"),
+        Column("unique_profiles", "BIGINT", "Number of people; a person counts once for each day and metric"),
         Column("value", MONEY, "Sum of the events' $value, refunds and cancellations negative; empty without values"),
-        Column(UNREADABLE, "BIGINT", "Events whose $value is no amount, or has two readings (1,234): not in value"),
+        Column(
+            UNREADABLE,
+            "BIGINT",
+            "Events whose $value is not an amount, or has two meanings (1,234): not in value",
+        ),
     ),
     key=("day", "metric_id"),
     chart=Counted(
@@ -102,9 +105,9 @@ DAILY_METRICS = AnalyticsTable(
 CAMPAIGN_PERFORMANCE = AnalyticsTable(
     name="campaign_performance",
     description=(
-        "What came of each campaign, a row for each day on which something did. All numbers add up: by `send_day` "
-        "for what a campaign brought in all, by `event_day` for what happened on a day. A person's first open of a "
-        "campaign is its unique open, so those add up too. Orders are those that Klaviyo attributes to it.\n\n"
+        "The results of each campaign, one row for each day with a result. All numbers add up: use `send_day` for the "
+        "whole result of a campaign, and `event_day` for the results of a day. Only a person's first open of a "
+        "campaign is a unique open, so unique opens add up too. Orders are those that Klaviyo attributes to it.\n\n"
         "```sql\nSELECT send_day, campaign_name, sum(recipients) AS recipients,\n"
         "       round(sum(unique_opens) / nullif(sum(recipients), 0), 3) AS open_rate,\n"
         "       sum(orders) AS orders, sum(net_revenue) AS net_revenue\n"
@@ -113,23 +116,27 @@ CAMPAIGN_PERFORMANCE = AnalyticsTable(
     made_from=("events", "metrics", "campaigns"),
     columns=(
         Column("campaign_id", "VARCHAR", "The campaign; joins campaigns.id"),
-        Column("event_day", "DATE", f"{_DAY} on which it happened"),
-        Column("send_day", "DATE", f"{_DAY} on which the campaign was sent"),
+        Column("event_day", "DATE", f"{_DAY} of the event"),
+        Column("send_day", "DATE", f"{_DAY} when the campaign was sent"),
         Column("campaign_name", "VARCHAR", "The campaign's name"),
         Column("channel", "VARCHAR", "email, sms or mobile_push"),
         Column("received", "BIGINT", "Messages that arrived"),
-        Column("recipients", "BIGINT", "People who received it, each on the first day"),
+        Column("recipients", "BIGINT", "People who received it, counted on their first day"),
         Column("bounced", "BIGINT", "Messages that did not arrive"),
-        Column("opens", "BIGINT", "Opens, Apple's privacy opens among them"),
-        Column("unique_opens", "BIGINT", "People who opened it, each on the first day"),
+        Column("opens", "BIGINT", "Opens, including Apple's privacy opens"),
+        Column("unique_opens", "BIGINT", "People who opened it, counted on their first day"),
         Column("clicks", "BIGINT", "Clicks"),
-        Column("unique_clicks", "BIGINT", "People who clicked, each on the first day"),
-        Column("unsubscribed", "BIGINT", "Unsubscriptions by this campaign"),
+        Column("unique_clicks", "BIGINT", "People who clicked, counted on their first day"),
+        Column("unsubscribed", "BIGINT", "Unsubscriptions from this campaign"),
         Column("marked_as_spam", "BIGINT", "Complaints"),
         Column("orders", "BIGINT", "Orders that Klaviyo attributes to it"),
-        Column("revenue", MONEY, "What these orders came to"),
-        Column("refunded", MONEY, "What was refunded or cancelled of them later, negative, on the order's day"),
-        Column("net_revenue", MONEY, "revenue and refunded together"),
+        Column("revenue", MONEY, "Sum of the values of these orders"),
+        Column(
+            "refunded",
+            MONEY,
+            "Sum of later refunds and cancellations of these orders, negative, on the day of the order",
+        ),
+        Column("net_revenue", MONEY, "revenue plus refunded"),
     ),
     key=("campaign_id", "event_day"),
     chart=Counted(
@@ -149,20 +156,19 @@ CAMPAIGN_PERFORMANCE = AnalyticsTable(
 LIST_GROWTH = AnalyticsTable(
     name="list_growth",
     description=(
-        "Who joined and left each list, by day, and how many were on it in the end. Klaviyo tells when a person joined "
-        "(again: then the first time is no longer known), but not when one left: that is the day on which a full read "
-        "found them gone.\n\n"
+        "Joins, leaves and members of each list, by day. Klaviyo reports when a person last joined a list, but not "
+        "when a person left. A person left on the day when a full read did not find them.\n\n"
         "```sql\nSELECT day, list_name, members FROM klaviyo_analytics.list_growth ORDER BY day, list_name\n```"
     ),
     made_from=("list_profiles", "lists"),
     columns=(
-        Column("day", "DATE", f"{_DAY}; none is left out from a list's first member on"),
+        Column("day", "DATE", f"{_DAY}; every day from the list's first member on"),
         Column("list_id", "VARCHAR", "The list; joins lists.id"),
-        Column("list_name", "VARCHAR", "The list's name now"),
+        Column("list_name", "VARCHAR", "The list's current name"),
         Column("joined", "BIGINT", "People who joined"),
-        Column("gone", "BIGINT", "People who were found to have left"),
-        Column("net", "BIGINT", "joined less gone"),
-        Column("members", "BIGINT", "People on the list at the day's end"),
+        Column("gone", "BIGINT", "People who left, by the day of the full read that found it"),
+        Column("net", "BIGINT", "joined minus gone"),
+        Column("members", "BIGINT", "People on the list at the end of the day"),
     ),
     key=("day", "list_id"),
     chart=Counted(
@@ -177,28 +183,28 @@ LIST_GROWTH = AnalyticsTable(
 PROFILE_ACTIVITY = AnalyticsTable(
     name="profile_activity",
     description=(
-        "One row a profile: first and last seen, last open, click and order, how many orders, and what they came to "
-        "less what was taken back. Names and addresses stay in `profiles`.\n\n"
+        "One row for each profile: first and last event, last open, click and order, number of orders, and their value "
+        "minus refunds. Names and addresses are only in `profiles`.\n\n"
         "```sql\nSELECT profile_id, orders, lifetime_value FROM klaviyo_analytics.profile_activity\n"
         "ORDER BY lifetime_value DESC LIMIT 20\n```"
     ),
     made_from=("events", "metrics", "profiles"),
     columns=(
         Column("profile_id", "VARCHAR", "The profile; joins profiles.id"),
-        Column("created_at", "TIMESTAMPTZ", "When the profile was created; empty for one that was not loaded"),
+        Column("created_at", "TIMESTAMPTZ", "When the profile was created; empty if it is not loaded"),
         Column("first_event_at", "TIMESTAMPTZ", "First event"),
         Column("last_event_at", "TIMESTAMPTZ", "Last event"),
-        Column("events", "BIGINT", "How many events"),
-        Column("active_days", "BIGINT", "On how many days, in the account's time zone"),
+        Column("events", "BIGINT", "Number of events"),
+        Column("active_days", "BIGINT", "Number of days with an event, in the account's time zone"),
         Column("last_received_at", "TIMESTAMPTZ", "Last message received"),
         Column("last_opened_at", "TIMESTAMPTZ", "Last open"),
         Column("last_clicked_at", "TIMESTAMPTZ", "Last click"),
         Column("first_order_at", "TIMESTAMPTZ", "First order"),
         Column("last_order_at", "TIMESTAMPTZ", "Last order"),
-        Column("orders", "BIGINT", "How many orders"),
-        Column("ordered_value", MONEY, "What the orders came to"),
-        Column("refunded_value", MONEY, "What was refunded or cancelled of them, negative"),
-        Column("lifetime_value", MONEY, "ordered_value and refunded_value together"),
+        Column("orders", "BIGINT", "Number of orders"),
+        Column("ordered_value", MONEY, "Sum of the values of the orders"),
+        Column("refunded_value", MONEY, "Sum of refunds and cancellations, negative"),
+        Column("lifetime_value", MONEY, "ordered_value plus refunded_value"),
     ),
     key=("profile_id",),
     chart=Counted(

@@ -1,1 +1,1 @@
-"""Small charts of what is in the database: counts over time, drawn as PNG images. Knows neither Dagster nor Klaviyo."""
+"""Small charts of counts over time, as PNG images. Knows neither Dagster nor Klaviyo."""

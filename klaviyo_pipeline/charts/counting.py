@@ -1,4 +1,4 @@
-"""From rows to a chart's values, by DuckDB: nothing but the sums leaves the database."""
+"""Computes a chart's values in DuckDB. Only the sums leave the database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class Counted:
-    """Rows to be summed up over time.
+    """Rows to sum up over time.
 
     Attributes:
         title: The chart's title; ``{step}`` in it becomes hour, day, week or month.
@@ -43,7 +43,7 @@ class Counted:
 
     @property
     def time(self) -> str:
-        """The column that says when."""
+        """The time column."""
         return "day" if self.by_day else "instant"
 
 
@@ -57,7 +57,7 @@ def chart_of(
     loaded: tuple[datetime, datetime] | None = None,
     step: Step | None = None,
 ) -> Chart:
-    """Sums up a query's rows over ``[start, end)``: the largest series by name, the rest as one.
+    """Sums up a query's rows over ``[start, end)``: the largest series by name, the others as one.
 
     Args:
         con: A connection whose session time zone is UTC.
@@ -65,8 +65,8 @@ def chart_of(
         start: The chart's beginning; it is moved to where a day, week or month begins.
         end: The chart's end.
         zone: The time zone in which days begin and hours are named.
-        loaded: The instants between which a run loaded, to be marked.
-        step: How long each stretch of time is; by default what suits the span.
+        loaded: The window of a run, to mark.
+        step: The length of a bin; by default one that suits the period.
     """
     step = step or step_for(start, end)
     if counted.by_day and step is Step.HOUR:
@@ -99,7 +99,7 @@ def chart_of(
 
 
 def _begins(found: int | date, zone: ZoneInfo) -> datetime:
-    """Where a stretch of time begins, in UTC."""
+    """The start of a bin, in UTC."""
     if isinstance(found, date):
         return datetime.combine(found, time(), zone).astimezone(UTC)
     return datetime.fromtimestamp(found / 1e6, UTC)
@@ -112,7 +112,7 @@ def _series(name: str, found: Mapping[datetime, float], bins: tuple[datetime, ..
 
 
 def _largest(series: list[Series]) -> tuple[Series, ...]:
-    """The largest first, what is beyond the legend's room as one."""
+    """The largest series first, and those without room in the legend as one."""
     ranked = sorted(series, key=lambda each: (-sum(map(abs, each.values)), each.name))
     if len(ranked) <= MOST_SERIES:
         return tuple(ranked)

@@ -1,4 +1,4 @@
-"""What a chart shows: values over stretches of time, apart from how they are drawn."""
+"""The values of a chart over bins of time, without their drawing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MOST_BINS = 200
 
 
 class Step(StrEnum):
-    """How long a stretch of time is. All but hours begin at local midnight."""
+    """The length of a bin. All but hours begin at local midnight."""
 
     HOUR = "hour"
     DAY = "day"
@@ -21,7 +21,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True)
 class Series:
-    """One colour of a chart: a value for each stretch of time."""
+    """One colour of a chart: a value for each bin."""
 
     name: str
     values: tuple[float, ...]
@@ -37,12 +37,12 @@ class Chart:
     """Values over time.
 
     Attributes:
-        title: What is shown.
-        step: How long each stretch of time is.
-        bins: Where each stretch of time begins: aware, in the chart's time zone.
+        title: Its title.
+        step: The length of a bin.
+        bins: The start of each bin: aware, in the chart's time zone.
         series: The values, stacked on each other, the lowest first.
         timezone: The time zone's name, which is shown.
-        loaded: The instants between which a run loaded, if that is to be marked.
+        loaded: The window of a run, if the chart marks it.
         is_level: Whether the values are a state (members of a list) rather than counts of what happened.
     """
 
@@ -56,12 +56,12 @@ class Chart:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to see."""
+        """Whether the chart has no values."""
         return not any(any(series.values) for series in self.series)
 
 
 def step_for(start: datetime, end: datetime) -> Step:
-    """The shortest step that does not make too many stretches of time."""
+    """The shortest step that does not make too many bins."""
     days = (end - start) / timedelta(days=1)
     for step, length_days in ((Step.HOUR, 1 / 24), (Step.DAY, 1), (Step.WEEK, 7)):
         if days / length_days <= MOST_BINS:
@@ -70,7 +70,7 @@ def step_for(start: datetime, end: datetime) -> Step:
 
 
 def bins_between(start: datetime, end: datetime, step: Step, zone: tzinfo) -> tuple[datetime, ...]:
-    """Where the stretches of time begin that cover ``[start, end)``, in order, each of them aware and in ``zone``."""
+    """The starts of the bins that cover ``[start, end)``, in order, aware and in ``zone``."""
     bins = []
     if step is Step.HOUR:
         instant = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -1,7 +1,6 @@
-"""What can go wrong when talking to Klaviyo, in words that a person can act on.
+"""The errors of requests to Klaviyo.
 
-One base class, and a leaf for each thing a person would do differently. The base class redacts every message, so that
-none has an API key in it.
+Each class needs another action of a person. The base class redacts every message, so that none contains an API key.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from klaviyo_pipeline.redaction import redact
 
 
 class KlaviyoError(PipelineError):
-    """Base of everything this room raises."""
+    """Base of the errors of this package."""
 
 
 class AuthenticationError(KlaviyoError):
@@ -21,11 +20,11 @@ class AuthenticationError(KlaviyoError):
 
 
 class ScopeError(KlaviyoError):
-    """The API key may not read this (HTTP 403)."""
+    """The API key lacks a scope (HTTP 403)."""
 
 
 class RequestRefusedError(KlaviyoError):
-    """Klaviyo refused the request itself (HTTP 400 and other 4xx)."""
+    """Klaviyo refused the request (HTTP 400 and other 4xx)."""
 
     def __init__(self, message: str, *, status: int = 400, parameter: str | None = None) -> None:
         super().__init__(message)
@@ -35,11 +34,11 @@ class RequestRefusedError(KlaviyoError):
 
 
 class CursorRefusedError(RequestRefusedError):
-    """A page cursor is no longer taken; the slice has to start over from its last row."""
+    """Klaviyo no longer accepts a page cursor. The slice starts again from its last row."""
 
 
 class NotFoundError(KlaviyoError):
-    """The thing asked for does not exist (HTTP 404)."""
+    """Klaviyo does not have the requested object (HTTP 404)."""
 
 
 class RevisionError(KlaviyoError):
@@ -47,19 +46,19 @@ class RevisionError(KlaviyoError):
 
 
 class LaterRevisionError(RevisionError):
-    """The data source begins with a later API revision than the one that answers."""
+    """The data source needs a later API revision than the one that answers."""
 
 
 class UnavailableError(KlaviyoError):
-    """Klaviyo could not be reached, or kept failing, until the retries were used up."""
+    """Klaviyo could not be reached, or failed in every retry."""
 
     retriable = True
 
 
 class RateLimitedError(UnavailableError):
-    """Klaviyo kept answering 429 until the retries were used up, or asks for a longer wait than allowed.
+    """Klaviyo answered 429 to every retry, or asks for a longer wait than allowed.
 
-    ``wait_s`` is the wait that it asks for, in seconds; None where the retries were used up.
+    ``wait_s`` is the wait that it asks for, in seconds; None after the last retry.
     """
 
     def __init__(self, message: str, *, wait_s: float | None = None) -> None:
@@ -68,9 +67,9 @@ class RateLimitedError(UnavailableError):
 
 
 class QuotaSpentError(KlaviyoError):
-    """The requests that Klaviyo allows a day are used up; the request was not sent.
+    """The daily quota of requests is used up. The request was not sent.
 
-    ``free_at`` is when one may be sent again, aware UTC.
+    ``free_at`` is the time when the next request is allowed, aware UTC.
     """
 
     def __init__(self, message: str, free_at: datetime) -> None:
@@ -79,20 +78,20 @@ class QuotaSpentError(KlaviyoError):
 
 
 class UnreadablePageError(KlaviyoError):
-    """A page arrived that is not the JSON:API document it should be; retried like a failed request."""
+    """A page is not the expected JSON:API document. The client retries it like a failed request."""
 
 
 class IncompleteError(KlaviyoError):
-    """Klaviyo's answers contradict each other: what was read is less than Klaviyo says it has."""
+    """Klaviyo's answers contradict each other: the run read fewer rows than Klaviyo counts."""
 
 
 class CancelledError(KlaviyoError):
-    """Another part of the same extract failed, so this request was not sent."""
+    """Another part of the extract failed, so this request was not sent."""
 
 
 class StagingError(KlaviyoError):
-    """Staged files could not be written or read: a full disk, a read-only folder, a foreign file."""
+    """The run cannot write or read staged files: a full disk, a read-only folder, or a file of another program."""
 
 
 class StageDamagedError(StagingError):
-    """Staged pages are no longer those that were fetched; fetching them again helps."""
+    """Staged pages changed on disk. The run can fetch them again."""

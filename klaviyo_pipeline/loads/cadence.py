@@ -1,4 +1,4 @@
-"""How often a data source is meant to be read, and how old its rows may grow."""
+"""The cadence of a data source: how often runs read it, and the maximum age of its rows."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from klaviyo_pipeline.klaviyo.catalogue.model import Source
 
 @dataclass(frozen=True)
 class Cadence:
-    """How often runs are meant to come, and the ages of what has landed that are worth a warning and an alarm.
+    """How often runs start, and the ages of the newest landed window that are a warning and an error.
 
-    Ages are in real time. They leave room for a run that fails or is late: the next one makes up for it.
+    Ages are in real time. They allow for one failed or late run, because the next run reads its window too.
     """
 
     name: str
@@ -25,5 +25,5 @@ DAILY = Cadence("daily", warn_after=timedelta(hours=36), fail_after=timedelta(ho
 
 
 def cadence_of(source: Source) -> Cadence:
-    """Hourly for what happens (events, profiles and campaigns, and what follows from events), daily for the rest."""
+    """Hourly for events, profiles and campaigns, and for sources that depend on events; daily for the others."""
     return HOURLY if source.partitioned_by_day else DAILY

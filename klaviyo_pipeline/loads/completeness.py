@@ -1,4 +1,4 @@
-"""Which days of a data source have landed, by the ledger; and whether Dagster's partition status says the same."""
+"""The landed days of a data source by the ledger, compared with Dagster's partition status."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DayRange = tuple[date, date]
 
 @dataclass(frozen=True)
 class LandedDays:
-    """The days of a stretch of time: landed whole, in part, or not at all. Today can only have landed in part."""
+    """The days of a period: landed completely, in part, or not at all. Today can only have landed in part."""
 
     complete: tuple[date, ...]
     partial: tuple[date, ...]
@@ -33,9 +33,9 @@ class LandedDays:
     """What has landed, as the ledger has it: half-open, a start of None is from ever."""
 
     def disagreeing(self, materialized: Iterable[str]) -> tuple[date, ...]:
-        """Days of the stretch that Dagster shows as materialized (by partition key) but that have not landed.
+        """Days of the period that Dagster shows as materialized (by partition key) but that have not landed.
 
-        A run whose config named other times than its partition's makes such days; so does a database that was
+        Such days come from a run whose config had other times than its partition, or from a database that was
         replaced or restored.
         """
         return tuple(day for day in self.missing if day.isoformat() in set(materialized))
@@ -52,17 +52,17 @@ def landed_days(
     ledger_name: str | None = None,
     now: datetime | None = None,
 ) -> LandedDays:
-    """Which days of a data source have landed in a table, as the ledger has it.
+    """The days of a data source that have landed in a table, by the ledger.
 
     Args:
         database: The database; it may not exist yet.
         source: The data source.
         table: The table as ``schema.name``.
-        zone: The storage time zone: where days begin.
-        first: The first day to look at; by default the first of which anything has landed.
-        last: The last day to look at, by default and at most today.
+        zone: The storage time zone.
+        first: The first day; by default the first day with a landed window.
+        last: The last day, by default and at most today.
         ledger_name: The load's name in the ledger; the source's name by default.
-        now: The present.
+        now: The current time.
     """
     now = now or clock.now()
     today = now.astimezone(zone).date()
@@ -102,7 +102,7 @@ def ranges_of(days: Iterable[date]) -> list[DayRange]:
 
 
 def spoken(days: Sequence[date], most: int = 10) -> str:
-    """Days as a person would name them: ``2026-11-01 to 2026-11-03, 2026-11-07``."""
+    """Days in words: ``2026-11-01 to 2026-11-03, 2026-11-07``."""
     ranges = ranges_of(days)
     named = [first.isoformat() if first == last else f"{first} to {last}" for first, last in ranges[:most]]
     return ", ".join(named) + (f" and {len(ranges) - most} more" if len(ranges) > most else "")

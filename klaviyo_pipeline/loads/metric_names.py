@@ -1,4 +1,4 @@
-"""Names by id: at Klaviyo, of metrics and of other data sources with names; and which metrics have landed."""
+"""The names at Klaviyo of metrics and other rows by id, and the landed metrics."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def names_at_klaviyo(
     client: KlaviyoClient, area: StagingArea, now: datetime, source: str = "metrics"
 ) -> dict[str, str]:
-    """The names of a data source's rows by id. A request for each two hundred metrics.
+    """The names of a data source's rows by id. One request for each two hundred metrics.
 
     Raises:
-        KlaviyoError: if Klaviyo cannot be asked.
+        KlaviyoError: if Klaviyo does not answer.
     """
     staged = extract(client, ExtractRequest(SOURCES[source], Window(None, None, now)), area)
     try:
@@ -39,7 +39,7 @@ def names_at_klaviyo(
 
 
 def landed_metrics(database: Database, schema: str) -> list[str]:
-    """The ids of the metrics that have landed; none where there is no table yet.
+    """The ids of the landed metrics; none without a table.
 
     Raises:
         WarehouseError: if the database cannot be read.

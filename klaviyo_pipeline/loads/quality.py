@@ -1,4 +1,4 @@
-"""What is odd in a landed table: one query each, over the rows that a run has just landed or over all of them."""
+"""Queries for the data checks, over the rows that a run has landed or over all rows."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class LandedTable:
-    """A table, and the rows of it that are to be looked at.
+    """A table, and the rows to check.
 
     Attributes:
         con: A session that reads.
-        name: The quoted full name; empty where there is no such table.
-        columns: The columns that it has.
-        looked_at: Which rows are looked at, in words.
+        name: The quoted full name; empty without a table.
+        columns: Its columns.
+        looked_at: The rows to check, in words.
         condition: The same in SQL, true for those rows.
         parameters: The condition's parameters.
-        appended: Whether rows have been appended to it, so that keys may be there more than once.
-        landed_until: Where what has landed ends; None where nothing has.
-        extra: What ``kept_in_extra`` found, once it has looked.
+        appended: Whether a load appended rows to it, so that keys may repeat.
+        landed_until: The end of the newest landed window; None without one.
+        extra: The result of ``kept_in_extra``, once it has run.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -48,7 +48,7 @@ class LandedTable:
 
     @property
     def there(self) -> bool:
-        """Whether there is such a table."""
+        """Whether the table exists."""
         return bool(self.name)
 
     def has(self, columns: Collection[str]) -> list[str]:
@@ -70,10 +70,10 @@ def landed_table(
     run_id: str,
     partition_key: str | None,
 ) -> LandedTable:
-    """A load's table, limited to what a run has landed in it if it did, and if that is less than the whole.
+    """A load's table, limited to the rows that a run has landed, if it landed less than the whole table.
 
-    A partitioned table is looked at within the window that was landed, and wherever the run wrote. A run that sent
-    its rows to another table has that one looked at.
+    For a partitioned table these are the rows of the landed window, and all rows that the run wrote. If the run wrote
+    to another table, it is that table.
 
     Args:
         con: A session that reads.
@@ -100,7 +100,7 @@ def landed_table(
 
 
 class _Landed(NamedTuple):
-    """What the ledger says: a run's table and window, and of the load whether it appends and how far it has come."""
+    """From the ledger: a run's table and window, whether the load appends, and the end of its newest window."""
 
     by_run: str | None = None
     start: str | None = None
@@ -132,7 +132,7 @@ def _landed_by(
 
 @dataclass(frozen=True)
 class KeyFindings:
-    """Rows looked at, rows without a key, and keys that are there more than once (and how many rows they have)."""
+    """Checked rows, rows without a key, and repeated keys with their number of rows."""
 
     rows: int
     without: int
@@ -142,10 +142,10 @@ class KeyFindings:
 
 
 def key_findings(table: LandedTable, key: Sequence[str], fixed_time: str | None = None) -> KeyFindings:
-    """Keys that are missing, or that the table has more than once.
+    """Missing and repeated keys.
 
     Args:
-        table: The table. The keys of the rows looked at are looked up in all of it.
+        table: The table. The keys of the checked rows are looked up in all of it.
         key: The columns of its key.
         fixed_time: A time that never changes for a key: keys are looked up only around the times of these rows.
     """
@@ -182,7 +182,7 @@ def _around(table: LandedTable, fixed_time: str | None) -> str:
 
 
 def empty_values(table: LandedTable, columns: Sequence[str]) -> dict[str, int]:
-    """How many rows lack a value, by column; columns without gaps are left out."""
+    """The number of rows without a value, by column, for columns with such rows."""
     if not columns:
         return {}
     counts = ", ".join(f"count(*) FILTER ({quote(column)} IS NULL)" for column in columns)
@@ -192,7 +192,7 @@ def empty_values(table: LandedTable, columns: Sequence[str]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Orphans:
-    """Rows that name another row, those whose other row is not there, and some of the ids that they name."""
+    """Rows that name another row, rows whose other row is missing, and some of the missing ids."""
 
     naming: int
     orphans: int
@@ -201,9 +201,9 @@ class Orphans:
 
 
 def orphans(table: LandedTable, column: str, schema: str, other: str) -> Orphans | None:
-    """Rows whose ``column`` names an ``id`` that the other table does not have; None if there is no such table.
+    """Rows whose ``column`` names an ``id`` that the other table lacks; None without that table.
 
-    Rows marked as deleted are left out.
+    Leaves out rows that are marked as deleted.
     """
     if not existing_columns(table.con, schema, other):
         return None
@@ -220,7 +220,7 @@ def orphans(table: LandedTable, column: str, schema: str, other: str) -> Orphans
 
 
 def undocumented_values(table: LandedTable, column: str, allowed: Allowed) -> dict[str, int]:
-    """Values that Klaviyo's documents do not name, and how many rows have each."""
+    """Values that Klaviyo's documentation does not have, and the number of their rows."""
     value = quote(column)
     if allowed.at is not None:
         value = f"json_extract_string({value}, {literal(allowed.at)})"
@@ -235,7 +235,7 @@ def undocumented_values(table: LandedTable, column: str, allowed: Allowed) -> di
 
 
 def kept_in_extra(table: LandedTable, columns: Sequence[Column]) -> tuple[dict[str, int], dict[str, int]]:
-    """What stands in ``_extra``, rows by attribute: those that no column is known for, and values that did not fit.
+    """The content of ``_extra``, rows by attribute: attributes without a column, and values that did not fit.
 
     An attribute inside an object that has columns of its own is named ``object.attribute``.
     """

@@ -1,8 +1,7 @@
-"""Is anything missing? Our counts beside Klaviyo's own.
+"""Compares our counts with Klaviyo's own.
 
-Klaviyo counts events per metric and day (``metric-aggregates``) and the members of a list (``profile_count``).
-Only what the ledger says has landed is compared, so that a difference is a row too few or too many, not a day that
-nobody has loaded.
+Klaviyo counts events per metric and day (``metric-aggregates``) and the members of a list (``profile_count``). The
+comparison covers only days that have landed by the ledger, so that every difference is a missing or surplus row.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ DEFAULT_DAYS = 90
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric's events of a day, counted here and by Klaviyo."""
+    """A metric's events of a day: our count and Klaviyo's."""
 
     metric_id: str
     metric_name: str
@@ -48,16 +47,16 @@ class Difference:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What a comparison of events found.
+    """The result of a comparison of events.
 
     Attributes:
-        days: The days compared: those that have landed.
-        until: Where the comparison of the last day ends: the last whole hour that has landed.
-        metrics: How many metrics were compared.
-        events: How many events are here, on these days and of these metrics.
+        days: The compared days, which have landed.
+        until: The end of the comparison on the last day: the last whole hour that has landed.
+        metrics: The number of compared metrics.
+        events: Our number of events on these days and of these metrics.
         differences: The metrics and days that differ.
-        not_counted: Metrics that Klaviyo does not count, by name, and why.
-        without_metric: Events here that name no metric, which nobody counts.
+        not_counted: Metrics that Klaviyo does not count, by name, with the reason.
+        without_metric: Our events without a metric, which Klaviyo does not count.
     """
 
     days: tuple[date, ...]
@@ -70,7 +69,7 @@ class Reconciliation:
 
     @property
     def is_even(self) -> bool:
-        """Whether nothing differs."""
+        """Whether all counts agree."""
         return not self.differences
 
     @property
@@ -80,7 +79,7 @@ class Reconciliation:
 
     @property
     def surplus_days(self) -> tuple[date, ...]:
-        """Of these, the days with rows that Klaviyo does not count (any more): reading adds, it does not remove."""
+        """Of these, the days with rows that Klaviyo does not count. A merge does not remove them."""
         return tuple(sorted({each.day for each in self.differences if each.ours > each.klaviyos}))
 
 
@@ -97,8 +96,8 @@ def reconcile_events(
 ) -> Reconciliation:
     """Compare our events with Klaviyo's counts, per metric and day of the storage time zone.
 
-    Takes one request a metric and year; Klaviyo allows sixty a minute. Of today, what has landed is compared up to
-    the last whole hour: counts are kept by the hour, and an hour that is not over is counted too soon.
+    Takes one request for each metric and year; Klaviyo allows sixty a minute. Compares today up to the last whole hour
+    that has landed, because Klaviyo counts by the hour.
 
     Args:
         client: The account.
@@ -112,30 +111,16 @@ def reconcile_events(
     Raises:
         KlaviyoError, WarehouseError: if Klaviyo or the database cannot be read.
     """
-    now = now or clock.now()
-    zone, database = place.zone, place.database
-    today = now.astimezone(zone).date()
-    first = first or today - timedelta(days=DEFAULT_DAYS - 1)
-    landed = landed_days(
-        database, SOURCES["events"], place.plain_name, zone, first, last, ledger_name=ledger_name, now=now
-    )
-    days, until = list(landed.complete), start_of(landed.complete[-1] + DAY, zone) if landed.complete else None
-    if today in landed.partial:
-        begins = start_of(today, zone)
-        ends = [
-            min(high, now) for low, high in landed.spans if covers((low, high), begins, begins + timedelta(hours=1))
-        ]
-        if ends:
-            local = max(ends).astimezone(zone)
-            days.append(today)
-            until = local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+    now, zone = now or clock.now(), place.zone
+    days, until = _days_to_compare(place, first, last, ledger_name, now)
     if not days or until is None:
         return Reconciliation((), None, 0, 0, (), {}, 0)
     begin = start_of(days[0], zone)
     ours = _count_events(place, begin, until)
     names = names_at_klaviyo(client, area, now)
     compared, differences, not_counted = set(days), list[Difference](), dict[str, str]()
-    for metric_id in sorted(names.keys() | {metric for metric, _day in ours if metric}):
+    metrics = names.keys() | {metric for metric, _day in ours if metric}
+    for metric_id in sorted(metrics):
         name = names.get(metric_id, metric_id)
         try:
             theirs = events_by_day(client, metric_id, begin, until, zone)
@@ -149,7 +134,7 @@ def reconcile_events(
     return Reconciliation(
         days=tuple(days),
         until=until,
-        metrics=len(names.keys() | {metric for metric, _day in ours if metric}) - len(not_counted),
+        metrics=len(metrics) - len(not_counted),
         events=sum(count for (metric, day), count in ours.items() if metric and day in compared),
         differences=tuple(sorted(differences, key=lambda each: (each.day, each.metric_name, each.metric_id))),
         not_counted=not_counted,
@@ -157,8 +142,28 @@ def reconcile_events(
     )
 
 
+def _days_to_compare(
+    place: Place, first: date | None, last: date | None, ledger_name: str, now: datetime
+) -> tuple[list[date], datetime | None]:
+    """The days that have landed, and where the last of them ends: today ends at the last whole hour that has landed."""
+    zone = place.zone
+    today = now.astimezone(zone).date()
+    first = first or today - timedelta(days=DEFAULT_DAYS - 1)
+    landed = landed_days(
+        place.database, SOURCES["events"], place.plain_name, zone, first, last, ledger_name=ledger_name, now=now
+    )
+    days, until = list(landed.complete), start_of(landed.complete[-1] + DAY, zone) if landed.complete else None
+    if today in landed.partial:
+        begins = start_of(today, zone)
+        first_hour = (begins, begins + timedelta(hours=1))
+        if ends := [min(high, now) for low, high in landed.spans if covers((low, high), *first_hour)]:
+            days.append(today)
+            until = max(ends).astimezone(zone).replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+    return days, until
+
+
 def following_events(place: Place) -> tuple[str, ...]:
-    """The data sources that follow from events and have a table here: to be read again with their events."""
+    """The data sources that depend on events and have a table. A repair reads them again with their events."""
     names = [name for name, source in SOURCES.items() if source.fan_out and source.fan_out.parent == "events"]
     with place.database.reading() as connection:
         return tuple(name for name in names if existing_columns(connection, place.schema, name))
@@ -166,7 +171,7 @@ def following_events(place: Place) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class MemberDifference:
-    """A list's members, counted here and by Klaviyo; None for a list that Klaviyo does not have any more."""
+    """A list's members: our count and Klaviyo's; None for a list that Klaviyo has deleted."""
 
     list_id: str
     ours: int
@@ -187,17 +192,17 @@ def reconcile_members(
     most: int | None = None,
     now: datetime | None = None,
 ) -> tuple[MemberDifference, ...]:
-    """Lists whose members are not as many here as at Klaviyo: somebody left, which Klaviyo does not report.
+    """Lists with another number of members than at Klaviyo, because Klaviyo does not report who left.
 
-    Takes one request a list; Klaviyo allows fifteen a minute.
+    Takes one request for each list; Klaviyo allows fifteen a minute.
 
     Args:
         client: The account.
         place: The table of list members.
         area: Where fetched pages wait.
-        list_ids: The lists to compare; by default those that have members here, and all of Klaviyo's lists once
-            all of them have been read.
-        most: Compare only so many, others from day to day.
+        list_ids: The lists to compare; by default those with members in the table, and all of Klaviyo's lists after
+            a read of all lists.
+        most: Compare at most this number of lists, and others each day.
         now: The present (aware); decides which lists are compared where ``most`` is given.
 
     Raises:

@@ -1,4 +1,4 @@
-"""One run at a time: runs of one load wait for each other, by a lock that the kernel lets go of on any death."""
+"""Runs of one load wait for each other, with a lock that the kernel releases when a process dies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEFAULT_WAIT_S, LONGEST_WAIT_S = 3600.0, 86_400.0
 
 
 class AnotherRunError(PipelineError):
-    """Another run of the same load did not end within the time that this one was to wait. Nothing was read."""
+    """Another run of the same load did not end within the time limit. Nothing was read."""
 
 
 @contextmanager
@@ -38,16 +38,16 @@ def run_lock(
     run_id: str = "",
     wait_s: float = DEFAULT_WAIT_S,
 ) -> Iterator[None]:
-    """Hold a load's lock: from before it asks where the last run ended until its rows have landed.
+    """Hold a load's lock, from before it reads the watermark until its rows have landed.
 
-    The kernel lets go of the lock when the process dies, however it dies.
+    The kernel releases the lock when the process dies.
 
     Args:
         load: The load's name in the ledger.
         area: The staging folder; runs that share it wait for each other.
-        say: Told whom this run waits for, at once and then every five minutes.
-        run_id: This run, for others that wait for it.
-        wait_s: How long to wait, in seconds.
+        say: Takes a message about the run that this run waits for, at once and then every five minutes.
+        run_id: This run, for the messages of others.
+        wait_s: The longest wait in seconds.
 
     Raises:
         AnotherRunError: if the other run has not ended by then; it names that run.
@@ -92,15 +92,14 @@ def _wait(lock: BaseFileLock, load: str, holder: Path, say: Callable[[str], obje
             return
         if remaining_s <= 0:
             raise AnotherRunError(
-                f"Another run of {load} is under way{_who(holder)}, and was for the whole {wait_s:g} s that this run "
-                "was to wait. Nothing was read. Wait for that run, or end it; same_load_timeout_s of the resource "
-                "duckdb sets a longer wait."
+                f"Another run of {load} is active{_who(holder)}. This run waited {wait_s:g} s for it and read nothing. "
+                "Wait for that run, or end it. same_load_timeout_s of the resource duckdb sets a longer wait."
             )
-        say(f"Another run of {load} is under way{_who(holder)}: waiting up to {remaining_s:.0f} s for it to end.")
+        say(f"Another run of {load} is active{_who(holder)}: waiting up to {remaining_s:.0f} s for it to end.")
 
 
 def _who(holder: Path) -> str:
-    """Whose turn it is, as that run wrote it down; blank where it has not yet."""
+    """The run that holds the lock, from its note; blank without one."""
     try:
         found = json.loads(holder.read_text())
         run = f"run {found['run']}, " if found["run"] else ""

@@ -1,4 +1,4 @@
-"""Which columns' values may stand outside the tables: in Dagster's records, checks and alerts."""
+"""The columns whose values may be shown outside the tables: in Dagster's records, checks and alerts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def may_be_shown(source: Source, column: str) -> bool:
-    """Whether a column's values may be shown: it tells nothing about a person, or the setting allows all columns.
+    """Whether a column's values may be shown: it says nothing about a person, or the setting allows all columns.
 
-    Only the environment decides, never a run's config: whoever reaches Dagster's UI could set that.
+    Only the environment decides, because everybody who reaches Dagster's UI can set run config.
     """
     return column in source.impersonal or environment.PREVIEW_COLUMNS.text.lower() == "all"
 
@@ -25,7 +25,7 @@ def shown_columns(source: Source, columns: Sequence[str]) -> list[str]:
 
 
 def hidden_note(source: Source, columns: Sequence[str]) -> str:
-    """Says that columns are hidden, and what shows them; blank where none is."""
+    """A note about hidden columns and the setting that shows them; blank if none is hidden."""
     count = len(columns) - len(shown_columns(source, columns))
     if not count:
         return ""

@@ -1,4 +1,4 @@
-"""A data source's table: the catalogue's columns as DuckDB knows them. Here the two rooms meet."""
+"""A data source's table: the catalogue's columns with DuckDB's types."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def table_of(source: Source, schema: str, name: str | None = None, options: froz
 
 
 def not_answered(columns: Sequence[SourceColumn], revision: str) -> tuple[str, ...]:
-    """The columns that answers of this revision do not have: rows read under another one keep what they have."""
+    """The columns that answers of this revision lack. Rows from another revision keep their values."""
     return tuple(column.name for column in columns if column.moved and column.path_in(revision) is None)

@@ -1,6 +1,6 @@
-"""Was that all? What a whole read can be held against before it lands: whose table it is, and Klaviyo's own word.
+"""Checks of a full read before it lands: the owner of the table, and Klaviyo's own counts.
 
-The table itself is the third witness; see `klaviyo_pipeline.warehouse.shrinking`.
+The third check compares with the table itself; see `klaviyo_pipeline.warehouse.shrinking`.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ def owner_of(
     mode: WriteMode,
     ask: Callable[[KlaviyoClient], Account],
 ) -> Owner:
-    """Whose rows a load brings, once it is sure that the table takes them.
+    """The owner of a load's rows, after a check that the table takes them.
 
-    The account's public id is asked for once for each key and database; the ledger remembers it. A key without the
-    scope accounts:read stays without an id: it is not held against the table's other accounts. If Klaviyo does not
-    answer, the next run asks again.
+    Asks Klaviyo for the account's public id once for each key and database; the ledger keeps it. A key without the
+    scope accounts:read has no id, and is not compared with other accounts of the table. If Klaviyo does not answer, the
+    next run asks again.
 
     Args:
         client: The account.
         database: The database that the rows go to.
         data_source: The data source's name in the catalogue.
         table: The table that the rows go to.
-        mode: What the load does with rows that are there.
+        mode: The write mode.
         ask: Asks Klaviyo for the account.
 
     Raises:
         OwnerError: if the table has rows of another data source or account.
-        UnavailableError: if Klaviyo does not say whose the key is, and the table has rows of a known account.
+        UnavailableError: if Klaviyo does not answer, and the table has rows of a known account.
     """
     known, account, found = False, None, ownership.History()
     if database.file.exists():
@@ -82,17 +82,17 @@ def gone_parents(
     limits: ShrinkLimits | None,
     say: Callable[[str], object],
 ) -> tuple[str, ...]:
-    """The parents, such as lists, that are known to be deleted, so that their rows may go.
+    """The parents, such as lists, that Klaviyo has deleted, so that their rows may go.
 
     Args:
         client: The account.
-        staged: A whole read of a data source that fans out, such as the members of lists.
-        here: The parents that have living rows in the table, and how many.
-        limits: How much may be missing; None if a person has consented to anything.
+        staged: A full read of a data source that fans out, such as the members of lists.
+        here: The number of rows that are not marked deleted in the table, by parent.
+        limits: How many rows may be missing; None if a person has consented.
         say: Logs a warning.
 
     Raises:
-        IncompleteError: A parent exists that was not among the parents, or has far fewer rows than Klaviyo counts.
+        IncompleteError: A parent exists that Klaviyo did not list, or has far fewer rows than Klaviyo counts.
     """
     source, read = staged.source, staged.rows_by_stream
     assert source.fan_out is not None
@@ -117,7 +117,7 @@ def gone_parents(
 
 
 def _hold_against_count(client: KlaviyoClient, source: Source, parent_id: str, rows: int, limits: ShrinkLimits) -> None:
-    """Children come and go while they are read, so only a big shortfall counts."""
+    """Children come and go during the read, so only a large difference counts."""
     assert source.fan_out is not None
     try:
         count = count_of_children(client, source, parent_id)
@@ -133,7 +133,7 @@ def _hold_against_count(client: KlaviyoClient, source: Source, parent_id: str, r
 
 
 def living_children(database: Database, source: Source, schema: str, table: str) -> dict[str, int]:
-    """How many rows that are not marked deleted each parent has in the table; empty without a table."""
+    """The number of rows that are not marked deleted, by parent; empty without a table."""
     assert source.fan_out is not None
     parent = source.fan_out.id_column
     if not database.file.exists():

@@ -1,4 +1,4 @@
-"""Whether DuckDB's own time zone rules agree with ours, which are those of the ``tzdata`` package."""
+"""Compares DuckDB's own time zone rules with those of the ``tzdata`` package, which we use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from klaviyo_pipeline.warehouse.local_days import first_disagreement
 def disagreement(zone: ZoneInfo, now: datetime | None = None) -> str | None:
     """A sentence that names the zone and the first moment at which the rules differ; None if they agree.
 
-    Compares all of the time from which Klaviyo has data, and a year ahead.
+    Compares the whole time since Klaviyo's first data, and a year ahead.
     """
     import duckdb
 

@@ -1,4 +1,4 @@
-"""What runs print: one line for each step that means something, and the reason of a failure first and once."""
+"""The console output of runs: one line for each important step, and the reason of a failure first and once."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 class _OneLine(logging.Formatter):
     """The time in UTC and the message. Dagster's own format repeats job, run and step on each line.
 
-    A failure that this project explains needs no traceback. Another error keeps the one of its step; Dagster prints it
-    again for the run, which is left out.
+    A failure with a sentence of this project has no traceback. Another error has the traceback of its step; Dagster's
+    second one for the run is left out.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -32,7 +32,7 @@ class _OneLine(logging.Formatter):
 
 
 def _is_no_consequence(record: logging.LogRecord) -> bool:
-    """Not one of the lines by which Dagster names each step that a failed one keeps from running."""
+    """Leaves out Dagster's lines about steps that do not run because another one failed."""
     meta: dict[str, Any] = getattr(record, "dagster_meta", None) or {}
     return not str(meta.get("orig_message")).startswith("Dependencies for step ")
 

@@ -1,4 +1,4 @@
-"""DAGSTER_HOME: the folder in which Dagster keeps its records, with our settings unless it has others."""
+"""DAGSTER_HOME, the folder of Dagster's records. It gets our settings if it has none."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _DEFAULT = ".dagster"
 
 
 def given_home() -> Path | None:
-    """The folder that DAGSTER_HOME names, made and given our settings if it is new; None if it names none."""
+    """The folder of DAGSTER_HOME, created with our settings if it is new; None if it is not set."""
     given = os.environ.get("DAGSTER_HOME", "").strip()
     return _prepared(Path(given)) if given else None
 
 
 def instance() -> dg.DagsterInstance:
-    """The instance of DAGSTER_HOME; one that forgets everything when it closes, if there is none."""
+    """The instance of DAGSTER_HOME. Without DAGSTER_HOME, an instance that keeps nothing."""
     import dagster as dg
 
     return dg.DagsterInstance.get() if given_home() else dg.DagsterInstance.ephemeral()
 
 
 def kept_instance() -> dg.DagsterInstance:
-    """The instance of DAGSTER_HOME, else of ``.dagster`` here, which DAGSTER_HOME names from then on."""
+    """The instance of DAGSTER_HOME, else of ``.dagster`` in this folder, and sets DAGSTER_HOME to it."""
     import dagster as dg
 
     _ = given_home() or _prepared(Path(_DEFAULT))
@@ -51,7 +51,7 @@ def _prepared(folder: Path) -> Path:
 
 
 def _put(path: Path, content: bytes) -> None:
-    """Write a file that no other process ever sees half written."""
+    """Write a file so that no other process sees an incomplete one."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as written:
         written.write(content)
     Path(written.name).replace(path)

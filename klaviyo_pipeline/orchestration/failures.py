@@ -1,4 +1,4 @@
-"""Why a step failed, in a sentence: the same words in alerts, on the command line and in the history of runs."""
+"""The reason of a failed step as a sentence, for alerts, the command line and the history of runs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 def plain_failures() -> Iterator[None]:
     """Turn this project's errors into Dagster's, with their sentence.
 
-    A retry policy of Dagster's retries passing faults only, such as a busy database. The others would fail again.
-    Those have no traceback, unless KLAVIYO_DEBUG is set.
+    A retry policy of Dagster retries only passing faults, such as a busy database. Other failures would fail again,
+    and have no traceback unless KLAVIYO_DEBUG is set.
 
     Raises:
-        dagster.Failure: instead of a PipelineError, or of any error whose text has a secret in it.
+        dagster.Failure: instead of a PipelineError, or of any error whose text contains a secret.
     """
     try:
         with no_secrets():
@@ -52,7 +52,7 @@ class _PlainFailure(DagsterUserCodeProcessError, dg.Failure):
 
 
 def reason_of_step(failure: StepFailureData) -> str:
-    """The description of a Dagster failure, else the message of the first error; blank where there is neither."""
+    """The description of a Dagster failure, else the message of the first error; blank without both."""
     if failure.user_failure_data is not None and failure.user_failure_data.description:
         return str(failure.user_failure_data.description)
     error = failure.error
@@ -62,7 +62,7 @@ def reason_of_step(failure: StepFailureData) -> str:
 
 
 def reason_of_run(instance: dg.DagsterInstance, run_id: str) -> str:
-    """Why a recorded run failed: the first failed step's reason, else the run's own; blank if it did not fail."""
+    """The reason of a failed run: that of its first failed step, else its own; blank if it did not fail."""
     for kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE):
         for entry in instance.all_logs(run_id, of_type=kind):
             event = entry.dagster_event

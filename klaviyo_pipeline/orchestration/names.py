@@ -1,4 +1,4 @@
-"""The names that definitions take in Dagster, where a name must be unique within a code location."""
+"""The names of definitions in Dagster. A name must be unique within a code location."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import dagster as dg
 
 
 def names_in(definitions: dg.Definitions) -> frozenset[str]:
-    """Every name in definitions: of jobs, ops, schedules, sensors, resources and groups of assets."""
+    """All names in definitions: of jobs, ops, schedules, sensors, resources and groups of assets."""
     return frozenset(_names_in(definitions))
 
 
 def may_be_a_name(name: str) -> bool:
-    """Whether Dagster takes a name at all: some words, such as config and type, are its own or Python's."""
+    """Whether Dagster accepts a name. It reserves some words, such as config and type."""
     from dagster._core.definitions.utils import is_valid_name
 
     return is_valid_name(name)

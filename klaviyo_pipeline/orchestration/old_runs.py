@@ -21,7 +21,7 @@ _PAGE = 500
 
 @dataclass(frozen=True)
 class OldRun:
-    """A run that ended long ago, when it ended (UTC), and the files and folders that only it has."""
+    """An old run: when it ended (UTC), and the files and folders of this run only."""
 
     run_id: str
     ended: datetime
@@ -49,7 +49,7 @@ def old_runs(instance: dg.DagsterInstance, home: Path, before: datetime) -> Iter
 
 
 def remove(instance: dg.DagsterInstance, run: OldRun) -> None:
-    """Delete a run, its log and its files. What it materialized stays known to Dagster."""
+    """Delete a run, its log and its files. Dagster keeps its materializations."""
     instance.delete_run(run.run_id)
     for path in run.paths:
         if is_plain_folder(path):

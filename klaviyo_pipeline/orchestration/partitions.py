@@ -10,10 +10,10 @@ from klaviyo_pipeline import environment, grammar
 
 
 def daily_partitions(start: str, timezone: str) -> dg.DailyPartitionsDefinition:
-    """A partition for each day of ``timezone`` from ``start`` to today, which can be loaded again and again.
+    """A partition for each day of ``timezone`` from ``start`` to today, including today.
 
     Raises:
-        ConfigurationError: for a start that is no day, or a time zone that does not exist.
+        ConfigurationError: for a start that is not a day, or an unknown time zone.
     """
     grammar.zone(timezone, environment.TIMEZONE.name)
     grammar.day(start, environment.PARTITION_START.name)

@@ -60,9 +60,9 @@ ADDRESS_SENTENCE = (
 class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-arg]
     """A Klaviyo account.
 
-    The API key is read from the environment variable KLAVIYO_API_KEY when a run needs it, unless another one is
-    given with ``dg.EnvVar``. It is never part of a log, an error, a repr or a run's metadata. A launch can set the
-    numbers below, and neither the key nor the address nor the revision.
+    A run reads the API key from the environment variable KLAVIYO_API_KEY when it needs it, unless code gives another
+    one with ``dg.EnvVar``. No log, error, repr or metadata contains the key. A launch can set the numbers below, but
+    not the key, the address or the revision.
 
     Raises:
         ConfigurationError: (as pydantic's ValidationError) for a setting out of bounds, naming it and the bounds.
@@ -161,10 +161,10 @@ _PARSERS = {
 
 
 class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
-    """The DuckDB database that tables are written to. A launch can set the waits and the memory limit.
+    """The DuckDB database for the tables. A launch can set the waits and the memory limit.
 
-    Like dagster-duckdb's ``DuckDBResource``, which it extends, it gives SQL assets a connection; ours waits its
-    turn at the database's file lock, and is meant to be held briefly.
+    It extends dagster-duckdb's ``DuckDBResource``, which gives SQL assets a connection. This connection waits for the
+    file lock of the database. Hold it only briefly.
     """
 
     at_launch: ClassVar[frozenset[str]] = frozenset({"lock_timeout_s", "same_load_timeout_s", "memory_limit"})
@@ -218,7 +218,7 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         return value
 
     def at(self, database: str | None, timezone: str | None = None) -> KlaviyoDuckDBResource:
-        """The same settings for another file or storage time zone; blank ones stay."""
+        """The same settings for another file or storage time zone. A blank argument keeps the setting."""
         given = {name: value for name, value in (("database", database), ("timezone", timezone)) if value}
         if not given:
             return self
@@ -231,7 +231,7 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
 
     @property
     def schema_or_default(self) -> str:
-        """The schema that tables go to."""
+        """The schema for the tables."""
         return self.schema_name or environment.SCHEMA.value
 
     def warehouse(self) -> Database:
@@ -249,10 +249,10 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         )
 
     def place(self, wanted: Destination, table: str) -> Place:
-        """Where a load's rows go: as it is wanted, else by these settings, and to this table.
+        """The place of a load's rows: the wanted destination, else these settings, and this table.
 
         Raises:
-            ConfigurationError: if an environment variable says what no setting can be.
+            ConfigurationError: if an environment variable has a wrong value.
         """
         from klaviyo_pipeline.loads.destination import Place
 
@@ -261,7 +261,7 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         return Place(database=at.warehouse(), table=wanted.table or table, schema=schema, zone=at.zone)
 
     def shrink_limits(self) -> ShrinkLimits:
-        """How much of a table a whole read may take away without consent.
+        """How many rows of a table a full read may remove without consent.
 
         Raises:
             ConfigurationError: if an environment variable is not a number within its bounds.
@@ -276,7 +276,7 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         return ShrinkLimits(share, rows)
 
     def staging_area(self) -> StagingArea:
-        """Where fetched pages wait to be landed."""
+        """The folder of fetched pages that have not landed."""
         from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 
         given = grammar.folder(self.staging_dir, "staging_dir") if self.staging_dir else environment.STAGING_DIR.value

@@ -1,8 +1,8 @@
-"""What a launch may say in its run config: numbers and modes, never a secret, an address or a path.
+"""The run config that a launch may set: numbers and modes, never a secret, an address or a path.
 
-Dagster takes a launch from whoever reaches its web server. So run config can neither give a key nor name an
-environment variable to be sent or shown, and it can neither change where a key goes nor where rows are written.
-Dagster validates run config before it stores a run, and what is refused here is refused then.
+Everybody who reaches Dagster's web server can launch a run. So run config cannot give a key, name an environment
+variable, or change where a key or rows go. Dagster validates run config before it stores a run, so a refused launch
+leaves no record.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Bounds = tuple[float, float]
 
 
 def bounded(low: float, high: float) -> dict[str, Any]:
-    """What makes a field's bounds part of the schema, as its ``json_schema_extra``; the field checks them itself."""
+    """The ``json_schema_extra`` that adds bounds to a field's schema. The field itself checks them."""
     return {"minimum": low, "maximum": high}
 
 
@@ -48,7 +48,7 @@ _LOOKS_LIKE_A_KEY = (
 
 
 class _Refused(ConfigType):
-    """Refuses whatever it is given, without repeating it."""
+    """Refuses every value, without repeating it."""
 
     def __init__(self, key: str, sentence: str) -> None:
         self._sentence = sentence
@@ -60,7 +60,7 @@ class _Refused(ConfigType):
 
 
 class _Value(dg.ScalarUnion):
-    """A text, whole number or truth value that cannot be taken from the environment, and is no secret."""
+    """A text, whole number or truth value. Refuses a variable of the environment and a secret."""
 
     def __init__(self, scalar: type, variant: str = "") -> None:
         refused = _Refused("environment", _ENVIRONMENT)
@@ -72,7 +72,7 @@ class _Value(dg.ScalarUnion):
 
 
 class _Bounded:
-    """A number with inclusive bounds: its schema states them, and a launch is refused before a run is stored."""
+    """A number with inclusive bounds. Its schema states them, so Dagster refuses a launch before it stores a run."""
 
     name: str
     bounds: Bounds
@@ -99,7 +99,7 @@ class _BoundedInt(_Bounded, _Value):
 
 
 class _Anything(ConfigType):
-    """Any value without a secret in it."""
+    """Any value without a secret."""
 
     def __init__(self) -> None:
         super().__init__(key="Value.any", kind=ConfigTypeKind.ANY, given_name="AnyValue")
@@ -123,7 +123,7 @@ _PLAIN: Mapping[Any, ConfigType] = {
 
 
 def launch_schema(config: type[dg.Config]) -> dict[str, dg.Field]:
-    """The run config of an op or asset: the fields of a config class, none of them from the environment."""
+    """The run config of an op or asset: the fields of a config class, without values from the environment."""
     fields, bounds = config.to_fields_dict(), {name: _bounds(each) for name, each in config.model_fields.items()}
     return {name: _field(field, name, bounds.get(name)) for name, field in fields.items()}
 
@@ -170,9 +170,9 @@ def _plain(kind: Any, name: str = "", bounds: Bounds | None = None) -> Any:  # n
 
 
 class SetInCode:
-    """A resource whose fields are set in code or by the environment; a launch may set those in ``at_launch`` only.
+    """A resource whose fields code or the environment sets. A launch may set only the fields in ``at_launch``.
 
-    ``refusals`` says why a field cannot be set at launch, for fields with a reason of their own.
+    ``refusals`` has the reason of fields that need a message of their own.
     """
 
     at_launch: ClassVar[frozenset[str]] = frozenset()
@@ -180,7 +180,7 @@ class SetInCode:
 
     @property
     def _config_schema(self) -> dg.Field:
-        """What Dagster takes as the resource's run config; its own would take every field."""
+        """The resource's run config. Dagster's own would accept every field."""
         given = super()._config_schema.config_type.fields  # type: ignore[misc]
         fields = {name: self._launch_field(name, field) for name, field in given.items()}
         shape = dg.Shape(fields)  # type: ignore[no-untyped-call]
@@ -198,17 +198,17 @@ class SetInCode:
         return dg.Field(_Refused(f"{kind}.{name}", sentence), is_required=False, description=sentence)
 
     def _with_updated_values(self, values: Mapping[str, Any] | None) -> Any:  # noqa: ANN401 - the resource
-        """The resource as a run gets it: with a launch's values, and with those that code takes from ``dg.EnvVar``."""
+        """The resource of a run: with the values of the launch, and those that code takes from ``dg.EnvVar``."""
         taken = {name: value_of(value) for name, value in dict(self).items() if is_variable(value)}  # type: ignore[call-overload]
         return super()._with_updated_values({**taken, **(values or {})})  # type: ignore[misc]
 
     def process_config_and_initialize(self) -> Any:  # noqa: ANN401 - the resource
-        """The resource as a run gets it, for use outside of one."""
+        """The resource of a run, for use outside a run."""
         return self._with_updated_values({})
 
     @classmethod
     def configure_at_launch(cls, **_fields: Any) -> Any:  # noqa: ANN401 - Dagster's own signature
-        """Not possible: it would let a launch set every field.
+        """Not allowed, because a launch could then set every field.
 
         Raises:
             ConfigurationError: always.

@@ -1,4 +1,4 @@
-"""Steps that are skipped because the account or the key does not have what they read: in the log and the catalog."""
+"""Skipped steps: the key lacks a scope, or the revision lacks the data source. The log and the catalog say so."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ SKIPPED = "skipped"
 
 
 def skip(context: dg.AssetExecutionContext, key: dg.AssetKey, reason: str) -> Iterator[Any]:
-    """What a step gives that lands nothing: no output, so what follows from it is skipped too; and says why."""
+    """End a step without an output, and record the reason. Dependent steps are skipped too."""
     context.log.warning(f"Skipped: {reason}")
     context.log_event(dg.AssetObservation(key, description=f"Skipped: {reason}", metadata={SKIPPED: reason}))
     yield from ()
 
 
 def skipped_in(result: dg.ExecuteInProcessResult) -> dict[str, str]:
-    """Why loads of a run were skipped, by the last part of the asset's key."""
+    """The reasons of skipped loads of a run, by the last part of the asset's key."""
     reasons = {}
     for event in result.all_events:
         if event.event_type is dg.DagsterEventType.ASSET_OBSERVATION:

@@ -10,6 +10,7 @@ POST   /sandbox/lists/<id>/members                {"<profile id>": "<joined at>"
 DELETE /sandbox/lists/<id>/members/<profile id>   segments likewise
 """
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -20,6 +21,7 @@ from klaviyo_pipeline.sandbox.counts import Counts
 from klaviyo_pipeline.sandbox.data.kinds import BY_PATH, TIMES, Record
 from klaviyo_pipeline.sandbox.data.rows import Value
 from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.data.tables import Members
 from klaviyo_pipeline.sandbox.data.times import SECOND, in_micros, in_seconds, parse_time
 from klaviyo_pipeline.sandbox.faults.plan import FaultPlan, Faults
 
@@ -92,78 +94,77 @@ def truth(store: Store, collection: str, since: str | None = None, until: str | 
     return [row for moment, row in rows if (low is None or moment >= low) and (high is None or moment < high)]
 
 
-def _rows(store: Store, collection: str) -> list[tuple[int, dict[str, Any]]]:
-    if collection == "events":
-        return [
-            (
-                row.timestamp * SECOND,
-                {
-                    "id": row.id,
-                    "timestamp": row.timestamp,
-                    "datetime": in_seconds(row.timestamp * SECOND),
-                    "metric_id": row.metric_id if row.metric_id in store.metrics else None,
-                    "profile_id": row.profile_id if row.profile_id in store.profiles else None,
-                },
-            )
-            for row in store.events
-        ]
-    if collection == "members":
-        return [
-            (
-                member.joined_at,
-                {
-                    "list_id": list_id,
-                    "profile_id": member.profile_id,
-                    "joined_at": in_seconds(member.joined_at),
-                },
-            )
-            for list_id, members in store.members.items()
-            for member in members.sorted
-        ]
-    if collection == "profiles":
-        return [(row.updated, {**_main(row), "email": row.email}) for row in store.profiles]
-    if collection == "campaigns":
-        return [
-            (
-                row.updated_at,
-                {
-                    "id": row.id,
-                    "name": row.name,
-                    "channel": row.channel,
-                    "status": row.status,
-                    "archived": row.archived,
-                    "created_at": in_micros(row.created_at),
-                    "updated_at": in_micros(row.updated_at),
-                    "message_ids": [message.id for message in row.messages],
-                },
-            )
-            for row in store.campaigns
-        ]
-    if collection == "campaign-messages":
-        return [
-            (message.updated, {**_main(message), "campaign_id": message.campaign_id})
-            for row in store.campaigns
-            for message in row.messages
-        ]
-    if collection == "segment-members":
-        return [
-            (
-                member.joined_at,
-                {
-                    "segment_id": segment_id,
-                    "profile_id": member.profile_id,
-                    "joined_at": in_seconds(member.joined_at),
-                },
-            )
-            for segment_id, members in store.members_of("segments").items()
-            for member in members.sorted
-        ]
+Found = list[tuple[int, dict[str, Any]]]
+"""Rows, each with its main time in microseconds."""
+
+
+def _rows(store: Store, collection: str) -> Found:
+    if read := _READERS.get(collection):
+        return read(store)
     if collection in BY_PATH:
         return [(_moved(row), _of_record(row)) for row in store.records(BY_PATH[collection].type)]
-    tables: dict[str, Any] = {"metrics": store.metrics, "lists": store.lists, "templates": store.templates}
-    if collection not in tables:
-        raise ValueError(f"there is no truth of '{collection}'")
-    return [(row.updated, {**_main(row), "name": row.name}) for row in tables[collection]]
+    raise ValueError(f"there is no truth of '{collection}'")
+
+
+def _events(store: Store) -> Found:
+    found = []
+    for row in store.events:
+        moment = row.timestamp * SECOND
+        shown = {
+            "id": row.id,
+            "timestamp": row.timestamp,
+            "datetime": in_seconds(moment),
+            "metric_id": row.metric_id if row.metric_id in store.metrics else None,
+            "profile_id": row.profile_id if row.profile_id in store.profiles else None,
+        }
+        found.append((moment, shown))
+    return found
+
+
+def _members(groups: Mapping[str, Members], id_name: str) -> Found:
+    return [
+        (each.joined_at, {id_name: group, "profile_id": each.profile_id, "joined_at": in_seconds(each.joined_at)})
+        for group, members in groups.items()
+        for each in members.sorted
+    ]
+
+
+def _campaigns(store: Store) -> Found:
+    found = []
+    for row in store.campaigns:
+        shown = {
+            **{name: getattr(row, name) for name in ("id", "name", "channel", "status", "archived")},
+            "created_at": in_micros(row.created_at),
+            "updated_at": in_micros(row.updated_at),
+            "message_ids": [message.id for message in row.messages],
+        }
+        found.append((row.updated_at, shown))
+    return found
+
+
+def _messages(store: Store) -> Found:
+    return [
+        (message.updated, {**_main(message), "campaign_id": message.campaign_id})
+        for row in store.campaigns
+        for message in row.messages
+    ]
+
+
+def _with(rows: Iterable[Any], name: str) -> Found:
+    return [(row.updated, {**_main(row), name: getattr(row, name)}) for row in rows]
+
+
+_READERS: dict[str, Callable[[Store], Found]] = {
+    "events": _events,
+    "profiles": lambda store: _with(store.profiles, "email"),
+    "metrics": lambda store: _with(store.metrics, "name"),
+    "lists": lambda store: _with(store.lists, "name"),
+    "templates": lambda store: _with(store.templates, "name"),
+    "campaigns": _campaigns,
+    "campaign-messages": _messages,
+    "members": lambda store: _members(store.members, "list_id"),
+    "segment-members": lambda store: _members(store.members_of("segments"), "segment_id"),
+}
 
 
 def _moved(row: Record) -> int:

@@ -1,1 +1,1 @@
-"""Transfers: imports configured in a file, previewed, scheduled and watched."""
+"""Transfers: imports as files, with preview, schedule and history."""

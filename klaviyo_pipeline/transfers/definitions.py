@@ -1,4 +1,4 @@
-"""What Dagster sees of the transfers: for each an asset with checks, a job and, if it repeats, a schedule."""
+"""The definitions of transfers: for each an asset with checks, a job and, if it repeats, a schedule."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def job_of(file: TransferFile) -> UnresolvedAssetJobDefinition:
 
 
 def schedule_name(name: str) -> str:
-    """What Dagster calls a transfer's schedule."""
+    """The name of a transfer's schedule."""
     return f"{name}_schedule"
 
 
 def schedule_of(file: TransferFile, job: UnresolvedAssetJobDefinition, folder: Folder) -> dg.ScheduleDefinition:
-    """The schedule of a transfer that repeats. Its file is read again at each tick: a pause holds at once."""
+    """The schedule of a transfer that repeats. It reads the file again at each tick, so a pause needs no reload."""
     schedule, name = file.transfer.schedule, file.name
     assert schedule is not None
 
@@ -113,7 +113,7 @@ def _sensor(folder: Folder, files: list[TransferFile], jobs: list[UnresolvedAsse
 
 
 def _not_loaded(loaded: list[TransferFile], now: list[TransferFile | Broken]) -> str:
-    """What a reload would bring: transfers that came or went, and schedules that changed. Blank if nothing."""
+    """The changes that need a reload: new and deleted transfers, and changed schedules. Blank if none."""
     before = {file.name: _when(file) for file in loaded}
     after = {file.name: _when(file) for file in now if isinstance(file, TransferFile)}
     found = {
@@ -126,7 +126,7 @@ def _not_loaded(loaded: list[TransferFile], now: list[TransferFile | Broken]) ->
 
 
 def _when(file: TransferFile) -> tuple[object, ...] | None:
-    """What Dagster knows of a transfer's schedule; its pause is read at each tick."""
+    """The part of a transfer's schedule that needs a reload."""
     schedule = file.transfer.schedule
     if schedule is None or not file.transfer.repeats:
         return None

@@ -1,1 +1,1 @@
-"""DuckDB: lands Arrow rows in tables, and remembers what was landed. Knows nothing of HTTP or Klaviyo's API."""
+"""DuckDB: lands Arrow rows in tables, and keeps the ledger. Knows nothing of HTTP or Klaviyo's API."""

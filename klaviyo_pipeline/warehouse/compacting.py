@@ -1,4 +1,4 @@
-"""Compacting a database file: DuckDB uses freed space again, but never gives it back to the disk."""
+"""Compacts a database file, because DuckDB uses freed space again but never returns it to the disk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Space:
 
 
 def space(database: Database) -> Space:
-    """How much of a file is free.
+    """The free space of a file.
 
     Raises:
         DatabaseMissingError: There is no such file.
@@ -39,16 +39,16 @@ def space(database: Database) -> Space:
 
 
 def compact(database: Database) -> Space:
-    """Copy a database into a new file without free space, and put that in its place; the file's mode stays.
+    """Copy a database into a new file without free space, and replace the old file. The file's mode stays.
 
-    Nobody else can use the database meanwhile. Killed at any time, the old file or the whole new one is there.
+    Nobody else can use the database meanwhile. After a kill, the old file or the complete new file is in place.
 
     Returns:
         The space of the new file.
 
     Raises:
         StorageFullError: The disk has no room for the copy.
-        WarehouseError: The copy has not all rows, or the file can not be read or written; it is as it was.
+        WarehouseError: The copy lacks rows, or the file cannot be read or written. It is unchanged.
     """
     copy = Path(f"{database.file}.compacting")
     with database.writing() as con:

@@ -1,9 +1,9 @@
-"""Opening the database file: for a moment, alone, and patiently.
+"""Opens the database file for short sessions, one at a time.
 
-DuckDB lets one process write a file, and a process that reads it locks writers out. So every session, writing
-or reading, is short and takes the same kernel file lock beside the database (``<file>.lock``): waiting there
-is fair and cheap, and the kernel frees it on any death. Outsiders that know nothing of that lock (a notebook,
-a BI tool) are met by retrying on DuckDB's own lock error. Neither lock is reliable on network file systems.
+Only one process can write a DuckDB file, and only while no process reads it. So every session, writing or reading, is
+short and takes the same kernel file lock beside the database (``<file>.lock``). Waiting for it is fair and cheap, and
+the kernel releases it when a process dies. A notebook or BI tool does not know that lock, so a session also retries on
+DuckDB's own lock error. Neither lock is reliable on network file systems.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class Database:
 
     Args:
         path: The database file; ``~`` and ``$VAR`` are expanded. Its folder is created when first written.
-        lock_timeout_s: How long to wait, in all, for others to let go of the file.
-        settings: DuckDB settings passed on as they are, e.g. ``{"threads": 2}``.
-        storage_version: The oldest DuckDB that must be able to read a newly created file.
+        lock_timeout_s: The longest wait for other processes, in seconds.
+        settings: DuckDB settings, unchanged, e.g. ``{"threads": 2}``.
+        storage_version: The oldest DuckDB that can read a new file.
         memory_limit: DuckDB's buffer limit, 64 MB or more. Landing streams rows and merges large batches in parts that
             fit in it; a smaller limit means more parts. It does not cover the memory of Arrow and Python.
-        temp_directory: Where DuckDB spills; by default ``<path>.tmp``.
+        temp_directory: The folder for DuckDB's temporary files; by default ``<path>.tmp``.
         file_mode: The mode of a new database file. An existing one keeps its own.
     """
 

@@ -1,4 +1,4 @@
-"""What can go wrong in the warehouse: what was wrong, where, and what to do."""
+"""The errors of the warehouse. Each message says what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from klaviyo_pipeline.errors import PipelineError
 
 
 class WarehouseError(PipelineError):
-    """Base of everything that the warehouse raises on purpose."""
+    """Base of the errors of the warehouse."""
 
 
 class DatabasePathError(WarehouseError):
-    """The path can't hold a database file: in memory, a folder, or a place that can't be written."""
+    """The path cannot hold a database file: it is in memory, a folder, or not writable."""
 
 
 class DatabaseMissingError(WarehouseError):
-    """A database was to be read that does not exist yet."""
+    """The database to read does not exist yet."""
 
 
 class DatabaseBusyError(WarehouseError):
-    """Another process, or another connection of this one, held the file longer than the patience limit."""
+    """Another process, or another connection of this process, held the file longer than the time limit."""
 
     retriable = True
 
 
 class DatabaseFileError(WarehouseError):
-    """The file is no DuckDB database, is damaged, or was written by a newer DuckDB."""
+    """The file is not a DuckDB database, is damaged, or was written by a newer DuckDB."""
 
 
 class StorageFullError(WarehouseError):
@@ -38,49 +38,49 @@ class OutOfMemoryError(WarehouseError):
 
 
 class LoadError(WarehouseError):
-    """The load contradicts itself, for example a merge without a primary key. Nothing was touched."""
+    """The load contradicts itself, for example a merge without a primary key. Nothing changed."""
 
 
 class TableNameError(WarehouseError):
-    """A schema or table cannot have this name. Nothing was touched."""
+    """A schema or table cannot have this name. Nothing changed."""
 
 
 class TableShapeError(WarehouseError):
-    """A table of this name exists with another shape. Nothing was touched."""
+    """A table of this name exists with another shape. Nothing changed."""
 
 
 class TableMissingError(WarehouseError):
-    """A table was to be read that does not exist."""
+    """The table to read does not exist."""
 
 
 class RowsError(WarehouseError):
-    """Rows can't be landed: a value that does not fit its column, or a row without its primary key."""
+    """Rows cannot land: a value does not fit its column, or a row has no primary key."""
 
 
 class ShrinkError(WarehouseError):
-    """A read has so much less than the table that it may be an outage. Nothing was touched; it takes consent."""
+    """A read has far fewer rows than the table, which may be an outage. Nothing changed. The load needs consent."""
 
 
 class OwnerError(WarehouseError):
-    """The table has rows of another data source or another Klaviyo account. Nothing was touched."""
+    """The table has rows of another data source or another Klaviyo account. Nothing changed."""
 
 
 class MixedRowsError(WarehouseError):
-    """A sandbox's rows were to go into an account's database, or the other way round. Nothing was touched."""
+    """The load has rows of a sandbox and the database has rows of an account, or the reverse. Nothing changed."""
 
 
 class StagedFileError(WarehouseError):
-    """A staged file is missing, torn, or of an unknown form."""
+    """A staged file is missing, incomplete, or in an unknown format."""
 
 
 class StageDamagedError(StagedFileError):
-    """Staged pages are no longer those that were fetched. Nothing was touched; fetching them again helps."""
+    """Staged pages changed on disk. Nothing changed in the table. The run can fetch them again."""
 
 
 def without_values(error: object) -> str:
-    """The text of an error of DuckDB or Arrow without the values that it quotes: they may be personal data.
+    """The text of an error of DuckDB or Arrow without the quoted values, which may be personal data.
 
-    What stays is the text up to the first value, and at the end the type and column that it did not fit.
+    It keeps the text before the first value, and the type and column that the value did not fit.
     """
     text = str(error)
     begin = _VALUE.split(text, maxsplit=1)[0]

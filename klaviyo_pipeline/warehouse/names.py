@@ -1,4 +1,4 @@
-"""Names of schemas and tables: which of them a person may choose."""
+"""The grammar of names of schemas and tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _REFUSED = {".": "a dot", "{": "a brace", "}": "a brace"}
 
 
 def check_schema(name: str, what: str = "schema") -> str:
-    """A schema's name, if rows can land in it.
+    """A schema's name, checked.
 
     Raises:
         TableNameError: naming ``what``, the name and what is allowed.
@@ -26,7 +26,7 @@ def check_schema(name: str, what: str = "schema") -> str:
 
 
 def check_table(name: str, what: str = "table") -> str:
-    """A table's name, if there can be such a table.
+    """A table's name, checked.
 
     Raises:
         TableNameError: naming ``what``, the name and what is allowed.

@@ -1,8 +1,8 @@
-"""Whose rows a table has, by the ledger's memory: a table belongs to one data source of one account.
+"""The owner of a table, by the ledger: a table belongs to one data source of one account.
 
-A whole read marks or clears what it does not have. In a table with the rows of another account or data source that
-would be theirs, run by run. So a load of another data source is refused, and one of another account too, unless it
-only appends. Only the loads since the table was last empty, or wholly replaced, count.
+A full read marks or clears rows that it does not have. In a shared table it would mark the rows of the other account or
+data source. So a load of another data source fails, and a load of another account fails unless it appends. Only the
+loads after the table was last empty, or wholly replaced, count.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Owner:
-    """Where a load's rows come from.
+    """The origin of a load's rows.
 
     Attributes:
         data_source: The data source's name in the catalogue.
-        account: Klaviyo's public id of the account; None where the key may not read it.
-        account_key: A hash that stands for the key and the address; another key of the same account has another.
+        account: Klaviyo's public id of the account; None if the key may not read it.
+        account_key: A hash of the key and the address. Another key of the same account has another hash.
     """
 
     data_source: str
@@ -36,14 +36,14 @@ class Owner:
 
 @dataclass(frozen=True)
 class History:
-    """The data sources and accounts whose rows a table may have, as far as they are known."""
+    """The known data sources and accounts whose rows a table may have."""
 
     data_sources: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
 
 
 def known_account(con: duckdb.DuckDBPyConnection, account_key: str) -> tuple[bool, str | None]:
-    """Whether rows of this key have landed in this database, and Klaviyo's id of its account, where it is known."""
+    """Whether rows of this key have landed in this database, and Klaviyo's id of its account, if known."""
     if "account_key" not in _ledger_columns(con):
         return False, None
     found = con.execute(
@@ -53,7 +53,7 @@ def known_account(con: duckdb.DuckDBPyConnection, account_key: str) -> tuple[boo
 
 
 def history(con: duckdb.DuckDBPyConnection, table: Table) -> History:
-    """Who has landed in a table since it was last empty or wholly replaced; nobody if it has no rows now."""
+    """The owners of a table's rows since it was last empty or wholly replaced; none if it is empty."""
     there = _ledger_columns(con)
     if not there or not existing_columns(con, table.schema, table.name):
         return History()
@@ -96,7 +96,7 @@ def refuse_strangers(found: History, table: Table, mode: WriteMode, owner: Owner
 
 
 def _names(con: duckdb.DuckDBPyConnection, table: Table) -> list[str]:
-    """The names under which the ledger may know a table: its schema may be named in two ways."""
+    """The names of a table in the ledger: its schema may have two names."""
     catalog = con.execute("SELECT current_database()").fetchall()[0][0]
     resolved = resolve_schema(con, table.schema)
     schemas = {table.schema, resolved} | ({catalog} if resolved == resolve_schema(con, catalog) else set())

@@ -1,4 +1,4 @@
-"""A rehearsal: what a load does to a database, in a transaction that is rolled back."""
+"""Tries a load into a database in a transaction that is rolled back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def rehearse(database: Database, table: Table) -> None:
     """Create a table of this shape, add columns to it, merge rows and write to the ledger; then roll back.
 
-    Where the database does not exist yet, a temporary one in the same folder takes its place, so nothing stays.
+    Without a database it uses a temporary one in the same folder, so nothing stays.
 
     Args:
         database: The database, with the settings of a load.

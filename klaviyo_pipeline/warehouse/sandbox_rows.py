@@ -1,6 +1,6 @@
-"""Keeps a sandbox's rows and an account's rows apart: a database holds the one or the other.
+"""Keeps rows of a sandbox and rows of an account in separate databases.
 
-A database with a sandbox's rows remembers where that sandbox's history ends, in ``klaviyo_pipeline.sandbox``. A
+A database with rows of a sandbox records the end of that sandbox's history, in ``klaviyo_pipeline.sandbox``. A
 sandbox with the same end has the same rows and ids, so a later run finds every row again.
 """
 
@@ -33,7 +33,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a load's rows come from: an account, or the sandbox whose history ends at ``sandbox_end`` (aware)."""
+    """The origin of a load's rows: an account, or the sandbox whose history ends at ``sandbox_end`` (aware)."""
 
     sandbox_end: datetime | None = None
 

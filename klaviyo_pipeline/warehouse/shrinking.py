@@ -1,7 +1,7 @@
-"""Empty is suspicious: a landing that would take away too many rows is refused until a person consents.
+"""Refuses a landing that would remove too many rows, until a person consents.
 
-An outage can look like an empty collection. What counts is what the landing would do: the living rows in its scope
-against those of them that the read does not have. A grouped count decides it; no wide column is read.
+An outage can look like an empty collection. The check compares the rows in scope that are not marked deleted with those
+of them that the read lacks. It is a grouped count and reads no wide column.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class ShrinkLimits:
-    """How much a landing may take away without consent.
+    """How many rows a landing may remove without consent.
 
-    All living rows of the scope are always too many. Otherwise it is too many if they are more than ``rows`` and
-    more than ``share`` of the living rows. Each value of ``by`` is looked at as well: more than ``rows`` of its
-    rows, and all of them or more than ``share``.
+    All rows of the scope are always too many. Otherwise more than ``rows`` and more than ``share`` of the rows are too
+    many. For each value of ``by``, more than ``rows`` of its rows are too many if they are all of them or more than
+    ``share``.
 
     Attributes:
         share: From 0 to 1.
         rows: 0 or more.
-        by: The column whose values are looked at one by one, such as a list's id.
-        known_gone: Values of ``by`` that are known to be gone at the source; their rows do not count.
+        by: The column whose values are checked separately, such as a list's id.
+        known_gone: Values of ``by`` that the source has deleted. Their rows do not count.
     """
 
     share: float = SHARE
@@ -54,14 +54,14 @@ class ShrinkLimits:
 
 
 def check(job: Job, limits: ShrinkLimits, scope: Sequence[Range | Among], mode: WriteMode, brought: int) -> None:
-    """Refuse the landing if it would take away too much. Nothing has been written yet.
+    """Refuse the landing if it would remove too many rows. Nothing has been written yet.
 
     Args:
         job: The landing; the table's rows that have a key of the batch are found.
-        limits: What is too much.
-        scope: What the read is the full truth of; nothing for the whole table.
-        mode: What the landing does with what the read does not have.
-        brought: How many rows the read has.
+        limits: The limits.
+        scope: The rows that the read covers in full; empty for the whole table.
+        mode: The write mode.
+        brought: The number of rows of the read.
 
     Raises:
         ShrinkError: with the rows before and now, and the scope.

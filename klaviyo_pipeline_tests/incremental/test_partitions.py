@@ -120,7 +120,7 @@ def test_day_that_dagster_shows_but_the_ledger_does_not_is_named(world: World) -
     result = project.load("events", days=("2026-11-16", "2026-11-16"))
 
     found = evaluations(result, DAYS_HAVE_LANDED)["events"]
-    assert "materialized, but not landed here: 2026-11-15" in found.description
+    assert "materialized, but they have not landed: 2026-11-15" in found.description
 
 
 def test_day_that_landed_before_it_was_over_is_named_once_a_later_one_lands(world: World) -> None:
@@ -131,7 +131,7 @@ def test_day_that_landed_before_it_was_over_is_named_once_a_later_one_lands(worl
     result = project.load("events", days=("2026-11-11", "2026-11-11"))
 
     found = evaluations(result, DAYS_HAVE_LANDED)["events"]
-    assert "Landed in part" in found.description
+    assert "Landed only in part" in found.description
     assert found.metadata["partial_days"].value == ["2026-11-10"]
 
 

@@ -221,5 +221,5 @@ def test_check_when_klaviyo_refuses_then_says_so_and_fails_no_run(project: Proje
     found = project.compare()["events"]
 
     assert not found.passed
-    assert found.description.startswith("Could not be checked:")
+    assert found.description.startswith("The check could not run:")
     assert "metrics:read" in found.description

@@ -176,7 +176,7 @@ def test_no_webhook_is_set_then_says_so(watching: Watching, monkeypatch: pytest.
     monkeypatch.delenv("KLAVIYO_ALERT_WEBHOOK", raising=False)
     fail(watching.project, "event_metrics")
 
-    assert watching.look().skip_message == "Nobody is told: KLAVIYO_ALERT_WEBHOOK is not set."
+    assert watching.look().skip_message == "No message is sent: KLAVIYO_ALERT_WEBHOOK is not set."
 
 
 def test_webhook_that_refuses_then_the_look_fails_without_the_address(

@@ -150,7 +150,7 @@ def test_hourly_when_the_last_run_is_under_way_then_is_skipped_and_says_so(ticki
     )
     said = ticking.tick("hourly", NOON + timedelta(hours=2))
     assert isinstance(said, str)
-    assert f"{events.tags[TAG]} is still under way, in run {run.run_id}." in said
+    assert f"{events.tags[TAG]} is still active, in run {run.run_id}." in said
 
 
 def test_daily_goes_on_where_it_ended_and_weekly_finds_what_is_gone(ticking: Ticking) -> None:

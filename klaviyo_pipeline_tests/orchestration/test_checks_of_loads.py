@@ -62,7 +62,7 @@ def test_rows_that_were_appended_twice_only_warn(world: World) -> None:
     found = evaluations(result, PRIMARY_KEY)["events"]
     assert result.success
     assert (found.passed, found.severity) == (False, WARN)
-    assert "Rows have been appended" in found.description
+    assert "A load appended rows" in found.description
 
 
 def test_key_is_looked_up_in_the_whole_table_but_only_for_rows_that_the_run_read(world: World) -> None:
@@ -165,7 +165,7 @@ def test_database_that_is_busy_then_could_not_be_checked_and_the_load_is_no_wors
     assert len(found) == len(DATA_CHECKS) - 1
     for each in found:
         assert (each.passed, each.severity) == (False, WARN)
-        assert each.description.startswith("Could not be checked:")
+        assert each.description.startswith("The check could not run:")
 
 
 def test_documented_values_are_those_of_the_openapi_documents() -> None:

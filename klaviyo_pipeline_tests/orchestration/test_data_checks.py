@@ -103,7 +103,7 @@ def test_key_that_is_missing_or_repeated_then_fails_for_every_asset_and_blocks(a
         each = found[PRIMARY_KEY, name]
         assert (each.severity, each.blocking) == (ERROR, True)
         assert each.metadata["repeated_keys"].value == each.metadata["surplus_rows"].value == 2
-        assert "2 values of id stand more than once" in each.description
+        assert "2 values of id are in more than one row" in each.description
     assert "1 rows without id." in found[PRIMARY_KEY, "lists"].description
 
 
@@ -149,8 +149,7 @@ def test_table_that_was_never_loaded_then_nothing_is_missing_from_it(after: Brok
 
     assert failing(found) == {}
     assert found[REFERENCES, "events"].description == (
-        "Not looked at: metric_id (klaviyo.metrics has not been loaded), "
-        "profile_id (klaviyo.profiles has not been loaded)."
+        "Not checked: metric_id (klaviyo.metrics has no load yet), profile_id (klaviyo.profiles has no load yet)."
     )
     assert "Found all of event_id in events" in found[REFERENCES, "event_metrics"].description
     assert found[PRIMARY_KEY, "profiles"].description == "Nothing has landed yet."

@@ -253,7 +253,7 @@ def test_an_impossible_cron_is_answered_by_that_it_never_comes(place: Workplace)
         *["transfer", "create", "never", "0 0 31 2 *", "sample_db", "lists", str(FILES / "guessed.yml")], exit_code=2
     )
 
-    assert "Error: CRON is '0 0 31 2 *', which never comes: no month of it has such a day." in found.stderr
+    assert "Error: CRON is '0 0 31 2 *', which never comes: its months do not have such a day." in found.stderr
 
 
 def test_a_session_with_the_consoles_files_from_preview_to_deletion(place: Workplace) -> None:

@@ -52,9 +52,9 @@ TRACKING_SETTINGS = Source(
     scopes=("tracking-settings:read",),
     columns=(
         id_("The account's id."),
-        required(attribute("auto_add_parameters", BOOLEAN, "Whether links get the parameters without being asked.")),
+        required(attribute("auto_add_parameters", BOOLEAN, "Whether links get the parameters automatically.")),
         *(
-            nested(name, kind, JSON, f"What {name} is in links of a {kind}: a type, static or dynamic, and a value.")
+            nested(name, kind, JSON, f"The {name} in links of a {kind}: a type, static or dynamic, and a value.")
             for name in _UTM
             for kind in ("flow", "campaign")
         ),

@@ -41,7 +41,7 @@ COUPONS = Source(
 COUPON_CODES = Source(
     name="coupon_codes",
     title="Coupon codes",
-    description="The codes of each coupon, and who got them. There may be millions; Klaviyo gives a hundred a request.",
+    description="The codes of each coupon, and who got them. There may be millions, and a page has a hundred.",
     doc=DOC + "get_coupon_codes_for_coupon",
     path="/api/coupons/{id}/coupon-codes",
     resource="coupon-code",
@@ -51,7 +51,7 @@ COUPON_CODES = Source(
         key(Column("coupon_id", STRING, None, "The coupon; joins coupons.id."), "coupons"),
         related("profile_id", "profile", "Who got it; joins profiles.id.", "profiles"),
         attribute("unique_code", STRING, "The code."),
-        attribute("expires_at", TIMESTAMP, "Until when it can be used."),
+        attribute("expires_at", TIMESTAMP, "When it expires."),
         attribute("status", STRING, "UNASSIGNED, ASSIGNED_TO_PROFILE, USED, DELETING and others."),
     ),
     impersonal=("id", "coupon_id", "expires_at", "status"),

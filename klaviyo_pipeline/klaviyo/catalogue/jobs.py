@@ -28,7 +28,7 @@ _BASE = (
     attribute("completed_count", INTEGER, "How many of them are done."),
 )
 _FAILED = attribute("failed_count", INTEGER, "How many of them failed.")
-_EXPIRES = attribute("expires_at", TIMESTAMP, "When Klaviyo forgets the job.")
+_EXPIRES = attribute("expires_at", TIMESTAMP, "When the job expires.")
 COUNTED_JOB = (*_BASE, _FAILED, _EXPIRES, attribute("errors", JSON, "Why rows failed."))
 IMPERSONAL_JOB = (
     *("id", "kind", "status", "created_at", "started_at", "completed_at", "expires_at"),

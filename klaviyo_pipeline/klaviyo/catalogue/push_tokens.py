@@ -13,7 +13,7 @@ _DEVICE = (
 PUSH_TOKENS = Source(
     name="push_tokens",
     title="Push tokens",
-    description="The devices that can be sent to, and whose they are. A token is a credential.",
+    description="Devices that can get push messages, with their profiles. A token is a credential.",
     doc=DOC + "get_push_tokens",
     path="/api/push-tokens",
     resource="push-token",
@@ -28,7 +28,7 @@ PUSH_TOKENS = Source(
         required(attribute("platform", STRING, "android or ios.")),
         required(attribute("vendor", STRING, "apns or fcm.")),
         required(attribute("background", STRING, "Whether the app may be woken in the background.")),
-        attribute("recorded_date", STRING, "When the app last told of it, as Klaviyo writes it."),
+        attribute("recorded_date", STRING, "When the app last reported it, as text in Klaviyo's form."),
         *(
             at(f"metadata_{name}", STRING, f"The device's {name.replace('_', ' ')}.", "attributes", "metadata", name)
             for name in _DEVICE

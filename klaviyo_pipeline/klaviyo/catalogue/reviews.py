@@ -32,10 +32,10 @@ REVIEWS = Source(
         attribute("title", STRING, "The review's title."),
         attribute("content", STRING, "What the person wrote."),
         attribute("smart_quote", STRING, "A sentence of it that Klaviyo picked."),
-        attribute("author", STRING, "The person's name, as it is shown."),
+        attribute("author", STRING, "The displayed name of the person."),
         attribute("email", STRING, "The person's email address."),
         required(attribute("verified", BOOLEAN, "Whether the person bought the product.")),
-        attribute("status", JSON, "Whether it is published, and why not."),
+        attribute("status", JSON, "Whether it is published, or the reason why not."),
         attribute("images", JSON, "Addresses of pictures."),
         *(
             at(f"product_{name}", STRING, f"The product's {words}.", "attributes", "product", name)

@@ -37,8 +37,8 @@ TAG_GROUPS = Source(
     columns=(
         id_("The group's id."),
         required(attribute("name", STRING, "The group's name.")),
-        required(attribute("exclusive", BOOLEAN, "Whether a resource can have one tag of the group only.")),
-        required(attribute("default", BOOLEAN, "Whether tags belong to it that nobody put in another.")),
+        required(attribute("exclusive", BOOLEAN, "Whether a resource can have only one tag of the group.")),
+        required(attribute("default", BOOLEAN, "Whether new tags are in this group by default.")),
     ),
     impersonal=("id", "name", "exclusive", "default"),
     tier=(("", SMALL),),

@@ -23,7 +23,7 @@ _EARLIER_SIGNATURE = b'{"begin":"{'
 
 
 class DamagedManifestError(Exception):
-    """A manifest has a line that was not written as it is, or is of another format."""
+    """A line of a manifest was damaged, or has another format."""
 
 
 class Manifest:

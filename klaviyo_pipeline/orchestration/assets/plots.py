@@ -202,7 +202,7 @@ def plotted(make: Callable[[], Chart | None], warn: Callable[[str], None]) -> di
 
         encoded = base64.b64encode(draw(chart)).decode()
     except Exception as error:  # whatever it is, the rows have landed
-        warn(f"The rows are there, but not their plot: {type(error).__name__}: {without_values(error)}")
+        warn(f"The rows have landed, but their plot failed: {type(error).__name__}: {without_values(error)}")
         return {}
     return {"plot": dg.MetadataValue.md(f"![{chart.title}](data:image/png;base64,{encoded})")}
 

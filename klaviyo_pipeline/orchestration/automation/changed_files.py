@@ -14,7 +14,7 @@ CHECK_EVERY_S = 30
 
 @dataclass(frozen=True)
 class Watched:
-    """A file as it is now: what it is about, a digest of its content, and the job to run for it."""
+    """A watched file: its name, a digest of its content, and the job to run."""
 
     name: str
     digest: str
@@ -31,14 +31,14 @@ def changed_files_sensor(
     not_loaded: Callable[[], str],
     description: str,
 ) -> dg.SensorDefinition:
-    """A sensor that asks for a run of each file's job when the file is new or its content differs from the last run's.
+    """A sensor that starts a run of a file's job if the file is new or its content has changed.
 
     Args:
         name: The sensor's name.
-        jobs: The jobs that it may ask for.
+        jobs: The jobs that it may start.
         job_names: Their names.
-        watched: The files to watch, read afresh each time.
-        not_loaded: A sentence on what only a reload of the code location brings; blank if nothing.
+        watched: Returns the files to watch, at each tick.
+        not_loaded: Names changes that need a reload of the code location; blank if none does.
         description: For people.
     """
 

@@ -1,7 +1,7 @@
-"""Cron expressions and delays: one grammar for what is validated and for what ticks.
+"""Cron expressions and delays: one grammar for validation and for ticks.
 
-The grammar of cron is Dagster's, which is croniter's. What it accepts and nobody means
-is refused: random fields, and fields of which it makes something else than what they say.
+The grammar of cron is Dagster's, which is croniter's. This module refuses two things that croniter accepts: random
+fields, and fields that croniter reads in an unexpected way.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LONGEST_TEXT = 200
 
 
 def check_cron(text: str) -> str:
-    """A cron expression of five fields for one of them or a nickname. It has ticks.
+    """A cron expression of five fields for five fields or a nickname. The expression has ticks.
 
     Raises:
         ConfigurationError: saying what is allowed.
@@ -40,7 +40,7 @@ def check_cron(text: str) -> str:
         if cron not in NICKNAMES:
             raise ConfigurationError(f"cron is {text!r}, but must be {', '.join(NICKNAMES)} or five fields.")
         return NICKNAMES[cron]
-    never = f"cron is {text!r}, which never comes: no month of it has such a day."
+    never = f"cron is {text!r}, which never comes: its months do not have such a day."
     if not _is_grammatical(cron):
         if _is_grammatical_apart(cron):
             raise ConfigurationError(never)
@@ -80,7 +80,7 @@ def parse_delay(given: str | int) -> timedelta:
 
 
 def delayed(cron: str, delay: timedelta) -> list[str]:
-    """The cron expressions of ticks so much later.
+    """The cron expressions of the delayed ticks.
 
     Raises:
         ConfigurationError: where cron cannot say it: a day that would move into the next month.
@@ -110,7 +110,7 @@ def delayed(cron: str, delay: timedelta) -> list[str]:
 class _Date:
     """The last three fields of an expression: days, months and weekdays.
 
-    A day matches by its number or its weekday where both are given, by the one that is given otherwise.
+    If both days and weekdays are given, a day matches one of them.
     """
 
     def __init__(self, cron: str, fields: list[list[Any]], has_nth_weekday: bool) -> None:
@@ -124,7 +124,7 @@ class _Date:
         self.is_every_day = all(field == ["*"] for field in self._fields)
 
     def later(self, days: int) -> str:
-        """The fields of so many days later.
+        """The fields shifted by a number of days.
 
         Raises:
             ConfigurationError: where no fields say that.
@@ -157,7 +157,7 @@ def _is_grammatical(cron: str) -> bool:
 
 
 def _is_grammatical_apart(cron: str) -> bool:
-    """Whether the day and the month are right by themselves: Dagster also refuses a day that its month has not."""
+    """Whether the day and the month are valid separately. Dagster also refuses 30 February."""
     fields = cron.split()
     if len(fields) != len(_SIZES):
         return False
@@ -168,7 +168,7 @@ def _is_grammatical_apart(cron: str) -> bool:
 
 
 def _steps_beyond_a_field(cron: str) -> bool:
-    """Whether some step never takes a second value: */90 for minutes means every hour."""
+    """Whether a step has only one value: */90 for minutes means every hour."""
     return any(
         int(step) >= size
         for field, size in zip(cron.split(), _SIZES, strict=True)

@@ -1,8 +1,8 @@
-"""Schedules that run a tick later than it falls, over the window that it stands for.
+"""Schedules whose runs start some time after their tick. The window of a run ends at the tick.
 
-Dagster ticks by cron expressions alone, so a delay becomes a shifted expression: ``10 0 * * *`` an hour and a half
-later is ``40 1 * * *``. A delay is counted on the clock of the schedule's time zone, daylight saving or not. Each
-tick of the shifted expression stands for the one of the given expression that is nearest to so long before it.
+Dagster ticks only by cron expressions, so a delay becomes a shifted expression: ``10 0 * * *`` with a delay of an hour
+and a half is ``40 1 * * *``. The delay counts on the clock of the schedule's time zone, also when clocks change. A tick
+of the shifted expression belongs to the tick of the original expression that is nearest to the time minus the delay.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def tick_of(at: datetime, cron: str, timezone: str, delay: timedelta) -> datetime:
-    """The tick of ``cron`` that a tick of the delayed schedule stands for, in UTC."""
+    """The tick of ``cron`` that a tick of the delayed schedule belongs to, in UTC."""
     # In UTC: two times of one zone are compared and subtracted by their clocks, whatever happens to these in between.
     at = at.astimezone(UTC)
     if not delay:
@@ -47,16 +47,16 @@ def tick_schedule(
     tags: Mapping[str, str],
     description: str,
 ) -> dg.ScheduleDefinition:
-    """A schedule with one run a tick, which knows the tick that it stands for.
+    """A schedule with one run for each tick. The run config depends on the original tick.
 
     Args:
         name: The schedule's name.
         job: The job to run.
         cron: When ticks fall.
-        timezone: The time zone in which they do, an IANA name.
-        delay: How much later their runs begin.
-        running: Whether the schedule is on unless a person says otherwise in Dagster.
-        run_config: The run's config, by the end of the window that a tick stands for; or why there is to be no run.
+        timezone: The time zone of the ticks, an IANA name.
+        delay: The time between a tick and its run.
+        running: Whether the schedule is on at first. A person can change that in Dagster.
+        run_config: Returns the run's config for the end of its window, or the reason for no run.
         tags: The run's tags.
         description: For people.
     """

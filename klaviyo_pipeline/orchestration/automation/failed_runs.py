@@ -1,4 +1,4 @@
-"""A sensor that tells people of failed runs, by a message in Slack's form to a webhook."""
+"""A sensor that posts failed runs to a webhook, in Slack's format."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def failed_runs_sensor(*, running: bool) -> dg.SensorDefinition:
     def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
         address = environment.ALERT_WEBHOOK.value
         if not address:
-            return dg.SkipReason(f"Nobody is told: {environment.ALERT_WEBHOOK.name} is not set.")
+            return dg.SkipReason(f"No message is sent: {environment.ALERT_WEBHOOK.name} is not set.")
         post(address, message_of(context), allow_http=environment.allow_http())
         context.log.info("Posted the failure of run %s.", context.dagster_run.run_id)
         return None
@@ -39,7 +39,7 @@ def failed_runs_sensor(*, running: bool) -> dg.SensorDefinition:
 
 
 def message_of(context: dg.RunFailureSensorContext) -> dict[str, Any]:
-    """A failed run as a Slack message: which job and assets, and why in a sentence; a link where the UI is known."""
+    """The Slack message of a failed run: job, assets, reason, and a link if the UI's address is known."""
     run = context.dagster_run
     reason = _shortened(redact(reason_of(context)))
     named, failed = _listed(_assets(context)), _listed(_failed(context))
@@ -66,7 +66,7 @@ def message_of(context: dg.RunFailureSensorContext) -> dict[str, Any]:
 
 
 def reason_of(context: dg.RunFailureSensorContext) -> str:
-    """Why a run failed: what the first failed asset says, or the check that stopped what follows."""
+    """The reason of a failed run: the error of its first failed asset, or the check that stopped dependent assets."""
     for event in context.get_step_failure_events():
         failure = event.step_failure_data
         if failure.error is not None and failure.error.cls_name == "DagsterAssetCheckFailedError":
@@ -77,7 +77,7 @@ def reason_of(context: dg.RunFailureSensorContext) -> str:
 
 
 def _blocked(context: dg.RunFailureSensorContext) -> str:
-    """What the blocking checks that failed say."""
+    """The texts of the failed blocking checks."""
     logged = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     found = [entry.get_dagster_event().asset_check_evaluation_data for entry in logged]
     return " ".join(
@@ -97,7 +97,7 @@ def _assets(context: dg.RunFailureSensorContext) -> set[str]:
 
 
 def _failed(context: dg.RunFailureSensorContext) -> set[str]:
-    """What failed: assets by their keys, checks by the name of their op."""
+    """The failed steps: assets by their keys, checks by the name of their op."""
     steps = {event.step_key or "" for event in context.get_step_failure_events()}
     return {step.replace("__", "/") for step in steps if step}
 
@@ -117,5 +117,5 @@ def _shortened(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text as Slack wants it, so that nothing in it is taken for a link or a mention."""
+    """Text with Slack's escapes, so that it contains no link or mention."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

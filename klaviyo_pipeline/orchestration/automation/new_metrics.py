@@ -1,4 +1,4 @@
-"""A sensor that notices when Klaviyo has new metrics: somebody connected a shop, or sends a new kind of event."""
+"""A sensor that finds new metrics at Klaviyo: somebody connected a shop, or sends a new kind of event."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def new_metrics_sensor(
     *,
     running: bool,
 ) -> dg.SensorDefinition:
-    """A sensor that asks for a run of a job when there are metrics that were not there before.
+    """A sensor that starts a run of a job when Klaviyo has new metrics.
 
     Args:
         job: The job.
-        tags: The run's tags, such as its partitions, by the time of the look.
-        running: Whether it is on unless a person says otherwise in Dagster.
+        tags: Returns the run's tags, such as its partitions, for the time of the tick.
+        running: Whether it is on at first. A person can change that in Dagster.
     """
 
     @dg.sensor(
@@ -52,9 +52,9 @@ def new_metrics_sensor(
             names = names_at_klaviyo(klaviyo.with_settings(**IMPATIENT).client(), duckdb.staging_area(), now)
             known = json.loads(context.cursor) if context.cursor else _landed(duckdb)
         except WarehouseError as error:
-            return dg.SkipReason(f"The metrics that have landed could not be read: {error}")
+            return dg.SkipReason(f"The landed metrics could not be read: {error}")
         except PipelineError as error:
-            return dg.SkipReason(f"Klaviyo could not be asked: {error}")
+            return dg.SkipReason(f"Klaviyo did not answer: {error}")
         new = sorted(names.keys() - set(known))
         cursor = json.dumps(sorted(names))
         if not new:

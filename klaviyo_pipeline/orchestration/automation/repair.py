@@ -1,4 +1,4 @@
-"""A second reading of just what differs from Klaviyo's counts."""
+"""Reads days and lists again whose counts differ from Klaviyo's."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def repair_events(
     run_config: Mapping[str, Any] | None = None,
     accept_shrink: bool = False,
 ) -> list[dg.ExecuteInProcessResult]:
-    """Read exactly the days that differ again, neighbours in one run.
+    """Read the days that differ again, adjacent days in one run.
 
-    Rows that were missing or have changed are merged. A day with rows that Klaviyo does not count (any more) is
-    replaced, in one transaction, by what Klaviyo has.
+    A run merges missing and changed rows. It replaces a day that has rows which Klaviyo does not count, in one
+    transaction.
 
     Args:
         job: A job that has the asset ``klaviyo/events``, such as ``defs.resolve_implicit_global_asset_job_def()``.
-        found: What ``reconcile_events`` found.
-        instance: Where the runs are recorded.
-        also: Data sources that follow from events and are to be read again with them: event_metrics, event_profiles.
+        found: The result of ``reconcile_events``.
+        instance: The Dagster instance that records the runs.
+        also: Data sources to read again that depend on events: event_metrics, event_profiles.
         run_config: More run config, such as loggers.
-        accept_shrink: Clear days even of all their rows. Without it a day that would lose too many fails.
+        accept_shrink: Clear any number of rows. Without it, a day that would lose too many rows fails.
     """
     keys = [dg.AssetKey([KEY_PREFIX, name]) for name in ("events", *also)]
     surplus = set(found.surplus_days)
@@ -68,10 +68,10 @@ def repair_members(
     run_config: Mapping[str, Any] | None = None,
     accept_shrink: bool = False,
 ) -> dg.ExecuteInProcessResult | None:
-    """Read the members of just the lists that differ again, and mark those who left; None if there are none.
+    """Read the members of the lists that differ again, and mark those who left; None if no list differs.
 
-    A list that is gone cannot be read: a run of all lists marks its members. ``accept_shrink`` marks members however
-    many they are; without it a list that would lose too many fails.
+    A deleted list cannot be read: a run of all lists marks its members. ``accept_shrink`` marks any number of
+    members. Without it, a list that would lose too many members fails.
     """
     lists = [each.list_id for each in found if each.klaviyos is not None]
     if not found:

@@ -1,16 +1,15 @@
-"""When what is loaded: hourly what happens, daily what changes slowly, weekly all of it again and further back.
+"""Load schedules: events hourly, slowly changing data daily, a deep reload weekly.
 
-- **Hourly**, events with what follows from them, and in a run beside it profiles and campaigns: each over the days of
-  its lookback up to today, since events come late and attributions change.
-- **Daily**, metrics, templates, lists and who joined a list; and every check over all rows, with a comparison with
+- **Hourly**: events with the data sources that depend on them, and in a parallel run profiles and campaigns. Each load
+  covers the days of its lookback, because events come late and attributions change.
+- **Daily**: metrics, templates, lists and new members of lists; and every check over all rows, with a comparison with
   Klaviyo's own counts.
-- **Weekly**, 35 days of events and profiles again: events have been seen to come 17 days late, and attributions are
-  settled after 30. Collections are read whole, campaigns among them, which is how deletions and people who left a
-  list show. Profiles are not read whole: each change moves `updated`, so their days hold all changes.
+- **Weekly**: the last 35 days of events and profiles, because events came up to 17 days late, and attributions are
+  final after 30 days. A full read of collections, also of campaigns, finds deletions and people who left a list. A
+  full read of profiles is not necessary, because each change moves `updated`.
 
-Everything is there but stopped, unless ``KLAVIYO_AUTOMATION`` is on; a person can start and stop each in Dagster's UI.
-Minutes are odd and staggered, hours keep clear of changes of the clock, and a run that is still under way is not
-joined by another of its kind.
+Schedules are off unless ``KLAVIYO_AUTOMATION`` is on. A person can start and stop each in Dagster's UI. Minutes are odd
+and staggered, hours avoid changes of the clock, and a schedule starts no run while its last run is active.
 """
 
 from __future__ import annotations
@@ -45,12 +44,12 @@ _UNDER_WAY = [
 
 @dataclass(frozen=True)
 class ScheduledLoad:
-    """What one run of a schedule loads.
+    """The load of one run of a schedule.
 
     Attributes:
-        name: What runs of this kind are called; two of them are not under way at once.
+        name: The name of such runs. Two of them never run at once.
         sources: The data sources.
-        days_back: How many days before today its partitions begin; None for sources without partitions.
+        days_back: Days before today when its partitions begin; None for sources without partitions.
         config: Run config by data source.
     """
 
@@ -61,7 +60,7 @@ class ScheduledLoad:
 
 
 def hourly_loads() -> list[ScheduledLoad]:
-    """What is partitioned by day, sources of one lookback together; what follows from events goes with them."""
+    """The sources with day partitions, grouped by lookback. Sources that depend on events are in their group."""
     by_lookback: dict[int, list[str]] = {}
     for source in _chosen():
         if source.partitioned_by_day:
@@ -70,14 +69,14 @@ def hourly_loads() -> list[ScheduledLoad]:
 
 
 def daily_loads() -> list[ScheduledLoad]:
-    """What is not; of lists and segments only who joined since: who left shows when all of a list is read."""
+    """The other sources. Of lists and segments only new members: a full read finds the people who left."""
     names = [source.name for source in _chosen() if not source.partitioned_by_day]
     members = [source.name for source in _chosen() if source.fan_out and source.time_fields]
     return [ScheduledLoad("daily", tuple(names), config={name: {"incremental": True} for name in members})]
 
 
 def weekly_loads() -> list[ScheduledLoad]:
-    """Everything, over more days or whole."""
+    """All sources, over more days or in full."""
     by_day = [source.name for source in _chosen() if source.partitioned_by_day]
     whole = [source.name for source in _chosen() if source.shows_deletions and source.time_fields]
     config = {name: {"incremental": False} for name in whole}
@@ -142,7 +141,7 @@ def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition) -> dg.
 
 
 def _job(name: str, sources: Sequence[str], description: str) -> list[Any]:
-    """The job; none without data sources to load."""
+    """The job; none without data sources."""
     keys = [_key(source) for source in sources]
     return [dg.define_asset_job(name, selection=keys, description=description)] if keys else []
 
@@ -159,7 +158,7 @@ def _schedule(
     partitions: dg.TimeWindowPartitionsDefinition,
     running: bool,
 ) -> dg.ScheduleDefinition:
-    """A schedule that asks for a run of each load that is not still under way."""
+    """A schedule that starts a run of each load, unless its last run is active."""
 
     def evaluate(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         at = context.scheduled_execution_time
@@ -167,7 +166,7 @@ def _schedule(
         for load in wanted:
             earlier = context.instance.get_runs(dg.RunsFilter(tags={TAG: load.name}, statuses=_UNDER_WAY), limit=1)
             if earlier:
-                busy.append(f"{load.name} is still under way, in run {earlier[0].run_id}.")
+                busy.append(f"{load.name} is still active, in run {earlier[0].run_id}.")
                 context.log.info("Skipped: %s", busy[-1])
             else:
                 yield _request(load, at, partitions)
@@ -197,7 +196,7 @@ def _request(load: ScheduledLoad, at: datetime, partitions: dg.TimeWindowPartiti
 
 
 def _range_tags(partitions: dg.TimeWindowPartitionsDefinition, at: datetime, days_back: int) -> dict[str, str]:
-    """Tags of a run over the partitions from so many days back to the day of a time, in the storage time zone."""
+    """Tags of a run over the partitions of the last days up to a time, in the storage time zone."""
     today = at.astimezone(ZoneInfo(partitions.timezone)).date()
     first = max(today - timedelta(days=days_back), partitions.start.date())
     return range_tags(min(first, today), today)

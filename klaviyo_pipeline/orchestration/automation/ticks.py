@@ -1,7 +1,6 @@
-"""When cron expressions tick, by Dagster's own rules: also where daylight saving skips or repeats an hour.
+"""The ticks of cron expressions by Dagster's own rules, also when clocks skip or repeat an hour.
 
-Dagster's public class for windows of time computes the same ticks as its daemon. A schedule without a daemon is not
-asked when it ticks next.
+Dagster's public class for time windows computes the same ticks as its daemon.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _WITH_OFFSET = "%Y-%m-%dT%H:%M:%S%z"
 
 
 def is_schedule(cron: str) -> bool:
-    """Whether Dagster takes a cron expression for a schedule."""
+    """Whether Dagster accepts a cron expression for a schedule."""
     try:
         _windows(cron, "UTC")
     except Exception:  # its parser lets more through than its own errors

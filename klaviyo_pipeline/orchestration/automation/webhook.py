@@ -1,4 +1,4 @@
-"""Posting a message to a webhook. Its address is a secret, as Slack's are: it is in no log and no error."""
+"""Posts a message to a webhook. The address is a secret, like Slack's, so no log and no error contains it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
 class WebhookError(PipelineError):
-    """A message could not be delivered."""
+    """The webhook did not accept a message."""
 
 
 def post(
@@ -38,13 +38,13 @@ def post(
     """Post a message as JSON, again after a second, two and four if the other side is busy or cannot be reached.
 
     Args:
-        address: Where to. http must name the loopback interface, unless ``allow_http`` is on.
-        message: What to post; secrets in it are replaced.
+        address: The address. http must name the loopback interface, unless ``allow_http`` is on.
+        message: The message. Secrets in it are replaced.
         sleep: Waits for some seconds.
-        allow_http: Whether the address may be sent over the network in clear.
+        allow_http: Whether the address may cross the network in clear.
 
     Raises:
-        WebhookError: saying what was answered, without the address.
+        WebhookError: with the answer, without the address.
     """
     # Not requests: urllib3 writes the path of every request to its debug log.
     from http.client import HTTPException, InvalidURL
@@ -85,7 +85,7 @@ def post(
 
 
 def _opener(*, direct: bool) -> OpenerDirector:
-    """Opens addresses within TIMEOUT_S, however slowly the answer dribbles, and without following redirects.
+    """Opens addresses within TIMEOUT_S, also for slow answers, and does not follow redirects.
 
     A redirect turns the POST into a GET, and delivers nothing.
     """

@@ -1,7 +1,7 @@
-"""Checks of what has landed, made for each load from the catalogue: its key, its columns, its documented values.
+"""Checks of landed rows, from the catalogue: key, required columns, documented values, attributes, types.
 
-A key that is missing or repeated stops what follows in the same run. What Klaviyo changes by itself (new attributes,
-new values, other types) only warns: nothing is lost by it.
+A missing or repeated key stops the dependent assets of the run. Schema drift (new attributes, new values, other types)
+only warns, because no value is lost.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _WARN, _ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found: whether it passes, in words, and as metadata."""
+    """The result of a check: whether it passes, a text, and metadata."""
 
     passed: bool
     text: str
@@ -61,14 +61,16 @@ def _key(table: LandedTable, source: Source) -> Verdict:
         problems.append(f"{found.without:,} rows without {key}.")
     if found.repeated:
         examples = _such_as(found.examples, source, *source.primary_key)
-        problems.append(f"{found.repeated:,} values of {key} stand more than once{examples}.")
+        problems.append(f"{found.repeated:,} values of {key} are in more than one row{examples}.")
     if problems and table.appended:
-        problems.append("Rows have been appended to this table, which repeats what is read again: merge or replace.")
+        problems.append(
+            "A load appended rows to this table, so rows that were read twice are in it twice. Use merge or replace."
+        )
     elif problems:
-        problems.append("Nothing that this pipeline merges does that: look for what else writes this table.")
+        problems.append("A merge never does that. Look for another program that writes this table.")
     return Verdict(
         passed=not problems,
-        text=" ".join(problems) or f"{found.rows:,} rows looked at ({table.looked_at}), each with a {key} of its own.",
+        text=" ".join(problems) or f"{found.rows:,} rows checked ({table.looked_at}). Each has a {key} of its own.",
         metadata={
             "rows_looked_at": found.rows,
             "rows_without_key": found.without,
@@ -107,9 +109,9 @@ def _values(table: LandedTable, source: Source) -> Verdict:
     )
     return Verdict(
         passed=not found,
-        text=f"Not in Klaviyo's documents: {said}. Queries that list values may miss these."
+        text=f"Not in Klaviyo's documentation: {said}. Queries that list values may miss them."
         if found
-        else f"All values are those that Klaviyo documents ({table.looked_at}).",
+        else f"Klaviyo documents all values ({table.looked_at}).",
         metadata={"undocumented_values": sum(map(len, found.values())), "rows_by_value": found},
     )
 
@@ -119,9 +121,9 @@ def _attributes(table: LandedTable, source: Source) -> Verdict:
     said = ", ".join(f"{name} ({count:,} rows)" for name, count in unknown.items())
     return Verdict(
         passed=not unknown,
-        text=f"Kept in _extra, since no column is known for them: {said}."
+        text=f"These attributes have no column and are in _extra: {said}."
         if unknown
-        else f"Every attribute has its column ({table.looked_at}).",
+        else f"Every attribute has a column ({table.looked_at}).",
         metadata={"unknown_attributes": len(unknown), "rows_by_attribute": unknown},
     )
 
@@ -131,7 +133,7 @@ def _types(table: LandedTable, source: Source) -> Verdict:
     said = ", ".join(f"{name} ({count:,} rows)" for name, count in misfits.items())
     return Verdict(
         passed=not misfits,
-        text=f"Empty in their column, and kept as they came in _extra: {said}."
+        text=f"These values did not fit, so their column is empty and _extra keeps them: {said}."
         if misfits
         else f"Every value fits its column's type ({table.looked_at}).",
         metadata={"type_misfits": sum(misfits.values()), "misfits_by_column": misfits},
@@ -142,8 +144,8 @@ DATA_CHECKS = (
     DataCheck(
         PRIMARY_KEY,
         lambda source: (
-            f"Every row has {', '.join(source.primary_key)}, and no two rows the same. "
-            "If not, what follows does not run."
+            f"Every row has {', '.join(source.primary_key)}, and no two rows have the same. "
+            "If not, dependent assets do not run."
         ),
         _key,
         blocking=True,
@@ -152,31 +154,31 @@ DATA_CHECKS = (
     DataCheck(
         VALUES,
         lambda source: (
-            "Only values that Klaviyo documents: "
+            "Klaviyo documents every value in: "
             f"{', '.join(column.name for column in source.columns if column.allowed)}."
         ),
         _values,
         applies=lambda source: any(column.allowed for column in source.columns),
     ),
-    DataCheck(ATTRIBUTES, lambda source: "Klaviyo sends no attribute that has no column here.", _attributes),
+    DataCheck(ATTRIBUTES, lambda source: "Every attribute that Klaviyo sends has a column.", _attributes),
     DataCheck(TYPES, lambda source: "Every value that Klaviyo sends fits its column's type.", _types),
 )
-"""The checks that need nothing but the table itself."""
+"""The checks that need only the table itself."""
 
 
 def referencing_columns(source: Source) -> dict[str, str]:
-    """The columns that name rows of other data sources, and these."""
+    """The columns that name rows of other data sources, and the names of these."""
     return {column.name: column.references for column in source.columns if column.references in SOURCES}
 
 
 def references_verdict(table: LandedTable, source: Source, schema: str) -> Verdict:
-    """Whether the rows that are named are there, in tables that have ever been loaded."""
+    """Whether the named rows are in their tables. Skips tables that have never been loaded."""
     problems, unloaded, checked = [], [], []
     lost: dict[str, int] = {}
     for column, other in referencing_columns(source).items():
         found = quality.orphans(table, column, schema, other) if column in table.columns else None
         if found is None:
-            unloaded.append(f"{column} ({schema}.{other} has not been loaded)")
+            unloaded.append(f"{column} ({schema}.{other} has no load yet)")
             continue
         checked.append(f"{column} in {other}")
         if found.orphans:
@@ -186,10 +188,10 @@ def references_verdict(table: LandedTable, source: Source, schema: str) -> Verdi
                 f"({found.ids:,} in all{_such_as(found.examples, source, column)})."
             )
     if problems:
-        problems.append("They have not been loaded yet, or are gone from Klaviyo: joins leave these rows out.")
+        problems.append("They are not loaded yet, or Klaviyo deleted them. Joins leave out these rows.")
     elif checked:
         problems.append(f"Found all of {', '.join(checked)} ({table.looked_at}).")
-    texts = [*problems, *([f"Not looked at: {', '.join(unloaded)}."] if unloaded else [])]
+    texts = [*problems, *([f"Not checked: {', '.join(unloaded)}."] if unloaded else [])]
     return Verdict(
         passed=not lost,
         text=" ".join(texts),
@@ -198,13 +200,13 @@ def references_verdict(table: LandedTable, source: Source, schema: str) -> Verdi
 
 
 def _such_as(examples: tuple[str, ...], source: Source, *columns: str) -> str:
-    """Some values, where all of the columns may be shown."""
+    """Some values, if all of the columns may be shown."""
     shown = all(may_be_shown(source, column) for column in columns)
     return f", such as {', '.join(mask(each) for each in examples)}" if shown else ""
 
 
 def _countable(values: dict[str, int], source: Source, column: str) -> dict[str, int]:
-    """Rows by value, where the column's values may be shown; else in one number."""
+    """Rows by value if the column may be shown, else their number."""
     if may_be_shown(source, column):
         return {mask(value): count for value, count in values.items()}
     return {HIDDEN: sum(values.values())}

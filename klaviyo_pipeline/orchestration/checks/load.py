@@ -1,7 +1,6 @@
-"""The checks of one configured load, generated from the catalogue: assets of the catalogue and transfers alike.
+"""The checks of one load, from the catalogue, for assets and transfers.
 
-They are one op, which runs right after the asset and before what follows in the same run, and opens the database for
-a moment to read.
+They are one op, which runs after the asset and before its dependent assets, and opens the database for a moment.
 """
 # No `from __future__ import annotations` here: Dagster reads resources off a check's signature.
 
@@ -14,7 +13,7 @@ from klaviyo_pipeline.errors import PipelineError, no_secrets
 from klaviyo_pipeline.orchestration.assets.build import partition_key_of
 from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
 from klaviyo_pipeline.orchestration.checks.data import DATA_CHECKS, Verdict
-from klaviyo_pipeline.orchestration.checks.results import undecided
+from klaviyo_pipeline.orchestration.checks.results import could_not_run
 from klaviyo_pipeline.orchestration.checks.upkeep import (
     DAYS_HAVE_LANDED,
     IS_FRESH,
@@ -31,7 +30,7 @@ _LOOKS = {check.name: check for check in DATA_CHECKS}
 
 
 def build_load_checks(spec: LoadSpec) -> dg.AssetChecksDefinition:
-    """The checks of one load that need no other table, as one op."""
+    """The checks of one load that read no other table, as one op."""
 
     @dg.multi_asset_check(name="_".join([*spec.key.path, "checks"]), specs=_check_specs(spec), can_subset=True)
     def checks_of_load(
@@ -44,7 +43,7 @@ def build_load_checks(spec: LoadSpec) -> dg.AssetChecksDefinition:
                 try:
                     result = _upkeep_result(context, spec, klaviyo, duckdb, name)
                 except PipelineError as error:
-                    yield undecided(selected[name], error)
+                    yield could_not_run(selected[name], error)
                 else:
                     yield result._replace(asset_key=spec.key, check_name=name)
 
@@ -59,7 +58,7 @@ def _check_specs(spec: LoadSpec) -> list[dg.AssetCheckSpec]:
         for check in DATA_CHECKS
         if check.applies(spec.source)
     ]
-    described = {REVISION_IS_SERVED: f"Klaviyo serves the API revision, for {WARN_BEFORE.days} more days at least."}
+    described = {REVISION_IS_SERVED: f"Klaviyo serves the API revision for at least {WARN_BEFORE.days} more days."}
     if spec.partitions is not None:
         described[DAYS_HAVE_LANDED] = (
             "The ledger has every day between the first and the last that have landed, and every day that Dagster "
@@ -81,7 +80,7 @@ def place_of(spec: LoadSpec, duckdb: KlaviyoDuckDBResource) -> tuple[str, str]:
 def _data_results(
     context: dg.AssetCheckExecutionContext, spec: LoadSpec, duckdb: KlaviyoDuckDBResource, names: Sequence[str]
 ) -> list[dg.AssetCheckResult]:
-    """Results of the checks that look at the table or its lines in the ledger, from one short session."""
+    """Results of the checks that read the table or its lines in the ledger, in one short session."""
     from klaviyo_pipeline.loads.quality import landed_table
 
     lands, source = spec.destination, spec.source
@@ -106,7 +105,7 @@ def _data_results(
                 verdict = _LOOKS[name].look(table, source) if table.there else NOTHING_LANDED
                 results.append(result_of(spec.key, name, verdict))
     except WarehouseError as error:
-        return [undecided(dg.AssetCheckKey(spec.key, name), error) for name in names]
+        return [could_not_run(dg.AssetCheckKey(spec.key, name), error) for name in names]
     return results
 
 
@@ -114,7 +113,7 @@ NOTHING_LANDED = Verdict(passed=True, text="Nothing has landed yet.", metadata={
 
 
 def result_of(key: dg.AssetKey, name: str, verdict: Verdict) -> dg.AssetCheckResult:
-    """A verdict as Dagster takes it."""
+    """A verdict as Dagster's result."""
     return dg.AssetCheckResult(
         passed=verdict.passed,
         asset_key=key,

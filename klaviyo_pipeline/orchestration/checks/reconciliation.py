@@ -1,7 +1,7 @@
 """The check that compares our counts with Klaviyo's own.
 
-It takes a request a metric, and one a list, of endpoints with small limits: it runs by itself (its job, a schedule,
-the check's button), and along with a load only if its config says so.
+It takes one request for each metric and list, and these endpoints have small limits. So its job, a schedule or the
+check's button runs it, and a load only if the config says so.
 """
 # No `from __future__ import annotations` here: Dagster reads a check's config class off its signature.
 
@@ -17,7 +17,7 @@ from klaviyo_pipeline.errors import PipelineError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import today_utc
 from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
-from klaviyo_pipeline.orchestration.checks.results import undecided
+from klaviyo_pipeline.orchestration.checks.results import could_not_run
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
@@ -37,7 +37,7 @@ _EVENTS, _LIST_PROFILES = dg.AssetKey([KEY_PREFIX, "events"]), dg.AssetKey([KEY_
 
 
 class ReconciliationConfig(dg.Config):
-    """What is compared with Klaviyo's counts, and when."""
+    """What the check compares with Klaviyo's counts, and when."""
 
     first_day: str | None = Field(
         default=None, description="First day of events to compare, YYYY-MM-DD; blank: 90 days ago."
@@ -50,9 +50,9 @@ class ReconciliationConfig(dg.Config):
 
 
 def build_reconciliation_jobs() -> list[Any]:
-    """A job that does nothing but compare with Klaviyo's counts; reading again what differs is ``repair_events``.
+    """A job that only compares with Klaviyo's counts; ``repair_events`` reads differences again.
 
-    None if neither events nor list members are chosen.
+    No job if neither events nor list members are chosen.
     """
     keys = [dg.AssetCheckKey(key, COUNTS_AGREE) for key in _compared()]
     job = dg.define_asset_job(
@@ -64,7 +64,7 @@ def build_reconciliation_jobs() -> list[Any]:
 
 
 def _compared() -> dict[dg.AssetKey, str]:
-    """The chosen assets that are compared, and with what."""
+    """The chosen assets that the check compares, with its description."""
     known = {
         _EVENTS: "For each metric and day, the table has as many events as Klaviyo counts.",
         _LIST_PROFILES: "For each list, the table has as many members as Klaviyo counts.",
@@ -110,13 +110,13 @@ def build_reconciliation_checks() -> list[dg.AssetChecksDefinition]:
                 else:
                     yield _members_check(key, reconcile_members(client, place, area, most=config.most_lists))
             except PipelineError as error:
-                yield undecided(key, error)
+                yield could_not_run(key, error)
 
     return [klaviyo_reconciliation_checks]
 
 
 def _no_results(context: dg.AssetCheckExecutionContext) -> Iterator[dg.Output[None]]:
-    """Outputs without check results: Dagster shows the checks as skipped, and does not miss them in the log."""
+    """Outputs without check results: Dagster shows the checks as skipped, without an error in the log."""
     for key in sorted(context.selected_asset_check_keys):
         name = context.job_def.asset_layer.get_op_output_name(key)
         assert name is not None
@@ -142,12 +142,14 @@ def _events_check(key: dg.AssetCheckKey, found: "Reconciliation", other_rules: s
     if not found.days:
         text = "No day of events has landed yet."
     elif found.is_even:
-        text = f"{found.events:,} events of {found.metrics} metrics on {len(found.days)} days: as Klaviyo counts them."
+        text = (
+            f"{found.events:,} events of {found.metrics} metrics on {len(found.days)} days, as many as Klaviyo counts."
+        )
     else:
         names = sorted({each.metric_name for each in found.differences})
         text = (
-            f"Other counts than Klaviyo's on {spoken(found.differing_days)}, of {', '.join(names[:10])}"
-            f"{f' and {len(names) - 10} more' if len(names) > 10 else ''}. To read just these days again: "
+            f"Counts differ from Klaviyo's on {spoken(found.differing_days)}, of {', '.join(names[:10])}"
+            f"{f' and {len(names) - 10} more' if len(names) > 10 else ''}. To read these days again: "
             "klaviyo-pipeline reconcile --repair."
         )
     records = [
@@ -166,7 +168,7 @@ def _events_check(key: dg.AssetCheckKey, found: "Reconciliation", other_rules: s
         passed=found.is_even,
         asset_key=key.asset_key,
         check_name=key.name,
-        # A day that the next run reads again anyway is no cause for alarm; an older one that lacks rows is.
+        # The next run reads days of the lookback again: a difference there is only a warning.
         severity=dg.AssetCheckSeverity.ERROR if lost else dg.AssetCheckSeverity.WARN,
         description=f"{text} {other_rules}".strip(),
         metadata={
@@ -187,11 +189,11 @@ def _events_check(key: dg.AssetCheckKey, found: "Reconciliation", other_rules: s
 
 
 def _members_check(key: dg.AssetCheckKey, found: "Sequence[MemberDifference]") -> dg.AssetCheckResult:
-    text = "Every list compared has as many members here as Klaviyo counts."
+    text = "Every compared list has the same number of members as at Klaviyo."
     if found:
         text = (
-            f"Other counts than Klaviyo's: {'; '.join(str(each) for each in found[:_SHOWN])}. People joined or left "
-            "since the list was last read whole: materialize klaviyo/list_profiles with list_ids, or whole."
+            f"Counts differ from Klaviyo's: {'; '.join(str(each) for each in found[:_SHOWN])}. People joined or left "
+            "after the last full read. Materialize klaviyo/list_profiles, for these list_ids or for all lists."
         )
     return dg.AssetCheckResult(
         passed=not found,

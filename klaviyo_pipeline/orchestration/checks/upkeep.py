@@ -1,4 +1,4 @@
-"""Checks that look beyond a table: is Klaviyo's revision still served, has every day landed, is it fresh?"""
+"""Checks of the revision, of landed days and of freshness."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _WARN = dg.AssetCheckSeverity.WARN
 
 
 def revision_check(configured: str, today: date | None = None) -> dg.AssetCheckResult:
-    """Whether the revision is served, and for how long still."""
+    """Whether Klaviyo serves the revision, and for how many more days."""
     today = today or today_utc()
     written, revision = configured.strip() or DEFAULT_REVISION, check_revision(configured, today)
     answers, end = expected_answer(revision, today), sunset_of(revision)
     named = revision if written == revision else f"{revision} (written {written})"
     newest = REVISIONS[-1].name
     left = (end - today).days
-    advice = f"Set revision (or {environment.REVISION.name}) to a newer one; {newest} is the newest known here."
+    advice = f"Set revision (or {environment.REVISION.name}) to a newer one; {newest} is the newest known one."
     if answers != revision or left <= 0:
-        text = f"Klaviyo retired revision {named} on {end}, and answers as {answers} instead. {advice}"
+        text = f"Klaviyo retired revision {named} on {end}, and answers with {answers} instead. {advice}"
     elif left <= WARN_BEFORE.days:
         text = f"Klaviyo retires revision {named} on {end}, in {left} days. {advice}"
     else:
@@ -63,7 +63,7 @@ def days_check(
     key: dg.AssetKey,
     instance: dg.DagsterInstance,
 ) -> dg.AssetCheckResult:
-    """Whether a day is missing between those that have landed, or is shown by Dagster but has not.
+    """Whether a day between the landed ones is missing, or Dagster shows a day that has not landed.
 
     Raises:
         WarehouseError: if the database can not be read.
@@ -79,9 +79,11 @@ def days_check(
     if missing:
         texts.append(f"Not landed: {spoken(missing)}.")
     if begun:
-        texts.append(f"Landed in part, before the day was over or for times given by hand: {spoken(begun)}.")
+        texts.append(
+            f"Landed only in part, before the end of the day or for other times in the run config: {spoken(begun)}."
+        )
     if said:
-        texts.append(f"Dagster shows as materialized, but not landed here: {spoken(said)}.")
+        texts.append(f"Dagster shows them as materialized, but they have not landed: {spoken(said)}.")
     if texts:
         again = [*missing, *begun, *said]
         texts.append(
@@ -91,7 +93,7 @@ def days_check(
     return dg.AssetCheckResult(
         passed=not texts,
         severity=_WARN,
-        description=" ".join(texts) or f"{len(found.complete):,} days have landed whole, without a gap between them.",
+        description=" ".join(texts) or f"{len(found.complete):,} days have landed completely, without a gap.",
         metadata={
             "complete_days": len(found.complete),
             "partial_days": [day.isoformat() for day in begun],
@@ -106,12 +108,12 @@ _CLOCK_STEP = timedelta(minutes=1)
 
 
 def freshness_check(until: datetime | None, cadence: Cadence, now: datetime | None = None) -> dg.AssetCheckResult:
-    """Whether what has landed, until a time by the ledger, reaches close enough to the present."""
+    """Whether the newest landed window ended recently enough."""
     if until is None:
         return dg.AssetCheckResult(passed=False, severity=_WARN, description="Nothing has landed yet.")
     age = (now or clock.now()) - until
     if -age > _CLOCK_STEP:
-        text = f"Landed until {until:%Y-%m-%d %H:%M} UTC, in the future: this machine's clock is wrong, or was."
+        text = f"Landed until {until:%Y-%m-%d %H:%M} UTC, in the future: the clock of this machine is or was wrong."
         return dg.AssetCheckResult(passed=False, severity=_WARN, description=text)
     text = f"Landed until {until:%Y-%m-%d %H:%M} UTC, {_spoken(age)} ago"
     stale = age > cadence.warn_after

@@ -2,7 +2,8 @@
 
 import itertools
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from klaviyo_pipeline.sandbox.data import changes
@@ -22,6 +23,11 @@ from klaviyo_pipeline.sandbox.data.tables import Events, Members, RecordOrders, 
 from klaviyo_pipeline.sandbox.data.times import SECOND, parse_time
 
 Change = Mapping[str, Any]
+_SUPPRESSED = "subscriptions.email.marketing"
+
+
+def _columns(*names: str) -> dict[str, Callable[[Any], Any]]:
+    return {name: attrgetter(name) for name in names}
 
 
 def latest_suppression(profile: Profile, of_list: bool) -> int:
@@ -41,47 +47,23 @@ class Store:
         self.lock = threading.RLock()
         self._numbers = itertools.count(1)
         self.account = shop.account
-        self.metrics: Table[Metric] = Table(shop.metrics, {"id": lambda row: row.id})
+        self.metrics: Table[Metric] = Table(shop.metrics, _columns("id"))
         self.profiles: Table[Profile] = Table(
             shop.profiles,
             {
-                "id": lambda row: row.id,
+                **_columns("id", "created", "updated"),
                 "email": lambda row: row.email or "",
-                "created": lambda row: row.created,
-                "updated": lambda row: row.updated,
-                "subscriptions.email.marketing.suppression.timestamp": lambda row: latest_suppression(
-                    row, of_list=False
-                ),
-                "subscriptions.email.marketing.list_suppressions.timestamp": lambda row: latest_suppression(
-                    row, of_list=True
-                ),
+                f"{_SUPPRESSED}.suppression.timestamp": lambda row: latest_suppression(row, of_list=False),
+                f"{_SUPPRESSED}.list_suppressions.timestamp": lambda row: latest_suppression(row, of_list=True),
             },
         )
-        self.lists: Table[MailingList] = Table(
-            shop.lists,
-            {
-                "id": lambda row: row.id,
-                "name": lambda row: row.name,
-                "created": lambda row: row.created,
-                "updated": lambda row: row.updated,
-            },
-        )
-        self.templates: Table[Template] = Table(
-            shop.templates,
-            {
-                "id": lambda row: row.id,
-                "name": lambda row: row.name,
-                "created": lambda row: row.created,
-                "updated": lambda row: row.updated,
-            },
-        )
+        named = _columns("id", "name", "created", "updated")
+        self.lists: Table[MailingList] = Table(shop.lists, named)
+        self.templates: Table[Template] = Table(shop.templates, named)
         self.campaigns: Table[Campaign] = Table(
             shop.campaigns,
             {
-                "id": lambda row: row.id,
-                "name": lambda row: row.name,
-                "created_at": lambda row: row.created_at,
-                "updated_at": lambda row: row.updated_at,
+                **_columns("id", "name", "created_at", "updated_at"),
                 "scheduled_at": lambda row: row.scheduled_at or 0,
             },
         )

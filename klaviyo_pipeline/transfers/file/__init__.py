@@ -1,1 +1,1 @@
-"""The transfer file: its grammar, its model, its problems."""
+"""The transfer file: its grammar, model and problems."""

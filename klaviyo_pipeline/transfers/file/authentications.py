@@ -32,7 +32,7 @@ _KEYS = ("api_key", "base_url", "revision")
 
 @dataclass(frozen=True)
 class Authentication:
-    """An account: the environment variable with its key, and where and how it is asked if that is special."""
+    """An account: the environment variable with its key, and its address and revision if they differ."""
 
     name: str
     variable: str
@@ -51,14 +51,14 @@ class Authentication:
 
     @property
     def key_origin(self) -> str:
-        """Where the key is from, for the message of a wrong key."""
+        """The origin of the key, for the message about a wrong key."""
         if not self.file:
             return f"the environment variable {self.variable}"
         return f"authentication {self.name!r} in {self.file} (environment variable {self.variable})"
 
 
 def resolve(text: str, what: str) -> str:
-    """A secret that is written as ``${NAME}``, or as it is.
+    """A secret, written as ``${NAME}`` or in plain text.
 
     Raises:
         ConfigurationError: if the environment variable is not set.
@@ -75,13 +75,13 @@ def resolve(text: str, what: str) -> str:
 
 
 def variable_named_in(text: str) -> str:
-    """The variable of a secret that is written as ``${NAME}``, to be added to where it stands; else blank."""
+    """The variable of a secret that is written as ``${NAME}``, in words; else blank."""
     found = REFERENCE.fullmatch(text.strip())
     return f" (environment variable {found[1]})" if found else ""
 
 
 def read_authentications(file: str | None = None) -> dict[str, Authentication]:
-    """All accounts by name; ``default`` is there in any case, with KLAVIYO_API_KEY.
+    """All accounts by name. ``default`` always exists, with KLAVIYO_API_KEY.
 
     Raises:
         FileError: with everything that is wrong in the file.

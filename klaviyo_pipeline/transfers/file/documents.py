@@ -1,4 +1,4 @@
-"""A YAML file as plain values, and where in the file each of them stands."""
+"""A YAML file as plain values, with the position of each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_VALUES = 30_000
 class _Loader(yaml.SafeLoader):
     """Only plain decimal numbers are numbers: YAML 1.1 reads 1:30 as 90, 010 as 8 and 1_000 as 1000.
 
-    Times stay text: they are read in the storage time zone later, and an error quotes what was written.
+    Times stay text, because they need the storage time zone, and an error quotes the text.
     """
 
 
@@ -48,8 +48,8 @@ _UNREADABLE = object()
 class Document:
     """A mapping read from a file.
 
-    ``variables`` says whether `{{ env.NAME }}` stands for a variable. ``keys`` and ``values`` say where a path's key
-    and value stand, as line and column counted from 1.
+    ``variables`` says whether `{{ env.NAME }}` stands for a variable. ``keys`` and ``values`` have the positions of a
+    path's key and value: line and column from 1.
     """
 
     file: str
@@ -77,12 +77,12 @@ def parse(text: str, file: str, *, variables: bool = True) -> Document:
 
     Args:
         text: The text.
-        file: What to call it in errors.
-        variables: Whether it may name variables. Off, `{{ env.NAME }}` in quotes is a text like any other: whoever
-            wrote the text may not read this machine's environment.
+        file: Its name in errors.
+        variables: Whether it may name variables. Off, `{{ env.NAME }}` in quotes is plain text, because the author
+            of the text may not read this machine's environment.
 
     Raises:
-        FileError: for what is not YAML, not a mapping, or far too large.
+        FileError: if the text is not YAML, not a mapping, or far too large.
     """
     if len(text) > LARGEST:
         raise FileError(file, [Problem(0, 0, f"the file is larger than {LARGEST:,} characters.")])
@@ -136,7 +136,7 @@ def _value(document: Document, node: yaml.Node, path: Path, above: frozenset[int
 
 
 def _scalar(document: Document, node: yaml.Node, path: Path) -> str | int | float | bool | None:
-    """A text, a number, true, false or nothing; what else YAML knows is a problem."""
+    """A text, a number, true, false or nothing. Other YAML values are problems."""
     try:
         value = yaml.SafeLoader("").construct_object(node)
         if isinstance(value, str):
@@ -154,7 +154,7 @@ def _scalar(document: Document, node: yaml.Node, path: Path) -> str | int | floa
 
 
 def _from_environment(document: Document, node: yaml.ScalarNode, path: Path) -> Any:  # noqa: ANN401
-    """A value with `{{ env.NAME }}`: read as if the variable's value stood in the file; a secret stays a reference."""
+    """The value of `{{ env.NAME }}`, as if the file had the variable's value. A secret stays a reference."""
     if path and path[-1] in SECRETS:
         return liquid.as_references(node.value)
     try:

@@ -1,4 +1,4 @@
-"""Setting a value in a YAML text without touching the rest of it: comments, order and layout stay."""
+"""Sets a value in a YAML text and keeps the rest: comments, order and layout."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from klaviyo_pipeline.transfers.file.documents import parse
 from klaviyo_pipeline.transfers.file.problems import FileError, Problem, spell
 
 Change = tuple[tuple[str, ...], Any]
-"""A path of keys, and the value that it is to have."""
+"""A path of keys, and its new value."""
 
 
 def with_values(text: str, changes: Sequence[Change], file: str) -> str:
-    """The text with these values set; sections that are missing are added at the end.
+    """The text with these values. Adds missing sections at the end.
 
     Raises:
-        FileError: where the text is laid out in a way that this can't edit.
+        FileError: if this module cannot edit the layout of the text.
     """
     text = liquid.mask(text)
     for path, value in changes:
@@ -71,7 +71,7 @@ def _insert(text: str, node: yaml.MappingNode, key: str, rest: tuple[str, ...], 
 
 
 def _end_of_last_line(text: str, node: Any) -> int:  # noqa: ANN401 - a node of any kind
-    """Where the line ends that holds the last value of a mapping."""
+    """The end of the line with the last value of a mapping."""
     while not isinstance(node, yaml.ScalarNode) and not node.flow_style and node.value:
         last = node.value[-1]
         node = last[1] if isinstance(last, tuple) else last

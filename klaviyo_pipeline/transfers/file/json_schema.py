@@ -1,4 +1,4 @@
-"""The JSON Schema of transfer files, made from the model and the catalogue, so that it can not drift."""
+"""The JSON Schema of transfer files, from the model and the catalogue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from klaviyo_pipeline.transfers.file.treasure_data import IGNORED_IN, IGNORED_OU
 
 
 def json_schema() -> dict[str, Any]:
-    """A schema that takes a file in our form, or in Treasure Data's."""
+    """A schema for files in our form and in Treasure Data's."""
     ours = Transfer.model_json_schema(by_alias=True)
     definitions = ours.pop("$defs")
     names = [*SOURCES, *ALIASES]
@@ -56,7 +56,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _not_used(keys: dict[str, str]) -> dict[str, Any]:
-    """Keys that are read with a warning, whatever their value."""
+    """Keys that give a warning, with any value."""
     return {key: {"description": f"This key {text}", "deprecated": True} for key, text in keys.items()}
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a file that a person wrote: where, and what is allowed there instead."""
+"""Problems of a file that a person wrote: their position, and what is allowed."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.redaction import redact
 
 Path = tuple[str | int, ...]
-"""Where a value stands in a document: keys, and positions in lists."""
+"""The path of a value in a document: keys, and positions in lists."""
 
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing that is wrong. Line and column count from 1; 0 where the whole file is meant."""
+    """A problem. Line and column count from 1; 0 means the whole file."""
 
     line: int
     column: int
     text: str = field(compare=False)
 
     def at(self, file: str) -> str:
-        """The problem as compilers write it, so that editors and terminals link to it."""
+        """The problem in the format of compilers, so that editors and terminals link to it."""
         place = f"{file}:{self.line}:{self.column}" if self.line else file
         return f"{place}: {self.text}"
 
 
 class FileError(ConfigurationError):
-    """A file that can not be used, with everything that is wrong in it."""
+    """The file cannot be used. The message lists all its problems."""
 
     def __init__(self, file: str, problems: Iterable[Problem]) -> None:
         self.file = file
@@ -46,7 +46,7 @@ class Violation:
 
 
 def spell(path: Path) -> str:
-    """A path as people write it: ``options.list_ids[0]``."""
+    """The text of a path: ``options.list_ids[0]``."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
@@ -54,7 +54,7 @@ def spell(path: Path) -> str:
 
 
 def did_you_mean(given: str, allowed: Sequence[str]) -> str:
-    """A hint at the nearest of the allowed texts; blank where none is near."""
+    """A hint at the nearest allowed text; a full stop if none is near."""
     near = difflib.get_close_matches(given.lower(), allowed, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else "."
 

@@ -1,4 +1,4 @@
-"""From a file to a transfer, or to everything that is wrong with the file."""
+"""Reads a file as a transfer, or finds all problems of the file."""
 
 from __future__ import annotations
 

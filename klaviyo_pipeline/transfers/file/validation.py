@@ -1,4 +1,4 @@
-"""What is wrong with a transfer's values: types by the model, meaning by the catalogue. Everything at once."""
+"""Validates a transfer's values: types by the model, meaning by the catalogue. Finds all violations at once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _FREE_OF_REFERENCES: tuple[Path, ...] = (("description",), ("destination", "data
 
 
 def violations_in(data: dict[str, Any], accounts: Collection[str]) -> list[Violation]:
-    """Everything that is wrong with a transfer in our form."""
+    """All violations of a transfer in our form."""
     found = [*_shape(data), *_references(data)]
     options, destination = _mapping(data.get("options")), _mapping(data.get("destination"))
     source = SOURCES.get(source_name(data["source"])) if isinstance(data.get("source"), str) else None
