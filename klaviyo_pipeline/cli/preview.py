@@ -15,7 +15,7 @@ from klaviyo_pipeline.cli.output import as_json, cell, print_json, print_table, 
 @click.option("--rows", default=10, show_default=True, type=click.IntRange(1, 1000), help="Number of rows to show.")
 @as_json
 def preview(config: str, rows: int, json_: bool) -> None:
-    """Show the first rows of CONFIG, the file or name of a transfer, with the types of its table. Writes nothing."""
+    """Show the first rows of CONFIG, the file or name of a transfer, with the types of its table. Writes no row."""
     from klaviyo_pipeline.klaviyo.catalogue.revisions import who_answers
     from klaviyo_pipeline.loads.preview import preview as first_rows
     from klaviyo_pipeline.orchestration.assets.config import default_request
@@ -29,9 +29,9 @@ def preview(config: str, rows: int, json_: bool) -> None:
     for warning in file.warnings:
         warn(warning)
     spec = spec_of(file)
-    zone = KlaviyoDuckDBResource().at(None, spec.destination.timezone).zone
+    lands = KlaviyoDuckDBResource().at(spec.destination.database, spec.destination.timezone)
     client = spec.account(KlaviyoResource()).client()
-    found = first_rows(client, default_request(spec), zone, rows)
+    found = first_rows(client, default_request(spec), lands.zone, rows, lands.warehouse())
     if sentence := who_answers(client.written_revision, found.revision):
         warn(sentence)
     if json_:

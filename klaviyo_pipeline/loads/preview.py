@@ -1,10 +1,13 @@
-"""The first rows of a transfer, typed as they would land. Nothing is written: no database, no staging."""
+"""The first rows of a transfer, typed as they would land. No row is written: no table, no staging.
+
+A preview of a report spends one request of the daily quota, and books it in the database.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import clock
@@ -13,15 +16,18 @@ from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.errors import NotFoundError
 from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window
 from klaviyo_pipeline.loads.request import LoadRequest, window_of
+from klaviyo_pipeline.times import parse_zone
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client.client import Answer, KlaviyoClient
     from klaviyo_pipeline.klaviyo.decode.pages import Page
     from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
     from klaviyo_pipeline.klaviyo.extract.requests import Stream
+    from klaviyo_pipeline.warehouse.database import Database
 
 DEFAULT_ROWS = 10
 MOST_ROWS = 1_000
+REPORT_DAYS = 30
 MOST_REQUESTS = 25
 """A preview is a look, not a load: rows that many requests have not brought are not waited for."""
 
@@ -35,10 +41,20 @@ class Preview:
     revision: str
 
 
-def preview(client: KlaviyoClient, wanted: LoadRequest, zone: tzinfo, rows: int = DEFAULT_ROWS) -> Preview:
-    """Read the first rows of what a first run would load.
+def preview(
+    client: KlaviyoClient, wanted: LoadRequest, zone: tzinfo, rows: int = DEFAULT_ROWS, database: Database | None = None
+) -> Preview:
+    """Read the first rows of what a first run would load; of a report, those of the last 30 days.
+
+    Args:
+        client: The account to read from.
+        wanted: What is asked for.
+        zone: The storage time zone, for times without an offset.
+        rows: How many rows to show.
+        database: Where the request of a report is booked; None to book it nowhere.
 
     Raises:
+        QuotaSpentError: if a report's daily requests are used up.
         KlaviyoError: if they cannot be read.
     """
     from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
@@ -48,7 +64,8 @@ def preview(client: KlaviyoClient, wanted: LoadRequest, zone: tzinfo, rows: int 
     request = ExtractRequest(wanted.source, window, wanted.filter_by, wanted.options, wanted.ids)
     found: list[dict[str, Any]] = []
     revision = _answering(client)
-    for number, answer in enumerate(_pages(client, request, rows), start=1):
+    pages = _pages(client, request, rows) if wanted.source.report is None else _of_report(client, request, database)
+    for number, answer in enumerate(pages, start=1):
         revision = answer.revision
         found += [row for row in answer.value.batch.to_pylist() if _inside(row, request)]
         if len(found) >= rows or number == MOST_REQUESTS:
@@ -77,6 +94,32 @@ def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterato
         except NotFoundError:
             if not stream.may_vanish:
                 raise
+
+
+def _of_report(client: KlaviyoClient, request: ExtractRequest, database: Database | None) -> Iterator[Answer[Page]]:
+    """The answer for the first piece of a report's window."""
+    from klaviyo_pipeline.klaviyo.endpoints.account import read_account
+    from klaviyo_pipeline.klaviyo.extract.extract import metric_in_role
+    from klaviyo_pipeline.klaviyo.extract.page_reader import PageReader
+    from klaviyo_pipeline.klaviyo.extract.pieces import pieces_of, stream_of
+    from klaviyo_pipeline.loads.quota import DailyBudget
+
+    source, window = request.source, request.window
+    report, account = source.report, read_account(client)
+    assert report is not None
+    zone = parse_zone(account.timezone, "the account's time zone")
+    start = window.start or (window.end or window.now) - timedelta(days=REPORT_DAYS - 1)
+    piece = pieces_of(report, Window(start, window.end, window.now), zone)[0]
+    id_ = request.ids[0] if request.ids else None
+    if source.fan_out is not None and id_ is None:
+        parents = _first_of(client, SOURCES[source.fan_out.parent], MOST_ROWS)
+        id_ = metric_in_role(parents, report.role) if report.role else parents[0]["id"]
+    book = None
+    if report.quota is not None and database is not None:
+        book = DailyBudget(database, report.quota, account.id, source.name, "preview").book
+    reader = PageReader(client, source, request.columns, request.options, book=book)
+    stream = stream_of(source, piece, id_, zone, window.now, _answering(client))
+    yield next(reader.pages(stream, lambda _again: TimeSlice(None, None)))
 
 
 def _streams(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterator[Stream]:

@@ -29,7 +29,7 @@ class PreviewConfig(dg.Config):
 
 @dg.op(
     config_schema=launch_schema(PreviewConfig),
-    description="Reads the first rows, with the types of their table, and shows them in the run. Writes nothing.",
+    description="Reads the first rows, with the types of their table, and shows them in the run. Writes no row.",
 )
 def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource) -> None:
     """Show a preview as a table in the run's metadata.
@@ -58,7 +58,8 @@ def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, du
             file = read_text(text, Path("run config"), variables=False)
         spec = spec_of(file)
         client = spec.account(klaviyo).client()
-        found = preview(client, default_request(spec), duckdb.at(None, spec.destination.timezone).zone, config.rows)
+        lands = duckdb.at(spec.destination.database, spec.destination.timezone)
+        found = preview(client, default_request(spec), lands.zone, config.rows, lands.warehouse())
     if sentence := who_answers(client.written_revision, found.revision):
         context.log.warning(sentence)
     note = hidden_note(spec.source, [name for name, _kind in found.columns])

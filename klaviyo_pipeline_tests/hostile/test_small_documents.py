@@ -13,7 +13,6 @@ from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
 from klaviyo_pipeline.klaviyo.client.settings import ClientSettings
 from klaviyo_pipeline.klaviyo.client.transport import Answered
-from klaviyo_pipeline.klaviyo.endpoints import metric_aggregates
 from klaviyo_pipeline.klaviyo.endpoints.account import Account, read_account
 from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
 from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day
@@ -136,23 +135,34 @@ def test_document_when_it_is_none_then_is_asked_for_again_and_refused(
 MESSAGES = {
     "another number of values": (
         "aggregates",
-        {**AGGREGATE, "data": {"attributes": {"dates": [], "data": [{"measurements": {"count": [1]}}]}}},
-        "measurements.count has 1 values for 0 dates",
+        {
+            **AGGREGATE,
+            "data": {
+                "type": "metric-aggregate",
+                "attributes": {"dates": [], "data": [{"measurements": {"count": [1]}}]},
+            },
+        },
+        "count has 1 values for 0 dates",
     ),
     "a count below zero": (
         "aggregates",
-        {"data": {"attributes": {"dates": ["2026-01-01"], "data": [{"measurements": {"count": [-1]}}]}}},
+        {
+            "data": {
+                "type": "metric-aggregate",
+                "attributes": {"dates": ["2026-01-01T00:00:00Z"], "data": [{"measurements": {"count": [-1]}}]},
+            }
+        },
         "a count is a number (-1), but must be a whole number",
     ),
     "a date that is none": (
         "aggregates",
-        {"data": {"attributes": {"dates": ["today"], "data": []}}},
-        "dates holds 'today', which is no date",
+        {"data": {"type": "metric-aggregate", "attributes": {"dates": ["today"], "data": []}}},
+        "a date is 'today', which begins no day in UTC",
     ),
     "a date beyond time": (
         "aggregates",
-        {"data": {"attributes": {"dates": ["9999-12-31T23:59:59-12:00"], "data": []}}},
-        "which is no date",
+        {"data": {"type": "metric-aggregate", "attributes": {"dates": ["9999-12-31T23:59:59-12:00"], "data": []}}},
+        "which begins no day in UTC",
     ),
     "no profile_count": ("list_count", {"data": {"attributes": {}}}, "profile_count is null"),
     "no attributes": ("list_count", {"data": {}}, "the answer has no data.attributes"),
@@ -186,12 +196,9 @@ def test_counts_when_written_as_texts_then_are_read(client: KlaviyoClient) -> No
     assert reading(client, "list_count", json.dumps(document).encode()) == 12
 
 
-def test_aggregates_when_pages_never_end_then_an_error_says_so(
-    client: KlaviyoClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(metric_aggregates, "_MOST_PAGES", 20)
+def test_aggregates_when_pages_never_end_then_an_error_says_so(client: KlaviyoClient) -> None:
     document = AGGREGATE | {"links": {"next": "https://a.klaviyo.com/api/metric-aggregates?page%5Bcursor%5D=again"}}
-    with pytest.raises(UnreadablePageError, match=r"20 pages, and each names a next one"):
+    with pytest.raises(UnreadablePageError, match=r"a next link leads back to a page already read"):
         reading(client, "aggregates", json.dumps(document).encode())
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.transport import Http
@@ -29,12 +30,14 @@ from klaviyo_pipeline.loads.load import Load, run
 from klaviyo_pipeline.loads.request import LoadRequest
 from klaviyo_pipeline.sandbox.api.messages import Request, Response
 from klaviyo_pipeline.sandbox.faults.plan import NoFaults
-from klaviyo_pipeline.sandbox.server import RunningSandbox
+from klaviyo_pipeline.sandbox.options import ServerOptions
+from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from klaviyo_pipeline.warehouse import landing
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.landing import LandingResult
 from klaviyo_pipeline.warehouse.quota import Booking, book
 from klaviyo_pipeline_tests import clocks
+from klaviyo_pipeline_tests.orchestration.conftest import SHOP
 
 
 class Asked(NoFaults):
@@ -135,6 +138,13 @@ def at(text: str) -> Iterator[None]:
     """The product's clock shows this time."""
     with clocks.started_at(datetime.fromisoformat(text)):
         yield
+
+
+@contextmanager
+def sandbox_of_the_clock() -> Iterator[RunningSandbox]:
+    """A small shop whose present is that of the product's clock."""
+    with running_sandbox(SHOP, ServerOptions(rate_limits=False), clock=lambda: clock.now().timestamp()) as running:
+        yield running
 
 
 @contextmanager

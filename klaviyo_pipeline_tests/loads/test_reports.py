@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from klaviyo_pipeline.sandbox.options import ServerOptions
-from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
-from klaviyo_pipeline_tests.loads.reporting import Reporting, at, reporting_on
-from klaviyo_pipeline_tests.orchestration.conftest import SHOP
+from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.errors import RequestRefusedError
+from klaviyo_pipeline.loads.preview import preview
+from klaviyo_pipeline.loads.request import LoadRequest
+from klaviyo_pipeline.sandbox.server import RunningSandbox
+from klaviyo_pipeline_tests.loads.reporting import Reporting, at, reporting_on, sandbox_of_the_clock
 from klaviyo_pipeline_tests.sandbox.client import Client
 
 MORNING = "2026-11-20T13:00:00+00:00"
@@ -22,7 +26,7 @@ MORNING = "2026-11-20T13:00:00+00:00"
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[RunningSandbox]:
-    with running_sandbox(SHOP, ServerOptions(rate_limits=False)) as running:
+    with sandbox_of_the_clock() as running:
         yield running
 
 
@@ -113,16 +117,16 @@ def test_values_have_a_row_for_each_window_and_group_on_the_day_of_the_load(
         reports.load(name)
         asked = list(reports.asked.bodies)
         reports.load(name)
-    assert [each["timeframe"]["key"] for each in asked] == ["last_7_days", "last_30_days", "last_365_days"]
-    expected = sorted(
-        (
-            each["timeframe"]["key"],
-            *(row["groupings"][group] for group in groups),
-            *(row["statistics"][statistic] for statistic in statistics),
+        expected = sorted(
+            (
+                each["timeframe"]["key"],
+                *(row["groupings"][group] for group in groups),
+                *(row["statistics"][statistic] for statistic in statistics),
+            )
+            for each in asked
+            for row in _results(sandbox, path, each)
         )
-        for each in asked
-        for row in _results(sandbox, path, each)
-    )
+    assert [each["timeframe"]["key"] for each in asked] == ["last_7_days", "last_30_days", "last_365_days"]
     columns = ", ".join(('"window"', *groups, *statistics))
     table = f"klaviyo.{name}"
     assert reports.sql(f"SELECT {columns} FROM {table} ORDER BY ALL") == expected != []
@@ -147,3 +151,40 @@ def test_metric_aggregates_are_the_events_of_each_metric_by_local_day(
     rows = reports.sql("SELECT CAST(date AS VARCHAR), metric_id, count FROM klaviyo.metric_aggregates_daily")
     assert {(day, metric): count for day, metric, count in rows if count} == events
     assert len(rows) == 11 * len(list(sandbox.store.metrics))
+
+
+@pytest.mark.parametrize("name", ["campaign_values", "segment_series_daily", "flow_values", "metric_aggregates_daily"])
+def test_preview_shows_rows_of_a_report_for_one_booked_request(reports: Reporting, name: str) -> None:
+    source = SOURCES[name]
+    wanted = LoadRequest(source=source, options=source.choose())
+    with at(MORNING):
+        shown = preview(reports.client(), wanted, UTC, rows=5, database=reports.database)
+    assert len(shown.rows) == 5
+    assert reports.sent == 1
+    assert dict(shown.columns) == {column.name: column.type.value for column in source.columns}
+    if source.report is not None and source.report.quota is not None:
+        assert reports.booked == 1
+
+
+def test_report_without_a_revenue_metric_says_what_to_do(reports: Reporting, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = SOURCES["campaign_values"]
+    assert declared.report is not None
+    monkeypatch.setitem(SOURCES, declared.name, replace(declared, report=replace(declared.report, role="nobody")))
+    with at(MORNING), pytest.raises(ConfigurationError, match=r"plays the role nobody.*conversion_metric_ids"):
+        reports.load("campaign_values")
+    assert reports.sent == 0
+
+
+def test_report_of_an_ineligible_metric_names_it(sandbox: RunningSandbox, reports: Reporting) -> None:
+    metric = next(row.id for row in sandbox.store.metrics if row.name == "Received Email")
+    with at(MORNING), pytest.raises(RequestRefusedError, match=rf"{metric}.*does not support querying for values data"):
+        reports.load("campaign_values", ids=(metric,))
+
+
+def test_report_of_two_conversion_metrics_has_rows_of_both(sandbox: RunningSandbox, reports: Reporting) -> None:
+    metrics = tuple(row.id for row in sandbox.store.metrics if row.integration["key"] != "klaviyo")[:2]
+    with at(MORNING):
+        reports.load("campaign_values", ids=metrics)
+    found = reports.sql("SELECT DISTINCT conversion_metric_id FROM klaviyo.campaign_values ORDER BY 1")
+    assert [row[0] for row in found] == sorted(metrics)
+    assert reports.sent == 2

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import EXTRA, Column, ColumnType
-from klaviyo_pipeline.klaviyo.client.answers import document, part, shown
+from klaviyo_pipeline.klaviyo.client.answers import document, part, shown, whole_number
 from klaviyo_pipeline.klaviyo.client.envelope import check_document
 from klaviyo_pipeline.klaviyo.decode.arrays import (
     ARROW_TYPES,
@@ -50,13 +50,23 @@ class ReportDecoder:
         resource: The type that the answer must have.
         grain: The columns whose values, joined by colons, are a row's id.
         zone: The account's time zone, whose days a series has.
+        counts: Statistics that must be counts: an answer with anything else there is a fault.
     """
 
-    def __init__(self, columns: Sequence[Column], resource: str, grain: Sequence[str], zone: ZoneInfo) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        resource: str,
+        grain: Sequence[str],
+        zone: ZoneInfo,
+        *,
+        counts: Sequence[str] = (),
+    ) -> None:
         self._columns = columns
         self._resource = resource
         self._grain = grain
         self._zone = zone
+        self._counts = counts
         self._schema = arrow_schema(columns)
         self._known = {column.path for column in columns if column.path}
 
@@ -65,7 +75,7 @@ class ReportDecoder:
 
         Raises:
             UnreadablePageError: if it is not the report that was asked for, or a series is of another length than its
-                dates.
+                dates, or has something else where a count must be.
         """
         found = check_document(document(body), many=False)
         kind = part(found, "data", "type", kind=str)
@@ -73,6 +83,9 @@ class ReportDecoder:
             raise UnreadablePageError(f"an answer of type {shown(repr(kind), 40)} where {self._resource!r} belongs")
         days, groups = _groups(part(found, "data", "attributes", kind=dict), self._zone)
         rows = [row for group in groups for row in _rows(group, days)]
+        for name in self._counts:
+            for _day, group in rows:
+                whole_number(group.statistics.get(name), f"a {name}")
         batch, unknown, misfits = self._batch(rows, constants)
         links = found.get("links")
         link = links.get("next") if isinstance(links, dict) else None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
@@ -77,26 +78,30 @@ def read_ids(client: KlaviyoClient, source: Source, area: StagingArea, window: W
 
 
 def _metric_in_role(client: KlaviyoClient, role: str, area: StagingArea, window: Window) -> str:
-    """The metric, or custom metric, that plays a role in the account.
-
-    Raises:
-        ConfigurationError: There is none.
-    """
+    rows: list[dict[str, Any]] = []
     source = SOURCES["mapped_metrics"]
     if expected_answer(client.revision) >= source.since:
-        whole = ExtractRequest(source, Window(None, None, window.now))
-        staged = extract(client, whole, area, anew=True)
+        staged = extract(client, ExtractRequest(source, Window(None, None, window.now)), area, anew=True)
         try:
             rows = [row for batch in staged.batches() for row in python_rows(batch)]
         finally:
             staged.landed()
-        found = next((row["metric_id"] or row["custom_metric_id"] for row in rows if row["id"] == role), None)
-        if found:
-            return str(found)
-    raise ConfigurationError(
-        f"No metric of the account plays the role {role} (mapped_metrics), so conversions cannot be counted. Choose "
-        "one in Klaviyo, or name metrics by id in conversion_metric_ids."
-    )
+    return metric_in_role(rows, role)
+
+
+def metric_in_role(mapped_metrics: Iterable[Mapping[str, Any]], role: str) -> str:
+    """The metric, or custom metric, that plays a role in the account, by the rows of mapped_metrics.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    found = next((row["metric_id"] or row["custom_metric_id"] for row in mapped_metrics if row["id"] == role), None)
+    if not found:
+        raise ConfigurationError(
+            f"No metric of the account plays the role {role} (mapped_metrics), so conversions cannot be counted. "
+            "Choose one in Klaviyo, or name metrics by id in conversion_metric_ids."
+        )
+    return str(found)
 
 
 def _check_revision(client: KlaviyoClient, source: Source) -> None:

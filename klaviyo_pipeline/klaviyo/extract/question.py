@@ -33,6 +33,7 @@ class Question:
         grain: The columns that make a row's id.
         zone: The account's time zone.
         cursor_in_body: Whether the cursor of a next page belongs into the body.
+        counts: Statistics that must be counts: an answer with anything else there is a fault.
     """
 
     resource: str
@@ -40,6 +41,7 @@ class Question:
     grain: tuple[str, ...]
     zone: ZoneInfo
     cursor_in_body: bool = False
+    counts: tuple[str, ...] = ()
 
     def put(self, request: Request) -> Request:
         """The POST for a page: the first, or the one that a next link leads to.
@@ -59,7 +61,7 @@ class Question:
         """Decodes the answers."""
         from klaviyo_pipeline.klaviyo.decode.reports import ReportDecoder
 
-        return ReportDecoder(columns, self.resource, self.grain, self.zone)
+        return ReportDecoder(columns, self.resource, self.grain, self.zone, counts=self.counts)
 
 
 def counts_of(
