@@ -31,7 +31,8 @@ that begins with `+` or `-` changes the default: `-forms, +segment_profiles`.
   segments, flows, forms, tags and tag groups. Each takes few requests (a page has 10 to 100 rows), and events and
   campaigns refer to them.
 - The others are off by default, because they take a request for each row of another table (`segment_profiles`,
-  `metric_properties`, `coupon_codes`), can be as large as profiles, hold personal data, or exist in few accounts.
+  `metric_properties`, `coupon_codes`), can be as large as profiles, hold personal data, exist in few accounts, or
+  spend a daily quota that other programs of the account share (the reports).
 
 If the key may not read a data source beyond `core`, the run skips it, with a line in the log and an observation of its
 asset.

@@ -188,3 +188,20 @@ def test_report_of_two_conversion_metrics_has_rows_of_both(sandbox: RunningSandb
     found = reports.sql("SELECT DISTINCT conversion_metric_id FROM klaviyo.campaign_values ORDER BY 1")
     assert [row[0] for row in found] == sorted(metrics)
     assert reports.sent == 2
+
+
+def test_days_of_the_account_when_clocks_change_are_those_of_its_zone(tmp_path: Path) -> None:
+    with sandbox_of_the_clock() as sandbox, reporting_on(sandbox, tmp_path) as reports:
+        sandbox.store.account["attributes"]["timezone"] = "America/New_York"  # set back on 1 November: 25 hours
+        metric, profile = next(iter(sandbox.store.metrics)).id, next(iter(sandbox.store.profiles)).id
+        for hour in range(72):
+            moment = datetime(2026, 10, 31, 4, tzinfo=UTC) + timedelta(hours=hour)
+            event = {"id": f"hour{hour:02}", "datetime": moment.isoformat(), "metric_id": metric, "profile_id": profile}
+            sandbox.store.put("events", [event])
+        with at(MORNING):
+            reports.load("metric_aggregates_daily", ids=(metric,), start_time="2026-10-31T00:00:00-04:00")
+            reports.load("segment_series_daily", start_time="2026-10-31T00:00:00-04:00")
+    counts = reports.sql("SELECT count FROM klaviyo.metric_aggregates_daily WHERE date < '2026-11-03' ORDER BY date")
+    assert counts == [(24,), (25,), (23,)]
+    days = reports.sql("SELECT count(DISTINCT date), min(date), max(date) FROM klaviyo.segment_series_daily")
+    assert days == [(21, date(2026, 10, 31), date(2026, 11, 20))]
