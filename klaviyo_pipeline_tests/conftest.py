@@ -10,9 +10,10 @@ from dagster._config.pythonic_config import resource
 from hypothesis import settings
 
 from klaviyo_pipeline_tests import clocks, instances
+from klaviyo_pipeline_tests.soaking import examples
 
 # How long an example takes says nothing on a busy machine.
-settings.register_profile("suite", deadline=None)
+settings.register_profile("suite", parent=examples(100))
 settings.load_profile("suite")
 
 # Definitions are made when a module is imported; processes that a test starts have the same assets.

@@ -6,7 +6,6 @@ import base64
 import html
 import json
 import logging
-import os
 import random
 import re
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from urllib.parse import quote, quote_plus, unquote
 import click
 import pytest
 import requests
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_pipeline import redaction
@@ -28,8 +27,8 @@ from klaviyo_pipeline.orchestration.automation.webhook import WebhookError
 from klaviyo_pipeline.redaction import ADDRESS, keep_secret, redact, redact_values
 from klaviyo_pipeline.transfers.file.problems import FileError, Problem
 from klaviyo_pipeline.warehouse.errors import WarehouseError
+from klaviyo_pipeline_tests.soaking import examples
 
-EXAMPLES = 60 * int(os.environ.get("KLAVIYO_SOAK", "1"))
 HOOK = "https://hooks.example/services/T0/B0/f00-ba4"
 ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+/=.~&<>\"'\\%$#"
 
@@ -116,7 +115,7 @@ keys = st.text(ALPHABET, min_size=8, max_size=48)
 
 
 @pytest.mark.parametrize("where", sorted(MESSAGES))
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples(60)
 @given(key=keys, spelling=st.sampled_from(sorted(SPELLINGS)), before=st.text(ALPHABET + " \n", max_size=20))
 def test_message_whatever_the_text_and_the_spelling_has_no_registered_key(
     where: str, key: str, spelling: str, before: str
@@ -129,7 +128,7 @@ def test_message_whatever_the_text_and_the_spelling_has_no_registered_key(
     assert not reveals(message, key)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples(60)
 @given(text=st.text(ALPHABET + " :\n"), key=keys)
 def test_redaction_twice_is_redaction_once_and_texts_without_secrets_stay(text: str, key: str) -> None:
     redaction._known.clear()

@@ -39,6 +39,7 @@ from klaviyo_pipeline_tests.klaviyo.support import (
     refusal,
     truth,
 )
+from klaviyo_pipeline_tests.soaking import examples
 
 Make = Callable[..., KlaviyoClient]
 COLLECTIONS = tuple(name for name, source in CORE.items() if source.fan_out is None or source.fan_out.key is None)
@@ -47,9 +48,7 @@ WINDOWS = [
     for name in COLLECTIONS
     for each in CORE[name].time_fields
 ]  # fmt: skip
-QUICK = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+QUICK = examples(15, settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]))
 
 
 def page_size(client: KlaviyoClient, name: str, size: int) -> None:

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.catalogue.model import EXTRA_LARGE, LARGE, MEDIUM, SMALL, Tier
 from klaviyo_pipeline.klaviyo.client.rate_limits import MOST_WINDOWS, EndpointLimit, RateLimits, limits_of_account
 from klaviyo_pipeline.sandbox.api.errors import ApiError
 from klaviyo_pipeline.sandbox.api.limits import RateLimits as KlaviyosLimits
+from klaviyo_pipeline_tests.soaking import examples
 
 TIERS = st.sampled_from([SMALL, MEDIUM, LARGE, EXTRA_LARGE, Tier(1, 15)])
 SHARES = st.sampled_from([0.05, 0.25, 0.5, 0.9, 1.0])
@@ -48,7 +49,7 @@ def allowed(quota: int, share: float) -> int:
     return max(1, int(quota * share))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(tier=TIERS, share=SHARES, gaps=st.lists(st.floats(0, 3), max_size=60))
 def test_requests_when_sent_at_any_moments_then_neither_window_ever_holds_more_than_its_share(
     tier: Tier, share: float, gaps: list[float]
@@ -335,7 +336,6 @@ def test_headers_when_malformed_then_the_limits_stay_as_they_were(headers: dict[
     "RateLimit-Remaining": st.text(max_size=5) | st.integers(-10, 10**6).map(str),
     "RateLimit-Reset": st.text(max_size=5) | st.floats().map(str),
 }), max_size=5))  # fmt: skip
-@settings(deadline=None)
 def test_headers_when_anything_at_all_then_requests_go_on_within_a_few_windows(headers: list[dict[str, str]]) -> None:
     clock = Clock()
     limit = EndpointLimit(MEDIUM, 1.0, clock)

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import EXTRA, Column, ColumnType
@@ -25,6 +25,7 @@ from klaviyo_pipeline.sandbox.options import ServerOptions
 from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.klaviyo.support import EVERY_SOURCE, REVISION_SHAPES
 from klaviyo_pipeline_tests.sandbox.client import Client
+from klaviyo_pipeline_tests.soaking import examples
 
 OPTIONS = {name: frozenset(source.option_names) for name, source in CORE.items()}
 SINGLE = {"event_metrics", "event_profiles"}
@@ -499,7 +500,7 @@ def same(one: Any, other: Any) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(st.lists(ATTRIBUTES, max_size=4))
 def test_page_when_attributes_are_anything_then_it_never_fails_and_loses_nothing(page: list[dict[str, Any]]) -> None:
     columns = CORE["profiles"].columns_for(frozenset({"subscriptions", "predictive_analytics"}))
@@ -511,7 +512,7 @@ def test_page_when_attributes_are_anything_then_it_never_fails_and_loses_nothing
             assert value is None or kept_somewhere(row, name, value), (name, value, row)
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(VALUES, VALUES, VALUES)
 def test_event_when_anything_stands_in_it_then_it_is_read_or_unreadable(one: Any, two: Any, three: Any) -> None:
     item = {"id": "e", "attributes": {"timestamp": one}, "relationships": {"metric": two, "attributions": three}}

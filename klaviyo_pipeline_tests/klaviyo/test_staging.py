@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.errors import StagingError
@@ -72,7 +72,6 @@ def test_stage_when_taken_up_again_then_has_slices_bounds_pages_and_ends(area: S
     assert not stage.folder.exists()
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60))
 def test_manifest_when_its_end_is_torn_then_whole_lines_count_and_later_runs_go_on(torn: int) -> None:
     import tempfile

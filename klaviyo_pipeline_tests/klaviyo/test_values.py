@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +12,8 @@ from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
 from klaviyo_pipeline.klaviyo.decode.arrays import ARROW_TYPES, convert, python_rows
+from klaviyo_pipeline_tests.soaking import examples
 
-SOAK = float(os.environ.get("KLAVIYO_SOAK", "1"))
 MISFITS: dict[ColumnType, Any] = {
     ColumnType.STRING: 7,
     ColumnType.INTEGER: "7",
@@ -90,6 +89,7 @@ def test_values_when_one_column_does_not_fit_then_those_of_every_other_kind_have
         assert all(found[0] == ARROW_TYPES[kind] for (_values, kind), found in cells.items())
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", MISFITS)
 def test_values_when_converted_at_once_or_one_by_one_then_are_the_same(kind: ColumnType) -> None:
     fitting = {
@@ -100,7 +100,7 @@ def test_values_when_converted_at_once_or_one_by_one_then_are_the_same(kind: Col
         ColumnType.TIMESTAMP: st.none() | TIMES | st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
     }[kind]
 
-    @settings(max_examples=int(120 * SOAK), deadline=None, database=None)
+    @examples(120, settings(database=None))
     @given(st.lists(fitting, min_size=1, max_size=3) | st.lists(VALUES, min_size=1, max_size=4))
     @example(["0000-12-31T23:00:00-02:00"])
     @example(["0001-01-01T00:00:00+01:00"])

@@ -10,14 +10,13 @@ from klaviyo_pipeline.sandbox.api.contracts import Filterable
 from klaviyo_pipeline.sandbox.api.errors import ApiError
 from klaviyo_pipeline.sandbox.api.filters import parse_filter
 from klaviyo_pipeline_tests.sandbox.client import Client
+from klaviyo_pipeline_tests.soaking import examples
 
 FIELDS = {"name": Filterable("str", ("any", "equals")), "created": Filterable("time", ("less-than",))}
 PIECES = st.sampled_from(
     [*"()[],'\"\\ ", "and", "any", "equals", "less-than", "has", "name", "created", "2026-01-01", "é", "x"]
 )
-patient = settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+patient = examples(150, settings(derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]))
 
 
 @patient

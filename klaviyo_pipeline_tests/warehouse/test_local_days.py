@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -13,8 +12,8 @@ import duckdb
 import pytest
 
 from klaviyo_pipeline.warehouse.local_days import first_disagreement, local_day, local_time
+from klaviyo_pipeline_tests.soaking import scaled
 
-SOAK = float(os.environ.get("KLAVIYO_SOAK", "1"))
 ZONES = [
     "UTC",
     "America/New_York",
@@ -56,7 +55,7 @@ def rules_of(name: str, key: str) -> ZoneInfo:
 def instants_of(zone: ZoneInfo) -> list[datetime]:
     """Instants around each change of the offset and around each midnight next to one, and some at random."""
     chance = random.Random(zone.key)
-    found = [START + chance.random() * (END - START) for _ in range(int(200 * SOAK))]
+    found = [START + chance.random() * (END - START) for _ in range(scaled(200))]
     hours = [START + timedelta(hours=hour) for hour in range(int((END - START) / timedelta(hours=1)))]
     offsets = [hour.astimezone(zone).utcoffset() for hour in hours]
     for hour, before, after in zip(hours[1:], offsets, offsets[1:], strict=False):
@@ -75,6 +74,7 @@ def days_by_sql(con: duckdb.DuckDBPyConnection, zone: ZoneInfo, instants: list[d
     return [row[0] for row in rows.fetchall()]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ZONES)
 def test_day_in_sql_is_the_day_in_python_near_every_change_of_clocks(con: duckdb.DuckDBPyConnection, name: str) -> None:
     zone = ZoneInfo(name)

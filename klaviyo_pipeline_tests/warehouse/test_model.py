@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.landing import Sweep, TimeRange
+from klaviyo_pipeline_tests.soaking import examples
 from klaviyo_pipeline_tests.warehouse.helpers import arrow, contents, day, event, put
 
 DAYS = range(1, 6)
-FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = examples(12, settings(suppress_health_check=[HealthCheck.too_slow]))
 
 rows_strategy = st.lists(
     st.builds(

@@ -20,6 +20,7 @@ from klaviyo_pipeline.warehouse.landing import Sweep
 from klaviyo_pipeline.warehouse.parts import Span, spans_of, spans_of_rows
 from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 from klaviyo_pipeline.warehouse.tables import Column, Table
+from klaviyo_pipeline_tests.soaking import examples
 from klaviyo_pipeline_tests.warehouse.helpers import arrow, contents, day, event, put
 
 LEAST = f"{LEAST_MEMORY_MB}MB"
@@ -75,7 +76,7 @@ def rows_of(database):
     return sorted(repr(sorted((name, row[name]) for name in row if name != "_loaded_at")) for row in rows)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(6, settings(suppress_health_check=[HealthCheck.too_slow]))
 @given(st.lists(load_strategy, min_size=1, max_size=4), st.integers(1, 5))
 def test_loads_when_landed_in_parts_then_all_is_as_in_one_part(loads, rows):
     with tempfile.TemporaryDirectory() as folder:
@@ -110,15 +111,18 @@ def test_rows_when_read_again_at_the_least_memory_then_they_land(tmp_path):
     assert merge(members()) == (0, 30_000, 30_000, 0, 30_000)
 
 
-@given(st.lists(st.integers(0, 1_000_000), max_size=60), st.integers(1, 70))
-def test_spans_when_cut_then_each_number_is_in_one_and_none_has_too_many(numbers, rows):
+@pytest.fixture(scope="module")
+def con():
     with duckdb.connect() as con:
-        con.execute("CREATE TABLE t AS SELECT unnest(?::BIGINT[]) AS n", [numbers])
-        for spans in (spans_of_rows(con, "t", "n", rows), spans_of(max(numbers, default=0), max(rows, 20_000))):
-            counts = [
-                con.execute(f"SELECT count(*) FROM t WHERE {each.condition('n')}").fetchall()[0][0] for each in spans
-            ]
-            assert sum(counts) == len(numbers)
+        yield con
+
+
+@given(numbers=st.lists(st.integers(0, 1_000_000), max_size=60), rows=st.integers(1, 70))
+def test_spans_when_cut_then_each_number_is_in_one_and_none_has_too_many(con, numbers, rows):
+    con.execute("CREATE OR REPLACE TABLE t AS SELECT unnest(?::BIGINT[]) AS n", [numbers])
+    for spans in (spans_of_rows(con, "t", "n", rows), spans_of(max(numbers, default=0), max(rows, 20_000))):
+        counts = [con.execute(f"SELECT count(*) FROM t WHERE {each.condition('n')}").fetchall()[0][0] for each in spans]
+        assert sum(counts) == len(numbers)
 
 
 def test_numbers_when_cut_then_each_span_is_full_but_the_last():

@@ -17,6 +17,7 @@ from klaviyo_pipeline.warehouse.landing import LandRequest, Sweep, land
 from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 from klaviyo_pipeline.warehouse.tables import Column, Table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
+from klaviyo_pipeline_tests.soaking import examples
 from klaviyo_pipeline_tests.warehouse.helpers import contents, day, digest, event, ids, put, query
 
 LIMITS = ShrinkLimits()
@@ -215,7 +216,7 @@ def test_replace_of_some_lists_clears_only_theirs(database: Database) -> None:
     assert members(database) == {"a": 19, "b": 20}
 
 
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = examples(25, settings(suppress_health_check=[HealthCheck.too_slow]))
 SETS = st.sets(st.integers(0, 25), max_size=26)
 
 
