@@ -27,7 +27,7 @@ such as `catalog_*`, and the groups `core`, `default` and `all`, separated by co
 that begins with `+` or `-` changes the default: `-forms, +segment_profiles`.
 
 - `core` has the data sources that most reports need. If the key may not read one of them, its run fails.
-- `default` adds all attributions of events, the account with its time zone and currency, the metrics that count as revenue, custom metrics,
+- `default` adds the account with its time zone and currency, the metrics that count as revenue, custom metrics,
   segments, flows, forms, tags and tag groups. Each takes few requests (a page has 10 to 100 rows), and events and
   campaigns refer to them.
 - The others are off by default, because they take a request for each row of another table (`segment_profiles`,
@@ -36,12 +36,6 @@ that begins with `+` or `-` changes the default: `-forms, +segment_profiles`.
 
 If the key may not read a data source beyond `core`, the run skips it, with a line in the log and an observation of its
 asset.
-
-Some tables are made from what the rows of another one hold, such as `event_attributions` from `events`. They take no
-requests of their own and land in the same transaction. Both are assets of one op: a run that selects one of them loads
-both. If a row no longer holds a child, the load sets the child's `_deleted_at`. A row that has not changed changes no
-child. Child tables always merge. A transfer of a child table, or `KLAVIYO_SOURCES` without its parent, reads the
-parent's pages for the child alone.
 
 Limits, page sizes and filters come from Klaviyo's OpenAPI documents for the default revision, {DEFAULT_REVISION}. If
 a value changed, the page names the first revision with another value. `klaviyo-pipeline sources NAME` prints the same

@@ -48,7 +48,6 @@ class ExtractRequest:
     parents: pa.Table | None = None
     most_bytes: int | None = None
     begins: datetime | None = None
-    children: tuple[Source, ...] = ()
 
     @property
     def can_end_early(self) -> bool:
