@@ -194,6 +194,8 @@ def _truth(sandbox: SandboxProcess, source: Source, window: Range) -> list[Any]:
     if source.name == "accounts":
         return [None]  # every account is one
     collection, wanted = source.name if source.name in CORE else source.path.removeprefix("/api/"), None
+    if source.child is not None:
+        collection = source.name.replace("_", "-")
     if source.fan_out is not None:
         collection = "members" if source.fan_out.parent == "lists" else source.fan_out.parent
         wanted = source.fan_out.key

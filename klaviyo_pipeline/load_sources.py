@@ -15,7 +15,7 @@ from klaviyo_pipeline import clock, environment
 from klaviyo_pipeline.analytics.assets import KEY_PREFIX
 from klaviyo_pipeline.analytics.tables import TABLES
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, lookback_days
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, children_of, comes_along, lookback_days
 from klaviyo_pipeline.loads.completeness import landed_days
 from klaviyo_pipeline.loads.table import table_of
 from klaviyo_pipeline.orchestration import dagster_home
@@ -74,15 +74,20 @@ def load_sources(names: Sequence[str], log_level: str = "WARNING", *, analytics:
     with dagster_home.kept_instance() as instance:
         launch = partial(_launch, job, instance, log_level)
         for source in (SOURCES[name] for name in SOURCES if name in names):
+            if comes_along(source, names):
+                continue
+            along = children_of(source.name, names)
             days = _days(source, KlaviyoDuckDBResource()) if source.partitioned_by_day else None
             parent = source.fan_out.parent if source.fan_out is not None and source.fan_out.key else ""
-            run = _follow(source.name, failed & {parent}) or launch(source.name, asset_key(source), days)
-            if run.error:
-                failed.add(source.name)
-            yield run
+            keys = [asset_key(each) for each in (source, *along)]
+            waits = _follow(source.name, failed & {parent})
+            runs = [waits] if waits else launch(keys, days)
+            failed |= {run.source for run in runs if run.error}
+            yield from runs
         for table in TABLES.values() if analytics else ():
-            name = f"{KEY_PREFIX}/{table.name}"
-            yield _follow(name, failed & set(table.made_from)) or launch(name, dg.AssetKey([KEY_PREFIX, table.name]))
+            key = dg.AssetKey([KEY_PREFIX, table.name])
+            waits = _follow("/".join(key.path), failed & set(table.made_from))
+            yield from [waits] if waits else launch([key])
 
 
 def _follow(name: str, failed: set[str]) -> SourceRun | None:
@@ -96,14 +101,14 @@ def _launch(
     job: dg.JobDefinition,
     instance: dg.DagsterInstance,
     log_level: str,
-    name: str,
-    key: dg.AssetKey,
+    keys: Sequence[dg.AssetKey],
     days: tuple[date, date] | None = None,
-) -> SourceRun:
+) -> list[SourceRun]:
+    """One run of some assets, and what it says of each; its time counts for the first."""
     started = time.monotonic()
     result = job.execute_in_process(
         instance=instance,
-        asset_selection=[key],
+        asset_selection=keys,
         tags=range_tags(*days) if days else {},
         run_config={"loggers": {"console": {"config": {"log_level": log_level, "failures": False}}}},
         raise_on_error=False,
@@ -111,21 +116,27 @@ def _launch(
     error = why_failed(result)
     if stopped_by_a_person(error):
         raise KeyboardInterrupt(error)
-    landed: dict[str, Any] = metadata_of(result)
-    return SourceRun(
-        name,
-        error,
-        time.monotonic() - started,
-        result.run_id,
-        skipped_in(result).get(key.path[-1], ""),
-        days[0] if days else None,
-        days[1] if days else None,
-        fetched=landed.get("rows_fetched", 0),
-        inserted=landed.get("rows_inserted", 0),
-        updated=landed.get("rows_updated", 0),
-        outside=landed.get("rows_outside_window", 0),
-        total=landed.get("dagster/row_count", 0),
-    )
+    seconds, skipped = time.monotonic() - started, skipped_in(result)
+    runs = []
+    for number, key in enumerate(keys):
+        landed: dict[str, Any] = metadata_of(result, key)
+        runs.append(
+            SourceRun(
+                key.path[-1] if key.path[0] != KEY_PREFIX else "/".join(key.path),
+                error,
+                seconds if number == 0 else 0.0,
+                result.run_id,
+                skipped.get(keys[0].path[-1], ""),
+                days[0] if days else None,
+                days[1] if days else None,
+                fetched=landed.get("rows_fetched", 0),
+                inserted=landed.get("rows_inserted", 0),
+                updated=landed.get("rows_updated", 0),
+                outside=landed.get("rows_outside_window", 0),
+                total=landed.get("dagster/row_count", 0),
+            )
+        )
+    return runs
 
 
 def _days(source: Source, duckdb: KlaviyoDuckDBResource) -> tuple[date, date]:

@@ -27,15 +27,21 @@ such as `catalog_*`, and the groups `core`, `default` and `all`, separated by co
 that begins with `+` or `-` changes the default: `-forms, +segment_profiles`.
 
 - `core` has the data sources that most reports need. If the key may not read one of them, its run fails.
-- `default` adds the account with its time zone and currency, the metrics that count as revenue, custom metrics,
-  segments, flows, forms, tags and tag groups. Each takes few requests (a page has 10 to 100 rows), and events and
-  campaigns refer to them.
+- `default` adds all attributions of events, the account with its time zone and currency, the metrics that count as
+  revenue, custom metrics, segments, flows, forms, tags and tag groups. Each takes few requests (a page has 10 to 100
+  rows), and events and campaigns refer to them.
 - The others are off by default, because they take a request for each row of another table (`segment_profiles`,
   `metric_properties`, `coupon_codes`), can be as large as profiles, hold personal data, exist in few accounts, or
   spend a daily quota that other programs of the account share (the reports).
 
 If the key may not read a data source beyond `core`, the run skips it, with a line in the log and an observation of its
 asset.
+
+Some tables are made from what the rows of another one hold, such as `event_attributions` from `events`. They take no
+requests of their own and land in the same transaction. Both are assets of one op: a run that selects one of them loads
+both. If a row no longer holds a child, the load sets the child's `_deleted_at`. A row that has not changed changes no
+child. Child tables always merge. A transfer of a child table, or `KLAVIYO_SOURCES` without its parent, reads the
+parent's pages for the child alone.
 
 Limits, page sizes and filters come from Klaviyo's OpenAPI documents for the default revision, {DEFAULT_REVISION}. If
 a value changed, the page names the first revision with another value. `klaviyo-pipeline sources NAME` prints the same
@@ -99,6 +105,7 @@ def _source(source: Source) -> list[str]:
         ("Table", code(f"klaviyo.{source.name}")),
         ("Endpoint", f"`{'POST' if source.report else 'GET'} {source.path}` ([Klaviyo's documentation]({source.doc}))"),
         ("Depends on", _follows(source)),
+        ("Comes along with", _comes_along(source)),
         *_report(source),
         ("Scopes", codes(source.scopes)),
         ("Available", f"from revision {source.since} on" if source.since else ""),
@@ -110,7 +117,10 @@ def _source(source: Source) -> list[str]:
             "Version",
             f"`{source.version_column}`: a row never returns to an older version" if source.version_column else "",
         ),
-        ("Time fields", "; ".join(_time_field(source, index) for index in range(len(source.time_fields)))),
+        (
+            "Windows over" if source.child else "Time fields",
+            "; ".join(_time_field(source, index) for index in range(len(source.time_fields))),
+        ),
         ("Partitions", _partitions(source)),
         ("A run without a window", _run(source)),
         ("Lookback", f"{source.lookback_days} days" if source.lookback_days else ""),
@@ -224,11 +234,23 @@ def _report(source: Source) -> list[tuple[str, str]]:
     ]
 
 
+def _comes_along(source: Source) -> str:
+    of = source.child
+    if of is None:
+        return ""
+    option = _option(SOURCES[of.parent], of.option) if of.option else None
+    return f"`{of.parent}`, in its requests and its transaction" + (f", with {_on(option)}" if option else "")
+
+
 def _partitions(source: Source) -> str:
-    return f"days of `{partition_key_of(source)}`" if source.partitioned_by_day else ""
+    column = partition_key_of(source)
+    days = f"days of `{column}`" if column or source.child is None else f"those of `{source.child.parent}`"
+    return days if source.partitioned_by_day else ""
 
 
 def _run(source: Source) -> str:
+    if source.child is not None:
+        return f"as `{source.child.parent}`"
     if source.partitioned_by_day:
         return "the partition, or the range of partitions"
     return "starts at the watermark minus the lookback" if source.incremental else "reads everything"

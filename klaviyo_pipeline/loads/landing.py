@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline.loads.children import child_rows
 from klaviyo_pipeline.loads.request import Range, replaced_ranges
-from klaviyo_pipeline.loads.table import not_answered
+from klaviyo_pipeline.loads.table import not_answered, table_of
 from klaviyo_pipeline.redaction import redact_values
-from klaviyo_pipeline.warehouse.land_request import LandRequest, Sweep, TimeRange
+from klaviyo_pipeline.warehouse.land_request import ChildRows, LandRequest, Sweep, TimeRange
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
@@ -27,8 +29,9 @@ def land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:
     read, by = (window.start, watermark), over.name if over else None
     if parts is not None and parts.is_whole and staged.until is None:
         read, by = (None, watermark), None  # with the last part everything is read
+    by_itself = wanted.source.child is not None
     return LandRequest(
-        table=load.table,
+        table=table_of(request.source, load.place.schema) if by_itself else load.table,
         rows=staged.files,
         mode=wanted.write_mode,
         source=load.ledger_name,
@@ -36,7 +39,7 @@ def land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:
         extract_id=staged.extract_id,
         trim=TimeRange(over.name, window.start, end) if over else None,
         partition_key=wanted.partition_key,
-        partitions=_partitions(load, request),
+        partitions=() if by_itself else _partitions(load, request),
         count_ranges=load.count_ranges,
         version_column=request.source.version_column,
         fixed_time=request.source.fixed_time,
@@ -50,6 +53,9 @@ def land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:
         origin=load.origin,
         owner=ready.owner,
         shrink=ready.shrink,
+        children=_children(ready, staged),
+        staged_only=tuple(column.name for column in request.staged_only),
+        written=not by_itself,
         details=plain_details(
             {
                 **load.details,
@@ -66,6 +72,17 @@ def land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:
     )
 
 
+def _children(ready: StagedLoad, staged: StagedExtract) -> tuple[ChildRows, ...]:
+    load, request, mine = ready.load, staged.request, ready.load.request.source
+    if mine.child is not None:
+        shrink = ready.shrink if request.is_whole else None
+        mode = load.request.write_mode
+        return (child_rows(mine, load.place, staged, ready.owner, name=load.ledger_name, mode=mode, shrink=shrink),)
+    return tuple(
+        child_rows(child, replace(load.place, table=child.name), staged, ready.owner) for child in request.children
+    )
+
+
 def plain_details(values: Mapping[str, Any]) -> dict[str, Any]:
     """Details as plain JSON without secrets, for the ledger."""
     return redact_values(json.loads(json.dumps(values, default=str)))  # type: ignore[no-any-return]
@@ -78,6 +95,8 @@ def sweep_of(load: Load, request: ExtractRequest) -> Sweep | None:
         some = Sweep(source.fan_out.id_column, request.ids)
     if source.shows_deletions and request.is_whole and load.request.write_mode is WriteMode.MERGE:
         return some or Sweep()
+    if load.request.source.child is not None:
+        return Sweep() if request.is_whole and load.request.replaces else None
     # A run of other parents than the load's own clears only theirs.
     return some if load.request.replaces and not load.moves_watermark else None
 

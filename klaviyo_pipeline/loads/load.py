@@ -21,6 +21,7 @@ from klaviyo_pipeline.klaviyo.errors import QuotaSpentError
 from klaviyo_pipeline.klaviyo.extract.extract import extract
 from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
 from klaviyo_pipeline.loads import parts as in_parts
+from klaviyo_pipeline.loads.children import read_for
 from klaviyo_pipeline.loads.landing import land_request, sweep_of
 from klaviyo_pipeline.loads.parts import STAGE_BYTES, Parts
 from klaviyo_pipeline.loads.reports import ReportLoad, report_request, said_of_stop
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from klaviyo_pipeline.klaviyo.catalogue.model import Source
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
     from klaviyo_pipeline.klaviyo.endpoints.account import Account
     from klaviyo_pipeline.klaviyo.extract.progress import Progress
@@ -97,6 +99,7 @@ class Load:
         shrink: How much of the table the load may take away without consent.
         count_ranges: Half-open ranges of the partition key, in order, for each of which rows are counted as well.
         details: More for the ledger to remember, as JSON.
+        children: Data sources whose rows stand in these: they land along, each in the table of its name.
         stage_bytes: A long load that merges or appends lands in parts, so that no more than this is staged at a time.
         now: When the run began (aware); None for the present.
     """
@@ -112,6 +115,7 @@ class Load:
     shrink: ShrinkLimits = field(default_factory=ShrinkLimits)
     count_ranges: tuple[Range, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    children: tuple[Source, ...] = ()
     stage_bytes: int = STAGE_BYTES
     now: datetime | None = None
 
@@ -133,7 +137,8 @@ class StagedLoad:
     ``parts`` says which part it is, for a load that may land in parts; ``next_part`` fetches the one after it, given
     where this one ends. ``held`` lets go of what the load holds, such as its lock, once it has landed or failed.
     ``fetch_again`` fetches the same rows anew, where staged pages were damaged. ``names`` asks Klaviyo for the names
-    of a data source's rows by id, for a chart.
+    of a data source's rows by id, for a chart. ``landed`` has what became of the rows of each table, by data source,
+    once they have landed.
     """
 
     load: Load
@@ -144,6 +149,7 @@ class StagedLoad:
     parts: Parts | None = None
     next_part: Callable[[datetime], StagedLoad] | None = None
     names: Callable[[str], Mapping[str, str]] | None = None
+    landed: dict[str, LandingResult] = field(default_factory=dict, compare=False, repr=False)
     held: ExitStack = field(default_factory=ExitStack, compare=False, repr=False)
 
 
@@ -253,6 +259,7 @@ def land(
     """
     log = log or Silent()
     staged = landed = None
+    source, tables = ready.load.request.source, ready.landed
     with ready.held:
         while True:
             part, result = _land_part(ready, log)
@@ -268,6 +275,8 @@ def land(
             except BaseException:
                 log.warning(f"{said} The rest has not: run the load again, and it continues there.")
                 raise
+        names = (source.name, *(each.name for each in staged.request.children))
+        tables.update(zip(names, (landed, *landed.children), strict=False))
         for done in (partial(report, staged, landed), staged.landed):
             with only_reports(log):
                 done()
@@ -333,8 +342,9 @@ def _plan(load: Load, log: Log) -> tuple[ExtractRequest, Parts | None] | None:
     if window is None:
         log.info(f"Nothing to read: all up to {last_end.isoformat() if last_end else 'the end'} has landed.")
         return None
-    request = ExtractRequest(wanted.source, window, wanted.filter_by, wanted.options, wanted.ids, load.parents)
-    if wanted.replaces:
+    source, options, children = read_for(wanted, load.children)
+    request = ExtractRequest(source, window, wanted.filter_by, options, wanted.ids, load.parents, children=children)
+    if wanted.replaces and wanted.source.child is None:
         replaced_ranges(request, wanted.partition_key)  # refused before anything is read
     if not _lands_in_parts(load, request):
         return request, None

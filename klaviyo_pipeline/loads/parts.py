@@ -172,6 +172,7 @@ def all_landed(before: LandingResult | None, landed: LandingResult) -> LandingRe
         skipped=before.skipped and landed.skipped,
         added_columns=(*before.added_columns, *landed.added_columns),
         by_range=tuple(_sum(*each) for each in zip(before.by_range, landed.by_range, strict=True)),
+        children=tuple(all_landed(*each) for each in zip(before.children, landed.children, strict=False)),
         parts=before.parts + landed.parts,
     )
 

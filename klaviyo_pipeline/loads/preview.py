@@ -15,6 +15,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.errors import NotFoundError
 from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window
+from klaviyo_pipeline.loads.children import read_for
 from klaviyo_pipeline.loads.request import LoadRequest, window_of
 from klaviyo_pipeline.times import parse_zone
 
@@ -57,20 +58,29 @@ def preview(
         QuotaSpentError: if a report's daily requests are used up.
         KlaviyoError: if they cannot be read.
     """
+    from klaviyo_pipeline.klaviyo.decode.children import ChildDecoder
     from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
 
     window = window_of(wanted, partition=None, last_end=None, zone=zone)
     assert window is not None
-    request = ExtractRequest(wanted.source, window, wanted.filter_by, wanted.options, wanted.ids)
+    source, options, children = read_for(wanted, ())
+    request = ExtractRequest(source, window, wanted.filter_by, options, wanted.ids, children=children)
     found: list[dict[str, Any]] = []
     revision = _answering(client)
-    pages = _pages(client, request, rows) if wanted.source.report is None else _of_report(client, request, database)
+    rows_of = ChildDecoder(wanted.source, revision).rows if wanted.source.child is not None else None
+    if wanted.source.report is not None:
+        pages = _of_report(client, request, database)
+    else:
+        pages = _pages(client, request, rows if rows_of is None else MOST_ROWS)
     for number, answer in enumerate(pages, start=1):
-        revision = answer.revision
-        found += [row for row in answer.value.batch.to_pylist() if _inside(row, request)]
+        revision, batch = answer.revision, answer.value.batch
+        if rows_of is None:
+            found += [row for row in batch.to_pylist() if _inside(row, request)]
+        else:
+            found += rows_of(batch).to_pylist()
         if len(found) >= rows or number == MOST_REQUESTS:
             break
-    columns = tuple((column.name, column.type.value) for column in request.columns)
+    columns = tuple((column.name, column.type.value) for column in wanted.source.columns_for(wanted.options))
     return Preview(columns, tuple({name: row[name] for name, _kind in columns} for row in found[:rows]), revision)
 
 

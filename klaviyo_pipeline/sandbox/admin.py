@@ -82,7 +82,8 @@ def truth(store: Store, collection: str, since: str | None = None, until: str | 
 
     The main time is an event's `datetime`, a membership's `joined_at`, otherwise the row's `updated`.
     Collections: events, profiles, metrics, lists, templates, campaigns, campaign-messages, members,
-    segment-members, and all collections of records by their path (records come with all their attributes).
+    segment-members, event-attributions, and all collections of records by their path (records come with all their
+    attributes).
 
     Raises:
         ValueError: for another collection.
@@ -121,6 +122,14 @@ def _events(store: Store) -> Found:
     return found
 
 
+def _attributions(store: Store) -> Found:
+    return [
+        (row.timestamp * SECOND, {**each._asdict(), "id": f"{row.id}:{each.id}", "event_id": row.id})
+        for row in store.events
+        for each in row.attributions
+    ]
+
+
 def _members(groups: Mapping[str, Members], id_name: str) -> Found:
     return [
         (each.joined_at, {id_name: group, "profile_id": each.profile_id, "joined_at": in_seconds(each.joined_at)})
@@ -156,6 +165,7 @@ def _with(rows: Iterable[Any], name: str) -> Found:
 
 _READERS: dict[str, Callable[[Store], Found]] = {
     "events": _events,
+    "event-attributions": _attributions,
     "profiles": lambda store: _with(store.profiles, "email"),
     "metrics": lambda store: _with(store.metrics, "name"),
     "lists": lambda store: _with(store.lists, "name"),

@@ -88,11 +88,16 @@ def stopped_by_a_person(message: str) -> bool:
     return _INTERRUPTED.search(message) is not None
 
 
-def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
-    """What a run says of its last materialization, with the rows of all its partitions; empty if there is none."""
+def metadata_of(result: dg.ExecuteInProcessResult, key: dg.AssetKey | None = None) -> dict[str, Any]:
+    """What a run says of its last materialization, with the rows of all its partitions; empty if there is none.
+
+    With a key, only that asset's count.
+    """
     metadata: dict[str, Any] = {}
     rows: Counter[str] = Counter()
     for event in result.get_asset_materialization_events():
+        if key not in (None, event.asset_key):
+            continue
         metadata = {name: value.value for name, value in event.materialization.metadata.items()}
         rows.update({name: metadata[name] for name in ROW_COUNTS if name in metadata})
     return {**metadata, **rows}

@@ -91,6 +91,28 @@ class Among:
         return f"{self.column} {', '.join(self.values[:5])}{' …' if len(self.values) > 5 else ''}"
 
 
+PARENTS = f"{TEMPORARY}_parents"
+"""Of a load whose rows hold those of other tables: the rows that count, by ``seq`` and ``id``."""
+
+
+@dataclass(frozen=True)
+class AmongParents:
+    """Rows of a child table whose ``column`` names a row of the load, or one that ``table`` does not have any more."""
+
+    column: str
+    table: str | None = None
+
+    def condition(self, prefix: str = "") -> tuple[str, list[Any]]:
+        """The SQL condition and its parameters."""
+        at = f"{prefix}{quote(self.column)}"
+        gone = f" OR {at} NOT IN (SELECT id FROM {self.table} WHERE id IS NOT NULL)" if self.table else ""
+        return f"({at} IN (SELECT id FROM {PARENTS}){gone})", []
+
+    def described(self) -> str:
+        """The scope in words."""
+        return f"rows whose {self.column} was read"
+
+
 @dataclass(frozen=True)
 class Job:
     """One landing at work: rows on the left, a table of known shape on the right."""

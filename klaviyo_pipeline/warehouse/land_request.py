@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_pipeline.warehouse.batch import Among
+from klaviyo_pipeline.warehouse.batch import Among, AmongParents
 from klaviyo_pipeline.warehouse.errors import LoadError
 from klaviyo_pipeline.warehouse.names import check_schema, check_table
 from klaviyo_pipeline.warehouse.ownership import Owner
@@ -40,16 +40,48 @@ class Sweep:
     """Says that the extract is the full truth of the table, or of the rows whose ``column`` is among ``values``.
 
     In merge mode rows in that scope that the extract has not are marked ``_deleted_at``. In the replace modes only
-    rows in that scope are cleared.
+    rows in that scope are cleared. Rows of a child table are in scope by their ``parents`` instead.
     """
 
     column: str | None = None
     values: tuple[str, ...] = ()
+    parents: AmongParents | None = None
 
     @property
-    def among(self) -> Among | None:
+    def among(self) -> Among | AmongParents | None:
         """The rows in scope; None for all."""
-        return Among(self.column, self.values) if self.column is not None else None
+        return self.parents or (Among(self.column, self.values) if self.column is not None else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildRows:
+    """Rows for a table of their own that stand in the rows of a load, and land with them.
+
+    What a row of the load does not hold any more is marked ``_deleted_at``, or cleared in the replace modes.
+
+    Args:
+        table: Where they go.
+        source: Their name in the ledger.
+        columns: The columns of the load's rows that they are made from.
+        parent_column: The column that names the row they stand in.
+        schema: Of what ``rows_of`` gives.
+        rows_of: Makes them from a batch of the load's rows.
+        mode: What happens to rows that are there.
+        partition_key: The time column by which rows are counted.
+        owner: Whose rows they are.
+        shrink: How much of the table the load may take away without consent.
+    """
+
+    table: Table
+    source: str
+    columns: tuple[str, ...]
+    parent_column: str
+    schema: pa.Schema
+    rows_of: Callable[[pa.RecordBatch], pa.RecordBatch]
+    mode: WriteMode = WriteMode.MERGE
+    partition_key: str | None = None
+    owner: Owner | None = None
+    shrink: ShrinkLimits | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +115,9 @@ class LandRequest:
         owner: The data source and account of the rows; None for rows of any other origin.
         shrink: How much the landing may take away; None for no limit.
         origin: Where the rows come from; None for rows that were made from others.
+        children: Rows of other tables that stand in these rows, landed in the same transaction.
+        staged_only: Columns that the rows have for their children alone; the table gets none of them.
+        written: Whether the rows are written. If not, only their children are.
     """
 
     table: Table
@@ -109,6 +144,9 @@ class LandRequest:
     owner: Owner | None = None
     shrink: ShrinkLimits | None = None
     origin: Origin | None = None
+    children: tuple[ChildRows, ...] = ()
+    staged_only: tuple[str, ...] = ()
+    written: bool = True
 
 
 def check(load: LandRequest) -> None:

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.warehouse import batch, deciding, ledger, ownership, shrinking, write_modes
-from klaviyo_pipeline.warehouse.batch import BATCH, Among, Gathered, Job, Range
+from klaviyo_pipeline.warehouse import batch, child_tables, deciding, ledger, ownership, shrinking, write_modes
+from klaviyo_pipeline.warehouse.batch import BATCH, Among, AmongParents, Gathered, Job, Range
 from klaviyo_pipeline.warehouse.database import Database, transaction
 from klaviyo_pipeline.warehouse.errors import RowsError, without_values
-from klaviyo_pipeline.warehouse.land_request import REPLACING, LandRequest, Sweep, TimeRange, check
+from klaviyo_pipeline.warehouse.land_request import REPLACING, ChildRows, LandRequest, Sweep, TimeRange, check
 from klaviyo_pipeline.warehouse.range_counts import RangeCounts, Tally
 from klaviyo_pipeline.warehouse.rows import Incoming
 from klaviyo_pipeline.warehouse.sandbox_rows import keep_apart
@@ -34,7 +34,7 @@ from klaviyo_pipeline.warehouse.write_modes import Counts, WriteMode
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["LandRequest", "LandingResult", "Sweep", "TimeRange", "land", "land_within"]
+__all__ = ["ChildRows", "LandRequest", "LandingResult", "Sweep", "TimeRange", "land", "land_within"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class LandingResult:
     (replace_on_new_data) or the extract had been appended before. ``duration_s`` is how long the database was
     held, ``lock_wait_s`` how long it was waited for. ``by_range`` has the counts of each of the load's
     ``count_ranges``; it is empty if the table has no such column. ``parts`` is 1, or how many landings are summed here.
+    ``children`` is what became of the rows of each child table, in the load's order.
     """
 
     table_path: str
@@ -66,6 +67,7 @@ class LandingResult:
     added_columns: tuple[str, ...]
     by_range: tuple[RangeCounts, ...] = ()
     parts: int = 1
+    children: tuple[LandingResult, ...] = ()
 
 
 def land(database: Database, load: LandRequest) -> LandingResult:
@@ -108,10 +110,22 @@ def land(database: Database, load: LandRequest) -> LandingResult:
                 if cause is not error:
                     raise cause from error
                 raise
-            path = typed_path(con, load.table)
+            paths = [typed_path(con, each.table) for each in _tables(load)]
     finally:
         incoming.close()
-    held_s = time.monotonic() - opened
+    held_s, waited_s = time.monotonic() - opened, opened - asked
+    children = tuple(
+        _result(child, path, held_s, waited_s) for child, path in zip(outcome.children, paths[1:], strict=False)
+    )
+    return replace(_result(outcome, paths[0], held_s, waited_s), children=children)
+
+
+def _tables(load: LandRequest) -> list[LandRequest | ChildRows]:
+    """What the load writes."""
+    return [load, *load.children] if load.written else list(load.children)
+
+
+def _result(outcome: _Outcome, path: str, held_s: float, waited_s: float) -> LandingResult:
     return LandingResult(
         table_path=path,
         rows_fetched=outcome.rows_fetched,
@@ -124,7 +138,7 @@ def land(database: Database, load: LandRequest) -> LandingResult:
         revived=outcome.counts.revived,
         total_rows=outcome.total_rows,
         duration_s=held_s,
-        lock_wait_s=opened - asked,
+        lock_wait_s=waited_s,
         skipped=outcome.skipped,
         added_columns=outcome.added_columns,
         by_range=outcome.by_range,
@@ -148,10 +162,13 @@ class _Outcome:
     skipped: bool
     added_columns: tuple[str, ...]
     by_range: tuple[RangeCounts, ...] = ()
+    children: tuple[_Outcome, ...] = ()
 
 
 def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Incoming) -> _Outcome:
     """Lands rows and their ledger line within the caller's transaction; what ``land`` does once the file is open."""
+    if not load.written:
+        return _land_children_only(con, load, incoming)
     table = load.table
     target = full_name(con, table.schema, table.name)
     existing = existing_columns(con, table.schema, table.name)
@@ -169,7 +186,7 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
     if load.owner:
         ownership.refuse_strangers(ownership.history(con, table), table, load.mode, load.owner)
 
-    types = incoming.types(con) | dict.fromkeys(load.unknown, '"NULL"')
+    types = _types(con, load, incoming)
     wanted = _wanted(load, types)
     check_names(table, wanted)
     columns, added = shape(con, table, wanted, existing)
@@ -234,7 +251,36 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
             gathered.by_range, BATCH, deciding.DECIDED if merging else None, job.now if load.sweep and merging else None
         )
     )
-    return _Outcome(counts, gathered, fetched, total_rows, skipped, added, by_range)
+    children = () if skipped else child_tables.land_children(job, load, decided=merging, land=land_within)
+    return _Outcome(counts, gathered, fetched, total_rows, skipped, added, by_range, children)
+
+
+def _land_children_only(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Incoming) -> _Outcome:
+    """Gathers the rows, of each key one, and lands what stands in them."""
+    columns = (*load.table.columns, *SYSTEM_COLUMNS)
+    job = Job(
+        con=con,
+        incoming=incoming,
+        incoming_types=_types(con, load, incoming),
+        target="",
+        columns=columns,
+        key=load.table.primary_key,
+        version=load.version_column,
+        trims=_trims(load),
+        now=clock.now(),
+        run_id=load.run_id,
+        plain_name=load.table.plain_name,
+    )
+    batch.gather(job, fingerprint=False)
+    incoming.check_complete()
+    (outcome,) = child_tables.land_children(job, load, decided=False, land=land_within)
+    return outcome
+
+
+def _types(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Incoming) -> dict[str, str]:
+    """The rows' columns with their types, without those that are there for children."""
+    types = incoming.types(con) | dict.fromkeys(load.unknown, '"NULL"')
+    return {name: kind for name, kind in types.items() if name not in load.staged_only}
 
 
 def _wanted(load: LandRequest, types: Mapping[str, str]) -> tuple[Column, ...]:
@@ -258,9 +304,9 @@ def _column_type(incoming: str) -> str:
     return "TIMESTAMP" if incoming in ("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS") else incoming
 
 
-def _scope(load: LandRequest) -> list[Range | Among]:
+def _scope(load: LandRequest) -> list[Range | Among | AmongParents]:
     """What the rows are the full truth of, and so what a replace clears; nothing: the whole table."""
-    scope: list[Range | Among] = []
+    scope: list[Range | Among | AmongParents] = []
     if load.partition_key and load.partitions:
         scope.append(Range(load.partition_key, load.partitions))
     if load.sweep and load.sweep.among:

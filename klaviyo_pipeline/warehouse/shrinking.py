@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_pipeline.warehouse.batch import Among, Range
+from klaviyo_pipeline.warehouse.batch import Among, AmongParents, Range
 from klaviyo_pipeline.warehouse.deciding import found_in, found_spans
 from klaviyo_pipeline.warehouse.errors import ShrinkError
 from klaviyo_pipeline.warehouse.sql import quote
@@ -53,7 +53,9 @@ class ShrinkLimits:
         return gone > self.rows and gone > self.share * before
 
 
-def check(job: Job, limits: ShrinkLimits, scope: Sequence[Range | Among], mode: WriteMode, brought: int) -> None:
+def check(
+    job: Job, limits: ShrinkLimits, scope: Sequence[Range | Among | AmongParents], mode: WriteMode, brought: int
+) -> None:
     """Refuse the landing if it would remove too many rows. Nothing has been written yet.
 
     Args:
@@ -85,7 +87,9 @@ def check(job: Job, limits: ShrinkLimits, scope: Sequence[Range | Among], mode: 
     )
 
 
-def _counts(job: Job, limits: ShrinkLimits, scope: Sequence[Range | Among]) -> list[tuple[str | None, int, int]]:
+def _counts(
+    job: Job, limits: ShrinkLimits, scope: Sequence[Range | Among | AmongParents]
+) -> list[tuple[str | None, int, int]]:
     """For each value of ``by``: the value, its living rows in scope, and those of them that the read does not have."""
     there = {column.name for column in job.columns}
     value = f"CAST(t.{quote(limits.by)} AS VARCHAR)" if limits.by in there else "NULL"

@@ -11,7 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from klaviyo_pipeline.warehouse.batch import BATCH, STREAM, SYSTEM, TEMPORARY, Among, Job, Range, mask, same_key, stream
+from klaviyo_pipeline.warehouse.batch import (
+    BATCH,
+    STREAM,
+    SYSTEM,
+    TEMPORARY,
+    Among,
+    AmongParents,
+    Job,
+    Range,
+    mask,
+    same_key,
+    stream,
+)
 from klaviyo_pipeline.warehouse.deciding import DECIDED, chosen_in, found_in, found_spans
 from klaviyo_pipeline.warehouse.parts import rows_at_once, spans_of_rows
 from klaviyo_pipeline.warehouse.sql import fold, quote, quoted_list
@@ -47,7 +59,7 @@ def append(job: Job) -> Counts:
     return Counts(inserted=_write(job, f"SELECT seq FROM {BATCH}"))
 
 
-def replace(job: Job, scope: Sequence[Range | Among]) -> Counts:
+def replace(job: Job, scope: Sequence[Range | Among | AmongParents]) -> Counts:
     """Clears the scope (nothing: the whole table), then inserts the batch.
 
     Within partitions a key that lives outside the scope is cleared there too: its row has moved (a profile
@@ -132,7 +144,7 @@ def _give_back(job: Job, names: Sequence[str]) -> None:
         )
 
 
-def sweep(job: Job, among: Among | None) -> int:
+def sweep(job: Job, among: Among | AmongParents | None) -> int:
     """Marks the rows in scope (None: all) that the batch has not, and that were not marked before, as deleted now.
 
     It follows ``deciding.find`` and precedes any writing of rows, since row ids hold until then.

@@ -29,6 +29,21 @@ def test_catalogue_when_read_then_each_source_has_its_name_and_stands_after_its_
             assert ("{id}" in source.path) == (source.report is None)
 
 
+@pytest.mark.parametrize("name", [name for name, source in SOURCES.items() if source.child])
+def test_child_when_declared_then_its_rows_stand_in_a_column_of_its_parent_that_an_option_reads(name: str) -> None:
+    child = SOURCES[name]
+    assert child.child is not None
+    parent = SOURCES[child.child.parent]
+    assert EVERY.index(parent.name) < EVERY.index(name)
+    inside = next(each for each in (*parent.columns, *parent.staged) if each.name == child.child.inside)
+    assert inside.type is ColumnType.JSON
+    assert inside.option == child.child.option
+    assert {"id", *(theirs for _ours, theirs in child.child.carries)} <= {each.name for each in parent.columns}
+    assert {child.child.id_column, *(ours for ours, _ in child.child.carries)} <= {each.name for each in child.columns}
+    assert not {each.name for each in parent.staged} & {each.name for each in parent.columns}
+    assert set(parent.scopes) <= set(child.scopes)
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_references_when_declared_then_name_sources(name: str) -> None:
     assert {column.references for column in SOURCES[name].columns} - {None} <= set(SOURCES)
@@ -78,7 +93,7 @@ def test_columns_when_declared_then_names_are_unique_and_described_and_the_key_i
     assert all(column.name.isidentifier() and not column.name.startswith("_") for column in source.columns)
     assert source.version_column is None or source.version_column in names
     types = {column.name: column.type for column in source.columns}
-    assert all(types[each.name] is ColumnType.TIMESTAMP for each in source.time_fields)
+    assert source.child or all(types[each.name] is ColumnType.TIMESTAMP for each in source.time_fields)
     assert {column.option for column in source.columns} - {None} <= set(source.option_names)
 
 

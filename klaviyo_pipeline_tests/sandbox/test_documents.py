@@ -51,11 +51,12 @@ def test_includes_hold_each_related_once(client: Client) -> None:
 
 
 def test_attributions_name_the_mail_that_an_order_is_owed_to(client: Client, store: Store) -> None:
-    order = next(event for event in store.events if event.attribution)
+    order = next(event for event in store.events if event.attributions)
     document = client.get(f"/api/events/{order.id}?include=attributions").json
     identifiers = document["data"]["relationships"]["attributions"]["data"]
     attribution = document["included"][0]
-    assert identifiers == [{"type": "attribution", "id": attribution["id"]}]
+    assert identifiers == [{"type": "attribution", "id": each["id"]} for each in document["included"]]
+    assert [each["id"] for each in identifiers] == [each.id for each in order.attributions]
     assert attribution["relationships"]["event"]["data"]["id"] == order.id
     mail = attribution["relationships"]["attributed-event"]["data"]["id"]
     assert store.events.get(mail) is not None

@@ -108,7 +108,8 @@ def test_mails_name_their_campaign_or_flow(store: Store) -> None:
 
 
 def test_every_attribution_names_an_event_that_exists(store: Store) -> None:
-    owed = [event.attribution for event in store.events if event.attribution]
+    owed = [each for event in store.events for each in event.attributions]
+    assert {len(event.attributions) for event in store.events} == {0, 1, 2, 3}
     assert owed
     assert all(store.events.get(found.attributed_event_id) for found in owed)
     assert len({found.id for found in owed}) == len(owed)

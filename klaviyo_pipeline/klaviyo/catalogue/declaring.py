@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Allowed, Column, ColumnType
+from klaviyo_pipeline.klaviyo.catalogue.model import ChildOf, Source
 
 STRING, INTEGER, FLOAT = ColumnType.STRING, ColumnType.INTEGER, ColumnType.FLOAT
 BOOLEAN, TIMESTAMP, JSON = ColumnType.BOOLEAN, ColumnType.TIMESTAMP, ColumnType.JSON
@@ -43,6 +44,39 @@ def pair(first: str, second: str) -> Column:
     words = [f"the {each.removesuffix('_id').replace('_', ' ')}'s id" for each in (first, second)]
     description = f"{' and '.join(words)}, joined by a colon."
     return Column("id", STRING, None, description[0].upper() + description[1:], made_of=(first, second))
+
+
+def child_of(
+    parent: Source,
+    child: ChildOf,
+    *,
+    name: str,
+    title: str,
+    description: str,
+    columns: tuple[Column, ...],
+    impersonal: tuple[str, ...] = (),
+    scopes: tuple[str, ...] = (),
+) -> Source:
+    """A data source whose rows stand in those of another one: read by its requests, over its windows."""
+    return Source(
+        name=name,
+        title=title,
+        description=description,
+        doc=parent.doc,
+        path=parent.path,
+        resource=parent.resource,
+        scopes=(*parent.scopes, *scopes),
+        columns=columns,
+        impersonal=impersonal,
+        tier=parent.tier,
+        page_size=parent.page_size,
+        time_fields=parent.time_fields,
+        child=child,
+        partitioned_by_day=parent.partitioned_by_day,
+        lookback_days=parent.lookback_days,
+        incremental=parent.incremental,
+        shows_deletions=parent.shows_deletions,
+    )
 
 
 def required(column: Column) -> Column:

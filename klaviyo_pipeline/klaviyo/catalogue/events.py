@@ -5,12 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
-from klaviyo_pipeline.klaviyo.catalogue.declaring import INTEGER, JSON, STRING, TIMESTAMP, attribute, id_, key, related
+from klaviyo_pipeline.klaviyo.catalogue.declaring import (
+    INTEGER,
+    JSON,
+    STRING,
+    TIMESTAMP,
+    attribute,
+    child_of,
+    id_,
+    key,
+    pair,
+    related,
+    required,
+)
 from klaviyo_pipeline.klaviyo.catalogue.metrics import IMPERSONAL_METRIC, METRIC_ATTRIBUTES
 from klaviyo_pipeline.klaviyo.catalogue.model import (
     DOC,
     EXTRA_LARGE,
     GE_GT_LE_LT,
+    ChildOf,
     FanOut,
     FilterBy,
     Include,
@@ -74,6 +87,15 @@ EVENT_COLUMNS = (
     _event_detail("profile", "external_id"),
     _event_detail("profile", "first_name"),
     _event_detail("profile", "last_name"),
+)
+
+_ATTRIBUTED = (
+    ("attributed_event_id", "attributed-event", "The message event that the event is attributed to.", None),
+    ("campaign_id", "campaign", "The campaign; joins campaigns.id.", "campaigns"),
+    ("campaign_message_id", "campaign-message", "The campaign message; joins campaign_messages.id.", None),
+    ("flow_id", "flow", "The flow; joins flows.id.", "flows"),
+    ("flow_message_id", "flow-message", "The flow message; joins flow_messages.id.", None),
+    ("flow_message_variation_id", "flow-message-variation", "The variation of the flow message.", None),
 )
 
 EVENT_METRIC_COLUMNS = (
@@ -140,8 +162,47 @@ EVENTS = Source(
             skips=True,
         ),
     ),
+    staged=(
+        Column(
+            "attributions",
+            JSON,
+            (),
+            "All attributions of the event.",
+            via="attributions",
+            every=True,
+            option="attributions",
+        ),
+    ),
     partitioned_by_day=True,
     lookback_days=7,
+)
+
+EVENT_ATTRIBUTIONS = child_of(
+    EVENTS,
+    ChildOf(
+        parent="events",
+        id_column="event_id",
+        inside="attributions",
+        carries=(("event_datetime", "datetime"),),
+        option="attributions",
+    ),
+    name="event_attributions",
+    title="Event attributions",
+    description="What each event is attributed to: one row an attribution, where events has the first one only.",
+    columns=(
+        pair("event_id", "attribution_id"),
+        key(Column("event_id", STRING, None, "The event; joins events.id."), "events"),
+        Column("event_datetime", TIMESTAMP, None, "When the event happened."),
+        required(Column("attribution_id", STRING, ("id",), "Klaviyo's id of the attribution.")),
+        *(
+            Column(name, STRING, ("relationships", relationship, "id"), text, references=other)
+            for name, relationship, text, other in _ATTRIBUTED
+        ),
+    ),
+    impersonal=(
+        *("id", "event_id", "event_datetime", "attribution_id"),
+        *(name for name, _relationship, _text, _other in _ATTRIBUTED),
+    ),
 )
 
 EVENT_METRICS = Source(

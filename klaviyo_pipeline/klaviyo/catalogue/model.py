@@ -174,6 +174,43 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where child rows stand in their parent's column: keys to follow, and the columns that say which place it was."""
+
+    path: tuple[str, ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class ChildOf:
+    """How rows stand inside the rows of another data source, and so cost no requests of their own.
+
+    Attributes:
+        parent: The other data source.
+        id_column: The column that has the parent's id.
+        inside: The parent's JSON column, or staged column, that holds the rows.
+        places: Where in it: each path leads to one row, or to an array of rows. An array on the way is followed into
+            each of its elements.
+        carries: Columns whose values come from the parent's row: ours to the parent's.
+        option: The parent's option that reads the rows; None where they are always read.
+        ignores: What an element has besides and no column takes.
+    """
+
+    parent: str
+    id_column: str
+    inside: str
+    places: tuple[Place, ...] = (Place(),)
+    carries: tuple[tuple[str, str], ...] = ()
+    option: str | None = None
+    ignores: tuple[str, ...] = ()
+
+    @property
+    def parent_columns(self) -> tuple[str, ...]:
+        """The columns of the parent's rows that are needed."""
+        return ("id", *(theirs for _ours, theirs in self.carries), self.inside)
+
+
+@dataclass(frozen=True)
 class Source:
     """One of Klaviyo's data sources."""
 
@@ -213,6 +250,10 @@ class Source:
     sorted_by_time: bool = True
     """Whether pages sorted by time are in order. Those of archived campaigns are not."""
     fan_out: FanOut | None = None
+    child: ChildOf | None = None
+    """Where the rows stand, if they come along with another data source's."""
+    staged: tuple[Column, ...] = ()
+    """JSON columns that are read for the tables of children, and are in no table themselves."""
     lookback_days: int = 0
     """Events come late, some by weeks; other changes may take a while until the API shows them."""
     incremental: bool = True
@@ -271,7 +312,7 @@ class Source:
     @property
     def required_columns(self) -> tuple[str, ...]:
         """Columns that every row has, besides the key: those declared, and the time that windows are taken over."""
-        window = self.time_fields[0].name if self.time_fields else None
+        window = self.time_fields[0].name if self.time_fields and self.child is None else None
         return tuple(each.name for each in self.columns if each.required or each.name == window)
 
     def tier_for(self, revision: str, options: frozenset[str]) -> Tier:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+from collections.abc import Collection, Iterable
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.account import ACCOUNTS, TRACKING_SETTINGS
@@ -20,7 +21,7 @@ from klaviyo_pipeline.klaviyo.catalogue.catalog import (
 )
 from klaviyo_pipeline.klaviyo.catalogue.content import IMAGES, UNIVERSAL_CONTENT, WEB_FEEDS
 from klaviyo_pipeline.klaviyo.catalogue.coupons import COUPON_CODE_JOBS, COUPON_CODES, COUPONS
-from klaviyo_pipeline.klaviyo.catalogue.events import EVENT_METRICS, EVENT_PROFILES, EVENTS
+from klaviyo_pipeline.klaviyo.catalogue.events import EVENT_ATTRIBUTIONS, EVENT_METRICS, EVENT_PROFILES, EVENTS
 from klaviyo_pipeline.klaviyo.catalogue.flows import FLOWS
 from klaviyo_pipeline.klaviyo.catalogue.forms import FORM_VERSIONS, FORMS
 from klaviyo_pipeline.klaviyo.catalogue.jobs import (
@@ -51,7 +52,7 @@ from klaviyo_pipeline.klaviyo.catalogue.templates import TEMPLATES
 from klaviyo_pipeline.klaviyo.catalogue.webhooks import WEBHOOK_TOPICS, WEBHOOKS
 
 _CORE = (METRICS, EVENTS, EVENT_METRICS, EVENT_PROFILES, TEMPLATES, CAMPAIGNS, LISTS, LIST_PROFILES, PROFILES)
-_USUAL = (ACCOUNTS, MAPPED_METRICS, CUSTOM_METRICS, SEGMENTS, FLOWS, FORMS, TAGS, TAG_GROUPS)
+_USUAL = (EVENT_ATTRIBUTIONS, ACCOUNTS, MAPPED_METRICS, CUSTOM_METRICS, SEGMENTS, FLOWS, FORMS, TAGS, TAG_GROUPS)
 _OTHERS = (
     *(COUPONS, UNIVERSAL_CONTENT, IMAGES),
     *(TRACKING_SETTINGS, METRIC_PROPERTIES, SEGMENT_PROFILES, FORM_VERSIONS, COUPON_CODES, COUPON_CODE_JOBS),
@@ -70,6 +71,21 @@ DEFAULT = (*CORE, *(source.name for source in _USUAL))
 ALL = "all"
 GROUPS = {"core": CORE, "default": DEFAULT}
 """Names for several data sources at once, in KLAVIYO_SOURCES; beside them ``all``."""
+
+
+def children_of(parent: str, among: Iterable[str]) -> tuple[Source, ...]:
+    """Those of some data sources whose rows come along with another one's, which is among them too."""
+    names = set(among)
+    return tuple(
+        source
+        for name, source in SOURCES.items()
+        if name in names and source.child is not None and source.child.parent == parent and parent in names
+    )
+
+
+def comes_along(source: Source, among: Collection[str]) -> bool:
+    """Whether the loads of another one of these data sources bring the rows of this one."""
+    return source.child is not None and source.child.parent in among
 
 
 def lookback_days(source: Source) -> int:

@@ -28,10 +28,10 @@ from klaviyo_pipeline.klaviyo.decode.arrays import (
     constant_array,
     convert,
     from_microseconds,
-    json_array,
     stored_times,
     string_array,
 )
+from klaviyo_pipeline.klaviyo.decode.extras import Extras
 from klaviyo_pipeline.klaviyo.decode.repeated_keys import RepeatedKeys, with_each_key_once
 from klaviyo_pipeline.klaviyo.decode.structs import Path, Structs, is_raw
 from klaviyo_pipeline.klaviyo.decode.undecodable import SetAside, set_aside
@@ -73,34 +73,6 @@ class Page:
     def rows(self) -> int:
         """How many rows the page has."""
         return int(self.batch.num_rows)
-
-
-class _Extras:
-    """What goes to ``_extra``: by row, values' JSON texts by path."""
-
-    def __init__(self) -> None:
-        self._rows: dict[int, dict[str, Any]] = {}
-        self.unknown: Counter[str] = Counter()
-        self.misfits: Counter[str] = Counter()
-
-    def keep(self, row: int, path: Path, text: bytes, counter: Counter[str]) -> None:
-        counter[".".join(path)] += 1
-        node = self._rows.setdefault(row, {})
-        for step in path[:-1]:
-            node = node.setdefault(step, {})
-        node[path[-1]] = msgspec.Raw(text)
-
-    def set_aside(self, found: SetAside) -> None:
-        for row, name, text in found.values:
-            self.keep(row, (name,), msgspec.json.encode(text), self.misfits)
-        if found.elsewhere:
-            self.misfits["(not in rows)"] += found.elsewhere
-
-    def column(self, rows: int) -> pa.Array:
-        if not self._rows:
-            return pa.nulls(rows, ARROW_TYPES[ColumnType.JSON])
-        texts = {row: msgspec.json.encode(tree).decode() for row, tree in self._rows.items()}
-        return json_array([texts.get(row) for row in range(rows)])
 
 
 class PageDecoder:
@@ -197,7 +169,7 @@ class PageDecoder:
         items = data if isinstance(data, list) else [data] if data is not None else []
         ids = [item.id for item in items]
         envelope.check_identities(zip(ids, (item.type for item in items), strict=True), self._resource)
-        extras = _Extras()
+        extras = Extras()
         for row, attributes in enumerate(unread):
             for name, value in attributes.items():
                 if shapes.is_unread(name) and bytes(value) != b"null":
@@ -255,7 +227,7 @@ class PageDecoder:
         following = next_target(link) if has_links and link is not None else None
         return Page(batch, ids, following, first, last, in_order, extras.unknown, extras.misfits, has_links)
 
-    def _objects(self, shapes: Structs, items: list[Any], name: str, extras: _Extras) -> list[dict[str, Any]]:
+    def _objects(self, shapes: Structs, items: list[Any], name: str, extras: Extras) -> list[dict[str, Any]]:
         """A nested object of each row; what no column is made from is kept."""
         known, objects = self._nested[name], []
         for row, value in enumerate(shapes.attribute(items, name)):

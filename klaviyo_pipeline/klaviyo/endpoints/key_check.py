@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.klaviyo.catalogue.model import EXTRA_SMALL, Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, comes_along
 from klaviyo_pipeline.klaviyo.catalogue.revisions import sunset_of
 from klaviyo_pipeline.klaviyo.errors import AuthenticationError, KlaviyoError, ScopeError
 
@@ -69,7 +69,9 @@ def check_account(client: KlaviyoClient, names: Iterable[str]) -> AccountReport:
     parents |= {each.report.of for each in sources.values() if each.report}  # a report would spend of its daily quota
     asked = {**sources, **{name: SOURCES[name] for name in SOURCES if name in parents}}
     probes = {
-        name: _probe(client, each) for name, each in asked.items() if each.fan_out is None and each.report is None
+        name: _probe(client, each)
+        for name, each in asked.items()
+        if each.fan_out is None and each.report is None and not comes_along(each, asked)
     }
     granted = {scope: probe for probe in probes.values() for scope in probe.scopes}
     found = []

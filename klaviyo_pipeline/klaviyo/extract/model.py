@@ -38,6 +38,7 @@ class ExtractRequest:
         most_bytes: Stage no more than so many bytes: what is staged then ends at ``StagedExtract.until``. For a
             source that is read over a time that can be cut. None: all of the window.
         begins: When the fetch begins, if that is later than the run (``window.now``).
+        children: Data sources whose rows stand in these; the extract has the columns that they are made from.
     """
 
     source: Source
@@ -48,6 +49,7 @@ class ExtractRequest:
     parents: pa.Table | None = None
     most_bytes: int | None = None
     begins: datetime | None = None
+    children: tuple[Source, ...] = ()
 
     @property
     def can_end_early(self) -> bool:
@@ -77,7 +79,17 @@ class ExtractRequest:
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns that the extract has."""
-        return self.source.columns_for(self.options)
+        return (*self.source.columns_for(self.options), *self.staged_only)
+
+    @property
+    def staged_only(self) -> tuple[Column, ...]:
+        """Those of them that no table of the data source has: its children are made from them."""
+        inside = {each.child.inside for each in self.children if each.child is not None}
+        return tuple(
+            column
+            for column in self.source.staged
+            if column.name in inside and (column.option is None or column.option in self.options)
+        )
 
 
 @dataclass(frozen=True)

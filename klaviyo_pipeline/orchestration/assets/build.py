@@ -13,23 +13,22 @@ import dagster as dg
 
 from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, children_of, comes_along
 from klaviyo_pipeline.klaviyo.catalogue.revisions import who_answers
 from klaviyo_pipeline.klaviyo.errors import LaterRevisionError, ScopeError
 from klaviyo_pipeline.loads.request import Range
 from klaviyo_pipeline.loads.run_lock import run_lock
 from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class, destination_of, load_request
-from klaviyo_pipeline.orchestration.assets.metadata import column_schema
 from klaviyo_pipeline.orchestration.assets.partition_metadata import partition_ranges
 from klaviyo_pipeline.orchestration.assets.plots import ask_names
 from klaviyo_pipeline.orchestration.assets.progress import reporting
 from klaviyo_pipeline.orchestration.assets.spec import GROUP, KEY_PREFIX, LoadSpec, default_spec, partition_key_of
+from klaviyo_pipeline.orchestration.assets.with_children import asset_settings, build_with_children, config_of
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.notices import account_of_run, first_time
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
 from klaviyo_pipeline.orchestration.skipping import skip
-from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.loads.destination import Place
@@ -48,7 +47,9 @@ def asset_key(source: Source) -> dg.AssetKey:
 
 def build_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
     """The assets of the chosen data sources; those by day have these partitions."""
-    return [build_asset(default_spec(SOURCES[name], partitions)) for name in environment.sources()]
+    chosen = environment.sources()
+    sources = [SOURCES[name] for name in chosen if not comes_along(SOURCES[name], chosen)]
+    return [build_asset(default_spec(each, partitions, children_of(each.name, chosen))) for each in sources]
 
 
 def build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
@@ -59,34 +60,16 @@ def build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
 
 
 def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
-    source, lands = spec.source, spec.destination
-    place = {"schema": lands.schema, "database": lands.database, "partition_expr": spec.partition_key}
-    settings: dict[str, Any] = {
-        "key": spec.key,
-        "group_name": spec.group,
-        "kinds": {"python", "klaviyo", "duckdb"},
-        "owners": environment.owners(),
-        "description": spec.description or source.description,
-        "partitions_def": spec.partitions,
-        "backfill_policy": dg.BackfillPolicy.single_run(),
-        "io_manager_key": "io_manager",
-        "output_required": not spec.skips,
-        "metadata": {
-            "dagster/column_schema": column_schema(source),
-            "documentation": dg.MetadataValue.url(source.doc),
-            "table": lands.table or spec.key.path[-1],
-            "write_mode": (lands.write_mode or WriteMode.MERGE).value,
-            **{name: value for name, value in place.items() if value},
-            **spec.metadata,
-        },
-        "tags": {"klaviyo/source": source.name, **spec.tags},
-    }
-    if spec.cadence is not None:
-        settings["freshness_policy"] = dg.FreshnessPolicy.time_window(
-            fail_window=spec.cadence.fail_after, warn_window=spec.cadence.warn_after
-        )
+    source = spec.source
     config_type = config_class(source.name, spec.options)
-    settings["config_schema"] = launch_schema(config_type)
+    if spec.children:
+        return build_with_children(spec, config_type, _fetch)
+    settings = {
+        **asset_settings(spec),
+        "partitions_def": spec.partitions,
+        "output_required": not spec.skips,
+        "config_schema": launch_schema(config_type),
+    }
     asset: Callable[..., Callable[[Callable[..., Any]], dg.AssetsDefinition]] = dg.asset
     if not spec.follows or spec.events_table:
 
@@ -96,7 +79,7 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
             klaviyo: KlaviyoResource,
             duckdb: KlaviyoDuckDBResource,
         ) -> Any:  # noqa: ANN401 - a type that Dagster does not check
-            return _fetch(context, spec, _config(context, config_type), klaviyo, duckdb)
+            return _fetch(context, spec, config_of(context, config_type), klaviyo, duckdb)
 
         return fetch_collection
 
@@ -110,13 +93,9 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
         duckdb: KlaviyoDuckDBResource,
         parents: Any,  # noqa: ANN401 - a DataFrame; naming the type would import pandas at start-up
     ) -> Any:  # noqa: ANN401
-        return _fetch(context, spec, _config(context, config_type), klaviyo, duckdb, parents)
+        return _fetch(context, spec, config_of(context, config_type), klaviyo, duckdb, parents)
 
     return fetch_children
-
-
-def _config(context: dg.AssetExecutionContext, config_type: type[LoadConfig]) -> LoadConfig:
-    return config_type(**context.op_execution_context.op_config)
 
 
 def _follows() -> Any:  # noqa: ANN401 - a type that Dagster does not export
@@ -208,6 +187,7 @@ def _load(
         shrink=duckdb.shrink_limits(),
         count_ranges=partition_ranges(context.assets_def.partitions_def, _keys(context)),
         details={"asset": spec.key.to_user_string()},
+        children=tuple(each.source for each in spec.children) if place.table == spec.key.path[-1] else (),
     )
 
 

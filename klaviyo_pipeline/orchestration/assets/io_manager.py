@@ -16,6 +16,7 @@ from klaviyo_pipeline.loads.shown_columns import hidden_note
 from klaviyo_pipeline.orchestration.assets import metadata as load_metadata
 from klaviyo_pipeline.orchestration.assets.partition_metadata import add_metadata, partition_ranges
 from klaviyo_pipeline.orchestration.assets.plots import chart_of_load, plotted
+from klaviyo_pipeline.orchestration.assets.with_children import TableOfLoad
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.orchestration.run_config import SetInCode
@@ -47,7 +48,9 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
         default="merge", description="Default write mode: append, replace, replace_on_new_data or merge."
     )
 
-    def handle_output(self, context: dg.OutputContext, obj: StagedLoad | pd.DataFrame | pa.Table | None) -> None:
+    def handle_output(
+        self, context: dg.OutputContext, obj: StagedLoad | TableOfLoad | pd.DataFrame | pa.Table | None
+    ) -> None:
         """Land an asset's rows.
 
         Raises:
@@ -59,7 +62,9 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
         from klaviyo_pipeline.loads import load as loading
 
         with plain_failures():
-            if isinstance(obj, loading.StagedLoad):
+            if isinstance(obj, TableOfLoad):
+                self._land_table_of_load(context, obj)
+            elif isinstance(obj, loading.StagedLoad):
                 loading.land(obj, log=context.log, report=partial(_report, context, obj))
             else:
                 self._land_rows(context, obj)
@@ -86,6 +91,21 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
                 partition_key=place.partition_key if ranges else None,
                 ranges=ranges,
             )
+
+    def _land_table_of_load(self, context: dg.OutputContext, table: TableOfLoad) -> None:
+        from klaviyo_pipeline.loads.load import land
+
+        ready = table.ready
+        about_load = table.source == ready.load.request.source.name
+        if not ready.landed:
+            land(ready, log=context.log, **({"report": partial(_report, context, ready)} if about_load else {}))
+        if not about_load:
+            landed = ready.landed[table.source]
+            context.log.info(
+                f"{landed.table_path}: {landed.inserted:,} inserted, {landed.updated:,} updated, "
+                f"{landed.unchanged:,} unchanged, {landed.deleted:,} deleted; the table has {landed.total_rows:,}."
+            )
+            add_metadata(context, load_metadata.child_metadata(landed), landed.by_range)
 
     def _land_rows(self, context: dg.OutputContext, rows: pd.DataFrame | pa.Table) -> None:
         from klaviyo_pipeline.warehouse.landing import LandRequest, land

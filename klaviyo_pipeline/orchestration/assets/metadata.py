@@ -63,6 +63,11 @@ def partition_metadata(counts: RangeCounts) -> dict[str, int]:
     return {"dagster/partition_row_count": counts.total_rows, **row_counts(counts)}
 
 
+def child_metadata(landed: LandingResult) -> dict[str, Any]:
+    """The metadata of a child table, whose rows came along with a load."""
+    return {"dagster/row_count": landed.total_rows, "dagster/table_name": landed.table_path, **row_counts(landed)}
+
+
 def load_metadata(staged: StagedExtract, landed: LandingResult, timezone: str) -> dict[str, Any]:
     """A load's metadata. Numbers are plain, so that Dagster plots them over time."""
     window = staged.request.window

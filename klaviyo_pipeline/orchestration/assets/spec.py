@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import dagster as dg
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import CORE
 from klaviyo_pipeline.loads.cadence import Cadence, cadence_of
+from klaviyo_pipeline.loads.children import time_column
 from klaviyo_pipeline.loads.destination import Destination
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ GROUP = "klaviyo"
 
 
 def partition_key_of(source: Source) -> str | None:
-    """The column whose time decides which day partition a row lies in."""
+    """The column whose time decides which day partition a row lies in; None for a child that does not have it."""
     if not source.partitioned_by_day:
         return None
+    if source.child is not None:
+        return time_column(source)
     return source.time_fields[0].name if source.time_fields else "event_datetime"
 
 
@@ -49,6 +52,7 @@ class LoadSpec:
             from the asset of events.
         one_at_a_time: A run waits for another one of the same load.
         skips: A run skips the load, and does not fail, if the key or the revision does not have the data source.
+        children: Data sources whose rows stand in these, each an asset of its own that the same run makes.
         cadence: How often it is meant to run; None where that is not known here.
         metadata: More of the asset's metadata.
         tags: More of the asset's tags.
@@ -66,6 +70,7 @@ class LoadSpec:
     events_table: str | None = None
     one_at_a_time: bool = False
     skips: bool = False
+    children: tuple[LoadSpec, ...] = ()
     cadence: Cadence | None = None
     group: str = GROUP
     description: str = ""
@@ -95,13 +100,17 @@ class LoadSpec:
         return list(self.source.fan_out.parent_columns) if self.follows and self.source.fan_out else []
 
 
-def default_spec(source: Source, partitions: dg.PartitionsDefinition[str]) -> LoadSpec:
-    """A data source with default settings."""
+def default_spec(source: Source, partitions: dg.PartitionsDefinition[str], children: Iterable[Source] = ()) -> LoadSpec:
+    """A data source with default settings; options that its children need are on."""
+    children = tuple(children)
+    needed = {each.child.option for each in children if each.child is not None}
     return LoadSpec(
         key=dg.AssetKey([KEY_PREFIX, source.name]),
         source=source,
         ledger_name=source.name,
         partitions=partitions if source.partitioned_by_day else None,
+        options={option.setting: option.value_of(True) for option in source.options if option.name in needed},
         skips=source.name not in CORE,
+        children=tuple(default_spec(each, partitions) for each in children),
         cadence=cadence_of(source),
     )

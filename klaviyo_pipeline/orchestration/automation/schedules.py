@@ -24,7 +24,7 @@ import dagster as dg
 
 from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, lookback_days
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, comes_along, lookback_days
 from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
 from klaviyo_pipeline.orchestration.automation.failed_runs import failed_runs_sensor
 from klaviyo_pipeline.orchestration.automation.new_metrics import new_metrics_sensor
@@ -79,7 +79,8 @@ def weekly_loads() -> list[ScheduledLoad]:
     """All sources, over more days or in full."""
     by_day = [source.name for source in _chosen() if source.partitioned_by_day]
     whole = [source.name for source in _chosen() if source.shows_deletions and source.time_fields]
-    config = {name: {"incremental": False} for name in whole}
+    along = {source.name for source in _chosen() if comes_along(source, environment.sources())}
+    config = {name: {"incremental": False} for name in whole if name not in along}
     others = [source.name for source in _chosen() if not source.partitioned_by_day]
     loads = (
         ScheduledLoad("weekly: by day", tuple(by_day), DEEP_DAYS, _only(by_day, config)),

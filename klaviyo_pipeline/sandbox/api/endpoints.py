@@ -81,7 +81,7 @@ def _of_events(call: Call, events: list[Event]) -> list[bytes]:
         profiles = (store.profiles.get(key) for key in dict.fromkeys(event.profile_id for event in events))
         found += [shapes.profile(row, primary=False) for row in profiles if row]
     if "attributions" in includes:
-        found += [shapes.attribution(event) for event in events if event.attribution]
+        found += [shapes.attribution(event, each) for event in events for each in event.attributions]
     return found
 
 

@@ -16,6 +16,7 @@ from klaviyo_pipeline.sandbox.api.consent import predictive_analytics, subscript
 from klaviyo_pipeline.sandbox.api.fieldsets import documented_fields, only_at, project
 from klaviyo_pipeline.sandbox.data.kinds import TIMES, Ids, Kind, Record, Relation
 from klaviyo_pipeline.sandbox.data.rows import (
+    Attribution,
     Campaign,
     Event,
     MailingList,
@@ -118,15 +119,12 @@ class Shapes:
         return b'"data":{"type":"%b","id":"%b"},' % (resource.encode(), row_id.encode())
 
     def _attributions(self, event: Event) -> bytes:
-        data = [identifier("attribution", event.attribution.id)] if event.attribution else []
+        data = [identifier("attribution", each.id) for each in event.attributions]
         written = msgspec.json.encode(self._relationships("event", event.id, {"attributions": data}))
         return b"," + written[1:-1]
 
-    def attribution(self, event: Event) -> bytes:
-        """What an event is owed to (the event must have one)."""
-        found = event.attribution
-        if found is None:
-            raise ValueError(event.id)
+    def attribution(self, event: Event, found: Attribution) -> bytes:
+        """One of what an event is owed to."""
         targets = {
             "campaign": found.campaign_id,
             "campaign-message": found.campaign_message_id,

@@ -83,6 +83,7 @@ def event(old: Event | None, change: Mapping[str, Any]) -> Event:
         profile_id=change.get("profile_id", old.profile_id if old else None),
         document=event_document(timestamp, properties, uuid),
         attribution=old.attribution if old else None,
+        also=old.also if old else (),
     )
 
 

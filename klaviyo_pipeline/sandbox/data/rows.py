@@ -31,6 +31,12 @@ class Event(NamedTuple):
     profile_id: str | None
     document: bytes
     attribution: Attribution | None = None
+    also: tuple[Attribution, ...] = ()
+
+    @property
+    def attributions(self) -> tuple[Attribution, ...]:
+        """All that it is owed to, the chief one first."""
+        return (self.attribution, *self.also) if self.attribution else ()
 
 
 class Suppression(NamedTuple):

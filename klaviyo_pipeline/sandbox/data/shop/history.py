@@ -119,16 +119,17 @@ class History:
         chance = self._chance
         while True:
             self._orders += 1
-            attribution = None
+            attribution, also = None, tuple[Attribution, ...]()
             if self._clicks and chance.random() < 0.33:
                 click, sending = chance.one_of(self._clicks)
                 profile_id, at = click.profile_id, click.timestamp * SECOND + int(chance.random() * 2 * HOUR)
                 attribution = sending.attribution(f"{self._orders:x}{click.id}", click.id)
+                also = self._other_clicks(click, self._orders % 3)
             else:
                 profile_id, at = chance.early(self._profiles).id, self._moment()
             bought = order(chance, self._orders)
             yield self._event("Checkout Started", at - 4 * MINUTE, profile_id, bought)
-            placed = self._event("Placed Order", at, profile_id, bought, attribution)
+            placed = self._event("Placed Order", at, profile_id, bought, attribution)._replace(also=also)
             if chance.random() < 0.05:
                 placed = placed._replace(metric_id=self._api_order)
             yield placed
@@ -143,6 +144,11 @@ class History:
                 name, later = "Refunded Order", 4 * DAY + int(chance.random() * 6 * DAY)
             if at + later < self._until:
                 yield self._event(name, at + later, profile_id, order_followup(name, bought))
+
+    def _other_clicks(self, but: Event, wanted: int) -> tuple[Attribution, ...]:
+        """That an order is owed to the latest clicks as well, other than one."""
+        others = [(click, sending) for click, sending in self._clicks[-3:] if click is not but][:wanted]
+        return tuple(sending.attribution(f"{self._orders:x}a{click.id}", click.id) for click, sending in others)
 
     def _browsing(self) -> Iterator[Event]:
         chance = self._chance
