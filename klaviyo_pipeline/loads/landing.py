@@ -16,7 +16,7 @@ from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
-    from klaviyo_pipeline.loads.load import Load, StagedLoad
+    from klaviyo_pipeline.loads.model import Load, StagedLoad
 
 
 def land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:

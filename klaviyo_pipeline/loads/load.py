@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.endpoints.account import read_account
@@ -23,134 +22,35 @@ from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
 from klaviyo_pipeline.loads import parts as in_parts
 from klaviyo_pipeline.loads.children import read_for
 from klaviyo_pipeline.loads.landing import land_request, sweep_of
-from klaviyo_pipeline.loads.parts import STAGE_BYTES, Parts
+from klaviyo_pipeline.loads.model import Load, Log, Silent, StagedLoad
+from klaviyo_pipeline.loads.parts import Parts
 from klaviyo_pipeline.loads.reports import ReportLoad, report_request, said_of_stop
 from klaviyo_pipeline.loads.request import (
-    LoadRequest,
-    Range,
     end_of_cut_off,
     last_end_before,
     replaced_ranges,
     window_of,
 )
-from klaviyo_pipeline.loads.table import table_of
 from klaviyo_pipeline.loads.whole_reads import gone_parents, living_children, owner_of
 from klaviyo_pipeline.warehouse import landing
 from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, ShrinkError, StageDamagedError, without_values
 from klaviyo_pipeline.warehouse.landing import LandingResult
 from klaviyo_pipeline.warehouse.ledger import Loads, loads_since_rewind
-from klaviyo_pipeline.warehouse.sandbox_rows import Origin, check_apart
+from klaviyo_pipeline.warehouse.sandbox_rows import check_apart
 from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    import pyarrow as pa
-
-    from klaviyo_pipeline.klaviyo.catalogue.model import Source
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
     from klaviyo_pipeline.klaviyo.endpoints.account import Account
     from klaviyo_pipeline.klaviyo.extract.progress import Progress
     from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
-    from klaviyo_pipeline.loads.destination import Place
     from klaviyo_pipeline.warehouse.ownership import Owner
-    from klaviyo_pipeline.warehouse.tables import Table
 
 Report = Callable[["Progress"], None]
 LOOK_EVERY_S = 0.5
 """How often a fetch shows where it is; a progress bar moves so often."""
-
-
-class Log(Protocol):
-    """Takes messages for people; a ``logging.Logger`` is one."""
-
-    def info(self, msg: str, /) -> object:
-        """Take a message."""
-
-    def warning(self, msg: str, /) -> object:
-        """Take a warning."""
-
-
-class Silent:
-    """A log that keeps nothing."""
-
-    def info(self, msg: str, /) -> None:
-        """Take a message."""
-
-    def warning(self, msg: str, /) -> None:
-        """Take a warning."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Load:
-    """One load of one data source.
-
-    Attributes:
-        request: What is asked for.
-        place: Where the rows go.
-        run_id: Names the run, in the ledger and in each row.
-        name: The load's name in the ledger; blank for the data source's. Loads of one name continue each other.
-        partition: The run's partition or range of partitions, ``[start, end)``; None for a load without partitions.
-        parents: For a data source that follows from another one's rows: those rows, with the columns that its
-            declaration names. None where the request names ids.
-        moves_watermark: Whether the next load may continue where this one ends. A load of some parents does not say
-            how far the source has been read.
-        origin: Whether the rows are an account's or a sandbox's.
-        shrink: How much of the table the load may take away without consent.
-        count_ranges: Half-open ranges of the partition key, in order, for each of which rows are counted as well.
-        details: More for the ledger to remember, as JSON.
-        children: Data sources whose rows stand in these: they land along, each in the table of its name.
-        stage_bytes: A long load that merges or appends lands in parts, so that no more than this is staged at a time.
-        now: When the run began (aware); None for the present.
-    """
-
-    request: LoadRequest
-    place: Place
-    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    name: str = ""
-    partition: Range | None = None
-    parents: pa.Table | None = None
-    moves_watermark: bool = True
-    origin: Origin | None = None
-    shrink: ShrinkLimits = field(default_factory=ShrinkLimits)
-    count_ranges: tuple[Range, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
-    children: tuple[Source, ...] = ()
-    stage_bytes: int = STAGE_BYTES
-    now: datetime | None = None
-
-    @property
-    def ledger_name(self) -> str:
-        """The load's name in the ledger."""
-        return self.name or self.request.source.name
-
-    @property
-    def table(self) -> Table:
-        """The table that the rows go to."""
-        return table_of(self.request.source, self.place.schema, self.place.table, self.request.options)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StagedLoad:
-    """A load that is fetched, or its first part, and waits to be landed.
-
-    ``parts`` says which part it is, for a load that may land in parts; ``next_part`` fetches the one after it, given
-    where this one ends. ``held`` lets go of what the load holds, such as its lock, once it has landed or failed.
-    ``fetch_again`` fetches the same rows anew, where staged pages were damaged. ``names`` asks Klaviyo for the names
-    of a data source's rows by id, for a chart. ``landed`` has what became of the rows of each table, by data source,
-    once they have landed.
-    """
-
-    load: Load
-    staged: StagedExtract
-    owner: Owner
-    shrink: ShrinkLimits | None
-    fetch_again: Callable[[], StagedExtract]
-    parts: Parts | None = None
-    next_part: Callable[[datetime], StagedLoad] | None = None
-    names: Callable[[str], Mapping[str, str]] | None = None
-    landed: dict[str, LandingResult] = field(default_factory=dict, compare=False, repr=False)
-    held: ExitStack = field(default_factory=ExitStack, compare=False, repr=False)
 
 
 def fetch(

@@ -32,7 +32,7 @@ from klaviyo_pipeline.orchestration.skipping import skip
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.loads.destination import Place
-    from klaviyo_pipeline.loads.load import Load
+    from klaviyo_pipeline.loads.model import Load
 
 _PARENT_RUN, _RETRY = "dagster/parent_run_id", "dagster/retry_number"
 """The tags that Dagster gives to a run that repeats another one, and to its own retries."""
@@ -164,7 +164,7 @@ def _load(
     sandbox_end: datetime | None,
 ) -> "Load":
     """What the run's config asks for, as a load without Dagster."""
-    from klaviyo_pipeline.loads.load import Load
+    from klaviyo_pipeline.loads.model import Load
     from klaviyo_pipeline.warehouse.sandbox_rows import Origin
 
     request, lands = load_request(spec, config), destination_of(spec, config)

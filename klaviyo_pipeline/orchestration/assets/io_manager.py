@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from klaviyo_pipeline.klaviyo.extract.model import StagedExtract
-    from klaviyo_pipeline.loads.load import StagedLoad
+    from klaviyo_pipeline.loads.model import StagedLoad
     from klaviyo_pipeline.warehouse.landing import LandingResult
 
 
@@ -60,11 +60,12 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
         if obj is None:
             return
         from klaviyo_pipeline.loads import load as loading
+        from klaviyo_pipeline.loads.model import StagedLoad
 
         with plain_failures():
             if isinstance(obj, TableOfLoad):
                 self._land_table_of_load(context, obj)
-            elif isinstance(obj, loading.StagedLoad):
+            elif isinstance(obj, StagedLoad):
                 loading.land(obj, log=context.log, report=partial(_report, context, obj))
             else:
                 self._land_rows(context, obj)

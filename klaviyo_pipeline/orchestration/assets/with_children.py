@@ -21,7 +21,7 @@ from klaviyo_pipeline.orchestration.run_config import launch_schema
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.loads.load import StagedLoad
+    from klaviyo_pipeline.loads.model import StagedLoad
 
 Fetch = Callable[[dg.AssetExecutionContext, LoadSpec, LoadConfig, KlaviyoResource, KlaviyoDuckDBResource], Any]
 
