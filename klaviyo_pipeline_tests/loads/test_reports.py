@@ -190,9 +190,12 @@ def test_report_of_two_conversion_metrics_has_rows_of_both(sandbox: RunningSandb
     assert reports.sent == 2
 
 
-def test_days_of_the_account_when_clocks_change_are_those_of_its_zone(tmp_path: Path) -> None:
+def test_days_of_the_account_when_clocks_change_are_those_of_its_zone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with sandbox_of_the_clock() as sandbox, reporting_on(sandbox, tmp_path) as reports:
-        sandbox.store.account["attributes"]["timezone"] = "America/New_York"  # set back on 1 November: 25 hours
+        # Clocks are set back on the first of November, which has 25 hours.
+        monkeypatch.setitem(sandbox.store.account["attributes"], "timezone", "America/New_York")
         metric, profile = next(iter(sandbox.store.metrics)).id, next(iter(sandbox.store.profiles)).id
         for hour in range(72):
             moment = datetime(2026, 10, 31, 4, tzinfo=UTC) + timedelta(hours=hour)
