@@ -36,6 +36,7 @@ def sources(name: str | None, json_: bool) -> None:
                 "scopes": list(source.scopes),
                 "requests_per_second": limit.burst,
                 "requests_per_minute": limit.steady,
+                "requests_per_day": limit.daily,
                 "columns": [{"name": column.name, "type": column.type.value} for column in source.columns],
                 "documentation": source.doc,
             }
@@ -52,7 +53,8 @@ def sources(name: str | None, json_: bool) -> None:
             each["source"],
             ", ".join(each["options"]),
             ", ".join(text.split()[0] for text in each["filter_by"]),
-            f"{each['requests_per_second']}/s, {each['requests_per_minute']}/min",
+            f"{each['requests_per_second']}/s, {each['requests_per_minute']}/min"
+            + (f", {each['requests_per_day']}/day" if each["requests_per_day"] else ""),
             ", ".join(each["scopes"]),
         ]
         for each in described

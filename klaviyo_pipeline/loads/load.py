@@ -119,6 +119,9 @@ class _Reading:
                 return extract(self.client, request, self.area, report, LOOK_EVERY_S)
 
         staged = read()
+        if staged.stopped is not None and self.load.request.replaces:
+            staged.keep()  # a part of the window must not take the place of all of it
+            raise staged.stopped
         if staged.stopped is not None:
             self.log.warning(said_of_stop(request.source.title, staged.stopped, staged.request.window))
         try:

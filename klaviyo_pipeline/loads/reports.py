@@ -68,12 +68,12 @@ def report_request(load: ReportLoad, account: Account, warn: Callable[[str], obj
 
 
 def said_of_stop(source_title: str, stopped: QuotaSpentError, read: Window | None) -> str:
-    """One line for people: why a report's load ended early, what it has read, and when it may continue."""
-    have = f"Days before {read.end:%Y-%m-%d %H:%M} UTC are read" if read and read.end else "Nothing was read"
+    """One line: why a load of a report ended early, what it has read (None: nothing), and when it may continue."""
+    have = f"Days before {read.end:%Y-%m-%d %H:%M} UTC are read" if read and read.end else "Nothing has landed"
     if read and not read.end:
         have = "Some of the windows are read"
     return (
-        f"{source_title}: {stopped} {have}; the next run continues there. "
+        f"{source_title}: {stopped} {have}; the next run reads the rest. "
         f"Requests are free again from {stopped.free_at:%Y-%m-%d %H:%M} UTC on."
     )
 

@@ -18,6 +18,7 @@ from klaviyo_pipeline.loads.quota import DailyBudget
 from klaviyo_pipeline.sandbox.api.messages import Response
 from klaviyo_pipeline.sandbox.server import RunningSandbox
 from klaviyo_pipeline.warehouse.database import Database
+from klaviyo_pipeline.warehouse.write_modes import WriteMode
 from klaviyo_pipeline_tests.loads.reporting import (
     Reporting,
     at,
@@ -98,14 +99,14 @@ def test_spent_quota_lands_what_is_whole_says_when_it_goes_on_and_the_next_run_c
     ]
     assert reports.lines == [
         "Segment report by day: The 225 requests for reports that Klaviyo allows in 24 hours are used up. Days before "
-        "2026-05-19 22:00 UTC are read; the next run continues there. Requests are free again from 2026-11-21 09:00 "
+        "2026-05-19 22:00 UTC are read; the next run reads the rest. Requests are free again from 2026-11-21 09:00 "
         "UTC on."
     ]
 
     with at(MORNING):
         assert reports.load("segment_series_daily") is None
     assert reports.sent == 3
-    assert "Nothing was read; the next run continues there." in reports.lines[1]
+    assert "Nothing has landed; the next run reads the rest." in reports.lines[1]
 
     with at(NEXT_MORNING):
         reports.load("segment_series_daily")
@@ -129,6 +130,17 @@ def test_request_226_is_never_sent(reports: Reporting) -> None:
     assert reports.booked == 225
     assert reports.sql('SELECT DISTINCT "window" FROM klaviyo.segment_values') == [("last_7_days",)]
     assert "Some of the windows are read" in reports.lines[0]
+
+
+def test_replace_that_the_quota_stops_leaves_the_table_as_it_was(reports: Reporting) -> None:
+    with at(MORNING):
+        reports.load("segment_series_daily", start_time="2026-09-25")
+        before = reports.hash_of("segment_series_daily")
+        reports.spend(200, MORNING)
+        assert reports.load("segment_series_daily", write_mode=WriteMode.REPLACE) is None
+    assert reports.sent == 1 + 2
+    assert reports.hash_of("segment_series_daily") == before
+    assert "Nothing has landed; the next run reads the rest." in reports.lines[0]
 
 
 def test_klaviyo_says_that_the_day_is_spent_and_what_is_whole_lands(reports: Reporting) -> None:
