@@ -155,7 +155,7 @@ def test_klaviyo_says_that_the_day_is_spent_and_what_is_whole_lands(reports: Rep
 
 
 def test_processes_that_share_a_database_book_no_more_than_the_quota_together(tmp_path: Path) -> None:
-    spend(Database(tmp_path / "shared.duckdb"), "account", 209, datetime.fromisoformat(MORNING))
+    spend(Database(tmp_path / "shared.duckdb"), "account", 219, datetime.fromisoformat(MORNING))
     context, path = get_context("spawn"), str(tmp_path / "shared.duckdb")
     together = context.Barrier(2)
     workers = [context.Process(target=_book_all, args=(path, together)) for _ in range(2)]

@@ -115,8 +115,8 @@ def test_values_have_a_row_for_each_window_and_group_on_the_day_of_the_load(
     path, groups, statistics = VALUES[name]
     with at("2026-11-20T23:30:00+00:00"):  # the next day in Copenhagen
         reports.load(name)
-        asked = list(reports.asked.bodies)
-        reports.load(name)
+        asked, first = list(reports.asked.bodies), reports.hash_of(name)
+        again = reports.load(name)
         expected = sorted(
             (
                 each["timeframe"]["key"],
@@ -126,6 +126,8 @@ def test_values_have_a_row_for_each_window_and_group_on_the_day_of_the_load(
             for each in asked
             for row in _results(sandbox, path, each)
         )
+    assert (again.inserted, again.updated) == (0, 0)
+    assert reports.hash_of(name) == first
     assert [each["timeframe"]["key"] for each in asked] == ["last_7_days", "last_30_days", "last_365_days"]
     columns = ", ".join(('"window"', *groups, *statistics))
     table = f"klaviyo.{name}"
