@@ -72,7 +72,7 @@ class TimeSlice:
 
 
 def cut(window: Window, pieces: int) -> list[TimeSlice]:
-    """Divide a window into at most so many slices of equal length that meet and cover it exactly."""
+    """Divide a window into a maximum number of equal slices, without gaps or overlaps."""
     start, end = window.request_start, window.request_end
     low, high = start or HISTORY_START, end or window.now.replace(microsecond=0)
     edges = divide(low, high, pieces)
@@ -81,7 +81,7 @@ def cut(window: Window, pieces: int) -> list[TimeSlice]:
 
 
 def divide(low: datetime, high: datetime, pieces: int) -> list[datetime]:
-    """The inner edges, in whole seconds, that divide a stretch of time into at most so many equal parts."""
+    """The inner edges, in whole seconds, that divide a period into a maximum number of equal parts."""
     seconds = int((high - low).total_seconds())
     pieces = max(1, min(pieces, seconds))
     return [low + timedelta(seconds=seconds * i // pieces) for i in range(1, pieces)]

@@ -1,4 +1,4 @@
-"""The paths under `/sandbox/`, which are no part of Klaviyo: counts, the truth, and changes, for tests.
+"""The paths under `/sandbox/`, which are not part of Klaviyo's API: counts, truth and changes, for tests.
 
 GET    /sandbox/requests                          counts      POST resets them and the rate windows
 GET    /sandbox/truth/<collection>                ids and main fields (?since=&until=, by the main time)
@@ -27,7 +27,7 @@ from klaviyo_pipeline.sandbox.faults.plan import FaultPlan, Faults
 
 
 class Steered(Protocol):
-    """What of a sandbox the admin paths steer."""
+    """The parts of a sandbox that the admin paths control."""
 
     store: Store
     faults: Faults
@@ -35,7 +35,7 @@ class Steered(Protocol):
     limits: RateLimits
 
     def plan_faults(self, faults: Faults) -> None:
-        """From now on, these faults happen."""
+        """Use these faults from now on."""
 
 
 def answer(sandbox: Steered, request: Request) -> Response:

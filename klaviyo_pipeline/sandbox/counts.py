@@ -1,4 +1,4 @@
-"""What the sandbox has been asked, and what it has answered."""
+"""Counts of the sandbox's requests and answers."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a sandbox is made of: sizes, history, seed, and how the server behaves."""
+"""The options of a sandbox: sizes, history, seed, and the behaviour of the server."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

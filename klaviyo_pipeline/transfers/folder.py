@@ -1,4 +1,4 @@
-"""The folder of transfers: one YAML file each, in git. A broken file is no reason for another not to work."""
+"""The folder of transfers: one YAML file each, in git. A broken file does not affect the others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEMPLATES = (".yml.liquid", ".yaml.liquid")
 
 @dataclass(frozen=True)
 class Broken:
-    """A file that is no transfer, and why."""
+    """A broken file, and its errors."""
 
     name: str
     path: Path
@@ -121,7 +121,7 @@ class Folder:
         return read_file(path, self._accounts())
 
     def path_of(self, name: str) -> Path | None:
-        """The file of a transfer; None where there is none."""
+        """The file of a transfer; None without one."""
         return next((path for path in self._paths() if path.stem == name), None)
 
     def create(self, name: str, text: str, changes: Sequence[Change], origin: str) -> TransferFile:

@@ -45,7 +45,7 @@ class HistoryRow:
 def history(name: str, instance: dg.DagsterInstance, database: Database, limit: int = 20) -> list[HistoryRow]:
     """The latest runs of a transfer, newest first.
 
-    Runs that Dagster has forgotten, or that ran without it keeping a record (in CI), are told by the ledger alone.
+    Runs that Dagster has no record of, such as runs in CI, come from the ledger alone.
     """
     import dagster as dg
 
@@ -84,7 +84,7 @@ def history(name: str, instance: dg.DagsterInstance, database: Database, limit: 
 
 
 def ledger_entries(name: str, database: Database, limit: int) -> list[Entry]:
-    """A transfer's lines in the ledger, newest first; none where there is no database yet."""
+    """A transfer's lines in the ledger, newest first; none without a database."""
     from klaviyo_pipeline.warehouse import ledger
 
     return [entry for entry in ledger.history(database, ledger_name(name), limit=limit) if entry.kind == "load"]

@@ -109,7 +109,7 @@ def other_days(account: str, storage: str = "") -> str:
     """A sentence that warns if the account's days begin at other times than those of the storage time zone.
 
     Args:
-        account: The account's time zone; blank where it is not known, and then nothing is said.
+        account: The account's time zone; blank if it is unknown, and then there is no warning.
         storage: The storage time zone; blank means the project's.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where Klaviyo's API is: an address that a key may be sent to."""
+"""The address of Klaviyo's API, which gets the key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PATH = re.compile(r"[A-Za-z0-9._~%/-]*")
 
 
 def check_address(text: str, *, allow_http: bool = False, name: str = "base_url") -> str:
-    """An address that a key may be sent to, without a slash at its end.
+    """The address, checked, without a slash at its end.
 
     Args:
         text: The address.
@@ -23,7 +23,7 @@ def check_address(text: str, *, allow_http: bool = False, name: str = "base_url"
         name: The setting, for messages.
 
     Raises:
-        ConfigurationError: for what is no address, has credentials, or sends a key over the network in clear.
+        ConfigurationError: if it is not an address, has credentials, or would send a key over the network in clear.
     """
     try:
         parts = urlsplit(text.strip())
@@ -52,9 +52,9 @@ def no_proxy_between(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by its very name: localhost, 127.0.0.0/8 or ::1.
+    """Whether a host is localhost, 127.0.0.0/8 or ::1, in this spelling.
 
-    A name that only resolves to this machine is not, and neither is an address in another spelling.
+    Another name that resolves to this machine does not count.
     """
     if host.lower() == "localhost":
         return True

@@ -1,7 +1,7 @@
-"""What an answer says beside its rows: its status, its headers, its errors. Nothing in it is trusted to be right.
+"""Reads the status, headers and errors of an answer, without trust in the server.
 
-Whatever a server sends, these functions return a value or raise UnreadablePageError, and texts that end up in a
-message are short and printable.
+For any content, these functions return a value or raise UnreadablePageError. Texts for messages are short and
+printable.
 """
 
 from __future__ import annotations
@@ -32,11 +32,10 @@ _YEAR_S = 366 * 86_400.0
 
 
 def passes(answered: Answered) -> bool:
-    """Whether another attempt may help: everything but an answer of Klaviyo itself to this very request.
+    """Whether a retry may help: for everything except Klaviyo's own answer to this request.
 
-    Beside the server's faults these are answers that have no page though they claim success (204, 206, 304), and
-    an HTML page of a gateway that refuses. Seen of Cloudflare: 403 with a challenge page (klaviyo-api-python,
-    issue 84).
+    These are the faults of servers, success without a page (204, 206, 304), and an HTML page of a gateway that
+    refuses. Seen of Cloudflare: 403 with a challenge page (klaviyo-api-python, issue 84).
     """
     status = answered.status
     if status in {304, 408, 425, 429} or status >= 500 or status < 300:
@@ -51,7 +50,7 @@ def document(body: bytes) -> dict[str, Any]:
     """A small JSON:API document, decoded whole.
 
     Raises:
-        UnreadablePageError: if it is none, or an object in it has a key twice.
+        UnreadablePageError: if it is not one, or an object in it has a key twice.
     """
     if len(body) > LARGEST_DOCUMENT:
         raise UnreadablePageError(f"a document of {len(body)} bytes")
@@ -75,7 +74,7 @@ def part(value: Any, *path: str | int, kind: type[T]) -> T:  # noqa: ANN401 - wh
     """The part of a document at a path, which is of this kind.
 
     Raises:
-        UnreadablePageError: naming the place, what is there and what must be.
+        UnreadablePageError: naming the place, the value and the required kind.
     """
     place = ""
     for step in path:
@@ -110,7 +109,7 @@ def _check_kind(value: Any, kind: type, place: str) -> None:  # noqa: ANN401
 
 
 def _described(value: Any) -> str:  # noqa: ANN401
-    """A value in a message: what it is, and what it says where that is short."""
+    """A value in a message: its kind, and its text if it is short."""
     if value is None:
         return "null"
     if isinstance(value, dict | list):
@@ -122,7 +121,7 @@ _KINDS: dict[type, str] = {dict: "an object", list: "an array", str: "a text", b
 
 
 def first_error(body: bytes) -> tuple[str, str | None]:
-    """An error document's first detail, and the parameter or pointer it is about."""
+    """An error document's first detail, with its parameter or pointer."""
     try:
         error = json.loads(body)["errors"][0]
     except (ValueError, RecursionError, LookupError, TypeError):
@@ -154,7 +153,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def clock_ahead(headers: Mapping[str, str]) -> float | None:
     """By how many seconds this machine's clock is ahead of the answer's ``Date``.
 
-    None where there is none to compare with: a date more than a year away is a fault, not a clock.
+    None without a usable date: a date more than a year away is a fault.
     """
     then_s = http_time(headers.get("Date"))
     if then_s is None:
@@ -164,7 +163,7 @@ def clock_ahead(headers: Mapping[str, str]) -> float | None:
 
 
 def http_time(text: str | None) -> float | None:
-    """An HTTP date in seconds since 1970; None for what is none."""
+    """An HTTP date in seconds since 1970; None for other texts."""
     try:
         return email.utils.parsedate_to_datetime(text or "").timestamp()
     except (TypeError, ValueError, ArithmeticError, LookupError, OSError):
@@ -185,14 +184,14 @@ def answering_revision(headers: Mapping[str, str]) -> str | None:
 
 
 def shown(text: str, length: int = LONGEST_TEXT) -> str:
-    """A server's text as it may stand in a message: short, on one line, without secrets and control characters."""
+    """A server's text for a message: short, on one line, without secrets and control characters."""
     text = redact(text[: length + _MARGIN])  # before it is cut: half a key would no longer be found
     cut = text if len(text) <= length else text[:length] + "…"
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in cut)
 
 
 def _is_json(body: bytes) -> bool:
-    """Whether an error document is whole; one that was cut on its way says nothing of the request."""
+    """Whether an error document is complete. A truncated one says nothing about the request."""
     try:
         json.loads(body)
     except (ValueError, RecursionError):

@@ -1,8 +1,8 @@
-"""Bounds on one HTTP answer: a time for all of it, and caps on its head, its bytes, and what they unpack to.
+"""Bounds on one HTTP answer: its total time, its headers, its bytes, and its unpacked bytes.
 
-The standard library bounds a header line and the number of headers, but not the time they take, nor how many
-interim answers (``100 Continue``) precede the final one; a read timeout begins anew with each byte. So everything
-that comes from the socket passes one reader here that counts bytes and looks at the clock.
+The standard library bounds a header line and the number of headers, but not their time, and not the number of interim
+answers (``100 Continue``). A read timeout starts again with each byte. So one reader counts all bytes from the socket
+and checks the time.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _MOST_MEMBERS = 100
 
 
 class BoundExceededError(OSError):
-    """An answer takes too long, is too long, or is packed in a way that cannot be bounded."""
+    """An answer takes too long, is too large, or has an encoding that cannot be bounded."""
 
 
 class BoundedResponse(http.client.HTTPResponse):
-    """An answer whose reading ends within ``total_s`` seconds and ``most_bytes`` bytes.
+    """An answer that is read within ``total_s`` seconds and ``most_bytes`` bytes.
 
     The class attributes are set by :func:`bounded_response`; ``http.client`` makes the objects.
     """
@@ -52,7 +52,7 @@ class BoundedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(self._reader)
 
     def begin(self) -> None:
-        """Read the status line and the headers; interim answers of any kind are skipped.
+        """Read the status line and the headers. Skips interim answers.
 
         Raises:
             HTTPException: for headers that cannot be parsed to their end; urllib3 would log them and drop the rest.
@@ -66,7 +66,7 @@ class BoundedResponse(http.client.HTTPResponse):
         self._reader.allow(self.most_bytes)
 
     def postpone(self, seconds: float) -> None:
-        """Allow the answer so many more seconds."""
+        """Allow the answer this many more seconds."""
         self._reader.postpone(seconds)
 
 
@@ -87,7 +87,7 @@ class _BoundedReader(io.RawIOBase):
         self._left, self._what = HEAD_BYTES, "the head of the answer"
 
     def allow(self, most_bytes: int) -> None:
-        """Allow so many bytes for the body."""
+        """Allow this many bytes for the body."""
         self._left, self._what = most_bytes, "the body of the answer"
 
     def postpone(self, seconds: float) -> None:
@@ -129,18 +129,18 @@ def read_page(response: urllib3.BaseHTTPResponse, headers: Mapping[str, str], mo
     Args:
         response: The answer.
         headers: Its headers.
-        most: So many bytes are allowed.
-        held: Takes the bytes from a budget, as they arrive and as they unpack.
+        most: The maximum number of bytes.
+        held: Takes the bytes from a budget, when they arrive and when they unpack.
 
     Raises:
         BoundExceededError: if it has more than ``most`` bytes, packed or unpacked.
-        OSError, urllib3.exceptions.HTTPError, zlib.error: if it does not arrive whole.
+        OSError, urllib3.exceptions.HTTPError, zlib.error: if it does not arrive completely.
     """
     return unpack(headers.get("Content-Encoding", ""), _read(response, most, held), most, held.take)
 
 
 def read_error(response: urllib3.BaseHTTPResponse, headers: Mapping[str, str]) -> bytes:
-    """The beginning of the unpacked body of an answer that is no page, at most ERROR_BYTES.
+    """The beginning of the unpacked body of an error, at most ERROR_BYTES.
 
     Raises:
         OSError, urllib3.exceptions.HTTPError, zlib.error: if it does not arrive.
@@ -157,11 +157,11 @@ def unpack(encoding: str, body: bytes, most: int, take: Callable[[int], None]) -
     Args:
         encoding: The content encoding.
         body: The packed body.
-        most: So many bytes are allowed.
-        take: Is called with each number of bytes before they are unpacked; it may wait.
+        most: The maximum number of bytes.
+        take: Called with the number of bytes before they are unpacked. It may wait.
 
     Raises:
-        BoundExceededError: for more than ``most`` bytes, or an encoding that nobody asked for.
+        BoundExceededError: for more than ``most`` bytes, or an encoding that was not requested.
         zlib.error: for bytes that are not in that encoding.
     """
     encoding = encoding.strip().lower()
@@ -203,7 +203,7 @@ class _TooLongError(BoundExceededError):
 
 
 def _read(response: urllib3.BaseHTTPResponse, most: int, held: Held) -> bytes:
-    """A body as it was sent. It is read piece by piece: a stated length would be allocated as a whole."""
+    """A body as it was sent. Reads it piece by piece, so that a stated length allocates nothing."""
     pieces: list[bytes] = []
     room = most
     while piece := response.read(min(_PIECE, room + 1), decode_content=False):
@@ -218,7 +218,7 @@ def _read(response: urllib3.BaseHTTPResponse, most: int, held: Held) -> bytes:
 
 
 def _postpone(response: urllib3.BaseHTTPResponse, seconds: float) -> None:
-    """Give an answer so much more time: it was this side that waited."""
+    """Give an answer more time after this side waited."""
     original = getattr(response, "_original_response", None)
     if seconds and isinstance(original, BoundedResponse):
         original.postpone(seconds)

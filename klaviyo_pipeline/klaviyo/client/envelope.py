@@ -1,4 +1,4 @@
-"""The outside of a JSON:API document: whether an answer is all of what was asked for.
+"""Checks a JSON:API document: whether it is the complete answer to the request.
 
 A 200 can still be half an answer: `errors` beside the data, `data` that is null, one object where a collection
 belongs, `data` twice, a page without `links` in the middle of a cursor, a next link with another filter. Each of these
@@ -76,11 +76,11 @@ def check_identities(identities: Iterable[tuple[Any, Any]], resource: str | None
 
 
 def check_document(document: dict[str, Any], *, many: bool | None, linked: bool = False) -> dict[str, Any]:
-    """A small document that was decoded whole, if it is all of what was asked for.
+    """A small decoded document, if it is the complete answer.
 
     Args:
         document: The document.
-        many: Whether a collection was asked for, or one resource; None for either.
+        many: Whether the request was for a collection or one resource; None for either.
         linked: Whether earlier pages of the same cursor had links.
 
     Raises:
@@ -109,13 +109,13 @@ def check_links(*, has_links: bool, linked: bool) -> None:
 
 
 def check_next(asked: str, following: str | None) -> None:
-    """Refuse a next link that leaves the collection: its rows are not those that were asked for.
+    """Refuse a next link that leaves the collection or changes the filter.
 
     Klaviyo's next links repeat the whole query of the page and add the cursor. A link with another filter leads to
     other rows, and one without the added fields leads to rows that lack them.
 
     Args:
-        asked: The target that this page was asked for with.
+        asked: The target of this page's request.
         following: The target of its next link; None for the last page.
 
     Raises:
@@ -148,7 +148,7 @@ def check_members(body: bytes | msgspec.Raw) -> None:
 
     Raises:
         UnreadablePageError: naming the place.
-        msgspec.MsgspecError: if it is no JSON object.
+        msgspec.MsgspecError: if it is not a JSON object.
     """
     members = _MEMBERS.decode(body)
     text, end = bytes(body), 0

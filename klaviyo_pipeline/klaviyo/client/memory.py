@@ -26,12 +26,12 @@ class Held:
         self.waited_s = 0.0
 
     def take(self, count: int) -> None:
-        """Take so many bytes from the budget; wait until they are there."""
+        """Take bytes from the budget. Waits until they are free."""
         self._budget._take(self, count)
 
 
 class MemoryBudget:
-    """A number of bytes that the answers under way may have together. Thread-safe."""
+    """A limit for the bytes of all answers that are in memory together. Thread-safe."""
 
     def __init__(self, most: int = HELD_BYTES) -> None:
         self._left = most

@@ -43,7 +43,7 @@ _FAULTS = (
 
 @dataclass(frozen=True)
 class Answered:
-    """An HTTP answer with its whole body; of an answer that is no page (not 200), the beginning of it."""
+    """An HTTP answer with its whole body, or with the beginning of it if the status is not 200."""
 
     status: int
     headers: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Python values to Arrow arrays: fast where all values fit their column's type, one by one where some do not.
+"""Python values to Arrow arrays: fast if all values fit their column's type, else value by value.
 
 Arrays are made from buffers rather than by ``pyarrow.array``: that (like ``pyarrow.scalar``) imports pandas, which
 costs a second at every start, and it takes twice as long for the long texts of JSON columns.
@@ -97,7 +97,7 @@ def _one_by_one(values: list[Any], kind: ColumnType) -> tuple[pa.Array, dict[int
 
 
 def constant_array(value: Any, kind: ColumnType, rows: int) -> pa.Array:  # noqa: ANN401 - of the kind
-    """The same value so many times."""
+    """An array of one repeated value."""
     return _MAKE_FITTED[kind]([value] * rows)
 
 
@@ -107,7 +107,7 @@ def microseconds(time: datetime) -> int:
 
 
 def stored_times(times: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """A timestamp array's microseconds since 1970, whatever its nulls (``to_numpy`` would import pandas)."""
+    """A timestamp array's microseconds since 1970, also with nulls (``to_numpy`` would import pandas)."""
     import numpy as np
 
     return np.frombuffer(times.buffers()[1], np.int64, len(times), times.offset * 8)
@@ -167,7 +167,7 @@ def _json_as_sent(values: list[msgspec.Raw | None]) -> pa.Array:
     msgspec has checked its grammar, so that as Arrow's JSON type DuckDB need not parse it again; not its UTF-8.
 
     Raises:
-        UnreadablePageError: for bytes that are no UTF-8.
+        UnreadablePageError: for bytes that are not UTF-8.
     """
     filled = [b"" if value is None else value for value in values]
     sizes = list(map(len, filled))

@@ -18,7 +18,7 @@ ONE_IN = 64
 
 
 class RepeatedKeys:
-    """Writes JSON texts of one column anew where an object in them has a key twice."""
+    """Rewrites JSON texts of one column in which an object has a key twice."""
 
     def __init__(self) -> None:
         self._seen = 0

@@ -1,8 +1,8 @@
-"""Values that JSON allows, or that servers write all the same, and that no decoder here can take.
+"""Values that servers send and that our decoders cannot read.
 
-These are values nested deeper than the decoder can follow, numbers beyond any number type, and ``NaN`` and
-``Infinity``, which are no JSON. One such value must not fail its page. A page that cannot be decoded is scanned
-token by token: an attribute that has such a value is taken out, to be kept as text.
+These are values nested too deeply, numbers beyond any number type, and ``NaN`` and ``Infinity``, which are not JSON.
+One such value must not fail its page. A page that cannot be decoded is scanned token by token: the scan takes out an
+attribute with such a value, and its text is kept.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _LONGEST_NUMBER = 1000
 class SetAside:
     """A page without the values that cannot be decoded.
 
-    ``values`` are what rows had: the row, the name of the attribute (or of another member of the row), and its
-    text; in ``body`` they are null. ``elsewhere`` counts values outside of rows; in ``body`` they are their text.
+    ``values`` has the values of rows: the row, the name of the attribute (or of another member), and its text. In
+    ``body`` they are null. ``elsewhere`` counts values outside rows; in ``body`` they are text.
     """
 
     body: bytes
@@ -62,9 +62,9 @@ class _Place:
 
 
 def set_aside(body: bytes, typed: Collection[str]) -> SetAside | None:
-    """A page whose attributes can all be decoded, or None where that takes no change.
+    """A page whose attributes can all be decoded, or None if it needs no change.
 
-    ``typed`` are the attributes whose numbers are decoded; in others a number of any size is only text.
+    ``typed`` are the attributes whose numbers are decoded. In others a number of any size is text.
     """
     found = SetAside(b"")
     kept: list[bytes] = []

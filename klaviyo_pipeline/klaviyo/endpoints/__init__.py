@@ -1,1 +1,1 @@
-"""Small readers of Klaviyo's API that are no data source."""
+"""Small readers of Klaviyo's API that are not data sources."""

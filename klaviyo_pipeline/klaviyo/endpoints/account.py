@@ -25,11 +25,11 @@ class Account:
 
 
 def read_account(client: KlaviyoClient) -> Account:
-    """The account that the client's key belongs to; its address and contacts are not asked for.
+    """The account of the client's key, without its address and contacts.
 
     Raises:
         ScopeError: if the key lacks accounts:read.
-        UnavailableError: if the answer is no account, time after time.
+        UnavailableError: if no attempt returns an account.
         KlaviyoError: as for any other request.
     """
     request = Request(

@@ -1,8 +1,8 @@
 """The metric or profile of each event, without a request for each event.
 
-An event names its metric and its profile. The distinct ones are read from their own collections, metrics whole
-and profiles a hundred ids a request, and joined to the events here. Only events that do not name theirs, or whose
-metric or profile the collection does not have, are asked for one by one.
+An event names its metric and its profile. This module reads the distinct ones from their own collections, all metrics
+and profiles by a hundred ids a request, and joins them to the events. Only an event without such an id, or whose metric
+or profile the collection lacks, takes a request of its own.
 """
 
 from __future__ import annotations
@@ -124,9 +124,9 @@ def _read_one_by_one(
     report: Callable[[Progress], None],
     report_every_s: float,
 ) -> None:
-    """Ask for what the collections did not have.
+    """Read the metrics or profiles that the collections lacked, one request for each event.
 
-    Of several events with the same key one is asked for first, the others only if that one has an answer.
+    Of several events with the same key it reads one first, and the others only if that one has an answer.
     """
     source: Source = request.source
     assert source.fan_out is not None

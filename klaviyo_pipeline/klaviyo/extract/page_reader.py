@@ -66,8 +66,8 @@ class PageReader:
     def pages(self, stream: Stream, begin: Callable[[bool], TimeSlice]) -> Iterator[Answer[Page]]:
         """A slice's pages, one after another.
 
-        Where Klaviyo refuses the page size, smaller pages are asked for, from then on. Where it refuses a cursor, the
-        slice begins again, up to three times.
+        If Klaviyo refuses the page size, it asks for smaller pages from then on. If Klaviyo refuses a cursor, the slice
+        starts again, up to three times.
 
         Args:
             stream: What is read.
@@ -106,7 +106,7 @@ class PageReader:
             target = answer.value.next_target
 
     def _first(self, stream: Stream, bounds: TimeSlice) -> tuple[str, int | None]:
-        """Where a slice begins, and the page size asked for there."""
+        """The first request of a slice, and its page size."""
         if stream.question is not None:
             return stream.path, None
         page_size = PAGE_SIZES.get(self._client.account, self._source, self._revision)

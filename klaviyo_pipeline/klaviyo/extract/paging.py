@@ -1,7 +1,7 @@
-"""Whether the pages of a slice still bring anything: what tells a long slice from one that never ends.
+"""Detects a slice that never ends.
 
-Klaviyo may answer several pages without rows before the next that has some, since it filters after it pages. So a
-page without rows is no end, but very many in a row are a fault. The same holds for pages whose rows were all seen.
+Klaviyo filters after it pages, so several pages without rows may come before one with rows. So a page without rows is
+not the end, but very many in a row are a fault. The same applies to pages whose rows were all read before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Paging:
 
     Args:
         subject: What is read, for the error message.
-        most_without_rows: After so many pages in a row without a new row the slice is given up.
+        most_without_rows: The slice fails after this many pages in a row without a new row.
         target: Where the slice begins.
     """
 

@@ -135,23 +135,37 @@ def _other_rules(duckdb: KlaviyoDuckDBResource) -> str:
 
 
 def _events_check(key: dg.AssetCheckKey, found: "Reconciliation", other_rules: str = "") -> dg.AssetCheckResult:
-    from klaviyo_pipeline.loads.completeness import spoken
-
+    # The next run reads days of the lookback again: a difference there is only a warning.
     soon_read_again = today_utc() - timedelta(days=SOURCES["events"].lookback_days)
     lost = any(each.ours < each.klaviyos and each.day < soon_read_again for each in found.differences)
+    return dg.AssetCheckResult(
+        passed=found.is_even,
+        asset_key=key.asset_key,
+        check_name=key.name,
+        severity=dg.AssetCheckSeverity.ERROR if lost else dg.AssetCheckSeverity.WARN,
+        description=f"{_said(found)} {other_rules}".strip(),
+        metadata={"time_zone_rules_differ": other_rules, **_counts(found)},
+    )
+
+
+def _said(found: "Reconciliation") -> str:
+    from klaviyo_pipeline.loads.completeness import spoken
+
     if not found.days:
-        text = "No day of events has landed yet."
-    elif found.is_even:
-        text = (
+        return "No day of events has landed yet."
+    if found.is_even:
+        return (
             f"{found.events:,} events of {found.metrics} metrics on {len(found.days)} days, as many as Klaviyo counts."
         )
-    else:
-        names = sorted({each.metric_name for each in found.differences})
-        text = (
-            f"Counts differ from Klaviyo's on {spoken(found.differing_days)}, of {', '.join(names[:10])}"
-            f"{f' and {len(names) - 10} more' if len(names) > 10 else ''}. To read these days again: "
-            "klaviyo-pipeline reconcile --repair."
-        )
+    names = sorted({each.metric_name for each in found.differences})
+    return (
+        f"Counts differ from Klaviyo's on {spoken(found.differing_days)}, of {', '.join(names[:10])}"
+        f"{f' and {len(names) - 10} more' if len(names) > 10 else ''}. To read these days again: "
+        "klaviyo-pipeline reconcile --repair."
+    )
+
+
+def _counts(found: "Reconciliation") -> dict[str, Any]:
     records = [
         dg.TableRecord(
             {
@@ -164,28 +178,19 @@ def _events_check(key: dg.AssetCheckKey, found: "Reconciliation", other_rules: s
         )
         for each in found.differences[:_SHOWN]
     ]
-    return dg.AssetCheckResult(
-        passed=found.is_even,
-        asset_key=key.asset_key,
-        check_name=key.name,
-        # The next run reads days of the lookback again: a difference there is only a warning.
-        severity=dg.AssetCheckSeverity.ERROR if lost else dg.AssetCheckSeverity.WARN,
-        description=f"{text} {other_rules}".strip(),
-        metadata={
-            "time_zone_rules_differ": other_rules,
-            "days_compared": len(found.days),
-            "metrics_compared": found.metrics,
-            "events_compared": found.events,
-            "compared_until": found.until.isoformat() if found.until else "",
-            "differing_days": [day.isoformat() for day in found.differing_days],
-            "differences": len(found.differences),
-            "missing_events": sum(max(0, each.klaviyos - each.ours) for each in found.differences),
-            "surplus_events": sum(max(0, each.ours - each.klaviyos) for each in found.differences),
-            "events_without_metric": found.without_metric,
-            "not_counted_by_klaviyo": dict(found.not_counted),
-            **({"first_differences": dg.MetadataValue.table(records)} if records else {}),
-        },
-    )
+    return {
+        "days_compared": len(found.days),
+        "metrics_compared": found.metrics,
+        "events_compared": found.events,
+        "compared_until": found.until.isoformat() if found.until else "",
+        "differing_days": [day.isoformat() for day in found.differing_days],
+        "differences": len(found.differences),
+        "missing_events": sum(max(0, each.klaviyos - each.ours) for each in found.differences),
+        "surplus_events": sum(max(0, each.ours - each.klaviyos) for each in found.differences),
+        "events_without_metric": found.without_metric,
+        "not_counted_by_klaviyo": dict(found.not_counted),
+        **({"first_differences": dg.MetadataValue.table(records)} if records else {}),
+    }
 
 
 def _members_check(key: dg.AssetCheckKey, found: "Sequence[MemberDifference]") -> dg.AssetCheckResult:

@@ -1,4 +1,4 @@
-"""Klaviyo's operations by path: which one a request means, and what that one takes under a revision."""
+"""Klaviyo's operations by path: finds the operation of a request, and its parameters under a revision."""
 
 from collections.abc import Iterator
 from functools import cache

@@ -1,4 +1,4 @@
-"""How an operation is declared over its whole life, and what of that is in force under one revision."""
+"""The declaration of an operation over all revisions, and its form under one revision."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

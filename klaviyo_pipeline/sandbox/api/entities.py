@@ -1,4 +1,4 @@
-"""Every type of resource behind one face: found by id, rendered, and asked what it is related to.
+"""One interface for all types of resources: find by id, render, and list related resources.
 
 Records are served by their declaration alone. The types that have rows of their own (events, profiles, lists,
 metrics, campaigns, templates) are told here how to find, render and relate them.

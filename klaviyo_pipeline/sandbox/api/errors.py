@@ -1,4 +1,4 @@
-"""Klaviyo's error documents, word for word where they have been recorded.
+"""Klaviyo's error documents, word for word if recorded.
 
 Source: responses recorded on revision 2026-07-15 (2026-09-04). Where none was recorded the wording is
 inferred, and the function says so.

@@ -1,4 +1,4 @@
-"""Sparse fieldsets: which names `fields[type]` takes, and what is left of the attributes.
+"""Sparse fieldsets: the names that `fields[type]` accepts, and the remaining attributes.
 
 A name within a structured attribute (`location.city`) is taken where Klaviyo's documents list it.
 """

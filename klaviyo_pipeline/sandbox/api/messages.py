@@ -1,4 +1,4 @@
-"""A request and an answer, as the handlers and the fault hooks see them."""
+"""A request and an answer, for the handlers and the fault hooks."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping

@@ -1,4 +1,4 @@
-"""A request's parameters, checked against what the endpoint takes under the revision.
+"""Checks a request's parameters against those of the endpoint under the revision.
 
 The wordings for includes, filters and cursors are recorded; those for sorts, page sizes, fieldsets and
 unknown parameters are inferred.

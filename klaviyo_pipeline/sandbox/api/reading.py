@@ -1,4 +1,4 @@
-"""From a checked query to the rows of a page: which array to walk, which bounds, which predicate."""
+"""Reads the rows of a page for a checked query: chooses the array, the bounds and the predicate."""
 
 from collections.abc import Callable
 from typing import Any

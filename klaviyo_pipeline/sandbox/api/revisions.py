@@ -1,4 +1,4 @@
-"""Which revision answers a request, or why none does.
+"""The revision that answers a request, or the reason for a refusal.
 
 Source: Klaviyo's API versioning and deprecation policy; the life of each as of 2026-11-23.
 """

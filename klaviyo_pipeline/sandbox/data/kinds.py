@@ -1,4 +1,4 @@
-"""The collections that one row type serves: where each is found, and what its rows are related to."""
+"""The collections of the row type Record: their paths and relationships."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Rows by id, and in the orders they are read in: sorted arrays, cut by bisection, scanned from there."""
+"""Rows by id and in sorted arrays. A read finds its start by bisection and scans from there."""
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Facts about Klaviyo's API as tables: what each operation takes, and the fieldsets of each type, by revision.
+"""Facts about Klaviyo's API as tables: the parameters of each operation, and the fieldsets of each type, by revision.
 
 `operations.csv` has a line for each operation and each revision that changed it; a line holds until the next
 one of the same operation. `fieldsets.csv` does the same for the names that `fields[type]` takes. Source:

@@ -1,1 +1,1 @@
-"""The faults that the sandbox can be told to have."""
+"""The faults of the sandbox."""

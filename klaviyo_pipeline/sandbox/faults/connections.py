@@ -1,4 +1,4 @@
-"""What ASGI has no words for: connections that break off, and requests that hang until somebody lets go."""
+"""Faults that ASGI cannot express: broken connections, and requests that hang."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""What can go wrong, kind by kind: the tables that a fault plan picks from.
+"""The kinds of faults that a fault plan can use.
 
 A kind belongs to one of five groups, by the moment at which it strikes: the shop changes before the answer, another
 answer is given, another question is answered, rows are altered on their way, or the delivery fails.

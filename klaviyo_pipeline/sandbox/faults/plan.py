@@ -1,4 +1,4 @@
-"""Where misbehaviour is plugged in, and the plan that says what goes wrong, where and how often.
+"""The fault hooks, and the plan that says which faults happen, where and how often.
 
 A plan is a declaration: which kinds of fault, for which operation, by chance or every so many requests. Whether
 a request is hit depends on the plan's seed and on how many requests of its operation came before, so the same

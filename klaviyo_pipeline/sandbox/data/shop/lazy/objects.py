@@ -1,4 +1,4 @@
-"""Custom objects: one type of them, repairs, with its schema, mapping, records and what went wrong."""
+"""Custom objects: one type, repairs, with its schema, mapping, records and errors."""
 
 from klaviyo_pipeline.sandbox.data.kinds import Record
 from klaviyo_pipeline.sandbox.data.shop.lazy.made import Made, Makers

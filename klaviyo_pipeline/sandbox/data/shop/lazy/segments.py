@@ -1,4 +1,4 @@
-"""Segments, and who is in them: those whose orders, consent and loyalty the definition names."""
+"""Segments and their members, by orders, consent and loyalty."""
 
 from collections.abc import Callable
 from typing import Any
