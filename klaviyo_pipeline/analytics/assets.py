@@ -15,7 +15,7 @@ from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.assets.build import asset_key
 from klaviyo_pipeline.orchestration.assets.plots import plotted
 from klaviyo_pipeline.orchestration.failures import plain_failures
-from klaviyo_pipeline.orchestration.notices import account_of_run
+from klaviyo_pipeline.orchestration.once_per_run import account_of_run
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 
 GROUP = KEY_PREFIX = "klaviyo_analytics"

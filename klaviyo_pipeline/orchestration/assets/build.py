@@ -25,7 +25,7 @@ from klaviyo_pipeline.orchestration.assets.progress import reporting
 from klaviyo_pipeline.orchestration.assets.spec import GROUP, KEY_PREFIX, LoadSpec, default_spec, partition_key_of
 from klaviyo_pipeline.orchestration.assets.with_children import asset_settings, build_with_children, config_of
 from klaviyo_pipeline.orchestration.failures import plain_failures
-from klaviyo_pipeline.orchestration.notices import account_of_run, first_time
+from klaviyo_pipeline.orchestration.once_per_run import account_of_run, first_time
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
 from klaviyo_pipeline.orchestration.skipping import skip

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from klaviyo_pipeline.klaviyo.endpoints import account
-from klaviyo_pipeline.orchestration import notices
+from klaviyo_pipeline.orchestration import once_per_run
 
 
 class Client:
@@ -27,12 +27,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return f"answer {len(asked)}"
 
     monkeypatch.setattr(account, "read_account", read)
-    monkeypatch.setattr(notices, "_known", {})
+    monkeypatch.setattr(once_per_run, "_known", {})
     return asked
 
 
 def ask(run: str, name: str = "a") -> Any:
-    return notices.account_of_run(run, Client(name))  # type: ignore[arg-type]
+    return once_per_run.account_of_run(run, Client(name))  # type: ignore[arg-type]
 
 
 def test_account_when_asked_for_again_then_each_run_and_each_account_has_its_own_answer(asked: list[str]) -> None:
@@ -53,9 +53,8 @@ def test_account_when_klaviyo_does_not_answer_then_is_asked_for_again(
 
 
 def test_notice_when_given_again_in_the_run_then_is_not_new(asked: list[str]) -> None:
-    assert [notices.first_time(*each) for each in (("run1", "x"), ("run1", "x"), ("run1", "y"), ("run2", "x"))] == [
-        True, False, True, True,
-    ]  # fmt: skip
+    asked_for = (("run1", "x"), ("run1", "x"), ("run1", "y"), ("run2", "x"))
+    assert [once_per_run.first_time(*each) for each in asked_for] == [True, False, True, True]
 
 
 def test_runs_when_there_were_many_then_the_latest_are_remembered_and_the_memory_does_not_grow(
@@ -63,6 +62,6 @@ def test_runs_when_there_were_many_then_the_latest_are_remembered_and_the_memory
 ) -> None:
     for run in range(1000):
         ask(f"run{run}")
-    assert len(notices._known) == 100
+    assert len(once_per_run._known) == 100
     assert (ask("run999"), ask("run900"), len(asked)) == ("answer 1000", "answer 901", 1000)
-    assert (ask("run0"), len(notices._known)) == ("answer 1001", 100)
+    assert (ask("run0"), len(once_per_run._known)) == ("answer 1001", 100)

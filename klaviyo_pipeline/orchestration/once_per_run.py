@@ -1,4 +1,4 @@
-"""What happens once a run, however many of its assets ask for it. With a process for each asset, once in each."""
+"""Work that a run does once for all its assets. If each asset has a process, each process does it once."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _known: dict[str, dict[str, Any]] = {}
 _RUNS_REMEMBERED = 100
 
 
-def first_time(run_id: str, notice: str) -> bool:
-    """Whether this is new in the run."""
+def first_time(run_id: str, name: str) -> bool:
+    """Whether the run has not called this before with the name."""
     with _lock:
         known = _of(run_id)
-        is_new = notice not in known
-        known[notice] = True
+        is_new = name not in known
+        known[name] = True
         return is_new
 
 
 def account_of_run(run_id: str, client: KlaviyoClient) -> Account:
-    """The client's account; Klaviyo is asked once a run, and again if it did not answer.
+    """The client's account. Asks Klaviyo once in a run, and again if it did not answer.
 
     Raises:
         KlaviyoError: as `read_account` does.
