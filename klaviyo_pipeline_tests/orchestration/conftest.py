@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,7 @@ class World:
         Does not raise: look at ``success``.
         """
         database = KlaviyoDuckDBResource(database=str(self.path), timezone=self.timezone, lock_timeout_s=20)
-        assets = [*build_assets(daily_partitions("2024-01-01", self.timezone)), *extra_assets]
+        assets = [*_assets(self.timezone, settings_now()), *extra_assets]
         names = [dg.AssetKey(["klaviyo", source]) for source in sources]
         tags = dict(tags or {})
         if isinstance(days, tuple):
@@ -102,6 +104,17 @@ class World:
     def ids(self, collection: str, since: str | None = None, until: str | None = None) -> list[str]:
         """Sorted ids of what the sandbox has."""
         return sorted(row["id"] for row in self.truth(collection, since, until))
+
+
+@cache
+def _assets(timezone: str, _settings: tuple[tuple[str, str], ...]) -> tuple[dg.AssetsDefinition, ...]:
+    """The assets, built once for each time zone and environment."""
+    return tuple(build_assets(daily_partitions("2024-01-01", timezone)))
+
+
+def settings_now() -> tuple[tuple[str, str], ...]:
+    """The environment variables that definitions may depend on."""
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("KLAVIYO_")))
 
 
 def failure_text(result: dg.ExecuteInProcessResult) -> str:

@@ -105,7 +105,7 @@ def test_check_defs_is_clean(world: World, tmp_path: Path) -> None:
 def test_demo_lands_what_the_sandbox_has(tmp_path: Path, world: World, shell: Shell) -> None:
     del shell.environment["KLAVIYO_API_KEY"]
 
-    done = shell("klaviyo-pipeline", "demo")
+    done = shell("klaviyo-pipeline", "demo", "--days", "7")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "draws artifacts/daily_metrics.png" in done.stdout

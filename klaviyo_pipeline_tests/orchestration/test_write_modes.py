@@ -74,14 +74,14 @@ def test_replace_on_new_data_when_nothing_comes_then_the_table_stays(world: Worl
 
 
 def test_merge_when_a_profile_changed_then_its_row_is_updated_and_others_are_left_alone(world: World) -> None:
-    assert world.run("profiles", days=("2024-01-01", "2026-11-20")).success
+    assert world.run("profiles", days="2026-11-20", config={"start_time": "2024-01-01"}).success
     before = dict(world.sql("SELECT id, _run_id FROM klaviyo.profiles"))
     changed = world.ids("profiles")[0]
     world.sandbox.store.put(
         "profiles", [{"id": changed, "first_name": "Renamed", "updated": "2026-11-20T11:59:00+00:00"}]
     )
 
-    assert world.run("profiles", days=("2024-01-01", "2026-11-20")).success
+    assert world.run("profiles", days="2026-11-20", config={"start_time": "2024-01-01"}).success
 
     assert world.column(f"SELECT first_name FROM klaviyo.profiles WHERE id = '{changed}'") == ["Renamed"]
     after = dict(world.sql("SELECT id, _run_id FROM klaviyo.profiles"))
