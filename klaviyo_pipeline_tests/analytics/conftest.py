@@ -20,6 +20,7 @@ from klaviyo_pipeline.sandbox.server import running_sandbox
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.tables import full_name, shape
 from klaviyo_pipeline_tests.core import CORE
+from klaviyo_pipeline_tests.made_once import made_once
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
@@ -35,10 +36,12 @@ SOURCES_NEEDED = ("events", "metrics", "campaigns", "profiles", "lists", "list_p
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """All of the shop loaded, in storage time zone UTC, and the tables of analytics made. Only to be read."""
     with running_sandbox(_SHOP, ServerOptions(rate_limits=False, keys={"pk_sandbox": frozenset()})) as sandbox:
-        world = World(sandbox, tmp_path_factory.mktemp("shop") / "warehouse.duckdb")
-        result = world.run(*SOURCES_NEEDED, days=DAYS, extra_assets=tuple(build_analytics_assets()))
-        assert result.success
-        yield world
+
+        def load(folder: Path) -> None:
+            world = World(sandbox, folder / "warehouse.duckdb")
+            assert world.run(*SOURCES_NEEDED, days=DAYS, extra_assets=tuple(build_analytics_assets())).success
+
+        yield World(sandbox, made_once(tmp_path_factory, "analytics-shop", load) / "warehouse.duckdb")
 
 
 @dataclass
@@ -69,14 +72,16 @@ class Loaded:
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Metrics with names that matter, two profiles, a campaign and a list."""
-    path = tmp_path_factory.mktemp("template") / "warehouse.duckdb"
-    made = Loaded(Database(path))
+    return made_once(tmp_path_factory, "analytics-template", _fill) / "warehouse.duckdb"
+
+
+def _fill(folder: Path) -> None:
+    made = Loaded(Database(folder / "warehouse.duckdb"))
     names = ["Placed Order", "Refunded Order", "Cancelled Order", "Opened Email", "Received SMS", "Viewed Product"]
     made.load("metrics", *({"id": f"m{number}", "name": name} for number, name in enumerate(names)))
     made.load("profiles", {"id": "p1"}, {"id": "p2"})
     made.load("campaigns", {"id": "c1", "name": "Sale", "status": "Draft", "message_id": "c1m1"})
     made.load("lists", {"id": "l1", "name": "News"})
-    return path
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.landing import LandRequest, Sweep, land
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 from klaviyo_pipeline_tests.analytics.conftest import COPENHAGEN, event
+from klaviyo_pipeline_tests.made_once import made_once
 from klaviyo_pipeline_tests.soaking import examples
 
 NAMES = ("Placed Order", "Refunded Order", "Opened Email", "Received Email", "Viewed Product", None)
@@ -94,7 +95,7 @@ def member(profile: str, joined: datetime) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return filled(tmp_path_factory.mktemp("filled")).database.file
+    return made_once(tmp_path_factory, "analytics-increments", filled) / "warehouse.duckdb"
 
 
 @pytest.fixture
