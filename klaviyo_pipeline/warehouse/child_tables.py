@@ -38,7 +38,8 @@ def land_children(job: Job, load: LandRequest, *, decided: bool, land: Land[T]) 
     outcomes = []
     for child in load.children:
         _drop_temporary(job.con)
-        batches = map(child.rows_of, job.incoming.reader(child.columns, marks))
+        there = set(child.columns) <= set(job.incoming.schema.names)  # a load without rows has no columns
+        batches = map(child.rows_of, job.incoming.reader(child.columns, marks)) if there else iter(())
         rows = Incoming(pa.RecordBatchReader.from_batches(child.schema, batches))
         try:
             outcomes.append(land(job.con, _request(load, child, job.target), rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -133,3 +134,85 @@ def test_child_chosen_without_its_parent_is_loaded_by_itself(world: World, monke
     before = world.state()
     assert world.run("event_attributions").success
     assert world.state() == before
+
+
+def pairs(world: World, table: str, *columns: str) -> list[tuple[Any, ...]]:
+    return world.sql(f"SELECT {', '.join(columns)} FROM klaviyo.{table} WHERE _deleted_at IS NULL ORDER BY ALL")
+
+
+def test_messages_audiences_and_tags_of_campaigns_are_the_sandboxs_and_a_tag_that_is_removed_is_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children = ("campaign_messages", "campaign_audiences", "campaign_tags")
+    monkeypatch.setenv("KLAVIYO_SOURCES", ",".join(("core", *children)))
+    assert world.run("campaigns").success
+    campaigns = list(world.sandbox.store.campaigns)
+    messages = sorted((row.id, message.id) for row in campaigns for message in row.messages)
+    assert pairs(world, "campaign_messages", "campaign_id", "id") == messages != []
+    audiences = sorted(
+        (row.id, side, group)
+        for row in campaigns
+        for side, groups in (("included", row.included), ("excluded", row.excluded))
+        for group in groups
+    )
+    assert pairs(world, "campaign_audiences", "campaign_id", "side", "group_id") == audiences != []
+    tags = sorted((row.id, tag) for row in campaigns for tag in row.tag_ids)
+    assert pairs(world, "campaign_tags", "campaign_id", "tag_id") == tags != []
+    assert all(each is None for child in children for each in world.column(f"SELECT _extra FROM klaviyo.{child}"))
+
+    before = world.state()
+    assert world.run("campaigns").success, "a read of no rows"
+    assert world.state() == before
+    tagged = next(row for row in campaigns if row.tag_ids)
+    world.sandbox.store.campaigns.put([replace(tagged, tag_ids=())])
+    assert world.run("campaigns", config={"incremental": False}).success
+    assert pairs(world, "campaign_tags", "campaign_id", "tag_id") == [each for each in tags if each[0] != tagged.id]
+
+
+def test_actions_messages_and_tags_of_flows_come_with_fifty_flows_a_request_and_an_archived_flow_keeps_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLAVIYO_SOURCES", "core, flows, segments, flow_*, segment_tags, list_tags")
+    assert world.run("flows", "segments", "lists").success
+    requests = dict(world.sql("SELECT source, requests FROM klaviyo_pipeline.ledger"))
+    assert (requests["flows"], requests["flow_actions"]) == (2, None)
+    flows = world.truth("flows")
+    actions = pairs(world, "flow_actions", "flow_id", "id", "action_type")
+    assert {each[0] for each in actions} == {row["id"] for row in flows}
+    sent = pairs(world, "flow_messages", "flow_id", "flow_action_id", "action_type")
+    assert sent == [each for each in actions if each[2].startswith("send-")] != []
+    named = world.column("SELECT id FROM klaviyo.flow_messages WHERE name IS NOT NULL AND subject_line IS NOT NULL")
+    assert len(named) == len(sent)
+    for child in ("flow_tags", "segment_tags", "list_tags"):
+        assert pairs(world, child, "id") != [], child
+    for child in ("flow_actions", "flow_messages", "flow_tags", "segment_tags", "list_tags"):
+        assert all(each is None for each in world.column(f"SELECT _extra FROM klaviyo.{child}")), child
+
+    live = next(row["id"] for row in flows if not row["archived"])
+    world.sandbox.store.put("flows", [{"id": live, "archived": True}])
+    assert world.run("flows", config={"incremental": False}).success
+    assert world.sql(f"SELECT archived, _deleted_at FROM klaviyo.flows WHERE id = '{live}'") == [(True, None)]
+    assert pairs(world, "flow_actions", "flow_id", "id", "action_type") == actions
+
+
+def test_consents_have_a_row_for_each_channel_and_kind_of_each_profile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLAVIYO_SOURCES", "core, consents")
+    assert world.run("profiles").success
+    kinds = world.sql("SELECT channel, kind, count(*) FROM klaviyo.consents GROUP BY ALL ORDER BY ALL")
+    people = world.column("SELECT count(*) FROM klaviyo.profiles")[0]
+    always = [row for row in kinds if row[0] != "whatsapp"]
+    assert [row[:2] for row in always] == [
+        *(("email", kind) for kind in ("click_tracking", "marketing", "open_tracking")),
+        ("mobile_push", "marketing"),
+        *(("sms", kind) for kind in ("marketing", "transactional")),
+    ]
+    assert {row[2] for row in always} == {people}
+    agreed = {row.id for row in world.sandbox.store.profiles if row.consent.sms_at is not None}
+    found = world.column(
+        "SELECT profile_id FROM klaviyo.consents WHERE channel = 'sms' AND kind = 'marketing' "
+        "AND consent = 'SUBSCRIBED' AND can_receive AND consent_timestamp IS NOT NULL"
+    )
+    assert set(found) == agreed != set()
+    assert all(each is None for each in world.column("SELECT _extra FROM klaviyo.consents"))

@@ -31,6 +31,7 @@ VALUES: dict[str, list[Any]] = {
     "skip_related": [False, True],
     "subscriptions": [True, False],
     "predictive_analytics": [True, False],
+    "tags": [True, False],
     "list_ids": ["one"],
     "event_ids": ["one"],
     "events_table": ["events"],

@@ -8,14 +8,29 @@ from klaviyo_pipeline.klaviyo.catalogue.columns import Column, ColumnType
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     BOOLEAN,
     JSON,
+    STAGED_TAGS,
     STRING,
+    TAGS,
     TIMESTAMP,
+    child_of,
     id_,
+    key,
     one_of,
     required,
+    tags_of,
 )
 from klaviyo_pipeline.klaviyo.catalogue.filters import EQUALS, condition
-from klaviyo_pipeline.klaviyo.catalogue.model import DOC, GE_GT_LE_LT, MEDIUM, FilterBy, Include, Source, TimeField
+from klaviyo_pipeline.klaviyo.catalogue.model import (
+    DOC,
+    GE_GT_LE_LT,
+    MEDIUM,
+    ChildOf,
+    FilterBy,
+    Include,
+    Place,
+    Source,
+    TimeField,
+)
 
 _OMNI = "2026-10-15"
 """From this revision on a campaign's attributes stand under `definition`, what is sent and when with its messages,
@@ -173,10 +188,97 @@ CAMPAIGNS = Source(
     includes=(
         Include("campaign-messages", since="2023-07-15"),
         Include("campaign-audiences", since="2026-10-15"),
+        Include("tags", option="tags"),
     ),
+    options=(TAGS,),
+    staged=(STAGED_TAGS,),
     lookback_days=1,
     version_column="updated_at",
     partitioned_by_day=True,
     sorted_by_time=False,
     shows_deletions=True,
+)
+
+CAMPAIGN_TAGS = tags_of(CAMPAIGNS, "Tags of campaigns", option="tags")
+
+
+def _of_message(name: str, kind: ColumnType, description: str, *path: str, omni: tuple[str, ...] | None) -> Column:
+    return Column(name, kind, path, description, moved=((_OMNI, omni),))
+
+
+def _in_content(name: str, description: str) -> Column:
+    return _of_message(
+        name, STRING, f"{description} Empty from revision 2026-10-15 on.", "definition", "content", name, omni=None
+    )
+
+
+CAMPAIGN_MESSAGES = child_of(
+    CAMPAIGNS,
+    ChildOf(parent="campaigns", id_column="campaign_id", inside="messages"),
+    name="campaign_messages",
+    title="Campaign messages",
+    description="All messages of each campaign, where campaigns has what the first one says.",
+    columns=(
+        id_("The message's id."),
+        key(Column("campaign_id", STRING, None, "The campaign; joins campaigns.id."), "campaigns"),
+        _of_message(
+            "channel",
+            STRING,
+            "email, sms or mobile_push. Empty from revision 2026-10-15 on.",
+            *("definition", "channel"),
+            omni=None,
+        ),
+        _of_message("label", STRING, "The message's name.", "definition", "label", omni=("definition", "name")),
+        _in_content("subject", "The subject of an email."),
+        _in_content("preview_text", "The preview text of an email."),
+        _in_content("from_email", "The sender's address."),
+        _in_content("from_label", "The sender's name."),
+        _in_content("reply_to_email", "Where answers go."),
+        _in_content("cc_email", "Who gets a copy."),
+        _in_content("bcc_email", "Who gets a blind copy."),
+        _in_content("body", "The text of an SMS or push message."),
+        _in_content("media_url", "The picture of an SMS message."),
+        _in_content("title", "The title of a push message."),
+        Column(
+            "template_id", STRING, ("relationships", "template", "id"), "Joins templates.id.", references="templates"
+        ),
+        Column("image_id", STRING, ("relationships", "image", "id"), "Its image.", references="images"),
+        Column("definition", JSON, ("definition",), "What it says and how it is sent."),
+        _of_message(
+            "send_times",
+            JSON,
+            "When it is or was sent.",
+            "send_times",
+            omni=("definition", "send_options", "send_times"),
+        ),
+        _of_message("created_at", TIMESTAMP, "When the message was created.", "created_at", omni=("created",)),
+        _of_message("updated_at", TIMESTAMP, "When the message last changed.", "updated_at", omni=("updated",)),
+    ),
+    impersonal=("id", "campaign_id", "channel", "label", "template_id", "image_id", "created_at", "updated_at"),
+)
+
+CAMPAIGN_AUDIENCES = child_of(
+    CAMPAIGNS,
+    ChildOf(
+        parent="campaigns",
+        id_column="campaign_id",
+        inside="audiences",
+        places=tuple(Place((side,), (("side", side),)) for side in ("included", "excluded")),
+    ),
+    name="campaign_audiences",
+    title="Campaign audiences",
+    description="The lists and segments that each campaign is sent to, and those that it leaves out.",
+    columns=(
+        Column(
+            "id",
+            STRING,
+            None,
+            "The campaign's id, the side, and the group's id, joined by colons.",
+            made_of=("campaign_id", "side", "group_id"),
+        ),
+        key(Column("campaign_id", STRING, None, "The campaign; joins campaigns.id."), "campaigns"),
+        one_of(required(Column("side", STRING, None, "included or excluded.")), "included", "excluded"),
+        required(Column("group_id", STRING, (), "A list's or a segment's id; joins lists.id or segments.id.")),
+    ),
+    impersonal=("id", "campaign_id", "side", "group_id"),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Allowed, Column, ColumnType
-from klaviyo_pipeline.klaviyo.catalogue.model import ChildOf, Source
+from klaviyo_pipeline.klaviyo.catalogue.model import ChildOf, Option, Source
 
 STRING, INTEGER, FLOAT = ColumnType.STRING, ColumnType.INTEGER, ColumnType.FLOAT
 BOOLEAN, TIMESTAMP, JSON = ColumnType.BOOLEAN, ColumnType.TIMESTAMP, ColumnType.JSON
@@ -55,7 +55,6 @@ def child_of(
     description: str,
     columns: tuple[Column, ...],
     impersonal: tuple[str, ...] = (),
-    scopes: tuple[str, ...] = (),
 ) -> Source:
     """A data source whose rows stand in those of another one: read by its requests, over its windows."""
     return Source(
@@ -65,7 +64,7 @@ def child_of(
         doc=parent.doc,
         path=parent.path,
         resource=parent.resource,
-        scopes=(*parent.scopes, *scopes),
+        scopes=parent.scopes,
         columns=columns,
         impersonal=impersonal,
         tier=parent.tier,
@@ -77,6 +76,29 @@ def child_of(
         incremental=parent.incremental,
         shows_deletions=parent.shows_deletions,
     )
+
+
+def tags_of(parent: Source, title: str, option: str | None = None) -> Source:
+    """Which tags the rows of another data source have, from the column ``tags`` of its rows."""
+    noun = parent.name.removesuffix("s")
+    return child_of(
+        parent,
+        ChildOf(parent=parent.name, id_column=f"{noun}_id", inside="tags", option=option, ignores=("type",)),
+        name=f"{noun}_tags",
+        title=title,
+        description=f"Which {noun} has which tag.",
+        columns=(
+            pair(f"{noun}_id", "tag_id"),
+            key(Column(f"{noun}_id", STRING, None, f"The {noun}; joins {parent.name}.id."), parent.name),
+            key(Column("tag_id", STRING, ("id",), "The tag; joins tags.id."), "tags"),
+        ),
+        impersonal=("id", f"{noun}_id", "tag_id"),
+    )
+
+
+TAGS = Option("tags", False, "Read the tags of each row, for a table of them.")
+"""For a data source of which ``tags_of`` makes another one: beside it an include and a staged column."""
+STAGED_TAGS = Column("tags", JSON, ("relationships", "tags", "data"), "Its tags: type and id of each.", option="tags")
 
 
 def required(column: Column) -> Column:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     BOOLEAN,
+    JSON,
     STRING,
     TIMESTAMP,
     attribute,
+    child_of,
     id_,
     ids,
+    key,
+    tags_of,
 )
 from klaviyo_pipeline.klaviyo.catalogue.filters import EQUALS, condition
 from klaviyo_pipeline.klaviyo.catalogue.model import (
     DOC,
     GE_GT_LE_LT,
     SMALL,
+    ChildOf,
     FilterBy,
     Include,
+    Option,
+    Place,
     Source,
     TimeField,
 )
@@ -47,8 +55,60 @@ FLOWS = Source(
         TimeField("created", FilterBy.CREATED, GE_GT_LE_LT),
     ),
     streams=(("", tuple((condition(EQUALS, "archived", archived),) for archived in (False, True))),),
-    includes=(Include("tags"),),  # without it the relationship has no data
+    includes=(
+        Include("tags"),  # without it the relationship has no data
+        Include("flow-actions", option="actions"),
+    ),
+    options=(Option("actions", False, "Read the actions of each flow, for flow_actions and flow_messages."),),
+    staged=(Column("actions", JSON, (), "All actions of the flow.", via="flow-actions", every=True, option="actions"),),
     lookback_days=1,
     version_column="updated",
     shows_deletions=True,
+)
+
+FLOW_TAGS = tags_of(FLOWS, "Tags of flows")
+
+FLOW_ACTIONS = child_of(
+    FLOWS,
+    ChildOf(parent="flows", id_column="flow_id", inside="actions", option="actions", ignores=("relationships",)),
+    name="flow_actions",
+    title="Flow actions",
+    description="The actions of each flow: delays, conditions, messages and others.",
+    columns=(
+        id_("The action's id."),
+        key(Column("flow_id", STRING, None, "The flow; joins flows.id."), "flows"),
+        Column("action_type", STRING, ("definition", "type"), "send-email, send-sms, time-delay and others."),
+        Column("created", TIMESTAMP, ("created",), "When the action was created."),
+        Column("updated", TIMESTAMP, ("updated",), "When the action last changed."),
+        Column("definition", JSON, ("definition",), "What it does."),
+    ),
+    impersonal=("id", "flow_id", "action_type", "created", "updated"),
+)
+
+FLOW_MESSAGES = child_of(
+    FLOWS,
+    ChildOf(
+        parent="flows",
+        id_column="flow_id",
+        inside="actions",
+        places=(Place(("definition", "data", "message")),),
+        option="actions",
+    ),
+    name="flow_messages",
+    title="Flow messages",
+    description="What each flow's actions send.",
+    columns=(
+        id_("The message's id."),
+        key(Column("flow_id", STRING, None, "The flow; joins flows.id."), "flows"),
+        key(Column("flow_action_id", STRING, ("^", "id"), "The action; joins flow_actions.id."), "flow_actions"),
+        Column("action_type", STRING, ("^", "definition", "type"), "send-email, send-sms and others."),
+        Column("name", STRING, ("name",), "The message's name."),
+        Column("subject_line", STRING, ("subject_line",), "The subject of an email."),
+        Column("preview_text", STRING, ("preview_text",), "The preview text of an email."),
+        Column("from_email", STRING, ("from_email",), "The sender's address."),
+        Column("from_label", STRING, ("from_label",), "The sender's name."),
+        Column("template_id", STRING, ("template_id",), "The template; joins templates.id.", references="templates"),
+        Column("definition", JSON, (), "The message, whole."),
+    ),
+    impersonal=("id", "flow_id", "flow_action_id", "action_type", "name", "template_id"),
 )

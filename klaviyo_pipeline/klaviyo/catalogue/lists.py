@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
-from klaviyo_pipeline.klaviyo.catalogue.declaring import STRING, TIMESTAMP, attribute, id_, key, one_of, pair, required
+from klaviyo_pipeline.klaviyo.catalogue.declaring import (
+    STAGED_TAGS,
+    STRING,
+    TAGS,
+    TIMESTAMP,
+    attribute,
+    id_,
+    key,
+    one_of,
+    pair,
+    required,
+    tags_of,
+)
 from klaviyo_pipeline.klaviyo.catalogue.model import (
     DOC,
     GE_GT_LE_LT,
@@ -13,6 +25,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import (
     PROFILE_TIER,
     FanOut,
     FilterBy,
+    Include,
     Source,
     TimeField,
 )
@@ -50,6 +63,9 @@ LISTS = Source(
         TimeField("updated", FilterBy.UPDATED, GT),
         TimeField("created", FilterBy.CREATED, GT),
     ),
+    includes=(Include("tags", option="tags"),),
+    options=(TAGS,),
+    staged=(STAGED_TAGS,),
     lookback_days=1,
     version_column="updated",
     shows_deletions=True,
@@ -81,3 +97,5 @@ LIST_PROFILES = Source(
     incremental=False,
     shows_deletions=True,
 )
+
+LIST_TAGS = tags_of(LISTS, "Tags of lists", option="tags")

@@ -175,10 +175,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Place:
-    """Where child rows stand in their parent's column: keys to follow, and the columns that say which place it was."""
+    """Where child rows stand in their parent's column.
+
+    Attributes:
+        path: The keys to follow.
+        columns: Names and values of the columns that say which place it was.
+        renames: Keys that are named otherwise in other places: theirs to ours.
+    """
 
     path: tuple[str, ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
+    renames: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from klaviyo_pipeline.klaviyo.catalogue.declaring import FLOAT, JSON, STRING, TIMESTAMP, attribute, id_, nested, one_of
+from klaviyo_pipeline.klaviyo.catalogue.columns import Column
+from klaviyo_pipeline.klaviyo.catalogue.declaring import (
+    BOOLEAN,
+    FLOAT,
+    JSON,
+    STRING,
+    TIMESTAMP,
+    attribute,
+    child_of,
+    id_,
+    key,
+    nested,
+    one_of,
+    required,
+)
 from klaviyo_pipeline.klaviyo.catalogue.model import (
     DOC,
     GT_LT,
     MEDIUM,
     PROFILE_TIER,
+    ChildOf,
     FilterBy,
     Option,
+    Place,
     Source,
     TimeField,
 )
@@ -85,4 +101,66 @@ PROFILES = Source(
     lookback_days=1,
     version_column="updated",
     partitioned_by_day=True,
+)
+
+_CONSENTS = {
+    "email": ("marketing", "open_tracking", "click_tracking"),
+    "sms": ("marketing", "transactional"),
+    "mobile_push": ("marketing",),
+    "whatsapp": ("marketing", "transactional", "conversational"),
+}
+_SPOKEN = {"mobile_push": "push"}
+
+CONSENTS = child_of(
+    PROFILES,
+    ChildOf(
+        parent="profiles",
+        id_column="profile_id",
+        inside="subscriptions",
+        places=tuple(
+            Place(
+                (channel, kind),
+                (("channel", channel), ("kind", kind)),
+                ((f"can_receive_{_SPOKEN.get(channel, channel)}_{kind}", "can_receive"),),
+            )
+            for channel, kinds in _CONSENTS.items()
+            for kind in kinds
+        ),
+        option="subscriptions",
+        ignores=("suppression", "list_suppressions"),
+    ),
+    name="consents",
+    title="Consents",
+    description="What each person has agreed to, by channel and kind.",
+    columns=(
+        Column(
+            "id",
+            STRING,
+            None,
+            "The profile's id, the channel, and the kind, joined by colons.",
+            made_of=("profile_id", "channel", "kind"),
+        ),
+        key(Column("profile_id", STRING, None, "The person; joins profiles.id."), "profiles"),
+        one_of(required(Column("channel", STRING, None, "email, sms, mobile_push or whatsapp.")), *_CONSENTS),
+        one_of(
+            required(Column("kind", STRING, None, "marketing, transactional, conversational, or tracking of emails.")),
+            *(kind for kinds in _CONSENTS.values() for kind in kinds),
+        ),
+        one_of(
+            Column("consent", STRING, ("consent",), "SUBSCRIBED, UNSUBSCRIBED or NEVER_SUBSCRIBED."),
+            *("SUBSCRIBED", "UNSUBSCRIBED", "NEVER_SUBSCRIBED"),
+        ),
+        Column("can_receive", BOOLEAN, ("can_receive",), "Whether the person may be sent such messages."),
+        Column("consent_timestamp", TIMESTAMP, ("consent_timestamp",), "When consent was given or taken back."),
+        Column("last_updated", TIMESTAMP, ("last_updated",), "When Klaviyo last changed it."),
+        Column("created_timestamp", TIMESTAMP, ("created_timestamp",), "When it was recorded."),
+        Column("valid_until", TIMESTAMP, ("valid_until",), "Until when it holds."),
+        Column("method", STRING, ("method",), "How consent was given."),
+        Column("method_detail", STRING, ("method_detail",), "More about how, such as the form."),
+        Column("custom_method_detail", STRING, ("custom_method_detail",), "What the account's own system says of how."),
+        Column("double_optin", BOOLEAN, ("double_optin",), "Whether the person confirmed it."),
+        Column("phone_number", STRING, ("phone_number",), "The number that it is about."),
+        Column("metadata", JSON, ("metadata",), "More about it."),
+    ),
+    impersonal=("channel", "kind", "consent", "can_receive", "consent_timestamp", "last_updated", "valid_until"),
 )

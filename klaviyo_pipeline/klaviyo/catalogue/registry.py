@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.account import ACCOUNTS, TRACKING_SETTINGS
-from klaviyo_pipeline.klaviyo.catalogue.campaigns import CAMPAIGNS
+from klaviyo_pipeline.klaviyo.catalogue.campaigns import CAMPAIGN_AUDIENCES, CAMPAIGN_MESSAGES, CAMPAIGN_TAGS, CAMPAIGNS
 from klaviyo_pipeline.klaviyo.catalogue.catalog import (
     CATALOG_CATEGORIES,
     CATALOG_CATEGORY_ITEMS,
@@ -22,7 +22,7 @@ from klaviyo_pipeline.klaviyo.catalogue.catalog import (
 from klaviyo_pipeline.klaviyo.catalogue.content import IMAGES, UNIVERSAL_CONTENT, WEB_FEEDS
 from klaviyo_pipeline.klaviyo.catalogue.coupons import COUPON_CODE_JOBS, COUPON_CODES, COUPONS
 from klaviyo_pipeline.klaviyo.catalogue.events import EVENT_ATTRIBUTIONS, EVENT_METRICS, EVENT_PROFILES, EVENTS
-from klaviyo_pipeline.klaviyo.catalogue.flows import FLOWS
+from klaviyo_pipeline.klaviyo.catalogue.flows import FLOW_ACTIONS, FLOW_MESSAGES, FLOW_TAGS, FLOWS
 from klaviyo_pipeline.klaviyo.catalogue.forms import FORM_VERSIONS, FORMS
 from klaviyo_pipeline.klaviyo.catalogue.jobs import (
     CATALOG_JOBS,
@@ -32,7 +32,7 @@ from klaviyo_pipeline.klaviyo.catalogue.jobs import (
     SUPPRESSION_JOBS,
     UNSUPPRESSION_JOBS,
 )
-from klaviyo_pipeline.klaviyo.catalogue.lists import LIST_PROFILES, LISTS
+from klaviyo_pipeline.klaviyo.catalogue.lists import LIST_PROFILES, LIST_TAGS, LISTS
 from klaviyo_pipeline.klaviyo.catalogue.metrics import CUSTOM_METRICS, MAPPED_METRICS, METRIC_PROPERTIES, METRICS
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.objects import (
@@ -42,11 +42,11 @@ from klaviyo_pipeline.klaviyo.catalogue.objects import (
     OBJECT_SCHEMAS,
     OBJECT_TYPES,
 )
-from klaviyo_pipeline.klaviyo.catalogue.profiles import PROFILES
+from klaviyo_pipeline.klaviyo.catalogue.profiles import CONSENTS, PROFILES
 from klaviyo_pipeline.klaviyo.catalogue.push_tokens import PUSH_TOKENS
 from klaviyo_pipeline.klaviyo.catalogue.reports import REPORTS
 from klaviyo_pipeline.klaviyo.catalogue.reviews import REVIEWS
-from klaviyo_pipeline.klaviyo.catalogue.segments import SEGMENT_PROFILES, SEGMENTS
+from klaviyo_pipeline.klaviyo.catalogue.segments import SEGMENT_PROFILES, SEGMENT_TAGS, SEGMENTS
 from klaviyo_pipeline.klaviyo.catalogue.tags import TAG_GROUPS, TAGS
 from klaviyo_pipeline.klaviyo.catalogue.templates import TEMPLATES
 from klaviyo_pipeline.klaviyo.catalogue.webhooks import WEBHOOK_TOPICS, WEBHOOKS
@@ -54,6 +54,8 @@ from klaviyo_pipeline.klaviyo.catalogue.webhooks import WEBHOOK_TOPICS, WEBHOOKS
 _CORE = (METRICS, EVENTS, EVENT_METRICS, EVENT_PROFILES, TEMPLATES, CAMPAIGNS, LISTS, LIST_PROFILES, PROFILES)
 _USUAL = (EVENT_ATTRIBUTIONS, ACCOUNTS, MAPPED_METRICS, CUSTOM_METRICS, SEGMENTS, FLOWS, FORMS, TAGS, TAG_GROUPS)
 _OTHERS = (
+    *(CAMPAIGN_MESSAGES, CAMPAIGN_AUDIENCES, FLOW_ACTIONS, FLOW_MESSAGES, CONSENTS),
+    *(CAMPAIGN_TAGS, FLOW_TAGS, LIST_TAGS, SEGMENT_TAGS),
     *(COUPONS, UNIVERSAL_CONTENT, IMAGES),
     *(TRACKING_SETTINGS, METRIC_PROPERTIES, SEGMENT_PROFILES, FORM_VERSIONS, COUPON_CODES, COUPON_CODE_JOBS),
     *(CATALOG_ITEMS, CATALOG_VARIANTS, CATALOG_CATEGORIES, CATALOG_CATEGORY_ITEMS, CATALOG_JOBS, REVIEWS),

@@ -16,6 +16,7 @@ from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     key,
     pair,
     required,
+    tags_of,
 )
 from klaviyo_pipeline.klaviyo.catalogue.model import (
     DOC,
@@ -88,3 +89,5 @@ SEGMENT_PROFILES = Source(
     incremental=False,
     shows_deletions=True,
 )
+
+SEGMENT_TAGS = tags_of(SEGMENTS, "Tags of segments")

@@ -44,10 +44,8 @@ class ChildDecoder:
         self._of = child.child
         self._columns = [column.in_revision(revision) for column in child.columns]
         self._carried = {**dict(self._of.carries), self._of.id_column: "id"}
-        self._known = {column.path[0] for column in self._columns if column.path} | {
-            *self._of.ignores,
-            *(place.path[-1] for place in self._of.places if place.path),
-        }
+        self._known = {column.path[0] for column in self._columns if column.path} | {*self._of.ignores}
+        self._keeps_whole = any(column.path == () for column in self._columns)
         self.schema = arrow_schema(self._columns)
 
     def rows(self, parents: pa.RecordBatch) -> pa.RecordBatch:
@@ -84,7 +82,10 @@ class ChildDecoder:
                 continue
             document = msgspec.json.decode(text)
             for place in self._of.places:
+                renames = dict(place.renames)
                 for value, outer in _at(document, place.path):
+                    if renames and isinstance(value, dict):
+                        value = {renames.get(key, key): each for key, each in value.items()}
                     yield _Element(parent, place, value, outer)
 
     def _of_place(self, column: Column, elements: list[_Element]) -> pa.Array:
@@ -94,7 +95,7 @@ class ChildDecoder:
         return pa.nulls(len(elements), ARROW_TYPES[column.type])
 
     def _keep_unknown(self, row: int, value: Any, extras: Extras) -> None:  # noqa: ANN401 - whatever JSON holds
-        if isinstance(value, dict) and not self._known.issuperset(value):
+        if not self._keeps_whole and isinstance(value, dict) and not self._known.issuperset(value):
             for name in value.keys() - self._known:
                 if value[name] is not None:
                     extras.keep(row, (name,), msgspec.json.encode(value[name]), extras.unknown)

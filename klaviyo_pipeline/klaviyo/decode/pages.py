@@ -196,7 +196,7 @@ class PageDecoder:
             elif path[0] == "id":
                 values, kept_at = ids, path
             elif path[0] == "relationships":
-                values = [_step(linkage, "id") for linkage in shapes.linkage(items, path[1])]
+                values = [_linked(linkage, column) for linkage in shapes.linkage(items, path[1])]
                 kept_at = (column.name,)
             elif len(path) == 2:
                 values, kept_at = shapes.attribute(items, path[1]), path[1:]
@@ -289,6 +289,13 @@ def _summary(resource: dict[str, Any]) -> dict[str, Any]:
 
 def _identifier(resource: Any) -> tuple[str, str]:  # noqa: ANN401 - a resource, or what points at one
     return str(_step(resource, "type")), str(_step(resource, "id"))
+
+
+def _linked(linkage: Any, column: Column) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """The id that a relationship has; all of its data for a column of JSON."""
+    if column.type is ColumnType.JSON:
+        return None if linkage is None else msgspec.Raw(msgspec.json.encode(linkage))
+    return _step(linkage, "id")
 
 
 def _step(value: Any, key: str) -> Any:  # noqa: ANN401 - whatever JSON holds
