@@ -54,6 +54,8 @@ class PageReader:
     ) -> None:
         self._client = client
         self._source = source
+        # Each of several collections has a type of its own.
+        self._resource = source.resource if not source.parts else None
         self._columns = columns
         self._options = options
         self._time_column = time_column
@@ -136,7 +138,7 @@ class PageReader:
         shape = shape_of(revision)  # a server may name any day: only those that change the columns count
         if (shape, single) not in self._decoders:
             self._decoders[shape, single] = PageDecoder(
-                self._columns, shape, self._time_column, resource=self._source.resource, single=single
+                self._columns, shape, self._time_column, resource=self._resource, single=single
             )
         return self._decoders[shape, single]
 
