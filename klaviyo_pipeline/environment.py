@@ -97,6 +97,12 @@ STAGING_DIR = Variable(
     "Parent of the folder klaviyo-staging, which holds fetched pages; blank for a folder beside the database.",
     grammar.folder,
 )
+STAGE_MB = Variable(
+    "KLAVIYO_STAGE_MB",
+    "5000",
+    "Megabytes of pages that a load stages at most before a part of it lands; from 100 to 1000000.",
+    grammar.number(100, 1_000_000),
+)
 SHRINK_SHARE = Variable(
     "KLAVIYO_SHRINK_SHARE",
     "0.2",
@@ -152,6 +158,7 @@ SANDBOX_END = Variable(
 VARIABLES = (
     *(API_KEY, BASE_URL, REVISION, SOURCES, DATABASE, DATABASE_MODE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR),
     *(
+        STAGE_MB,
         PROGRESS,
         TRANSFERS,
         SHRINK_SHARE,

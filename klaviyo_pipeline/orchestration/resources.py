@@ -161,13 +161,15 @@ _PARSERS = {
 
 
 class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
-    """The DuckDB database for the tables. A launch can set the waits and the memory limit.
+    """The DuckDB database for the tables. A launch can set the waits, the memory limit and stage_mb.
 
     It extends dagster-duckdb's ``DuckDBResource``, which gives SQL assets a connection. This connection waits for the
     file lock of the database. Hold it only briefly.
     """
 
-    at_launch: ClassVar[frozenset[str]] = frozenset({"lock_timeout_s", "same_load_timeout_s", "memory_limit"})
+    at_launch: ClassVar[frozenset[str]] = frozenset(
+        {"lock_timeout_s", "same_load_timeout_s", "memory_limit", "stage_mb"}
+    )
 
     database: str = Field(default="", description="Path of the DuckDB file; blank for KLAVIYO_DUCKDB_PATH.")
     schema_name: str = Field(default="", description="Schema for the tables; blank for KLAVIYO_SCHEMA.")
@@ -187,6 +189,13 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
     )
     memory_limit: str = Field(
         default="", description="DuckDB's memory limit while landing, such as 300MB or 2GB; blank for 300MB."
+    )
+    stage_mb: float | None = Field(
+        default=None,
+        ge=100,
+        le=1_000_000,
+        description="A long load that merges or appends lands in parts, so that no more megabytes than this are "
+        "staged at a time; blank for KLAVIYO_STAGE_MB.",
     )
     shrink_share: float | None = Field(
         default=None,
@@ -274,6 +283,15 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         if rows is None:
             rows = int(environment.SHRINK_ROWS.value)
         return ShrinkLimits(share, rows)
+
+    def stage_bytes(self) -> int:
+        """How many bytes a load may stage before a part of it lands.
+
+        Raises:
+            ConfigurationError: if an environment variable is not a number within its bounds.
+        """
+        megabytes = self.stage_mb if self.stage_mb is not None else float(environment.STAGE_MB.value)
+        return int(megabytes * 1_000_000)
 
     def staging_area(self) -> StagingArea:
         """The folder of fetched pages that have not landed."""

@@ -10,6 +10,9 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
+from klaviyo_pipeline.klaviyo.extract.requests import PageSizes
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, PARTITIONED, World
 
 COUNTS = ("rows_fetched", "rows_inserted", "rows_updated", "rows_unchanged", "rows_deleted", "rows_repeated")
@@ -53,6 +56,28 @@ def test_each_day_of_a_range_has_the_rows_of_that_day_and_the_table_has_them_all
             day: sum(instant.date().isoformat() == day for instant in there) for day in found
         }
         assert len(set(rows)) > 1
+
+
+def test_each_day_of_a_range_that_lands_in_parts_has_the_rows_of_that_day(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = PageSizes.get
+    monkeypatch.setattr(PageSizes, "get", lambda *asked: 20 if asked[2].name == "events" else given(*asked))
+    monkeypatch.setattr(EndpointLimit, "reserve", lambda _self: 0.0)
+    at_once = by_day(world.run("events", days=(FIRST_DAY, LAST_DAY)), "events")
+    world.path.unlink()
+    monkeypatch.setattr(KlaviyoDuckDBResource, "stage_bytes", lambda _self: 60_000)
+
+    result = world.run("events", days=(FIRST_DAY, LAST_DAY))
+
+    in_parts = by_day(result, "events")
+    about = in_parts[LAST_DAY]
+    lines = world.column("SELECT count(*) FROM klaviyo_pipeline.ledger WHERE source = 'events'")
+    assert about["parts"] == lines[0] > 2
+    assert about["requests"] > about["parts"]
+    for name in ("dagster/partition_row_count", "dagster/row_count", *COUNTS):
+        assert days(in_parts, name) == days(at_once, name)
+    assert all(check.passed for check in result.get_asset_check_evaluations())
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,7 @@ def _load(
         moves_watermark=request.ids == spec.ids,
         origin=Origin(sandbox_end),
         shrink=duckdb.shrink_limits(),
+        stage_bytes=duckdb.stage_bytes(),
         count_ranges=partition_ranges(context.assets_def.partitions_def, _keys(context)),
         details={"asset": spec.key.to_user_string()},
         children=tuple(each.source for each in spec.children) if place.table == spec.key.path[-1] else (),

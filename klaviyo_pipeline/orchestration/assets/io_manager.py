@@ -38,7 +38,8 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
     Takes a staged extract, a pandas DataFrame or a pyarrow Table; an asset that returns None is left alone. A
     table's place comes from the run's config, else from the asset's metadata (``schema``, ``table``,
     ``write_mode``, ``partition_expr`` or ``partition_key``, ``primary_key``, ``database``), else from the asset key and
-    the configuration here. Each output is one transaction: rows by their write mode, and a line in the ledger.
+    the configuration here. Each output is one transaction: rows by their write mode, and a line in the ledger. A long
+    load is one for each of its parts; the log, the metadata and the counts of partitions are of all parts together.
     """
 
     at_launch: ClassVar[frozenset[str]] = frozenset({"write_mode"})
@@ -55,7 +56,7 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
 
         Raises:
             dagster.Failure: with one sentence that says why they could not be landed; the table, its rows and the
-                ledger are as they were.
+                ledger are as they were, or as the last part left them that landed.
         """
         if obj is None:
             return
@@ -148,11 +149,12 @@ def _report(context: dg.OutputContext, ready: StagedLoad, staged: StagedExtract,
     from klaviyo_pipeline.loads.load import only_reports
 
     place = ready.load.place
+    in_parts = f"{landed.parts} parts, " if landed.parts > 1 else ""
     context.log.info(
         f"{landed.table_path}: {landed.rows_fetched:,} rows fetched, {landed.rows_outside_window:,} of them "
         f"outside the window and {landed.rows_repeated:,} repeated; {landed.inserted:,} inserted, "
         f"{landed.updated:,} updated, {landed.unchanged:,} unchanged, {landed.deleted:,} deleted; the table has "
-        f"{landed.total_rows:,} ({staged.duration_s:.1f} s to fetch, {landed.duration_s:.1f} s to land)."
+        f"{landed.total_rows:,} ({in_parts}{staged.duration_s:.1f} s to fetch, {landed.duration_s:.1f} s to land)."
     )
     add_metadata(context, load_metadata.load_metadata(staged, landed, str(place.zone)), landed.by_range)
     rows = None
@@ -161,7 +163,7 @@ def _report(context: dg.OutputContext, ready: StagedLoad, staged: StagedExtract,
     pictures: dict[str, Any] = {"first_rows": rows} if rows else {}
     if rows and (note := hidden_note(staged.source, staged.schema.names)):
         pictures["hidden_columns"] = note
-    if staged.rows and not landed.skipped:
+    if landed.rows_fetched and not landed.skipped:
         pictures |= plotted(
             lambda: chart_of_load(place.database, staged.request, place.schema, place.table, place.zone, ready.names),
             context.log.warning,

@@ -88,7 +88,7 @@ def load_metadata(staged: StagedExtract, landed: LandingResult, timezone: str) -
         "land_seconds": round(landed.duration_s, 3),
         "lock_wait_seconds": round(landed.lock_wait_s, 3),
         "rate_limit_wait_seconds": round(staged.waited_for_limit_s, 3),
-        "rows_per_second": round(staged.rows / seconds, 1),
+        "rows_per_second": round(landed.rows_fetched / seconds, 1),
         "rate_limit_used": round(staged.traffic.requests / max(seconds / 60, 1) / limit.steady, 4),
         "revision": staged.revision,
         "storage_timezone": timezone,
@@ -100,6 +100,8 @@ def load_metadata(staged: StagedExtract, landed: LandingResult, timezone: str) -
         metadata["window"] = f"{start.isoformat() if start else 'beginning'} to {end.isoformat()}"
     if staged.written_revision != staged.revision:
         metadata["revision_written"] = staged.written_revision
+    if landed.parts > 1:
+        metadata["parts"] = landed.parts
     if landed.skipped:
         metadata["skipped"] = True
     if staged.findings.unknown:
