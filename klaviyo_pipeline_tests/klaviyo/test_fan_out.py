@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,12 +12,18 @@ import pytest
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.errors import NotFoundError, RequestRefusedError, UnavailableError
+from klaviyo_pipeline.klaviyo.extract.extract import extract
+from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
+from klaviyo_pipeline.klaviyo.extract.progress import Progress
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.sandbox.api.messages import Response
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
 from klaviyo_pipeline.sandbox.server import RunningSandbox
+from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.klaviyo.support import NOW, SHOP_ENDS, Watched, load
+from klaviyo_pipeline_tests.klaviyo.test_resume import slow_pages
 
 START = SHOP_ENDS - timedelta(days=4)
 SCHEMA = pa.schema(
@@ -224,6 +231,43 @@ def test_fan_out_when_it_fails_then_leaves_no_folder_behind(
     watched.script = lambda _operation, _request: Response(503, b"")
     with pytest.raises(UnavailableError):
         load(client, area, name, START, parents=parents)
+    assert not [path for path in area.root.iterdir() if path.is_dir()]
+
+
+def test_fan_out_when_killed_at_half_of_the_profiles_then_the_next_run_asks_for_the_other_half(
+    load_events: Callable[[], tuple[list[dict[str, Any]], pa.Table]],
+    client: KlaviyoClient,
+    area: StagingArea,
+    watched: Watched,
+) -> None:
+    _events, parents = load_events()
+    source = CORE["event_profiles"]
+    assert source.fan_out is not None
+    few = replace(source, fan_out=replace(source.fan_out, chunk=4))
+
+    def read(stop_after: int | None = None) -> list[str]:
+        pages = 0
+
+        def report(progress: Progress) -> None:
+            nonlocal pages
+            pages = max(pages, progress.pages)
+            if stop_after is not None and pages >= stop_after:
+                raise KeyboardInterrupt
+
+        request = ExtractRequest(few, Window(START, None, NOW), None, few.choose(), None, parents)
+        watched.requests.clear()
+        staged = extract(client, request, area, report, report_every_s=0.001)
+        ids = [each for batch in staged.batches() for each in batch.column("event_id").to_pylist()]
+        staged.landed()
+        return sorted(ids)
+
+    expected = read()
+    whole = len(watched.requests)
+    slow_pages(watched)
+    with pytest.raises(KeyboardInterrupt):
+        read(stop_after=whole // 2)
+    assert read() == expected
+    assert len(watched.requests) <= 0.55 * whole + client.settings.max_connections < whole
     assert not [path for path in area.root.iterdir() if path.is_dir()]
 
 

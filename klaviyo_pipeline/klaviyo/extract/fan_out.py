@@ -7,14 +7,16 @@ or profile the collection lacks, takes a request of its own.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
@@ -102,16 +104,39 @@ def _read_children(
         streams = streams_of(child, expected_answer(client.revision), None)
     else:
         streams = streams_of_ids(child, wanted, fan_out.chunk)
-    stage = area.open({"source": f"{request.source.name}-{child.name}", "run": uuid.uuid4().hex}, request.window.now)
+    stage = area.open(_identity_of_children(client, request, wanted, columns), request.window.now)
     try:
         fetch = Fetch(client, child, columns, request.options, stage, request.window.now)
         if wanted:
             fetch.run(streams, _WHOLE, report, report_every_s)
         table = pa.Table.from_batches(list(read_batches(stage.files())), arrow_schema(columns))
-    finally:
-        stage.close(remove=True)
+    except BaseException:
+        # What was read is taken up by the next run of the same events; metrics are two requests and read anew.
+        stage.close(remove=fan_out.chunk is None or not any(staged.done for staged in stage.slices.values()))
+        raise
+    stage.close(remove=True)
     _merge(findings, fetch.findings)
     return table.append_column("key", table[fan_out.key])
+
+
+def _identity_of_children(
+    client: KlaviyoClient, request: ExtractRequest, wanted: list[str], columns: list[Column]
+) -> Mapping[str, object]:
+    """Everything that decides which metrics or profiles are read, and in which requests."""
+    fan_out = request.source.fan_out
+    assert fan_out is not None
+    name = f"{request.source.name}-{fan_out.batch}"
+    if fan_out.chunk is None:
+        return {"source": name, "run": uuid.uuid4().hex}
+    return {
+        "source": name,
+        "account": client.account,
+        "revision": client.revision,
+        "options": sorted(request.options),
+        "columns": [[column.name, column.type.value] for column in columns],
+        "chunk": fan_out.chunk,
+        "ids": hashlib.sha256("\n".join(wanted).encode()).hexdigest(),
+    }
 
 
 def _read_one_by_one(
