@@ -160,7 +160,7 @@ def test_tables_when_made_again_have_the_same_rows_and_all_their_columns_and_com
         first = loaded.rows(name, f"{name}::VARCHAR")
         assert first
         assert loaded.rows(name, f"{name}::VARCHAR") == first
-        with loaded.database.reading() as con:
+        with loaded.database.writing() as con:  # a session that only reads does not ask for comments
             columns = existing_columns(con, "klaviyo_analytics", name)
             key = ", ".join(table.key)
             twice = con.execute(f"SELECT {key} FROM klaviyo_analytics.{name} GROUP BY ALL HAVING count(*) > 1")
