@@ -87,9 +87,9 @@ def materialize(found: Shop, source: str) -> Outcome:
     return found.watch(job, command, environment(found, database, str(first)), table=f"klaviyo.{source}")
 
 
-def environment(found: Shop, database: Path, first_day: str) -> dict[str, str]:
+def environment(found: Shop, database: Path, first_day: str, home: Path | None = None) -> dict[str, str]:
     """What a Dagster process is told; its home is kept, as a user's is."""
-    home = found.folder / "dagster_home"
+    home = home or found.folder / "dagster_home"
     home.mkdir(exist_ok=True)
     shutil.copy(dagster_home.SETTINGS, home / "dagster.yaml")
     return {
@@ -129,24 +129,26 @@ def floor(settings: Settings) -> Section:
     return section
 
 
+CPU_ABOVE_TRIVIAL_S = 0.8
+HOME_TIMES_TRIVIAL = 1.5
+
+
 def startup(settings: Settings) -> Section:
-    """A scenario: processes that have almost nothing to do."""
+    """A scenario: processes that have almost nothing to do, and what a run adds to `DAGSTER_HOME`."""
     section = Section(
         "Start-up",
-        "Best of the repeats. `dagster asset materialize` reads the metrics, one request and a few rows; the peers "
-        "load a window that is empty.",
-        ("process", "wall s", "CPU s", "peak MB"),
+        "Best of the repeats. `dagster asset materialize` reads the metrics, one request and a few rows. The trivial "
+        "asset has as many checks, and does nothing. The peers load a window that is empty. `home kB` is the growth of "
+        "DAGSTER_HOME in one more run.",
+        ("process", "wall s", "CPU s", "peak MB", "home kB"),
     )
     with shop(settings, "--events", "100", "--profiles", "10") as found:
-        given = environment(found, found.new_database(), str(found.days("events")[0]))
         commands = {
             "python -c pass": measure.python("-c", "pass"),
             "import klaviyo_pipeline.definitions": measure.python("-c", "import klaviyo_pipeline.definitions"),
-            "dagster asset materialize (klaviyo/metrics)": measure.python(
-                "-m", "dagster", "asset", "materialize", "-m", "klaviyo_pipeline.definitions", "--select",
-                "klaviyo/metrics",
-            ),
-        }  # fmt: skip
+            TRIVIAL: _materialize("benchmarks.trivial_asset", "trivial/metrics"),
+            METRICS: _materialize("klaviyo_pipeline.definitions", "klaviyo/metrics"),
+        }
         for name in ("ours", "plain", "dlt_rest"):
             label, job = LOADERS[name], found.job("events", found.new_database())
             later = found.days("events")[1] + timedelta(days=2)
@@ -154,12 +156,42 @@ def startup(settings: Settings) -> Section:
             commands[f"{label}, nothing to load"] = measure.python(
                 "-m", f"benchmarks.loaders.{name}", empty.command_line
             )
-        for label, command in commands.items():
-            runs = [measure.run(command, given) for _ in range(settings.repeats + 1)]
+        cpu, kept = dict[str, float](), dict[str, float]()
+        for number, (label, command) in enumerate(commands.items()):
+            home = found.folder / f"home_{number}"
+            given = environment(found, found.new_database(), str(found.days("events")[0]), home)
+            runs, sizes = [], list[int]()
+            for _ in range(settings.repeats + 1):
+                runs.append(measure.run(command, given))
+                sizes.append(sum(each.stat().st_size for each in home.rglob("*") if each.is_file()))
+            cpu[label] = min(run.cpu_s for run in runs)
+            kept[label] = (sizes[-1] - sizes[0]) / settings.repeats / 1000
             quickest = min(runs, key=lambda run: run.wall_s)
             settings.say(f"  {label}: {quickest.wall_s:.2f} s")
-            section.rows.append((label, f"{quickest.wall_s:.2f}", f"{quickest.cpu_s:.2f}", f"{quickest.peak_mb:.0f}"))
+            grown = f"{kept[label]:.0f}" if kept[label] else ""
+            section.rows.append(
+                (label, f"{quickest.wall_s:.2f}", f"{cpu[label]:.2f}", f"{quickest.peak_mb:.0f}", grown)
+            )
+    above, times = cpu[METRICS] - cpu[TRIVIAL], kept[METRICS] / kept[TRIVIAL]
+    section.claim(
+        f"a run with nothing new takes at most {CPU_ABOVE_TRIVIAL_S:g} s of CPU more than a trivial asset's",
+        f"{above:.2f} s",
+        above <= CPU_ABOVE_TRIVIAL_S,
+    )
+    section.claim(
+        f"a run adds at most {HOME_TIMES_TRIVIAL:g} times as much to DAGSTER_HOME as a trivial asset's",
+        f"{times:.2f}",
+        times <= HOME_TIMES_TRIVIAL,
+    )
     return section
+
+
+TRIVIAL = "dagster asset materialize (trivial/metrics)"
+METRICS = "dagster asset materialize (klaviyo/metrics)"
+
+
+def _materialize(module: str, asset: str) -> list[str]:
+    return measure.python("-m", "dagster", "asset", "materialize", "-m", module, "--select", asset)
 
 
 def dlt_settings(settings: Settings) -> Section:
