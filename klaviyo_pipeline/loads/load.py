@@ -85,6 +85,8 @@ def fetch(
     if planned is None:
         return None
     request, parts = planned
+    if parts is not None:
+        area.remove_landed(parts.extracts)
     owner = owner_of(client, place.database, wanted.source.name, load.table, wanted.write_mode, ask_account)
     try:
         return _Reading(load, client, area, log, reporting, request, owner, time.monotonic()).part(parts)

@@ -40,6 +40,7 @@ class Parts:
         landed: Parts that have landed.
         through: Where the last of them ended.
         cut_off: Whether an earlier run of it was cut off.
+        extracts: The parts that have landed and are not the last. A kill may have left their stages.
     """
 
     of: str
@@ -48,6 +49,7 @@ class Parts:
     landed: int = 0
     through: datetime | None = None
     cut_off: bool = False
+    extracts: frozenset[str] = frozenset()
 
     @property
     def is_whole(self) -> bool:
@@ -62,9 +64,12 @@ class Parts:
         """What is still to be read."""
         if self.through is None:
             return whole
-        assert whole.time_field is not None
+        field = whole.time_field
+        assert field is not None
         window = Window(self.through, whole.window.end, whole.window.now)
-        return replace(whole, window=window, filter_by=whole.time_field.filter_by, begins=begins)
+        # As a later run asks for it, which then takes up the stage of this one.
+        by = whole.filter_by if whole.source.time_field(whole.filter_by) == field else field.filter_by
+        return replace(whole, window=window, filter_by=by, begins=begins)
 
     def watermark(self, staged: StagedExtract) -> datetime:
         """Up to when everything is read once this part has landed."""
@@ -117,7 +122,9 @@ def parts_of(request: ExtractRequest, wanted: LoadRequest, loads: Loads, *, incr
     now, window = request.window.now, request.window
     of = incremental or _name_of_window(request)
     found = cut_off(loads, of)
-    anew = Parts(of=of, began=now, window=window, cut_off=found is not None)
+    landed = [entry for entry in loads.entries if not entry.details.get(PART, {}).get("last", True)]
+    extracts = frozenset(entry.extract_id for entry in landed if entry.extract_id)
+    anew = Parts(of=of, began=now, window=window, cut_off=found is not None, extracts=extracts)
     if found is None or incremental is not None or found.through >= (window.end or now):
         return anew
     if wanted.merges and abs(now - found.landed_at) > CONTINUED_FOR:

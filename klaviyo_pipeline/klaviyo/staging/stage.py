@@ -18,7 +18,7 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -282,6 +282,15 @@ class StagingArea:
         if not self.root.is_dir():
             return []
         return [folder for folder in folders.stages(self.root) if not _is_fresh(manifest.read_begin(folder), now)]
+
+    def remove_landed(self, extracts: Collection[str]) -> None:
+        """Remove the stages of extracts that have landed: a run was killed before it did."""
+        for folder in folders.stages(self.root) if self.root.is_dir() else ():
+            begin = manifest.read_begin(folder)
+            if begin is None or begin["extract"] not in extracts or (lock := folders.lock(folder)) is None:
+                continue
+            folders.clear(folder)
+            lock.release()
 
     def remove_stale(self, now: datetime) -> None:
         """Remove the stages that are stale, unless a run has them open."""
