@@ -12,19 +12,20 @@ from klaviyo_pipeline.loads.cadence import HOURLY
 from klaviyo_pipeline.orchestration.checks.upkeep import freshness_check
 from klaviyo_pipeline.warehouse import ledger
 from klaviyo_pipeline.warehouse.database import Database
-from klaviyo_pipeline_tests.clocks import ago
+from klaviyo_pipeline_tests.clocks import advance, ago
 from klaviyo_pipeline_tests.incremental.support import loads, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
 
 
 def loaded_under_a_clock_ahead(world: World, by: timedelta, mode: str) -> None:
-    """Everything is loaded; then a run under a wrong clock left a line in the ledger; then an event came."""
+    """Everything is loaded; then a run under a wrong clock left a line in the ledger; then an event came, and time went by."""
     assert world.run("events", config={"start_time": "2024-01-01", "write_mode": mode}).success
     database = Database(world.path)
     (last, *_) = ledger.history(database, "events")
     with database.writing() as con:
         ledger.record(con, replace(last, window_start=last.window_end, window_end=clock.now() + by, entry=None))
     put_event(world, ago(days=2), "between")
+    advance(seconds=10)
 
 
 @pytest.mark.parametrize("by", [timedelta(hours=1), timedelta(days=45), timedelta(days=4_000)])

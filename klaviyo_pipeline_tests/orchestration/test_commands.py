@@ -78,7 +78,11 @@ def test_launch_when_a_range_is_given_then_lands_it_as_one_run(world: World, tmp
 
     assert done.returncode == 0, done.stderr
     assert sorted(world.column("SELECT id FROM klaviyo.events")) == world.ids("events", DAY, AFTER)
-    assert world.sql("SELECT count(*), count(DISTINCT run_id) FROM klaviyo_pipeline.ledger") == [(1, 1)]
+    assert world.sql("SELECT source, count(*) FROM klaviyo_pipeline.ledger GROUP BY ALL ORDER BY 1") == [
+        ("event_attributions", 1),
+        ("events", 1),
+    ]
+    assert world.sql("SELECT count(DISTINCT run_id) FROM klaviyo_pipeline.ledger") == [(1,)]
 
 
 def test_launch_when_the_key_is_wrong_then_fails_with_the_reason_and_without_the_key(
