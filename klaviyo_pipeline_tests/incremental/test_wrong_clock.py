@@ -18,7 +18,7 @@ from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
 
 
 def loaded_under_a_clock_ahead(world: World, by: timedelta, mode: str) -> None:
-    """Everything is loaded; then a run under a wrong clock left a line in the ledger; then an event came, and time went by."""
+    """Everything is loaded; a run under a wrong clock left a line in the ledger; an event came, and time went by."""
     assert world.run("events", config={"start_time": "2024-01-01", "write_mode": mode}).success
     database = Database(world.path)
     (last, *_) = ledger.history(database, "events")
