@@ -19,7 +19,7 @@ from klaviyo_pipeline.warehouse import parts
 from klaviyo_pipeline.warehouse.errors import RowsError
 from klaviyo_pipeline.warehouse.range_counts import range_number
 from klaviyo_pipeline.warehouse.rows import SEQ, Incoming
-from klaviyo_pipeline.warehouse.sql import fold, quote
+from klaviyo_pipeline.warehouse.sql import fold, literal, quote
 from klaviyo_pipeline.warehouse.tables import DELETED_AT, LOADED_AT, RUN_ID, Column
 
 if TYPE_CHECKING:
@@ -114,6 +114,22 @@ class AmongParents:
 
 
 @dataclass(frozen=True)
+class Around:
+    """Rows whose ``column`` lies between two times, both included, or has none."""
+
+    column: str
+    first: str
+    last: str
+
+    def condition(self) -> str:
+        """The SQL condition for a row ``t`` of the table."""
+        at = f"CAST(t.{quote(self.column)} AS TIMESTAMPTZ)"
+        return (
+            f"({at} BETWEEN {literal(self.first)}::TIMESTAMPTZ AND {literal(self.last)}::TIMESTAMPTZ OR {at} IS NULL)"
+        )
+
+
+@dataclass(frozen=True)
 class Job:
     """One landing at work: rows on the left, a table of known shape on the right."""
 
@@ -135,6 +151,8 @@ class Job:
     """How many rows of the batch a statement may hash; None for all of them."""
     fixed_time: str | None = None
     """The time column that never changes for a key, if the table is to be read only around the times of the batch."""
+    around: Around | None = None
+    """Where all rows of the table lie that the landing can be about; None: anywhere."""
 
     def carried(self) -> list[tuple[Column, str]]:
         """The table's columns that the rows carry, each with its name there (which may differ in case)."""
@@ -208,6 +226,23 @@ def gather(job: Job, *, fingerprint: bool) -> Gathered:
         _keep_one_of_each(job, -(-inside // at_once) if at_once else 1)
         rows = int(job.scalar(f"SELECT count(*) FROM {BATCH}"))
     return Gathered(rows, job.incoming.rows_seen - inside, inside - rows, by_range, at_once)
+
+
+def around(job: Job, part: parts.Span, column: str | None = None) -> Around | None:
+    """Where the rows of the table lie that may have a key of a part of the batch; None: anywhere.
+
+    Args:
+        job: The landing.
+        part: The part.
+        column: Another column with the same time, of another table.
+    """
+    if not job.fixed_time:
+        return job.around
+    first, last, without = job.con.execute(
+        "SELECT CAST(min(fixed_time) AS VARCHAR), CAST(max(fixed_time) AS VARCHAR), count(*) - count(fixed_time) "
+        f"FROM {BATCH} WHERE {part.condition('seq')}"
+    ).fetchall()[0]
+    return None if without or first is None else Around(column or job.fixed_time, first, last)
 
 
 def same_key(job: Job) -> str:

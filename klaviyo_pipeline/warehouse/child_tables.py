@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from klaviyo_pipeline.warehouse.batch import BATCH, PARENTS, TEMPORARY, AmongParents, Job, mask
+from klaviyo_pipeline.warehouse.batch import BATCH, PARENTS, TEMPORARY, AmongParents, Job, around, mask
 from klaviyo_pipeline.warehouse.deciding import DECIDED
 from klaviyo_pipeline.warehouse.land_request import REPLACING, ChildRows, LandRequest, Sweep
+from klaviyo_pipeline.warehouse.parts import Span
 from klaviyo_pipeline.warehouse.rows import Incoming
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -36,21 +37,23 @@ def land_children(job: Job, load: LandRequest, *, decided: bool, land: Land[T]) 
     job.con.execute(f"CREATE TEMP TABLE {PARENTS} AS SELECT seq, k0 AS id FROM {BATCH} {counted}")
     marks = mask(job, f"SELECT seq FROM {PARENTS}")
     outcomes = []
-    for child in load.children:
+    requests = [_request(load, child, job) for child in load.children]
+    for child, request in zip(load.children, requests, strict=True):
         _drop_temporary(job.con)
         there = set(child.columns) <= set(job.incoming.schema.names)  # a load without rows has no columns
         batches = map(child.rows_of, job.incoming.reader(child.columns, marks)) if there else iter(())
         rows = Incoming(pa.RecordBatchReader.from_batches(child.schema, batches))
         try:
-            outcomes.append(land(job.con, _request(load, child, job.target), rows))
+            outcomes.append(land(job.con, request, rows))
         finally:
             rows.close()
     return tuple(outcomes)
 
 
-def _request(load: LandRequest, child: ChildRows, parents_table: str) -> LandRequest:
+def _request(load: LandRequest, child: ChildRows, job: Job) -> LandRequest:
     whole = _is_whole(load)
-    gone_too = parents_table if load.written and load.mode in REPLACING else None
+    gone_too = job.target if load.written and load.mode in REPLACING else None
+    anywhere = whole or gone_too is not None or not child.partition_key
     sweep = Sweep() if whole else Sweep(parents=AmongParents(child.parent_column, gone_too))
     return LandRequest(
         table=child.table,
@@ -61,6 +64,8 @@ def _request(load: LandRequest, child: ChildRows, parents_table: str) -> LandReq
         extract_id=load.extract_id,
         partition_key=child.partition_key,
         count_ranges=load.count_ranges if child.partition_key else (),
+        # A child has the time of its parent, which is fixed.
+        around=None if anywhere else around(job, Span(), child.partition_key),
         sweep=None if child.mode is WriteMode.APPEND else sweep,
         window=load.window,
         filter_field=load.filter_field,

@@ -14,6 +14,7 @@ from klaviyo_pipeline.warehouse.batch import (
     STREAM,
     TEMPORARY,
     Job,
+    around,
     content,
     hashed,
     json_texts,
@@ -24,7 +25,7 @@ from klaviyo_pipeline.warehouse.batch import (
 from klaviyo_pipeline.warehouse.json_content import content_digest
 from klaviyo_pipeline.warehouse.parts import Span, spans_of_rows
 from klaviyo_pipeline.warehouse.rows import Incoming
-from klaviyo_pipeline.warehouse.sql import literal, quote, quoted_list
+from klaviyo_pipeline.warehouse.sql import quote, quoted_list
 from klaviyo_pipeline.warehouse.tables import DELETED_AT
 
 if TYPE_CHECKING:
@@ -54,24 +55,16 @@ def find(job: Job) -> None:
             f"SELECT b.seq, t.rowid AS place, {_version(job) or 'NULL'} AS version, "
             f"{f't.{DELETED_AT} IS NOT NULL' if marked else 'false'} AS was_deleted FROM {job.target} AS t "
             f"JOIN (SELECT seq, {keys} FROM {BATCH} WHERE {part.condition('seq')}) AS b ON {same_key(job)} "
-            f"WHERE {_around(job, part)}"
+            f"WHERE {_among(job, part)}"
             for part in job.seq_spans()
         ),
     )
 
 
-def _around(job: Job, part: Span) -> str:
-    """The condition for rows of the table that may have a key of this part, by a time that is fixed for a key."""
-    if not job.fixed_time:
-        return "true"
-    first, last, without = job.con.execute(
-        "SELECT CAST(min(fixed_time) AS VARCHAR), CAST(max(fixed_time) AS VARCHAR), count(*) - count(fixed_time) "
-        f"FROM {BATCH} WHERE {part.condition('seq')}"
-    ).fetchall()[0]
-    if without or first is None:
-        return "true"
-    at = f"CAST(t.{quote(job.fixed_time)} AS TIMESTAMPTZ)"
-    return f"({at} BETWEEN {literal(first)}::TIMESTAMPTZ AND {literal(last)}::TIMESTAMPTZ OR {at} IS NULL)"
+def _among(job: Job, part: Span) -> str:
+    """The condition for rows of the table that may have a key of this part."""
+    place = around(job, part)
+    return place.condition() if place else "true"
 
 
 def found_spans(job: Job) -> list[Span]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_pipeline.warehouse.batch import Among, AmongParents
+from klaviyo_pipeline.warehouse.batch import Among, AmongParents, Around
 from klaviyo_pipeline.warehouse.errors import LoadError
 from klaviyo_pipeline.warehouse.names import check_schema, check_table
 from klaviyo_pipeline.warehouse.ownership import Owner
@@ -103,6 +103,7 @@ class LandRequest:
         version_column: A row never goes back to a lower value in it; an equal one with other content does update.
         fixed_time: A time that never changes for a key. In a large table a merge looks for the keys of its rows only
             between their earliest and their latest time (and among rows without one), so that it costs no more there.
+        around: Where in time the rows of the table lie that the landing can be about; None: anywhere.
         sweep: What the extract is the full truth of.
         unknown: Columns that the rows have, but that their source could not fill: a rewritten row keeps its values.
         window: What was read, as ``[start, end)``; its end is where the next incremental run starts.
@@ -132,6 +133,7 @@ class LandRequest:
     count_ranges: tuple[tuple[datetime, datetime], ...] = ()
     version_column: str | None = None
     fixed_time: str | None = None
+    around: Around | None = None
     sweep: Sweep | None = None
     unknown: tuple[str, ...] = ()
     window: tuple[datetime | None, datetime | None] | None = None

@@ -207,6 +207,7 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
         plain_name=table.plain_name,
         ranges=load.count_ranges,
         ranged=tally.column,
+        around=load.around,
     )
     rows_before = _count(con, target)
     merging = load.mode is WriteMode.MERGE and rows_before > 0

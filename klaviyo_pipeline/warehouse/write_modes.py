@@ -153,6 +153,8 @@ def sweep(job: Job, among: Among | AmongParents | None) -> int:
         How many were marked.
     """
     scope, parameters = among.condition("t.") if among else ("true", [])
+    if job.around:
+        scope = f"{job.around.condition()} AND {scope}"
     marked = 0
     for part in found_spans(job):
         marked += job.scalar(

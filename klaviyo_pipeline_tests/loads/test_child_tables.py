@@ -9,6 +9,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from klaviyo_pipeline.warehouse import deciding
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text, world
 
 __all__ = ["world"]
@@ -60,7 +61,11 @@ def test_profile_with_three_attributions_on_one_event_has_three_rows_and_no_requ
     assert lines[0][2] == lines[1][2]
 
 
-def test_parent_that_is_unchanged_changes_no_child_and_one_that_lost_a_child_loses_the_row(world: World) -> None:
+@pytest.mark.parametrize("small_table_rows", [deciding.SMALL_TABLE_ROWS, 0])
+def test_parent_that_is_unchanged_changes_no_child_and_one_that_lost_a_child_loses_the_row(
+    world: World, monkeypatch: pytest.MonkeyPatch, small_table_rows: int
+) -> None:
+    monkeypatch.setattr(deciding, "SMALL_TABLE_ROWS", small_table_rows)
     assert world.run("events", "event_attributions", days=DAYS).success
     before = world.state()
     assert world.run("events", "event_attributions", days=DAYS).success

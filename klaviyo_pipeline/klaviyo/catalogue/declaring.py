@@ -57,6 +57,7 @@ def child_of(
     impersonal: tuple[str, ...] = (),
 ) -> Source:
     """A data source whose rows stand in those of another one: read by its requests, over its windows."""
+    fixed = [ours for ours, theirs in child.carries if theirs == parent.fixed_time]
     return Source(
         name=name,
         title=title,
@@ -71,6 +72,7 @@ def child_of(
         page_size=parent.page_size,
         time_fields=parent.time_fields,
         child=child,
+        fixed_time=fixed[0] if fixed else None,
         partitioned_by_day=parent.partitioned_by_day,
         lookback_days=parent.lookback_days,
         incremental=parent.incremental,
