@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from klaviyo_pipeline.errors import ConfigurationError
@@ -11,6 +11,14 @@ from klaviyo_pipeline.errors import ConfigurationError
 def start_of(day: date, zone: ZoneInfo) -> datetime:
     """The instant in UTC at which a local day begins; where clocks skip midnight, the first instant after it."""
     return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def from_microseconds(count: int) -> datetime:
+    """The instant so many microseconds after 1970-01-01 in UTC, as DuckDB's ``epoch_us`` gives it; aware, in UTC."""
+    return _EPOCH + timedelta(microseconds=count)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_time(text: str, zone: tzinfo, name: str) -> datetime:

@@ -40,8 +40,6 @@ from klaviyo_pipeline.warehouse.sandbox_rows import check_apart
 from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
     from klaviyo_pipeline.klaviyo.endpoints.account import Account
     from klaviyo_pipeline.klaviyo.extract.progress import Progress
@@ -238,8 +236,7 @@ def _plan(load: Load, log: Log) -> tuple[ExtractRequest, Parts | None] | None:
     loads = last_end = incremental = None
     if load.partition is None and wanted.continues and field is not None:
         loads, incremental = _loads(load), in_parts.incremental_name(field.name)
-        now, find = load.now or clock.now(), partial(_last_end, loads, field.name)
-        last_end = last_end_before(now, wanted, find, log.warning)
+        last_end = last_end_before(load.now or clock.now(), wanted, partial(loads.last_end, field.name), log.warning)
         if found := in_parts.cut_off(loads, incremental):
             last_end = end_of_cut_off(wanted, found.through, found.began)
             log.info(f"An earlier run was cut off when all before {found.through.isoformat()} had landed.")
@@ -274,10 +271,6 @@ def _loads(load: Load) -> Loads:
         return loads_since_rewind(load.place.database, load.ledger_name, load.table.plain_name)
     except DatabaseMissingError:
         return Loads(())
-
-
-def _last_end(loads: Loads, filter_field: str, not_after: datetime | None = None) -> datetime | None:
-    return loads.last_end(filter_field=filter_field, not_after=not_after)
 
 
 def _shrink_limits(load: Load, client: KlaviyoClient, staged: StagedExtract, log: Log) -> ShrinkLimits | None:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import EXTRA, Allowed, Column
+from klaviyo_pipeline.warehouse.batch import Around
 from klaviyo_pipeline.warehouse.ledger import LEDGER
 from klaviyo_pipeline.warehouse.sql import literal, quote, quoted_list
 from klaviyo_pipeline.warehouse.tables import DELETED_AT, RUN_ID, existing_columns, full_name
@@ -160,7 +161,7 @@ def key_findings(table: LandedTable, key: Sequence[str], fixed_time: str | None 
         looked_up = f"({columns}) IN (SELECT ({columns}) FROM {{name}} WHERE {{rows}}) AND {_around(table, fixed_time)}"
     repeated = table.query(
         f"SELECT count(*), coalesce(sum(n - 1), 0)::BIGINT, list(shown)[:{EXAMPLES}] FROM ("
-        f"SELECT count(*) AS n, concat_ws(', ', {columns}) AS shown FROM {{name}} WHERE {looked_up} "
+        f"SELECT count(*) AS n, concat_ws(', ', {columns}) AS shown FROM {{name}} AS t WHERE {looked_up} "
         f"GROUP BY {columns} HAVING count(*) > 1 AND NOT ({missing}))"
     )
     ((keys, surplus, examples),) = repeated
@@ -168,17 +169,12 @@ def key_findings(table: LandedTable, key: Sequence[str], fixed_time: str | None 
 
 
 def _around(table: LandedTable, fixed_time: str | None) -> str:
-    """The condition for rows that may have a key of those looked at, by a time that is fixed for a key."""
-    if fixed_time not in table.columns:
+    """The condition for rows ``t`` that may have a key of those looked at, by a time that is fixed for a key."""
+    if fixed_time is None or fixed_time not in table.columns:
         return "true"
-    at = quote(fixed_time)
-    ((first, last, without),) = table.query(
-        f"SELECT CAST(min({at}) AS VARCHAR), CAST(max({at}) AS VARCHAR), count(*) - count({at}) "
-        "FROM {name} WHERE {rows}"
-    )
-    if without or first is None:
-        return "true"
-    return f"({at} BETWEEN {literal(str(first))} AND {literal(str(last))} OR {at} IS NULL)"
+    (found,) = table.query(f"SELECT {Around.asked(quote(fixed_time))} FROM {{name}} WHERE {{rows}}")
+    around = Around.of(fixed_time, *found)
+    return around.condition() if around else "true"
 
 
 def empty_values(table: LandedTable, columns: Sequence[str]) -> dict[str, int]:

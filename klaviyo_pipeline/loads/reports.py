@@ -85,9 +85,10 @@ def _last_end(load: ReportLoad, not_after: datetime | None = None) -> datetime |
     the time at which it was made: the days that it has are settled, and are not paid for twice.
     """
     try:
-        last = ledger.last_window(load.place.database, load.ledger_name, load.place.plain_name, not_after=not_after)
+        loads = ledger.loads_since_rewind(load.place.database, load.ledger_name, load.place.plain_name)
     except DatabaseMissingError:
         return None
+    last = loads.last_window(not_after=not_after)
     if last is None or last.landed_at is None or not load.request.merges:
         return last.end if last is not None else None
     days = load.request.lookback_days

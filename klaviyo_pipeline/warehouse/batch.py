@@ -121,6 +121,16 @@ class Around:
     first: str
     last: str
 
+    @staticmethod
+    def asked(time: str) -> str:
+        """The SQL expressions over some rows from whose values `of` makes where they lie."""
+        return f"CAST(min({time}) AS VARCHAR), CAST(max({time}) AS VARCHAR), count(*) - count({time})"
+
+    @classmethod
+    def of(cls, column: str, first: object, last: object, without: object) -> Around | None:
+        """Where the rows lie; None (anywhere) if there are none, or some have no time."""
+        return None if without or first is None else cls(column, str(first), str(last))
+
     def condition(self) -> str:
         """The SQL condition for a row ``t`` of the table."""
         at = f"CAST(t.{quote(self.column)} AS TIMESTAMPTZ)"
@@ -238,11 +248,10 @@ def around(job: Job, part: parts.Span, column: str | None = None) -> Around | No
     """
     if not job.fixed_time:
         return job.around
-    first, last, without = job.con.execute(
-        "SELECT CAST(min(fixed_time) AS VARCHAR), CAST(max(fixed_time) AS VARCHAR), count(*) - count(fixed_time) "
-        f"FROM {BATCH} WHERE {part.condition('seq')}"
-    ).fetchall()[0]
-    return None if without or first is None else Around(column or job.fixed_time, first, last)
+    (found,) = job.con.execute(
+        f"SELECT {Around.asked('fixed_time')} FROM {BATCH} WHERE {part.condition('seq')}"
+    ).fetchall()
+    return Around.of(column or job.fixed_time, *found)
 
 
 def same_key(job: Job) -> str:

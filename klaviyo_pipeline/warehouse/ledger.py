@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import clock
+from klaviyo_pipeline.times import from_microseconds
 from klaviyo_pipeline.warehouse.database import transaction
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
 
@@ -140,34 +141,6 @@ class LastWindow:
     landed_at: datetime | None
 
 
-def last_window_end(
-    database: Database, source: str, table: str, *, filter_field: str | None = None, not_after: datetime | None = None
-) -> datetime | None:
-    """Where the next incremental run starts: the end of the `last_window`; None: everything is still to be read."""
-    last = last_window(database, source, table, filter_field=filter_field, not_after=not_after)
-    return last.end if last is not None else None
-
-
-def last_window(
-    database: Database, source: str, table: str, *, filter_field: str | None = None, not_after: datetime | None = None
-) -> LastWindow | None:
-    """The window with the latest end that has landed since the last rewind.
-
-    Args:
-        database: The database; it may not exist yet.
-        source: The source's name.
-        table: The table as ``schema.name``.
-        filter_field: Count only windows over this field: a window over another says nothing about it.
-        not_after: Count only loads that end by this time: one that ends after the present was made under a clock that
-            was wrong, and says nothing about what has been read.
-
-    Returns:
-        The window of the loads after the last rewind; without such a load the rewind's target; without any of them
-        None: everything is still to be read. Never limited to the present: that is the caller's job.
-    """
-    return loads_since_rewind(database, source, table).last_window(filter_field=filter_field, not_after=not_after)
-
-
 @dataclass(frozen=True)
 class Loads:
     """The loads of a source into a table since the last rewind, in order; and that rewind."""
@@ -175,13 +148,23 @@ class Loads:
     entries: Sequence[Entry]
     rewound: Entry | None = None
 
-    def last_end(self, *, filter_field: str | None = None, not_after: datetime | None = None) -> datetime | None:
+    def last_end(self, filter_field: str | None = None, not_after: datetime | None = None) -> datetime | None:
         """Where the next incremental run starts: the end of the `last_window`."""
-        last = self.last_window(filter_field=filter_field, not_after=not_after)
+        last = self.last_window(filter_field, not_after)
         return last.end if last is not None else None
 
-    def last_window(self, *, filter_field: str | None = None, not_after: datetime | None = None) -> LastWindow | None:
-        """The window with the latest end, as the function `last_window`, which see."""
+    def last_window(self, filter_field: str | None = None, not_after: datetime | None = None) -> LastWindow | None:
+        """The window with the latest end.
+
+        Args:
+            filter_field: Count only windows over this field: a window over another says nothing about it.
+            not_after: Count only loads that end by this time: one that ends after the present was made under a clock
+                that was wrong, and says nothing about what has been read.
+
+        Returns:
+            The window of the loads; without such a load the rewind's target; without any of them None: everything is
+            still to be read. Never limited to the present: that is the caller's job.
+        """
         windows = [
             LastWindow(entry.window_end, entry.landed_at)
             for entry in self.entries
@@ -282,13 +265,10 @@ def _entries(
 
 def _entry(values: dict[str, Any]) -> Entry:
     for name in _TIMES:
-        values[name] = _from_us(values.get(name))
+        microseconds = values.get(name)
+        values[name] = None if microseconds is None else from_microseconds(microseconds)
     values["partitions"] = tuple(
         (datetime.fromisoformat(a), datetime.fromisoformat(b)) for a, b in json.loads(values.get("partitions") or "[]")
     )
     values["details"] = json.loads(values.get("details") or "{}")
     return Entry(**values)
-
-
-def _from_us(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

@@ -7,9 +7,10 @@ when its day begins: so no more than the quota is sent in any 24 hours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from klaviyo_pipeline.times import from_microseconds
 from klaviyo_pipeline.warehouse.database import transaction
 from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
@@ -95,4 +96,4 @@ def _booked(con: duckdb.DuckDBPyConnection, account: str, quota: str, at: dateti
         "WHERE account = ? AND quota = ? AND booked_at > ? ORDER BY booked_at",
         [account, quota, at - DAY],
     ).fetchall()
-    return [datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=each) for (each,) in rows]
+    return [from_microseconds(each) for (each,) in rows]

@@ -7,9 +7,10 @@ sandbox with the same end has the same rows and ids, so a later run finds every 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from klaviyo_pipeline.times import from_microseconds
 from klaviyo_pipeline.warehouse.errors import DatabaseBusyError, DatabaseMissingError, MixedRowsError
 from klaviyo_pipeline.warehouse.ledger import LEDGER
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from klaviyo_pipeline.warehouse.database import Database
+from klaviyo_pipeline.warehouse.database import Database
 
 SANDBOX = Table(
     "klaviyo_pipeline",
@@ -28,7 +29,6 @@ SANDBOX = Table(
     comment="Only where a sandbox's rows are: a real account's rows do not go into this database",
 )
 _SHORT_WAIT_S = 0.5
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _end(con: duckdb.DuckDBPyConnection) -> datetime | None:
         return None
     name = full_name(con, SANDBOX.schema, SANDBOX.name)
     found = con.execute(f"SELECT epoch_us(history_end) FROM {name}").fetchall()
-    return _EPOCH + timedelta(microseconds=found[0][0]) if found else None
+    return from_microseconds(found[0][0]) if found else None
 
 
 def _has_loads(con: duckdb.DuckDBPyConnection) -> bool:

@@ -157,6 +157,18 @@ def reporting_on(sandbox: RunningSandbox, folder: Path) -> Iterator[Reporting]:
         yield Reporting(sandbox.url, folder, asked)
 
 
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[RunningSandbox]:
+    with sandbox_of_the_clock() as running:
+        yield running
+
+
+@pytest.fixture
+def reports(sandbox: RunningSandbox, tmp_path: Path) -> Iterator[Reporting]:
+    with reporting_on(sandbox, tmp_path) as found:
+        yield found
+
+
 def load_and_die(url: str, folder: str, name: str, when: str, hook: str, times: int) -> None:
     """Load a report; killed, as `kill -9` does it, at a hook the so-manieth time."""
     owner, method = HOOKS[hook]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
@@ -24,25 +23,16 @@ from klaviyo_pipeline_tests.loads.reporting import (
     at,
     load_and_die,
     reporting_on,
-    sandbox_of_the_clock,
+    reports,
+    sandbox,
     spend,
 )
+
+__all__ = ["reports", "sandbox"]
 
 MORNING, NEXT_MORNING = "2026-11-20T13:00:00+00:00", "2026-11-21T13:30:00+00:00"
 YEARLY = ("campaign_values", "flow_series_daily", "form_series_daily", "segment_series_daily")
 WINDOWS = ("flow_values", "form_values", "segment_values")
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[RunningSandbox]:
-    with sandbox_of_the_clock() as running:
-        yield running
-
-
-@pytest.fixture
-def reports(sandbox: RunningSandbox, tmp_path: Path) -> Iterator[Reporting]:
-    with reporting_on(sandbox, tmp_path) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,22 +17,12 @@ from klaviyo_pipeline.klaviyo.errors import RequestRefusedError
 from klaviyo_pipeline.loads.preview import preview
 from klaviyo_pipeline.loads.request import LoadRequest
 from klaviyo_pipeline.sandbox.server import RunningSandbox
-from klaviyo_pipeline_tests.loads.reporting import Reporting, at, reporting_on, sandbox_of_the_clock
+from klaviyo_pipeline_tests.loads.reporting import Reporting, at, reporting_on, reports, sandbox, sandbox_of_the_clock
 from klaviyo_pipeline_tests.sandbox.client import Client
 
+__all__ = ["reports", "sandbox"]
+
 MORNING = "2026-11-20T13:00:00+00:00"
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[RunningSandbox]:
-    with sandbox_of_the_clock() as running:
-        yield running
-
-
-@pytest.fixture
-def reports(sandbox: RunningSandbox, tmp_path: Path) -> Iterator[Reporting]:
-    with reporting_on(sandbox, tmp_path) as found:
-        yield found
 
 
 def _results(sandbox: RunningSandbox, path: str, attributes: dict[str, Any]) -> list[dict[str, Any]]:

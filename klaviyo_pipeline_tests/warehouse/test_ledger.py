@@ -10,7 +10,7 @@ EVENTS = "klaviyo.events"
 
 
 def test_last_window_end_when_nothing_was_landed_then_is_none(database):
-    assert ledger.last_window_end(database, "events", EVENTS) is None
+    assert ledger.loads_since_rewind(database, "events", EVENTS).last_end() is None
     assert ledger.history(database) == []
     assert ledger.coverage(database, "events") == []
     assert not database.file.exists()
@@ -19,38 +19,38 @@ def test_last_window_end_when_nothing_was_landed_then_is_none(database):
 def test_last_window_end_when_windows_were_landed_then_is_the_latest(database):
     for window in ((None, day(5)), (day(5), day(9)), (day(2), day(3))):
         put(database, [], window=window)
-    assert ledger.last_window_end(database, "events", EVENTS) == day(9)
+    assert ledger.loads_since_rewind(database, "events", EVENTS).last_end() == day(9)
 
 
 def test_last_window_end_when_loads_had_no_window_then_is_none(database):
     put(database, [event("a")])
-    assert ledger.last_window_end(database, "events", EVENTS) is None
+    assert ledger.loads_since_rewind(database, "events", EVENTS).last_end() is None
 
 
 def test_last_window_end_when_other_sources_and_tables_landed_then_ignores_them(database):
     put(database, [], window=(None, day(5)))
-    assert ledger.last_window_end(database, "profiles", EVENTS) is None
-    assert ledger.last_window_end(database, "events", "other.events") is None
+    assert ledger.loads_since_rewind(database, "profiles", EVENTS).last_end() is None
+    assert ledger.loads_since_rewind(database, "events", "other.events").last_end() is None
 
 
 def test_rewind_when_ordered_then_the_next_run_starts_there_until_a_load_moves_on(database):
     put(database, [], window=(None, day(9)))
     ledger.rewind(database, "events", day(3))
-    assert ledger.last_window_end(database, "events", EVENTS) == day(3)
+    assert ledger.loads_since_rewind(database, "events", EVENTS).last_end() == day(3)
     put(database, [], window=(day(3), day(4)))
-    assert ledger.last_window_end(database, "events", EVENTS) == day(4)
+    assert ledger.loads_since_rewind(database, "events", EVENTS).last_end() == day(4)
 
 
 def test_rewind_when_for_one_table_then_leaves_the_others(database):
     put(database, [], window=(None, day(9)))
     ledger.rewind(database, "events", day(3), table="klaviyo.other")
-    assert ledger.last_window_end(database, "events", EVENTS) == day(9)
-    assert ledger.last_window_end(database, "events", "klaviyo.other") == day(3)
+    assert ledger.loads_since_rewind(database, "events", EVENTS).last_end() == day(9)
+    assert ledger.loads_since_rewind(database, "events", "klaviyo.other").last_end() == day(3)
 
 
 def test_rewind_when_the_database_is_missing_then_is_remembered(database):
     ledger.rewind(database, "events", day(3))
-    assert ledger.last_window_end(database, "events", EVENTS) == day(3)
+    assert ledger.loads_since_rewind(database, "events", EVENTS).last_end() == day(3)
 
 
 def test_coverage_when_windows_touch_or_overlap_then_are_merged(database):

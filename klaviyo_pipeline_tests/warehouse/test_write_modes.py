@@ -142,7 +142,7 @@ def test_replace_on_new_data_when_nothing_came_then_leaves_the_table_and_records
     result = put(database, [], "replace_on_new_data", window=(day(1), day(9)))
     assert result.skipped
     assert digest(database) == before
-    assert ledger.last_window_end(database, "events", "klaviyo.events") == day(9)
+    assert ledger.loads_since_rewind(database, "events", "klaviyo.events").last_end() == day(9)
 
 
 def test_replace_on_new_data_when_all_was_trimmed_then_counts_as_nothing(database):
