@@ -14,8 +14,8 @@ def start_of(day: date, zone: ZoneInfo) -> datetime:
 
 
 def from_microseconds(count: int) -> datetime:
-    """The instant so many microseconds after 1970-01-01 in UTC, as DuckDB's ``epoch_us`` gives it; aware, in UTC."""
-    return _EPOCH + timedelta(microseconds=count)
+    """An aware UTC time from microseconds since 1970, as Arrow stores them and DuckDB's ``epoch_us`` gives them."""
+    return _EPOCH + timedelta(microseconds=int(count))
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

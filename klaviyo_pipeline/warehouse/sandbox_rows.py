@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.database import Database
 
 SANDBOX = Table(
     "klaviyo_pipeline",

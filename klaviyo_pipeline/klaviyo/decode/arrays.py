@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
+from klaviyo_pipeline.times import from_microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -111,11 +112,6 @@ def stored_times(times: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
     import numpy as np
 
     return np.frombuffer(times.buffers()[1], np.int64, len(times), times.offset * 8)
-
-
-def from_microseconds(stored: int) -> datetime:
-    """An aware UTC time from what Arrow stores (``as_py`` would import pandas)."""
-    return _EPOCH + int(stored) * _MICROSECOND
 
 
 def python_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:

@@ -27,7 +27,6 @@ from klaviyo_pipeline.klaviyo.decode.arrays import (
     ARROW_TYPES,
     constant_array,
     convert,
-    from_microseconds,
     stored_times,
     string_array,
 )
@@ -36,6 +35,7 @@ from klaviyo_pipeline.klaviyo.decode.repeated_keys import RepeatedKeys, with_eac
 from klaviyo_pipeline.klaviyo.decode.structs import Path, Structs, is_raw
 from klaviyo_pipeline.klaviyo.decode.undecodable import SetAside, set_aside
 from klaviyo_pipeline.klaviyo.errors import UnreadablePageError
+from klaviyo_pipeline.times import from_microseconds
 
 LONGEST_LINK = 16_384
 """Servers refuse a longer address; Klaviyo's cursors have some hundred characters."""
