@@ -15,10 +15,9 @@ from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 if TYPE_CHECKING:
     from datetime import datetime
 
-    import pyarrow as pa
-
     from klaviyo_pipeline.klaviyo.catalogue.model import Source
     from klaviyo_pipeline.klaviyo.extract.model import StagedExtract
+    from klaviyo_pipeline.klaviyo.extract.parents import Parents
     from klaviyo_pipeline.loads.destination import Place
     from klaviyo_pipeline.loads.request import LoadRequest, Range
     from klaviyo_pipeline.warehouse.landing import LandingResult
@@ -75,7 +74,7 @@ class Load:
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     name: str = ""
     partition: Range | None = None
-    parents: pa.Table | None = None
+    parents: Parents | None = None
     moves_watermark: bool = True
     origin: Origin | None = None
     shrink: ShrinkLimits = field(default_factory=ShrinkLimits)

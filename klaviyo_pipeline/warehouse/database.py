@@ -13,7 +13,7 @@ import random
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,12 +122,54 @@ class Database:
             DatabaseBusyError: A writer held the file for longer than ``lock_timeout_s``.
             DatabaseFileError: The file is no DuckDB database, or a newer DuckDB wrote it.
         """
+        self._check_there()
+        with self._session(read_only=True) as con:
+            yield con
+
+    @contextmanager
+    def scratch(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A DuckDB without the file, for temporary tables; it has the same limits, and its time zone is UTC.
+
+        What may spill is to be done within ``private_files``.
+
+        Raises:
+            OutOfMemoryError, StorageFullError: as of the file.
+        """
+        import duckdb
+
+        with self._instance() as con:
+            con.execute("SET TimeZone = 'UTC'")
+            try:
+                yield con
+            except duckdb.Error as error:
+                raise self._explained(error) from error
+
+    def private_files(self) -> AbstractContextManager[None]:
+        """Temporary files made meanwhile can be read by no more users than the database."""
+        return no_wider_than(mode_of(self.file, self.file_mode))
+
+    @contextmanager
+    def lent_to(self, con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Attaches the file to a ``scratch`` read-only, in use while it lasts.
+
+        Raises:
+            DatabaseMissingError, DatabaseBusyError, DatabaseFileError: as ``reading`` does.
+        """
+        self._check_there()
+        with ExitStack() as stack:
+            self._take_file_lock(stack, read_only=True)
+            self._attach(con, read_only=True, deadline=time.monotonic() + self.lock_timeout_s)
+            try:
+                yield
+            finally:
+                con.execute("USE memory")
+                con.execute(f"DETACH {quote(self.catalog)}")
+
+    def _check_there(self) -> None:
         if not self.file.exists():
             raise DatabaseMissingError(
                 f"There is no database at {self.file} yet. Materialize an asset first, or check the configured path."
             )
-        with self._session(read_only=True) as con:
-            yield con
 
     @contextmanager
     def _session(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -135,7 +177,7 @@ class Database:
 
         deadline = time.monotonic() + self.lock_timeout_s
         with ExitStack() as stack:
-            stack.enter_context(no_wider_than(mode_of(self.file, self.file_mode)))
+            stack.enter_context(self.private_files())
             self._take_file_lock(stack, read_only=read_only)
             con = stack.enter_context(self._instance())
             self._attach(con, read_only=read_only, deadline=deadline)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.warehouse.batch import Range
 from klaviyo_pipeline.warehouse.database import Database
@@ -13,19 +14,13 @@ from klaviyo_pipeline.warehouse.sql import fold, quoted_list
 from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
 
 
-def read_table(
-    database: Database,
-    schema: str,
-    table: str,
-    *,
-    columns: Sequence[str] | None = None,
-    partition_key: str | None = None,
-    ranges: Sequence[tuple[datetime | None, datetime | None]] | None = None,
-) -> pd.DataFrame:
-    """Reads a table, or some columns and time ranges of it, into a data frame. JSON comes as text.
+@dataclass(frozen=True)
+class Selection:
+    """Rows and columns of a table.
 
     Args:
         database: The database.
@@ -34,6 +29,47 @@ def read_table(
         columns: Only these, in this order; by default all.
         partition_key: The time column of the ranges.
         ranges: Only rows whose ``partition_key`` is in one of these half-open ranges of aware datetimes.
+    """
+
+    database: Database
+    schema: str
+    table: str
+    columns: Sequence[str] | None = None
+    partition_key: str | None = None
+    ranges: Sequence[tuple[datetime | None, datetime | None]] | None = None
+
+    def query(self, con: duckdb.DuckDBPyConnection) -> tuple[str, list[datetime]]:
+        """The query and its parameters, for a session in which the database is in use.
+
+        Raises:
+            TableMissingError: There is no such table.
+            TableShapeError: The table has no such column.
+        """
+        there = existing_columns(con, self.schema, self.table)
+        if not there:
+            raise TableMissingError(
+                f"There is no table {self.schema}.{self.table} in {self.database.file}. Materialize its asset "
+                f"first, or check the name."
+            )
+        known = {fold(column.name) for column in there}
+        wanted = [*(self.columns or ()), *([self.partition_key] if self.partition_key else [])]
+        missing = [name for name in wanted if fold(name) not in known]
+        if missing:
+            raise TableShapeError(
+                f"{self.schema}.{self.table} has no column {missing[0]!r}. "
+                f"It has: {', '.join(column.name for column in there)}."
+            )
+        condition, parameters = "true", list[datetime]()
+        if self.partition_key and self.ranges is not None:
+            condition, parameters = (
+                Range(self.partition_key, tuple(self.ranges)).condition() if self.ranges else ("false", [])
+            )
+        selected = "*" if self.columns is None else quoted_list(self.columns)
+        return f"SELECT {selected} FROM {full_name(con, self.schema, self.table)} WHERE {condition}", parameters
+
+
+def read_table(database: Database, schema: str, table: str, **some: Any) -> pd.DataFrame:  # noqa: ANN401
+    """Reads a table into a data frame; ``some`` are the other fields of a `Selection`. JSON comes as text.
 
     Raises:
         DatabaseMissingError: There is no database file yet.
@@ -41,24 +77,7 @@ def read_table(
         TableShapeError: The table has no such column.
     """
     with database.reading() as con:
-        there = existing_columns(con, schema, table)
-        if not there:
-            raise TableMissingError(
-                f"There is no table {schema}.{table} in {database.file}. Materialize its asset "
-                f"first, or check the name."
-            )
-        known = {fold(column.name) for column in there}
-        wanted = [*(columns or ()), *([partition_key] if partition_key else [])]
-        missing = [name for name in wanted if fold(name) not in known]
-        if missing:
-            raise TableShapeError(
-                f"{schema}.{table} has no column {missing[0]!r}. It has: {', '.join(column.name for column in there)}."
-            )
-        condition, parameters = "true", list[datetime]()
-        if partition_key and ranges is not None:
-            condition, parameters = Range(partition_key, tuple(ranges)).condition() if ranges else ("false", [])
-        selected = "*" if columns is None else quoted_list(columns)
-        query = f"SELECT {selected} FROM {full_name(con, schema, table)} WHERE {condition}"
+        query, parameters = Selection(database, schema, table, **some).query(con)
         frame: pd.DataFrame = (
             con.sql(query, params=parameters).to_arrow_table().to_pandas(split_blocks=True, self_destruct=True)
         )

@@ -1,10 +1,13 @@
 """What the tests of this room share: virtual time, scripted faults, and the truth about a sandbox."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
+
+from klaviyo_pipeline.grammar import LEAST_MEMORY_MB
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.extract.extract import extract
@@ -16,6 +19,8 @@ from klaviyo_pipeline.sandbox.api.messages import Request, Response, Send, deliv
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.data.times import moment
 from klaviyo_pipeline.sandbox.faults.plan import NoFaults
+from klaviyo_pipeline.warehouse.database import Database
+from klaviyo_pipeline.warehouse.parent_rows import ParentRows
 from klaviyo_pipeline_tests.core import CORE
 
 SHOP_ENDS = datetime(2026, 11, 20, tzinfo=UTC)
@@ -106,7 +111,7 @@ def load(
         name, start, end, now=now, filter_by=filter_by, ids=tuple(ids) if ids is not None else None, **options
     )
     if parents is not None:
-        request = ExtractRequest(**{**request.__dict__, "parents": parents})
+        request = replace(request, parents=rows_of(request.source, parents, area))
     staged = extract(client, request, area, report, report_every_s=0.005)
     rows = trimmed([row for batch in staged.batches() for row in batch.to_pylist()], request)
     if keep:
@@ -114,6 +119,14 @@ def load(
     else:
         staged.landed()
     return Loaded(staged, rows)
+
+
+def rows_of(source: Source, events: pa.Table, area: StagingArea) -> ParentRows:
+    """Events, for what follows from them; they are copied within the least memory that is allowed."""
+    assert source.fan_out is not None
+    assert source.fan_out.key is not None
+    database = Database(area.root / "none.duckdb", memory_limit=f"{LEAST_MEMORY_MB}MB")
+    return ParentRows(database, events, source.fan_out.parent_columns, source.fan_out.key)
 
 
 def request_for(

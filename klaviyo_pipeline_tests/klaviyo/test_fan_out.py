@@ -22,7 +22,7 @@ from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
 from klaviyo_pipeline.sandbox.server import RunningSandbox
 from klaviyo_pipeline_tests.core import CORE
-from klaviyo_pipeline_tests.klaviyo.support import NOW, SHOP_ENDS, Watched, load
+from klaviyo_pipeline_tests.klaviyo.support import NOW, SHOP_ENDS, Watched, load, rows_of
 from klaviyo_pipeline_tests.klaviyo.test_resume import slow_pages
 
 START = SHOP_ENDS - timedelta(days=4)
@@ -254,7 +254,7 @@ def test_fan_out_when_killed_at_half_of_the_profiles_then_the_next_run_asks_for_
             if stop_after is not None and pages >= stop_after:
                 raise KeyboardInterrupt
 
-        request = ExtractRequest(few, Window(START, None, NOW), None, few.choose(), None, parents)
+        request = ExtractRequest(few, Window(START, None, NOW), None, few.choose(), None, rows_of(few, parents, area))
         watched.requests.clear()
         staged = extract(client, request, area, report, report_every_s=0.001)
         ids = [each for batch in staged.batches() for each in batch.column("event_id").to_pylist()]

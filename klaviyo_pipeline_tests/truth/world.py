@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
@@ -34,7 +33,8 @@ from klaviyo_pipeline.sandbox.faults.plan import FaultPlan, NoFaults
 from klaviyo_pipeline.sandbox.options import SandboxOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox
 from klaviyo_pipeline.warehouse.landing import LandingResult
-from klaviyo_pipeline.warehouse.reading import read_table
+from klaviyo_pipeline.warehouse.parent_rows import ParentRows
+from klaviyo_pipeline.warehouse.reading import Selection
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 SHOP_ENDS = datetime(2026, 11, 20, tzinfo=UTC)
@@ -129,12 +129,11 @@ class World:
         self.now += timedelta(minutes=1)
         return landed
 
-    def _parents(self, source: Source) -> pa.Table | None:
+    def _parents(self, source: Source) -> ParentRows | None:
         if source.fan_out is None or source.fan_out.key is None:
             return None
-        columns = list(source.fan_out.parent_columns)
-        events = read_table(self.duckdb.warehouse(), "main", "events", columns=columns)
-        return pa.Table.from_pandas(events, preserve_index=False)
+        columns, database = source.fan_out.parent_columns, self.duckdb.warehouse()
+        return ParentRows(database, Selection(database, "main", "events", columns), columns, source.fan_out.key)
 
     def sql(self, query: str) -> list[Row]:
         """Rows of a query."""

@@ -11,16 +11,16 @@ import hashlib
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from klaviyo_pipeline.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.decode.arrays import python_rows
 from klaviyo_pipeline.klaviyo.decode.pages import arrow_schema, joined
 from klaviyo_pipeline.klaviyo.extract.model import Begun, ExtractRequest, StagedExtract, read_batches
 from klaviyo_pipeline.klaviyo.extract.progress import Findings, Progress
@@ -28,9 +28,11 @@ from klaviyo_pipeline.klaviyo.extract.requests import streams_of, streams_of_ids
 from klaviyo_pipeline.klaviyo.extract.workers import Fetch
 from klaviyo_pipeline.klaviyo.staging.stage import Stage, StagingArea
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
+from klaviyo_pipeline.staged_pages import StagedFile
 
-JOINED_ROWS = 10_000
-"""Events joined at a time: bounds the memory for profiles repeated event by event."""
+if TYPE_CHECKING:
+    from klaviyo_pipeline.klaviyo.extract.parents import OpenedParents
+
 _WHOLE = [TimeSlice(None, None)]
 
 
@@ -44,126 +46,140 @@ def extract_by_parents(
     """Stage a row for each event that has a metric (or profile), resolved in batches.
 
     Raises:
-        KlaviyoError: of the first page that could not be read.
+        KlaviyoError: of the first page that could not be read; profiles that were read stay staged for the next run.
     """
     source = request.source
-    assert source.fan_out is not None
-    assert source.fan_out.key is not None
     if request.parents is None:
         raise ConfigurationError(f"{source.name} needs the events that it is about, or event_ids.")
     begun = Begun(client, request)
-    events = request.parents.select(list(source.fan_out.parent_columns)).combine_chunks()
     stage = area.open({"source": source.name, "run": uuid.uuid4().hex}, request.window.now)
+    children = _Children(client, request, area)
     try:
-        findings, progress = Findings(), Progress()
-        children = _read_children(client, request, area, events, findings, report, report_every_s)
-        position = pc.index_in(events[source.fan_out.key], children["key"])
-        found = pc.is_valid(position)
-        schema = arrow_schema(request.columns)
-        staged = stage.add_slice("joined", TimeSlice(None, None))
-        with stage.writer(staged, schema) as writer:
-            matched, positions = events.filter(found), position.filter(found)
-            for start in range(0, len(matched), JOINED_ROWS):
-                own = matched.slice(start, JOINED_ROWS)
-                rows = children.take(positions.slice(start, JOINED_ROWS))
-                columns = {name: rows[name] for name in rows.column_names}
-                columns |= {ours: own[theirs] for ours, theirs in source.fan_out.carries}
-                for column in request.columns:
-                    if column.made_of:
-                        columns[column.name] = joined([columns[name] for name in column.made_of])
-                made = pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks()
-                for batch in made.to_batches():
-                    writer.write(batch, None)
-                progress.rows += len(own)
-        stage.finish_slice(staged)
-        _read_one_by_one(client, request, stage, events, found, findings, report, report_every_s)
+        with request.parents.opened() as events:
+            children.read(events, report, report_every_s)
+            progress = _join(request, stage, events, children)
+            unmatched = [row for batch in events.unmatched(children.keys()) for row in python_rows(batch)]
+        _read_one_by_one(client, request, stage, unmatched, children.findings, report, report_every_s)
     except BaseException:
         stage.close(remove=True)
+        children.close()
         raise
-    return begun.staged(stage, findings, progress)
+    return begun.staged(stage, children.findings, progress, beside=tuple(children.stages))
 
 
-def _read_children(
-    client: KlaviyoClient,
-    request: ExtractRequest,
-    area: StagingArea,
-    events: pa.Table,
-    findings: Findings,
-    report: Callable[[Progress], None],
-    report_every_s: float,
-) -> pa.Table:
-    """The metrics or profiles that the events name, with their id as the column ``key`` too."""
-    fan_out = request.source.fan_out
+def _join(request: ExtractRequest, stage: Stage, events: OpenedParents, children: _Children) -> Progress:
+    """Stage the row of each event whose metric (or profile) was read."""
+    fan_out, schema = request.source.fan_out, arrow_schema(request.columns)
     assert fan_out is not None
-    assert fan_out.key is not None
-    assert fan_out.batch is not None
-    child = SOURCES[fan_out.batch]
-    columns = [column for column in request.columns if column.path is not None]
-    wanted = sorted(each for each in pc.unique(events[fan_out.key]).to_pylist() if each)
-    if fan_out.chunk is None:
-        streams = streams_of(child, expected_answer(client.revision), None)
-    else:
-        streams = streams_of_ids(child, wanted, fan_out.chunk)
-    stage = area.open(_identity_of_children(client, request, wanted, columns), request.window.now)
-    try:
-        fetch = Fetch(client, child, columns, request.options, stage, request.window.now)
-        if wanted:
-            fetch.run(streams, _WHOLE, report, report_every_s)
-        table = pa.Table.from_batches(list(read_batches(stage.files())), arrow_schema(columns))
-    except BaseException:
-        # What was read is taken up by the next run of the same events; metrics are two requests and read anew.
-        stage.close(remove=fan_out.chunk is None or not any(staged.done for staged in stage.slices.values()))
-        raise
-    stage.close(remove=True)
-    _merge(findings, fetch.findings)
-    return table.append_column("key", table[fan_out.key])
+    progress = Progress()
+    staged = stage.add_slice("joined", TimeSlice(None, None))
+    with stage.writer(staged, schema) as writer:
+        for batch in events.joined(children.rows, fan_out.carries) if children.stages else ():
+            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+            for column in request.columns:
+                if column.made_of:
+                    columns[column.name] = joined([columns[name] for name in column.made_of])
+            arrays = [columns[field.name].cast(field.type) for field in schema]
+            writer.write(pa.RecordBatch.from_arrays(arrays, schema=schema), None)
+            progress.rows += batch.num_rows
+    stage.finish_slice(staged)
+    return progress
 
 
-def _identity_of_children(
-    client: KlaviyoClient, request: ExtractRequest, wanted: list[str], columns: list[Column]
-) -> Mapping[str, object]:
-    """Everything that decides which metrics or profiles are read, and in which requests."""
-    fan_out = request.source.fan_out
-    assert fan_out is not None
-    name = f"{request.source.name}-{fan_out.batch}"
-    if fan_out.chunk is None:
-        return {"source": name, "run": uuid.uuid4().hex}
-    return {
-        "source": name,
-        "account": client.account,
-        "revision": client.revision,
-        "options": sorted(request.options),
-        "columns": [[column.name, column.type.value] for column in columns],
-        "chunk": fan_out.chunk,
-        "ids": hashlib.sha256("\n".join(wanted).encode()).hexdigest(),
-    }
+class _Children:
+    """The metrics or profiles that the events name, staged by groups of their ids."""
+
+    def __init__(self, client: KlaviyoClient, request: ExtractRequest, area: StagingArea) -> None:
+        fan_out = request.source.fan_out
+        assert fan_out is not None
+        assert fan_out.key is not None
+        assert fan_out.batch is not None
+        self.findings = Findings()
+        self.stages: list[Stage] = []
+        self._client, self._request, self._area = client, request, area
+        self._key, self._chunk, self._source = fan_out.key, fan_out.chunk, SOURCES[fan_out.batch]
+        self._columns = [column for column in request.columns if column.path is not None]
+        self._read = Progress()
+
+    def read(self, events: OpenedParents, report: Callable[[Progress], None], report_every_s: float) -> None:
+        """Read all that the events name: a collection whole, or by its ids."""
+        for ids in events.key_groups():
+            self._read_group(ids, report, report_every_s)
+            if self._chunk is None:
+                return
+
+    def rows(self) -> pa.RecordBatchReader:
+        """What was read."""
+        return pa.RecordBatchReader.from_batches(arrow_schema(self._columns), read_batches(self._files()))
+
+    def keys(self) -> pa.RecordBatchReader:
+        """The ids of what was read."""
+        schema = pa.schema([(self._key, pa.string())])
+        return pa.RecordBatchReader.from_batches(schema, read_batches(self._files(), [self._key]))
+
+    def close(self) -> None:
+        """Leave what was read to the next run of the same events."""
+        for stage in self.stages:
+            # A collection that is read whole takes two requests, and is read anew.
+            stage.close(remove=self._chunk is None or not any(each.done for each in stage.slices.values()))
+
+    def _read_group(self, ids: list[str], report: Callable[[Progress], None], report_every_s: float) -> None:
+        client, request = self._client, self._request
+        if self._chunk is None:
+            streams = streams_of(self._source, expected_answer(client.revision), None)
+        else:
+            streams = streams_of_ids(self._source, ids, self._chunk)
+        stage = self._area.open(self._identity(ids), request.window.now)
+        self.stages.append(stage)
+        fetch = Fetch(client, self._source, self._columns, request.options, stage, request.window.now)
+        before = self._read
+        fetch.run(streams, _WHOLE, lambda progress: report(before.plus(progress)), report_every_s)
+        self._read = before.plus(fetch.snapshot())
+        _merge(self.findings, fetch.findings)
+
+    def _files(self) -> tuple[StagedFile, ...]:
+        return tuple(file for stage in self.stages for file in stage.files())
+
+    def _identity(self, ids: list[str]) -> Mapping[str, object]:
+        """Everything that decides which metrics or profiles are read, and in which requests."""
+        name = f"{self._request.source.name}-{self._source.name}"
+        if self._chunk is None:
+            return {"source": name, "run": uuid.uuid4().hex}
+        return {
+            "source": name,
+            "account": self._client.account,
+            "revision": self._client.revision,
+            "options": sorted(self._request.options),
+            "columns": [[column.name, column.type.value] for column in self._columns],
+            "chunk": self._chunk,
+            "ids": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
+        }
 
 
 def _read_one_by_one(
     client: KlaviyoClient,
     request: ExtractRequest,
     stage: Stage,
-    events: pa.Table,
-    found: pa.ChunkedArray,
+    events: list[dict[str, Any]],
     findings: Findings,
     report: Callable[[Progress], None],
     report_every_s: float,
 ) -> None:
-    """Read the metrics or profiles that the collections lacked, one request for each event.
+    """Read the metrics or profiles of events for which the collections have none, one request for each event.
 
     Of several events with the same key it reads one first, and the others only if that one has an answer.
     """
     source: Source = request.source
     assert source.fan_out is not None
     assert source.fan_out.key is not None
-    missing = events.filter(pc.invert(found))
     first: dict[str, str] = {}
     others: dict[str, list[str]] = {}
-    for event_id, key in zip(missing["id"].to_pylist(), missing[source.fan_out.key].to_pylist(), strict=True):
+    for event in events:
+        event_id, key = event["id"], event[source.fan_out.key]
         if first.setdefault(key or event_id, event_id) != event_id:
             others.setdefault(first[key], []).append(event_id)
     asked = sorted(first.values())
-    carried = {row["id"]: source.fan_out.carried(row) for row in missing.to_pylist()}
+    carried = {row["id"]: source.fan_out.carried(row) for row in events}
     while asked:
         fetch = Fetch(client, source, request.columns, request.options, stage, request.window.now)
         streams = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,6 +22,8 @@ from klaviyo_pipeline.staged_pages import DamagedPagesError, StagedFile, read_pa
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from klaviyo_pipeline.klaviyo.extract.parents import Parents
+
 
 @dataclass(frozen=True)
 class ExtractRequest:
@@ -33,8 +35,8 @@ class ExtractRequest:
         filter_by: Which of a row's times the window is about; None for the source's default.
         options: The source's options in force (``Source.choose``).
         ids: For a source that fans out: the parents' ids. None for all of them.
-        parents: For event_metrics and event_profiles: the events, a table with the columns id, datetime, and
-            metric_id or profile_id.
+        parents: For event_metrics and event_profiles: the events, with the columns id, datetime, and metric_id or
+            profile_id.
         most_bytes: Stage no more than so many bytes: what is staged then ends at ``StagedExtract.until``. For a
             source that is read over a time that can be cut. None: all of the window.
         begins: When the fetch begins, if that is later than the run (``window.now``).
@@ -46,7 +48,7 @@ class ExtractRequest:
     filter_by: FilterBy | None = None
     options: frozenset[str] = frozenset()
     ids: tuple[str, ...] | None = None
-    parents: pa.Table | None = None
+    parents: Parents | None = None
     most_bytes: int | None = None
     begins: datetime | None = None
     children: tuple[Source, ...] = ()
@@ -113,6 +115,8 @@ class StagedExtract:
     clock_ahead_s: float
     stage: Stage = field(repr=False)
     stopped: QuotaSpentError | None = None
+    beside: tuple[Stage, ...] = field(default=(), repr=False)
+    """Stages that the rows were made from: the next run makes them again from these, if they could not be landed."""
 
     @property
     def extract_id(self) -> str:
@@ -171,15 +175,19 @@ class StagedExtract:
 
     def landed(self) -> None:
         """The rows are in a table: remove the files."""
-        self.stage.close(remove=True)
+        self._close(remove=True)
 
     def drop(self) -> None:
         """The rows are not to be trusted: remove the files, so that the next run reads anew."""
-        self.stage.close(remove=True)
+        self._close(remove=True)
 
     def keep(self) -> None:
         """The rows could not be landed: leave the files to the next run of this window."""
-        self.stage.close(remove=False)
+        self._close(remove=False)
+
+    def _close(self, *, remove: bool) -> None:
+        for stage in (self.stage, *self.beside):
+            stage.close(remove=remove)
 
 
 class Begun:
@@ -191,7 +199,9 @@ class Begun:
         self._began = time.monotonic()
         self._before = client.traffic.copy()
 
-    def staged(self, stage: Stage, findings: Findings, progress: Progress) -> StagedExtract:
+    def staged(
+        self, stage: Stage, findings: Findings, progress: Progress, beside: tuple[Stage, ...] = ()
+    ) -> StagedExtract:
         """What the fetch has come to."""
         return StagedExtract(
             request=self._request,
@@ -204,17 +214,18 @@ class Begun:
             duration_s=time.monotonic() - self._began,
             clock_ahead_s=self._client.clock_ahead_s,
             stage=stage,
+            beside=beside,
         )
 
 
-def read_batches(files: tuple[StagedFile, ...]) -> Iterator[pa.RecordBatch]:
-    """Rows of staged files, a page at a time.
+def read_batches(files: tuple[StagedFile, ...], columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Rows of staged files, a page at a time, with all columns or these.
 
     Raises:
         StageDamagedError: A file is not as it was written.
     """
     for file in files:
         try:
-            yield from read_pages(file)
+            yield from read_pages(file, columns)
         except DamagedPagesError as error:
             raise StageDamagedError(f"Staged pages were damaged after they were fetched: {error}.") from error

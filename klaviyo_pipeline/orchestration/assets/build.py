@@ -33,6 +33,7 @@ from klaviyo_pipeline.orchestration.skipping import skip
 if TYPE_CHECKING:
     from klaviyo_pipeline.loads.destination import Place
     from klaviyo_pipeline.loads.model import Load
+    from klaviyo_pipeline.warehouse.parent_rows import ParentRows
 
 _PARENT_RUN, _RETRY = "dagster/parent_run_id", "dagster/retry_number"
 """The tags that Dagster gives to a run that repeats another one, and to its own retries."""
@@ -84,14 +85,16 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
         return fetch_collection
 
     assert source.fan_out is not None
-    parents_in = dg.AssetIn(asset_key(SOURCES[source.fan_out.parent]), metadata={"columns": spec.parent_columns})
+    parents_in = dg.AssetIn(
+        asset_key(SOURCES[source.fan_out.parent]), metadata={"columns": spec.parent_columns, "selected": True}
+    )
 
     @asset(**settings, ins={"parents": parents_in}, automation_condition=_follows())
     def fetch_children(
         context: dg.AssetExecutionContext,
         klaviyo: KlaviyoResource,
         duckdb: KlaviyoDuckDBResource,
-        parents: Any,  # noqa: ANN401 - a DataFrame; naming the type would import pandas at start-up
+        parents: Any,  # noqa: ANN401 - a Selection; naming the type would import the warehouse at start-up
     ) -> Any:  # noqa: ANN401
         return _fetch(context, spec, config_of(context, config_type), klaviyo, duckdb, parents)
 
@@ -119,7 +122,7 @@ def _fetch(
     config: LoadConfig,
     klaviyo: KlaviyoResource,
     duckdb: KlaviyoDuckDBResource,
-    parents: Any = None,  # noqa: ANN401 - a DataFrame
+    parents: Any = None,  # noqa: ANN401 - a Selection
 ) -> Any:  # noqa: ANN401 - a StagedLoad, None, or no output at all
     """Fetch what a run asks for; None if it has landed before, no output if the load is skipped.
 
@@ -160,7 +163,7 @@ def _load(
     spec: LoadSpec,
     config: LoadConfig,
     duckdb: KlaviyoDuckDBResource,
-    parents: Any,  # noqa: ANN401 - a DataFrame
+    parents: Any,  # noqa: ANN401 - a Selection
     sandbox_end: datetime | None,
 ) -> "Load":
     """What the run's config asks for, as a load without Dagster."""
@@ -211,23 +214,26 @@ def _partition(context: dg.AssetExecutionContext) -> Range | None:
     return window.start.astimezone(UTC), window.end.astimezone(UTC)
 
 
-def _parents(spec: LoadSpec, place: "Place", frame: Any) -> Any:  # noqa: ANN401
-    """The rows that a load follows from, as an Arrow table."""
-    import pyarrow as pa
+def _parents(spec: LoadSpec, place: "Place", rows: Any) -> "ParentRows":  # noqa: ANN401 - a Selection, or a DataFrame
+    """The rows that a load follows from: the given ones, or those of the table that it names."""
+    from klaviyo_pipeline.warehouse.parent_rows import ParentRows
+    from klaviyo_pipeline.warehouse.reading import Selection
 
+    assert spec.source.fan_out is not None
+    assert spec.source.fan_out.key is not None
+    advice = ""
     if spec.events_table:
-        from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, TableMissingError
-        from klaviyo_pipeline.warehouse.reading import read_table
+        rows = Selection(place.database, place.schema, spec.events_table, spec.parent_columns)
+        advice = (
+            f"{spec.source.name} follows the events in {place.schema}.{spec.events_table}, and "
+            f"{place.database.file} has no such table. Load the data source events first, into the same "
+            f"database and schema, with table: {spec.events_table}. Or name another table in events_table."
+        )
+    elif not isinstance(rows, Selection):  # of another IO manager
+        import pyarrow as pa
 
-        try:
-            frame = read_table(place.database, place.schema, spec.events_table, columns=spec.parent_columns)
-        except (DatabaseMissingError, TableMissingError):
-            raise TableMissingError(
-                f"{spec.source.name} follows the events in {place.schema}.{spec.events_table}, and "
-                f"{place.database.file} has no such table. Load the data source events first, into the same "
-                f"database and schema, with table: {spec.events_table}. Or name another table in events_table."
-            ) from None
-    return pa.Table.from_pandas(frame, preserve_index=False)
+        rows = pa.Table.from_pandas(rows, preserve_index=False)
+    return ParentRows(place.database, rows, spec.parent_columns, spec.source.fan_out.key, advice)
 
 
 def _warn_of_revision(context: dg.AssetExecutionContext, written: str, answered: str) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.extract.model import StagedExtract
     from klaviyo_pipeline.loads.model import StagedLoad
     from klaviyo_pipeline.warehouse.landing import LandingResult
+    from klaviyo_pipeline.warehouse.reading import Selection
 
 
 class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
@@ -71,12 +72,13 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
             else:
                 self._land_rows(context, obj)
 
-    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
+    def load_input(self, context: dg.InputContext) -> pd.DataFrame | Selection:
         """A table's rows, those of the run's partitions for a partitioned asset; only the columns asked for.
 
-        An input's metadata may name the ``columns``.
+        An input's metadata may name the ``columns``. With ``selected`` among them the input is not the rows but a
+        `Selection`, which says where they are.
         """
-        from klaviyo_pipeline.warehouse.reading import read_table
+        from klaviyo_pipeline.warehouse.reading import Selection, read_table
 
         upstream = context.upstream_output
         place = self._place(context.asset_key, upstream.definition_metadata if upstream else {})
@@ -84,15 +86,12 @@ class KlaviyoDuckDBIOManager(SetInCode, dg.ConfigurableIOManager):
         if context.has_asset_partitions and place.partition_key:
             window = context.asset_partitions_time_window
             ranges = [(_utc(window.start), _utc(window.end))]
+        asked = context.definition_metadata or {}
+        about = {"columns": asked.get("columns"), "partition_key": place.partition_key if ranges else None}
         with plain_failures():
-            return read_table(
-                self.duckdb.at(place.database).warehouse(),
-                place.schema or "",
-                place.table or "",
-                columns=(context.definition_metadata or {}).get("columns"),
-                partition_key=place.partition_key if ranges else None,
-                ranges=ranges,
-            )
+            database = self.duckdb.at(place.database).warehouse()
+            read = Selection if asked.get("selected") else read_table
+            return read(database, place.schema or "", place.table or "", **about, ranges=ranges)
 
     def _land_table_of_load(self, context: dg.OutputContext, table: TableOfLoad) -> None:
         from klaviyo_pipeline.loads.load import land
