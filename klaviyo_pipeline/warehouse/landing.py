@@ -73,6 +73,7 @@ class LandingResult:
 def land(database: Database, load: LandRequest) -> LandingResult:
     """Lands rows and their ledger line in one transaction; on any failure everything stays as it was.
 
+    Only new columns of a large table, of which a transaction would hold too much in memory, come before it and stay.
     A repeated replace of identical rows leaves the same rows with a new ``_loaded_at``; a repeated merge leaves the
     table untouched.
 
@@ -99,7 +100,7 @@ def land(database: Database, load: LandRequest) -> LandingResult:
                 with transaction(con):
                     if load.origin is not None:
                         keep_apart(con, database.file, load.origin)
-                    outcome = land_within(con, load, incoming)
+                    outcome = land_within(con, load, incoming, may_commit=True)
             except BaseException as error:
                 cause = incoming.failure or error
                 if isinstance(cause, _unfit()):
@@ -165,8 +166,13 @@ class _Outcome:
     children: tuple[_Outcome, ...] = ()
 
 
-def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Incoming) -> _Outcome:
-    """Lands rows and their ledger line within the caller's transaction; what ``land`` does once the file is open."""
+def land_within(
+    con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Incoming, *, may_commit: bool = False
+) -> _Outcome:
+    """Lands rows and their ledger line within the caller's transaction; what ``land`` does once the file is open.
+
+    With ``may_commit`` new columns of a large table come in transactions of their own before it.
+    """
     if not load.written:
         return _land_children_only(con, load, incoming)
     table = load.table
@@ -189,7 +195,7 @@ def land_within(con: duckdb.DuckDBPyConnection, load: LandRequest, incoming: Inc
     types = _types(con, load, incoming)
     wanted = _wanted(load, types)
     check_names(table, wanted)
-    columns, added = shape(con, table, wanted, existing)
+    columns, added = shape(con, table, wanted, existing, may_commit=may_commit)
     tally = Tally.of(con, target, columns, load.partition_key, load.count_ranges)
     # Joins as they are written here: the small batch is hashed, the table or the stream passes by.
     con.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")

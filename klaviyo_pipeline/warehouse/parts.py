@@ -40,8 +40,13 @@ class Span:
 
 def rows_at_once(con: duckdb.DuckDBPyConnection, key_bytes: float = 0.0) -> int:
     """How many rows a statement may hash, with keys of so many bytes on average."""
+    return max(1, int(share_bytes(con) / (ROW_BYTES + key_bytes)))
+
+
+def share_bytes(con: duckdb.DuckDBPyConnection) -> float:
+    """The share of the memory that one statement may fill."""
     amount, unit = con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0].split()
-    return max(1, int(float(amount) * _UNITS[unit] * SHARE / (ROW_BYTES + key_bytes)))
+    return float(amount) * _UNITS[unit] * SHARE
 
 
 def spans_of(last: int, rows: int | None) -> list[Span]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from klaviyo_pipeline.warehouse import parts
 from klaviyo_pipeline.warehouse.errors import LoadError, TableShapeError
 from klaviyo_pipeline.warehouse.sql import fold, literal, qualified, quote
 
@@ -18,6 +19,9 @@ RUN_ID = "_run_id"
 DELETED_AT = "_deleted_at"
 ZSTD_SINCE = (1, 2)
 """The storage version from which a file can hold columns compressed by ZSTD."""
+
+_NEW_VALUE_BYTES = 8
+"""What a row takes in a column that was added (measured: 7 bytes of text, 2 of a truth value)."""
 
 # A value of the first type is exactly a value of the second: a narrower declaration may land in a wider column.
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
@@ -166,6 +170,8 @@ def shape(
     table: Table,
     wanted: Sequence[Column],
     existing: tuple[Column, ...] | None = None,
+    *,
+    may_commit: bool = False,
 ) -> tuple[tuple[Column, ...], tuple[str, ...]]:
     """Creates the table, or adds the columns that it lacks, and brings the comments up to date.
 
@@ -174,6 +180,8 @@ def shape(
         table: The table as it is declared.
         wanted: The columns that it must have.
         existing: Its ``existing_columns``, where the caller has them.
+        may_commit: Whether the caller's transaction may be committed and begun anew. Columns of a large table are then
+            added in transactions of their own, and stay if the caller's fails.
 
     Returns:
         The table's columns now, with their actual types, and the names of those added to an existing table.
@@ -191,8 +199,7 @@ def shape(
         _refuse_view(con, table)
         _check_compatible(con, table, known, wanted)
         missing = [column for column in wanted if fold(column.name) not in known]
-        for definition in _definitions(con, missing):
-            con.execute(f"ALTER TABLE {name} ADD COLUMN {definition}")
+        _add(con, name, _definitions(con, missing), may_commit=may_commit)
         added = tuple(column.name for column in missing)
     else:
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {name.rpartition('.' + quote(table.name))[0]}")
@@ -200,6 +207,20 @@ def shape(
     _comment(con, table, name, known, wanted)
     changed = added or not existing
     return existing_columns(con, table.schema, table.name) if changed else existing, added
+
+
+def _add(con: duckdb.DuckDBPyConnection, table: str, definitions: Sequence[str], *, may_commit: bool) -> None:
+    """Adds columns. DuckDB holds a new column in memory until a checkpoint has written it."""
+    rows = con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] if definitions and may_commit else 0
+    apart = rows * len(definitions) * _NEW_VALUE_BYTES > parts.share_bytes(con)
+    if apart:
+        con.commit()
+    for definition in definitions:
+        con.execute(f"ALTER TABLE {table} ADD COLUMN {definition}")
+        if apart:
+            con.execute("CHECKPOINT")
+    if apart:
+        con.begin()
 
 
 def _definitions(con: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -109,6 +110,17 @@ def test_rows_when_read_again_at_the_least_memory_then_they_land(tmp_path):
     assert merge(members(spelling=" ")) == (0, 0, 60_000, 0, 0)
     assert merge(members(first=30_000, suffix="0"), Sweep()) == (0, 30_000, 0, 30_000, 0)
     assert merge(members()) == (0, 30_000, 30_000, 0, 30_000)
+
+
+def test_columns_when_many_come_to_a_large_table_at_the_least_memory_then_they_are_added(tmp_path):
+    database = Database(tmp_path / "store.duckdb", memory_limit=LEAST)
+    put(database, members().slice(0, 1), table=MEMBERS)
+    with database.writing() as con:
+        con.execute("INSERT INTO klaviyo.members (id) SELECT i FROM range(1000000) AS r(i)")
+    more = tuple(Column(f"more_{number}", "VARCHAR") for number in range(15))
+    landed = put(database, members().slice(1, 1), table=replace(MEMBERS, columns=(*MEMBERS.columns, *more)))
+    assert landed.added_columns == tuple(column.name for column in more)
+    assert landed.total_rows == 1_000_002
 
 
 @pytest.fixture(scope="module")
