@@ -26,6 +26,8 @@ KEYS_AT_ONCE = 50_000
 """A group has about so many keys, and at least half as many unless it is the only one."""
 _ROWS, _CAME, _STREAM = "parent_rows", "came", "parent_stream"
 _BATCH_ROWS = 5_000
+_LEAST_BYTES = 64_000_000
+"""Memory for DuckDB's own structures and one part of a join."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ class ParentRows:
         with self.database.scratch() as con:
             # One thread: the other side of each join is a stream, which one thread reads.
             con.execute("SET threads = 1")
+            # The answers of a fetch are in memory beside it.
+            limit = parts.memory_limit(con)
+            con.execute(f"SET memory_limit = '{max(limit // 2, min(limit, _LEAST_BYTES))}B'")
             con.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
             try:
                 with self.database.private_files():

@@ -38,15 +38,20 @@ class Span:
         return " AND ".join(bounds) or "true"
 
 
-def rows_at_once(con: duckdb.DuckDBPyConnection, key_bytes: float = 0.0) -> int:
-    """How many rows a statement may hash, with keys of so many bytes on average."""
-    return max(1, int(share_bytes(con) / (ROW_BYTES + key_bytes)))
+def memory_limit(con: duckdb.DuckDBPyConnection) -> int:
+    """The session's memory limit in bytes."""
+    amount, unit = con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0].split()
+    return int(float(amount) * _UNITS[unit])
 
 
 def share_bytes(con: duckdb.DuckDBPyConnection) -> float:
     """The share of the memory that one statement may fill."""
-    amount, unit = con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0].split()
-    return float(amount) * _UNITS[unit] * SHARE
+    return memory_limit(con) * SHARE
+
+
+def rows_at_once(con: duckdb.DuckDBPyConnection, key_bytes: float = 0.0) -> int:
+    """How many rows a statement may hash, with keys of so many bytes on average."""
+    return max(1, int(share_bytes(con) / (ROW_BYTES + key_bytes)))
 
 
 def spans_of(last: int, rows: int | None) -> list[Span]:

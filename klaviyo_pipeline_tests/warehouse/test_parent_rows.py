@@ -7,6 +7,7 @@ from pathlib import Path
 from unittest import mock
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +58,22 @@ def test_rows_when_joined_in_parts_then_each_has_the_row_that_it_names_or_is_lef
     assert Counter(left) == Counter(tuple(row.values()) for row in ours if row["key"] not in there)
     assert sorted(key for group in groups for key in group) == sorted({row["key"] for row in ours if row["key"]})
     assert all(group == sorted(group) for group in groups)
+
+
+def test_rows_when_they_exceed_the_least_memory_then_all_are_joined(tmp_path):
+    number = pa.array(range(400_000))
+    names = pc.binary_join_element_wise("key", pc.cast(pc.divide(number, 4), pa.string()), "x" * 60, "-")
+    ours = pa.table([pc.cast(number, pa.string()), number, names], schema=OURS)
+    others = ours.slice(0, 200_000).filter(pc.equal(pc.bit_wise_and(number.slice(0, 200_000), 3), 0))
+    columns = [pa.nulls(len(others), pa.string()), others["key"], pc.binary_repeat(others["key"], 5)]
+    theirs = pa.table(columns, schema=THEIRS)
+    database = Database(tmp_path / "none.duckdb", memory_limit=f"{LEAST_MEMORY_MB}MB")
+    with ParentRows(database, ours, OURS.names, "key").opened() as opened:
+        assert sum(len(group) for group in opened.key_groups()) == 100_000
+        joined = [batch.column("event_at") for batch in opened.joined(lambda: theirs.to_reader(1_000), CARRIES)]
+        left = [batch.column("at") for batch in opened.unmatched(theirs.select(["key"]).to_reader(1_000))]
+    found = [[time for batch in batches for time in batch.to_pylist()] for batches in (joined, left)]
+    assert [sorted(each) for each in found] == [list(range(200_000)), list(range(200_000, 400_000))]
 
 
 def test_rows_of_a_table_when_opened_then_those_of_the_range_are_copied_and_the_database_is_free(tmp_path):
