@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import clock
@@ -93,6 +93,8 @@ class Entry:
     entry: int | None = None
 
 
+Span = tuple[datetime | None, datetime]
+"""A landed window, half-open; a start of None is from ever."""
 _TIMES = ("landed_at", "window_start", "window_end")
 PART = "part"
 """Under this name a line's details say which part of which load it is."""
@@ -143,7 +145,7 @@ class LastWindow:
 
 @dataclass(frozen=True)
 class Loads:
-    """The loads of a source into a table since the last rewind, in order; and that rewind."""
+    """The loads of a source into a table since the last rewind that decide something, in order; and that rewind."""
 
     entries: Sequence[Entry]
     rewound: Entry | None = None
@@ -158,8 +160,8 @@ class Loads:
 
         Args:
             filter_field: Count only windows over this field: a window over another says nothing about it.
-            not_after: Count only loads that end by this time: one that ends after the present was made under a clock
-                that was wrong, and says nothing about what has been read.
+            not_after: Count only loads that end by this time, the ``now`` with which the loads were read: one that
+                ends after the present was made under a clock that was wrong, and says nothing about what has been read.
 
         Returns:
             The window of the loads; without such a load the rewind's target; without any of them None: everything is
@@ -186,12 +188,39 @@ class Loads:
         return found[-1] if found and not found[-1].details[PART]["last"] else None
 
 
-def loads_since_rewind(database: Database, source: str, table: str) -> Loads:
-    """The loads of a source into a table (``schema.name``) since the last rewind; none where nothing has landed."""
-    entries = [entry for entry in _entries(database, source) if entry.table_name in (table, None)]
-    rewinds = [index for index, entry in enumerate(entries) if entry.kind == "rewind"]
-    since = entries[rewinds[-1] :] if rewinds else entries
-    return Loads([entry for entry in since if entry.kind == "load"], since[0] if rewinds else None)
+def loads_since_rewind(database: Database, source: str, table: str, now: datetime | None = None) -> Loads:
+    """As `loads_in`, in a session of its own; none where there is no database yet."""
+    if not database.file.exists():
+        return Loads(())
+    with database.reading() as con:
+        return loads_in(con, source, table, now)
+
+
+def loads_in(con: duckdb.DuckDBPyConnection, source: str, table: str, now: datetime | None = None) -> Loads:
+    """The loads of a source into a table (``schema.name``) since the last rewind, as far as they decide something.
+
+    These are the parts of loads, and for each filter field the loads whose windows end last: of all, and of those that
+    end by ``now`` (aware). So the cost does not grow with the age of the ledger; Klaviyo is never asked for less.
+    """
+    latest = "row_number() OVER (PARTITION BY filter_field, window_end > $now ORDER BY window_end DESC, entry) = 1"
+    entries = _read(
+        con,
+        f"""
+        WITH mine AS (
+            SELECT * FROM {{ledger}} WHERE source = $source AND coalesce(table_name, $table) = $table
+        ),
+        since AS (
+            SELECT * FROM mine WHERE entry >= (SELECT coalesce(max(entry), 0) FROM mine WHERE kind = 'rewind')
+        )
+        SELECT {{columns}} FROM since WHERE kind = 'rewind' OR contains(details::VARCHAR, '"{PART}"') OR entry IN (
+            SELECT entry FROM since WHERE kind = 'load' AND window_end IS NOT NULL QUALIFY {latest}
+        )
+        ORDER BY entry
+        """,
+        {"source": source, "table": table, "now": now or clock.now()},
+    )
+    rewound = entries[0] if entries and entries[0].kind == "rewind" else None
+    return Loads([entry for entry in entries if entry.kind == "load"], rewound)
 
 
 def rewind(database: Database, source: str, to: datetime, *, table: str | None = None) -> None:
@@ -209,57 +238,64 @@ def rewind(database: Database, source: str, to: datetime, *, table: str | None =
 
 def history(database: Database, source: str | None = None, *, limit: int = 100) -> list[Entry]:
     """The latest entries, newest first; of one source or of all. Empty where nothing was landed yet."""
-    return _entries(database, source, newest_first=True, limit=limit)
+    if not database.file.exists():
+        return []
+    query = "SELECT {columns} FROM {ledger} WHERE source = coalesce($source, source) ORDER BY entry DESC LIMIT $limit"
+    with database.reading() as con:
+        return _read(con, query, {"source": source, "limit": limit})
 
 
 def coverage(
     database: Database, source: str, table: str | None = None, *, filter_field: str | None = None
-) -> list[tuple[datetime | None, datetime]]:
+) -> list[Span]:
+    """As `covered_in`, in a session of its own; none where there is no database yet."""
+    if not database.file.exists():
+        return []
+    with database.reading() as con:
+        return covered_in(con, source, table, filter_field=filter_field)
+
+
+def covered_in(
+    con: duckdb.DuckDBPyConnection, source: str, table: str | None = None, *, filter_field: str | None = None
+) -> list[Span]:
     """The windows that were landed, merged where they touch or overlap, in order; a start of None: from ever.
 
     With a ``filter_field`` only windows over that field count, and reads of everything.
     """
-    windows = sorted(
-        (
-            (entry.window_start, entry.window_end)
-            for entry in _entries(database, source)
-            if entry.kind == "load"
-            and entry.window_end
-            and table in (None, entry.table_name)
-            and _is_about(entry, filter_field)
-        ),
-        key=lambda window: (window[0] or datetime.min.replace(tzinfo=UTC), window[1]),
-    )
-    merged: list[tuple[datetime | None, datetime]] = []
-    for start, end in windows:
-        if merged and (start is None or start <= merged[-1][1]):
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+    if not existing_columns(con, LEDGER.schema, LEDGER.name):
+        return []
+    # As microseconds, and merged as such: there may be a line for each hour of many years.
+    windows = con.execute(
+        "SELECT epoch_us(window_start) AS low, epoch_us(window_end) AS high "
+        f"FROM {full_name(con, LEDGER.schema, LEDGER.name)} WHERE kind = 'load' AND source = $source "
+        "AND table_name = coalesce($table, table_name) AND window_end IS NOT NULL "
+        "AND coalesce(filter_field = $field OR $field IS NULL, true) ORDER BY low NULLS FIRST, high",
+        {"source": source, "table": table, "field": filter_field},
+    ).fetchall()
+    merged = list[tuple[int | None, int]]()
+    for low, high in windows:
+        if merged and (low is None or low <= merged[-1][1]):
+            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
         else:
-            merged.append((start, end))
-    return merged
+            merged.append((low, high))
+    return [(None if low is None else from_microseconds(low), from_microseconds(high)) for low, high in merged]
 
 
 def _is_about(entry: Entry, filter_field: str | None) -> bool:
     return filter_field is None or entry.filter_field in (None, filter_field)
 
 
-def _entries(
-    database: Database, source: str | None, *, newest_first: bool = False, limit: int | None = None
-) -> list[Entry]:
-    if not database.file.exists():
+def _read(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, Any]) -> list[Entry]:
+    """The entries of a query over ``{ledger}`` that selects ``{columns}``; none without a ledger."""
+    there = {column.name for column in existing_columns(con, LEDGER.schema, LEDGER.name)}
+    names = [column.name for column in LEDGER.columns if column.name in there]
+    if not names:
         return []
-    with database.reading() as con:
-        there = [column.name for column in existing_columns(con, LEDGER.schema, LEDGER.name)]
-        names = [column.name for column in LEDGER.columns if column.name in there]
-        if not names:
-            return []
-        # As microseconds: fetching TIMESTAMPTZ as a Python value would need pytz.
-        selected = ", ".join(f"epoch_us({name}) AS {name}" if name in _TIMES else name for name in names)
-        rows = con.execute(
-            f"SELECT {selected} FROM {full_name(con, LEDGER.schema, LEDGER.name)} WHERE source = coalesce(?, source) "
-            f"ORDER BY entry {'DESC' if newest_first else ''} LIMIT coalesce(?, 9223372036854775807)",
-            [source, limit],
-        ).fetchall()
+    # As microseconds: fetching TIMESTAMPTZ as a Python value would need pytz.
+    columns = ", ".join(f"epoch_us({name}) AS {name}" if name in _TIMES else name for name in names)
+    rows = con.execute(
+        query.format(columns=columns, ledger=full_name(con, LEDGER.schema, LEDGER.name)), parameters
+    ).fetchall()
     return [_entry(dict(zip(names, row, strict=True))) for row in rows]
 
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from klaviyo_pipeline.warehouse import ledger
+from klaviyo_pipeline.warehouse.database import Database, transaction
 from klaviyo_pipeline.warehouse.landing import Sweep
+from klaviyo_pipeline_tests.soaking import examples
 from klaviyo_pipeline_tests.warehouse.helpers import day, event, put, query
 
 EVENTS = "klaviyo.events"
@@ -112,3 +120,49 @@ def test_history_when_an_older_ledger_lacks_a_column_then_still_reads_and_writes
     entries = ledger.history(database)
     assert [entry.revived for entry in entries] == [0, None]
     assert [(entry.rows_outside_window, entry.rows_repeated) for entry in entries] == [(0, 0), (None, None)]
+
+
+_days = st.integers(1, 9).map(day)
+_line = st.builds(
+    ledger.Entry,
+    kind=st.sampled_from(["load", "load", "load", "rewind"]),
+    source=st.sampled_from(["events", "events", "profiles"]),
+    table_name=st.sampled_from([EVENTS, EVENTS, "klaviyo.other", None]),
+    filter_field=st.sampled_from(["datetime", "created", None]),
+    window_start=_days | st.none(),
+    window_end=_days | st.none(),
+    landed_at=_days,
+    details=st.sampled_from([{}, *({ledger.PART: {"of": of, "last": last}} for of in "ab" for last in (True, False))]),
+)
+
+
+@examples(12)
+@given(lines=st.lists(_line, max_size=12), now=_days)
+def test_loads_when_read_in_short_then_decide_as_all_lines_do(lines: list[ledger.Entry], now) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(Path(folder) / "warehouse.duckdb")
+        with database.writing() as con, transaction(con):
+            for line in lines:
+                ledger.record(con, line)
+        entries = [each for each in ledger.history(database, "events")[::-1] if each.table_name in (EVENTS, None)]
+        short = ledger.loads_since_rewind(database, "events", EVENTS, now)
+    rewinds = [number for number, each in enumerate(entries) if each.kind == "rewind"]
+    since = entries[rewinds[-1] :] if rewinds else entries
+    every = ledger.Loads([each for each in since if each.kind == "load"], since[0] if rewinds else None)
+    for field in ("datetime", "created", None):
+        for not_after in (None, now):
+            assert short.last_window(field, not_after) == every.last_window(field, not_after)
+    assert [short.cut_off(of) for of in "ab"] == [every.cut_off(of) for of in "ab"]
+
+
+def test_ledger_when_it_has_a_hundred_thousand_lines_then_a_load_reads_few_of_them(database):
+    put(database, [], window=(day(1), day(2)), filter_field="at")
+    name = "klaviyo_pipeline.ledger"
+    with database.writing() as con:
+        con.execute(
+            f"INSERT INTO {name} SELECT ledger.* REPLACE (entry + n AS entry, "
+            f"window_start + to_hours(n) AS window_start, window_end + to_hours(n) AS window_end) FROM {name}, range(1, 100001) AS counted(n)"
+        )
+    loads = ledger.loads_since_rewind(database, "events", EVENTS, now=day(4))
+    assert [each.window_end for each in loads.entries] == [day(4), day(2, 100_000)]
+    assert ledger.coverage(database, "events", EVENTS) == [(day(1), day(2, 100_000))]
