@@ -21,6 +21,7 @@ from klaviyo_pipeline.klaviyo.extract.extract import extract
 from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
 from klaviyo_pipeline.loads import parts as in_parts
 from klaviyo_pipeline.loads.children import read_for
+from klaviyo_pipeline.loads.known import known_of
 from klaviyo_pipeline.loads.landing import land_request, sweep_of
 from klaviyo_pipeline.loads.model import Load, Log, Silent, StagedLoad
 from klaviyo_pipeline.loads.parts import Parts
@@ -33,10 +34,9 @@ from klaviyo_pipeline.loads.request import (
 )
 from klaviyo_pipeline.loads.whole_reads import gone_parents, living_children, owner_of
 from klaviyo_pipeline.warehouse import landing
-from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, ShrinkError, StageDamagedError, without_values
+from klaviyo_pipeline.warehouse.errors import ShrinkError, StageDamagedError, without_values
 from klaviyo_pipeline.warehouse.landing import LandingResult
-from klaviyo_pipeline.warehouse.ledger import Loads, loads_since_rewind
-from klaviyo_pipeline.warehouse.sandbox_rows import check_apart
+from klaviyo_pipeline.warehouse.ledger import Loads
 from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
 if TYPE_CHECKING:
@@ -76,16 +76,18 @@ def fetch(
         PipelineError: Nothing was landed. What was read stays staged, for the next run of the same window.
     """
     log = log or Silent()
-    wanted, place = load.request, load.place
-    if load.origin is not None:
-        check_apart(place.database, load.origin)
-    planned = _plan(load, log) if wanted.source.report is None else _plan_report(load, ask_account(client), log)
+    wanted = load.request
+    known = known_of(load, client.account)
+    if wanted.source.report is None:
+        planned = _plan(load, known.loads, log)
+    else:
+        planned = _plan_report(load, known.loads, ask_account(client), log)
     if planned is None:
         return None
     request, parts = planned
     if parts is not None:
         area.remove_landed(parts.extracts)
-    owner = owner_of(client, place.database, wanted.source.name, load.table, wanted.write_mode, ask_account)
+    owner = owner_of(client, known, wanted.source.name, load.table, wanted.write_mode, ask_account)
     try:
         return _Reading(load, client, area, log, reporting, request, owner, time.monotonic()).part(parts)
     except QuotaSpentError as error:
@@ -222,20 +224,20 @@ def run(
     return land(ready, log=log) if ready is not None else None
 
 
-def _plan_report(load: Load, account: Account, log: Log) -> tuple[ExtractRequest, None] | None:
+def _plan_report(load: Load, loads: Loads, account: Account, log: Log) -> tuple[ExtractRequest, None] | None:
     """What to read of a report; None if all of it has landed."""
-    asked = ReportLoad(load.request, load.place, load.ledger_name, load.run_id, load.now)
+    asked = ReportLoad(load.request, load.place, loads, load.run_id, load.now)
     request = report_request(asked, account, log.warning)
     return (request, None) if request is not None else None
 
 
-def _plan(load: Load, log: Log) -> tuple[ExtractRequest, Parts | None] | None:
+def _plan(load: Load, loads: Loads, log: Log) -> tuple[ExtractRequest, Parts | None] | None:
     """What to read, and in which parts; None if all of it has landed."""
     wanted, place = load.request, load.place
     field = wanted.source.time_field(wanted.filter_by)
-    loads = last_end = incremental = None
+    last_end = incremental = None
     if load.partition is None and wanted.continues and field is not None:
-        loads, incremental = _loads(load), in_parts.incremental_name(field.name)
+        incremental = in_parts.incremental_name(field.name)
         last_end = last_end_before(load.now or clock.now(), wanted, partial(loads.last_end, field.name), log.warning)
         if found := in_parts.cut_off(loads, incremental):
             last_end = end_of_cut_off(wanted, found.through, found.began)
@@ -253,7 +255,7 @@ def _plan(load: Load, log: Log) -> tuple[ExtractRequest, Parts | None] | None:
     request = replace(request, most_bytes=load.stage_bytes)
     # A whole read may be cut by another time than the one that the next run continues by.
     same = request.time_field == field
-    parts = in_parts.parts_of(request, wanted, loads or _loads(load), incremental=incremental if same else None)
+    parts = in_parts.parts_of(request, wanted, loads, incremental=incremental if same else None)
     if parts.landed:
         log.info(f"Continuing: {parts.landed} parts, all before {parts.through}, landed in an earlier run.")
     return request, parts
@@ -264,13 +266,6 @@ def _lands_in_parts(load: Load, request: ExtractRequest) -> bool:
     return (
         load.moves_watermark and not load.request.replaces and request.can_end_early and sweep_of(load, request) is None
     )
-
-
-def _loads(load: Load) -> Loads:
-    try:
-        return loads_since_rewind(load.place.database, load.ledger_name, load.table.plain_name)
-    except DatabaseMissingError:
-        return Loads(())
 
 
 def _shrink_limits(load: Load, client: KlaviyoClient, staged: StagedExtract, log: Log) -> ShrinkLimits | None:

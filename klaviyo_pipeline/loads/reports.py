@@ -13,8 +13,6 @@ from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.loads.quota import DailyBudget
 from klaviyo_pipeline.loads.request import last_end_before, window_of
 from klaviyo_pipeline.times import parse_zone, start_of
-from klaviyo_pipeline.warehouse import ledger
-from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,15 +22,16 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.errors import QuotaSpentError
     from klaviyo_pipeline.loads.destination import Place
     from klaviyo_pipeline.loads.request import LoadRequest
+    from klaviyo_pipeline.warehouse.ledger import Loads
 
 
 @dataclass(frozen=True)
 class ReportLoad:
-    """A load of a report: what is asked for, where it goes, its name in the ledger, its run, and when it began."""
+    """A load of a report: what is asked for, where it goes, the loads before it, its run, and when it began."""
 
     request: LoadRequest
     place: Place
-    ledger_name: str
+    loads: Loads
     run_id: str
     now: datetime | None = None
 
@@ -84,11 +83,7 @@ def _last_end(load: ReportLoad, not_after: datetime | None = None) -> datetime |
     Days change until the lookback has passed since they were read. A load that the quota has stopped ends long before
     the time at which it was made: the days that it has are settled, and are not paid for twice.
     """
-    try:
-        loads = ledger.loads_since_rewind(load.place.database, load.ledger_name, load.place.plain_name)
-    except DatabaseMissingError:
-        return None
-    last = loads.last_window(not_after=not_after)
+    last = load.loads.last_window(not_after=not_after)
     if last is None or last.landed_at is None or not load.request.merges:
         return last.end if last is not None else None
     days = load.request.lookback_days

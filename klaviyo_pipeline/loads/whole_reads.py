@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
     from klaviyo_pipeline.klaviyo.endpoints.account import Account
     from klaviyo_pipeline.klaviyo.extract.model import StagedExtract
+    from klaviyo_pipeline.loads.known import Known
     from klaviyo_pipeline.warehouse.database import Database
     from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
@@ -30,7 +31,7 @@ _CONSENT = "Nothing was landed. Run it again later; if it is right all the same,
 
 def owner_of(
     client: KlaviyoClient,
-    database: Database,
+    known: Known,
     data_source: str,
     table: Table,
     mode: WriteMode,
@@ -44,7 +45,7 @@ def owner_of(
 
     Args:
         client: The account.
-        database: The database that the rows go to.
+        known: What the database says of the load.
         data_source: The data source's name in the catalogue.
         table: The table that the rows go to.
         mode: The write mode.
@@ -54,24 +55,20 @@ def owner_of(
         OwnerError: if the table has rows of another data source or account.
         UnavailableError: if Klaviyo does not answer, and the table has rows of a known account.
     """
-    known, account, found = False, None, ownership.History()
-    if database.file.exists():
-        with database.reading() as con:
-            known, account = ownership.known_account(con, client.account)
-            found = ownership.history(con, table)
-    ownership.refuse_strangers(found, table, mode, Owner(data_source))
+    ownership.refuse_strangers(known.owners, table, mode, Owner(data_source))
+    account: str | None = known.account
     key: str | None = client.account
-    if not known:
+    if not known.has_key:
         try:
             account = ask(client).id
         except UnavailableError:
-            if found.accounts and mode is not WriteMode.APPEND:
+            if known.owners.accounts and mode is not WriteMode.APPEND:
                 raise
             key = None  # so that the next run asks again
         except KlaviyoError:
             account = None
     owner = Owner(data_source, account, key)
-    ownership.refuse_strangers(found, table, mode, owner)
+    ownership.refuse_strangers(known.owners, table, mode, owner)
     return owner
 
 

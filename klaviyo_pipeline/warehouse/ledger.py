@@ -188,14 +188,6 @@ class Loads:
         return found[-1] if found and not found[-1].details[PART]["last"] else None
 
 
-def loads_since_rewind(database: Database, source: str, table: str, now: datetime | None = None) -> Loads:
-    """As `loads_in`, in a session of its own; none where there is no database yet."""
-    if not database.file.exists():
-        return Loads(())
-    with database.reading() as con:
-        return loads_in(con, source, table, now)
-
-
 def loads_in(con: duckdb.DuckDBPyConnection, source: str, table: str, now: datetime | None = None) -> Loads:
     """The loads of a source into a table (``schema.name``) since the last rewind, as far as they decide something.
 

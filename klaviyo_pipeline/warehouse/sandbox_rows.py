@@ -63,7 +63,7 @@ def check_apart(database: Database, origin: Origin) -> None:
     """
     try:
         with replace(database, lock_timeout_s=min(database.lock_timeout_s, _SHORT_WAIT_S)).reading() as con:
-            _check(con, database.file, origin.sandbox_end)
+            refuse_mixed(con, database.file, origin)
     except (DatabaseBusyError, DatabaseMissingError):
         return
 
@@ -74,14 +74,19 @@ def keep_apart(con: duckdb.DuckDBPyConnection, file: Path, origin: Origin) -> No
     Raises:
         MixedRowsError: As for `check_apart`.
     """
-    _check(con, file, origin.sandbox_end)
+    refuse_mixed(con, file, origin)
     if origin.sandbox_end is not None and _end(con) is None:
         shape(con, SANDBOX, SANDBOX.columns)
         con.execute(f"INSERT INTO {full_name(con, SANDBOX.schema, SANDBOX.name)} VALUES (?)", [origin.sandbox_end])
 
 
-def _check(con: duckdb.DuckDBPyConnection, file: Path, sandbox_end: datetime | None) -> None:
-    known = _end(con)
+def refuse_mixed(con: duckdb.DuckDBPyConnection, file: Path, origin: Origin) -> None:
+    """Refuses rows of the other kind, in the caller's session.
+
+    Raises:
+        MixedRowsError: As for `check_apart`.
+    """
+    known, sandbox_end = _end(con), origin.sandbox_end
     if sandbox_end is None and known is not None:
         raise MixedRowsError(
             f"{file} has the rows of a sandbox (`klaviyo-pipeline demo` or `with-sandbox` loaded them). Rows of an "

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.landing import LandingResult, LandRequest, land
+from klaviyo_pipeline.warehouse.ledger import Loads, loads_in
 from klaviyo_pipeline.warehouse.sql import quote
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
@@ -88,3 +89,11 @@ def ids(database: Database, where: str = "true") -> list[str]:
 def digest(database: Database, table: Table = EVENTS) -> str:
     """Of everything in the table, the pipeline's own columns too."""
     return hashlib.sha256(repr(contents(database, table, system=True)).encode()).hexdigest()
+
+
+def loads_of(database: Database, source: str, table: str, now: datetime | None = None) -> Loads:
+    """The loads of a source into a table; none where there is no database yet."""
+    if not database.file.exists():
+        return Loads(())
+    with database.reading() as con:
+        return loads_in(con, source, table, now)

@@ -12,7 +12,18 @@ from klaviyo_pipeline.warehouse import ledger
 from klaviyo_pipeline.warehouse.errors import TableShapeError
 from klaviyo_pipeline.warehouse.landing import Sweep
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns
-from klaviyo_pipeline_tests.warehouse.helpers import EVENTS, arrow, contents, day, digest, event, ids, put, query
+from klaviyo_pipeline_tests.warehouse.helpers import (
+    EVENTS,
+    arrow,
+    contents,
+    day,
+    digest,
+    event,
+    ids,
+    loads_of,
+    put,
+    query,
+)
 
 BY_VERSION: dict[str, Any] = {"sweep": Sweep(), "version_column": "updated"}
 
@@ -178,7 +189,7 @@ def test_column_when_its_numbers_would_lose_digits_then_the_load_is_refused(data
 
 
 def end(database) -> Any:
-    return ledger.loads_since_rewind(database, "events", "klaviyo.events").last_end()
+    return loads_of(database, "events", "klaviyo.events").last_end()
 
 
 def test_rewind_when_a_second_one_goes_further_back_then_that_one_counts(database):
@@ -211,9 +222,9 @@ def test_rewind_when_one_is_for_all_tables_and_one_for_another_then_the_last_tha
     ledger.rewind(database, "events", day(2), table="klaviyo.other")
     ledger.rewind(database, "profiles", day(1))
     assert end(database) == day(6)
-    assert ledger.loads_since_rewind(database, "events", "klaviyo.other").last_end() == day(2)
+    assert loads_of(database, "events", "klaviyo.other").last_end() == day(2)
     ledger.rewind(database, "events", day(7))
-    assert ledger.loads_since_rewind(database, "events", "klaviyo.other").last_end() == day(7)
+    assert loads_of(database, "events", "klaviyo.other").last_end() == day(7)
 
 
 @pytest.mark.parametrize("inner", [(day(3), day(4)), (day(1), day(4)), (day(3), day(9)), (day(1), day(9))])

@@ -12,13 +12,13 @@ from klaviyo_pipeline.warehouse import ledger
 from klaviyo_pipeline.warehouse.database import Database, transaction
 from klaviyo_pipeline.warehouse.landing import Sweep
 from klaviyo_pipeline_tests.soaking import examples
-from klaviyo_pipeline_tests.warehouse.helpers import day, event, put, query
+from klaviyo_pipeline_tests.warehouse.helpers import day, event, loads_of, put, query
 
 EVENTS = "klaviyo.events"
 
 
 def test_last_window_end_when_nothing_was_landed_then_is_none(database):
-    assert ledger.loads_since_rewind(database, "events", EVENTS).last_end() is None
+    assert loads_of(database, "events", EVENTS).last_end() is None
     assert ledger.history(database) == []
     assert ledger.coverage(database, "events") == []
     assert not database.file.exists()
@@ -27,38 +27,38 @@ def test_last_window_end_when_nothing_was_landed_then_is_none(database):
 def test_last_window_end_when_windows_were_landed_then_is_the_latest(database):
     for window in ((None, day(5)), (day(5), day(9)), (day(2), day(3))):
         put(database, [], window=window)
-    assert ledger.loads_since_rewind(database, "events", EVENTS).last_end() == day(9)
+    assert loads_of(database, "events", EVENTS).last_end() == day(9)
 
 
 def test_last_window_end_when_loads_had_no_window_then_is_none(database):
     put(database, [event("a")])
-    assert ledger.loads_since_rewind(database, "events", EVENTS).last_end() is None
+    assert loads_of(database, "events", EVENTS).last_end() is None
 
 
 def test_last_window_end_when_other_sources_and_tables_landed_then_ignores_them(database):
     put(database, [], window=(None, day(5)))
-    assert ledger.loads_since_rewind(database, "profiles", EVENTS).last_end() is None
-    assert ledger.loads_since_rewind(database, "events", "other.events").last_end() is None
+    assert loads_of(database, "profiles", EVENTS).last_end() is None
+    assert loads_of(database, "events", "other.events").last_end() is None
 
 
 def test_rewind_when_ordered_then_the_next_run_starts_there_until_a_load_moves_on(database):
     put(database, [], window=(None, day(9)))
     ledger.rewind(database, "events", day(3))
-    assert ledger.loads_since_rewind(database, "events", EVENTS).last_end() == day(3)
+    assert loads_of(database, "events", EVENTS).last_end() == day(3)
     put(database, [], window=(day(3), day(4)))
-    assert ledger.loads_since_rewind(database, "events", EVENTS).last_end() == day(4)
+    assert loads_of(database, "events", EVENTS).last_end() == day(4)
 
 
 def test_rewind_when_for_one_table_then_leaves_the_others(database):
     put(database, [], window=(None, day(9)))
     ledger.rewind(database, "events", day(3), table="klaviyo.other")
-    assert ledger.loads_since_rewind(database, "events", EVENTS).last_end() == day(9)
-    assert ledger.loads_since_rewind(database, "events", "klaviyo.other").last_end() == day(3)
+    assert loads_of(database, "events", EVENTS).last_end() == day(9)
+    assert loads_of(database, "events", "klaviyo.other").last_end() == day(3)
 
 
 def test_rewind_when_the_database_is_missing_then_is_remembered(database):
     ledger.rewind(database, "events", day(3))
-    assert ledger.loads_since_rewind(database, "events", EVENTS).last_end() == day(3)
+    assert loads_of(database, "events", EVENTS).last_end() == day(3)
 
 
 def test_coverage_when_windows_touch_or_overlap_then_are_merged(database):
@@ -145,7 +145,7 @@ def test_loads_when_read_in_short_then_decide_as_all_lines_do(lines: list[ledger
             for line in lines:
                 ledger.record(con, line)
         entries = [each for each in ledger.history(database, "events")[::-1] if each.table_name in (EVENTS, None)]
-        short = ledger.loads_since_rewind(database, "events", EVENTS, now)
+        short = loads_of(database, "events", EVENTS, now)
     rewinds = [number for number, each in enumerate(entries) if each.kind == "rewind"]
     since = entries[rewinds[-1] :] if rewinds else entries
     every = ledger.Loads([each for each in since if each.kind == "load"], since[0] if rewinds else None)
@@ -161,8 +161,9 @@ def test_ledger_when_it_has_a_hundred_thousand_lines_then_a_load_reads_few_of_th
     with database.writing() as con:
         con.execute(
             f"INSERT INTO {name} SELECT ledger.* REPLACE (entry + n AS entry, "
-            f"window_start + to_hours(n) AS window_start, window_end + to_hours(n) AS window_end) FROM {name}, range(1, 100001) AS counted(n)"
+            "window_start + to_hours(n) AS window_start, window_end + to_hours(n) AS window_end) "
+            f"FROM {name}, range(1, 100001) AS counted(n)"
         )
-    loads = ledger.loads_since_rewind(database, "events", EVENTS, now=day(4))
+    loads = loads_of(database, "events", EVENTS, now=day(4))
     assert [each.window_end for each in loads.entries] == [day(4), day(2, 100_000)]
     assert ledger.coverage(database, "events", EVENTS) == [(day(1), day(2, 100_000))]

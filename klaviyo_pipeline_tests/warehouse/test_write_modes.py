@@ -12,7 +12,18 @@ from klaviyo_pipeline.warehouse.errors import LoadError, RowsError
 from klaviyo_pipeline.warehouse.json_content import content_digest
 from klaviyo_pipeline.warehouse.landing import Sweep, TimeRange
 from klaviyo_pipeline.warehouse.tables import Table
-from klaviyo_pipeline_tests.warehouse.helpers import EVENTS, arrow, contents, day, digest, event, ids, put, query
+from klaviyo_pipeline_tests.warehouse.helpers import (
+    EVENTS,
+    arrow,
+    contents,
+    day,
+    digest,
+    event,
+    ids,
+    loads_of,
+    put,
+    query,
+)
 
 KEYLESS = Table(EVENTS.schema, EVENTS.name, EVENTS.columns)
 
@@ -142,7 +153,7 @@ def test_replace_on_new_data_when_nothing_came_then_leaves_the_table_and_records
     result = put(database, [], "replace_on_new_data", window=(day(1), day(9)))
     assert result.skipped
     assert digest(database) == before
-    assert ledger.loads_since_rewind(database, "events", "klaviyo.events").last_end() == day(9)
+    assert loads_of(database, "events", "klaviyo.events").last_end() == day(9)
 
 
 def test_replace_on_new_data_when_all_was_trimmed_then_counts_as_nothing(database):
