@@ -14,10 +14,12 @@ from klaviyo_pipeline.times import start_of
 from klaviyo_pipeline.warehouse import ledger
 
 if TYPE_CHECKING:
+    import duckdb
+
     from klaviyo_pipeline.warehouse.database import Database
 
 DAY = timedelta(days=1)
-Span = tuple[datetime | None, datetime]
+Span = ledger.Span
 DayRange = tuple[date, date]
 """A first and a last day, both included."""
 
@@ -38,7 +40,8 @@ class LandedDays:
         Such days come from a run whose config had other times than its partition, or from a database that was
         replaced or restored.
         """
-        return tuple(day for day in self.missing if day.isoformat() in set(materialized))
+        shown = set(materialized)
+        return tuple(day for day in self.missing if day.isoformat() in shown)
 
 
 def landed_days(
@@ -64,10 +67,29 @@ def landed_days(
         ledger_name: The load's name in the ledger; the source's name by default.
         now: The current time.
     """
-    now = now or clock.now()
-    today = now.astimezone(zone).date()
+    if not database.file.exists():
+        return days_of((), zone, first, last, now=now)
+    with database.reading() as con:
+        spans = spans_in(con, source, table, ledger_name)
+    return days_of(spans, zone, first, last, now=now)
+
+
+def spans_in(con: duckdb.DuckDBPyConnection, source: Source, table: str, ledger_name: str | None = None) -> list[Span]:
+    """What has landed of a data source in a table, by the ledger, in the caller's session; in order."""
     field = source.time_fields[0].name if source.time_fields else None
-    spans = ledger.coverage(database, ledger_name or source.name, table, filter_field=field)
+    return ledger.covered_in(con, ledger_name or source.name, table, filter_field=field)
+
+
+def days_of(
+    spans: Sequence[Span],
+    zone: ZoneInfo,
+    first: date | None = None,
+    last: date | None = None,
+    *,
+    now: datetime | None = None,
+) -> LandedDays:
+    """The days that these spans cover; see `landed_days`."""
+    today = (now or clock.now()).astimezone(zone).date()
     if first is None:
         starts = [start for start, _end in spans if start is not None]
         if not starts:

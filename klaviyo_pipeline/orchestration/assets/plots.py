@@ -153,28 +153,44 @@ def chart_of_source(
         TableMissingError: if there is no such table.
         WarehouseError: if the database can not be read.
     """
+    from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
+
+    plot, end, asked = PLOTS[source.name], end or clock.now(), None
+    while True:
+        with database.reading() as con:
+            names = full_name(con, schema, plot.names) if plot.names else None
+            if plot.names and not existing_columns(con, schema, plot.names):
+                names = asked
+            if names is not None or asked is not None or not plot.names or ask is None:
+                return _chart(con, source, (schema, table), names, zone, start, end, loaded)
+        asked = _relation(ask(plot.names))
+
+
+def _chart(
+    con: duckdb.DuckDBPyConnection,
+    source: Source,
+    place: tuple[str, str],
+    names: str | None,
+    zone: ZoneInfo,
+    start: datetime | None,
+    end: datetime,
+    loaded: tuple[datetime, datetime] | None,
+) -> Chart | None:
+    """The chart of a table, with the names of its series as a relation in SQL; None if it is empty."""
     from klaviyo_pipeline.warehouse.errors import TableMissingError
     from klaviyo_pipeline.warehouse.tables import DELETED_AT, existing_columns, full_name
 
-    plot = PLOTS[source.name]
-    end = end or clock.now()
-    asked = _asked_names(database, schema, plot.names, ask) if plot.names and ask else None
-    with database.reading() as con:
-        columns = existing_columns(con, schema, table)
-        if not columns:
-            raise TableMissingError(f"There is no table {schema}.{table} yet: materialize klaviyo/{source.name} first.")
-        there = full_name(con, schema, table)
-        if any(column.name == DELETED_AT for column in columns):
-            there = f"(FROM {there} WHERE {DELETED_AT} IS NULL)"
-        names = full_name(con, schema, plot.names) if plot.names else None
-        if plot.names and not existing_columns(con, schema, plot.names):
-            names = asked
-        first = _first(con, there, plot.time)
-        if first is None:
-            return None
-        start = max(first, min(start or first, end - plot.context))
-        start = min(start, end - _SHORTEST)
-        chart = chart_of(con, plot.counted(there, names), start, end, zone, loaded=loaded)
+    plot, columns = PLOTS[source.name], existing_columns(con, *place)
+    if not columns:
+        raise TableMissingError(f"There is no table {'.'.join(place)} yet: materialize klaviyo/{source.name} first.")
+    there = full_name(con, *place)
+    if any(column.name == DELETED_AT for column in columns):
+        there = f"(FROM {there} WHERE {DELETED_AT} IS NULL)"
+    first = _first(con, there, plot.time)
+    if first is None:
+        return None
+    start = max(first, min(start or first, end - plot.context))
+    chart = chart_of(con, plot.counted(there, names), min(start, end - _SHORTEST), end, zone, loaded=loaded)
     return None if chart.is_empty else chart
 
 
@@ -207,15 +223,10 @@ def plotted(make: Callable[[], Chart | None], warn: Callable[[str], None]) -> di
     return {"plot": dg.MetadataValue.md(f"![{chart.title}](data:image/png;base64,{encoded})")}
 
 
-def _asked_names(database: Database, schema: str, table: str, ask: AskNames) -> str | None:
-    """The names as a relation in SQL, if no table has them; None if there are none."""
-    from klaviyo_pipeline.warehouse.tables import existing_columns
-
-    with database.reading() as con:
-        if existing_columns(con, schema, table):
-            return None
-    rows = ", ".join(f"({literal(id_)}, {literal(name)})" for id_, name in ask(table).items())
-    return f"(FROM (VALUES {rows}) AS asked (id, name))" if rows else None
+def _relation(names: Mapping[str, str]) -> str:
+    """Names by id as a relation in SQL."""
+    rows = ", ".join(f"({literal(id_)}, {literal(name)})" for id_, name in names.items())
+    return f"(FROM (VALUES {rows}) AS asked (id, name))" if rows else "(SELECT NULL AS id, NULL AS name WHERE false)"
 
 
 def _first(con: duckdb.DuckDBPyConnection, table: str, time: str) -> datetime | None:

@@ -4,7 +4,7 @@ They are one op, which runs after the asset and before its dependent assets, and
 """
 # No `from __future__ import annotations` here: Dagster reads resources off a check's signature.
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
@@ -37,15 +37,9 @@ def build_load_checks(spec: LoadSpec) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
     ) -> Iterator[dg.AssetCheckResult]:
         selected = {key.name: key for key in context.selected_asset_check_keys}
-        yield from _data_results(context, spec, duckdb, [name for name in (*_LOOKS, IS_FRESH) if name in selected])
-        for name in (REVISION_IS_SERVED, DAYS_HAVE_LANDED):
-            if name in selected:
-                try:
-                    result = _upkeep_result(context, spec, klaviyo, duckdb, name)
-                except PipelineError as error:
-                    yield could_not_run(selected[name], error)
-                else:
-                    yield result._replace(asset_key=spec.key, check_name=name)
+        yield from _table_results(context, spec, duckdb, selected)
+        if REVISION_IS_SERVED in selected:
+            yield _revision_result(spec, klaviyo, selected[REVISION_IS_SERVED])
 
     return checks_of_load
 
@@ -77,36 +71,58 @@ def place_of(spec: LoadSpec, duckdb: KlaviyoDuckDBResource) -> tuple[str, str]:
     return spec.destination.schema or duckdb.schema_or_default, spec.destination.table or spec.key.path[-1]
 
 
-def _data_results(
-    context: dg.AssetCheckExecutionContext, spec: LoadSpec, duckdb: KlaviyoDuckDBResource, names: Sequence[str]
+def _table_results(
+    context: dg.AssetCheckExecutionContext,
+    spec: LoadSpec,
+    duckdb: KlaviyoDuckDBResource,
+    selected: Mapping[str, dg.AssetCheckKey],
 ) -> list[dg.AssetCheckResult]:
     """Results of the checks that read the table or its lines in the ledger, in one short session."""
+    from klaviyo_pipeline.loads.completeness import Span, spans_in
     from klaviyo_pipeline.loads.quality import landed_table
 
     lands, source = spec.destination, spec.source
     by_day = partition_key_of(source) if spec.partitions is not None else None
-    results: list[dg.AssetCheckResult] = []
+    names = [name for name in (*_LOOKS, IS_FRESH, DAYS_HAVE_LANDED) if name in selected]
+    results, spans = list[dg.AssetCheckResult](), list[Span]()
     if not names:
         return results
     try:
         with duckdb.at(lands.database).warehouse().reading() as con:
+            schema, name = place_of(spec, duckdb)
             table = landed_table(
                 con,
-                *place_of(spec, duckdb),
+                schema,
+                name,
                 ledger_name=spec.ledger_name,
                 run_id=context.run.run_id,
                 partition_key=lands.partition_key or by_day,
             )
-            for name in names:
-                if name == IS_FRESH and spec.cadence is not None:
-                    fresh = freshness_check(table.landed_until, spec.cadence)
-                    results.append(fresh._replace(asset_key=spec.key, check_name=name))
-                    continue
-                verdict = _LOOKS[name].look(table, source) if table.there else NOTHING_LANDED
-                results.append(result_of(spec.key, name, verdict))
+            for check in (_LOOKS[name] for name in names if name in _LOOKS):
+                verdict = check.look(table, source) if table.there else NOTHING_LANDED
+                results.append(result_of(spec.key, check.name, verdict))
+            if DAYS_HAVE_LANDED in names:
+                spans = spans_in(con, source, f"{schema}.{name}", spec.ledger_name)
     except WarehouseError as error:
-        return [could_not_run(dg.AssetCheckKey(spec.key, name), error) for name in names]
+        return [could_not_run(selected[name], error) for name in names]
+    if IS_FRESH in names and spec.cadence is not None:
+        fresh = freshness_check(table.landed_until, spec.cadence)
+        results.append(fresh._replace(asset_key=spec.key, check_name=IS_FRESH))
+    if DAYS_HAVE_LANDED in names:
+        assert isinstance(spec.partitions, dg.TimeWindowPartitionsDefinition)
+        shown = context.instance.get_materialized_partitions(spec.key)
+        days = days_check(spans, spec.partitions, spec.key, shown)
+        results.append(days._replace(asset_key=spec.key, check_name=DAYS_HAVE_LANDED))
     return results
+
+
+def _revision_result(spec: LoadSpec, klaviyo: KlaviyoResource, key: dg.AssetCheckKey) -> dg.AssetCheckResult:
+    try:
+        with no_secrets():
+            result = revision_check(spec.account(klaviyo).revision or environment.REVISION.value)
+    except PipelineError as error:
+        return could_not_run(key, error)
+    return result._replace(asset_key=spec.key, check_name=REVISION_IS_SERVED)
 
 
 NOTHING_LANDED = Verdict(passed=True, text="Nothing has landed yet.", metadata={})
@@ -122,18 +138,3 @@ def result_of(key: dg.AssetKey, name: str, verdict: Verdict) -> dg.AssetCheckRes
         description=verdict.text,
         metadata=dict(verdict.metadata),
     )
-
-
-@no_secrets()
-def _upkeep_result(
-    context: dg.AssetCheckExecutionContext,
-    spec: LoadSpec,
-    klaviyo: KlaviyoResource,
-    duckdb: KlaviyoDuckDBResource,
-    name: str,
-) -> dg.AssetCheckResult:
-    if name == REVISION_IS_SERVED:
-        return revision_check(spec.account(klaviyo).revision or environment.REVISION.value)
-    database, place = duckdb.at(spec.destination.database).warehouse(), ".".join(place_of(spec, duckdb))
-    assert isinstance(spec.partitions, dg.TimeWindowPartitionsDefinition)
-    return days_check(database, spec.source, place, spec.partitions, spec.key, context.instance)

@@ -19,9 +19,10 @@ from klaviyo_pipeline.klaviyo.catalogue.revisions import (
 )
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.klaviyo.catalogue.model import Source
+    from collections.abc import Collection, Sequence
+
     from klaviyo_pipeline.loads.cadence import Cadence
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.loads.completeness import Span
 
 WARN_BEFORE = timedelta(days=180)
 """How long before a revision's end the check warns: the half year that a migration may take."""
@@ -56,25 +57,26 @@ def revision_check(configured: str, today: date | None = None) -> dg.AssetCheckR
 
 
 def days_check(
-    database: Database,
-    source: Source,
-    place: str,
+    spans: Sequence[Span],
     partitions: dg.TimeWindowPartitionsDefinition,
     key: dg.AssetKey,
-    instance: dg.DagsterInstance,
+    materialized: Collection[str],
 ) -> dg.AssetCheckResult:
     """Whether a day between the landed ones is missing, or Dagster shows a day that has not landed.
 
-    Raises:
-        WarehouseError: if the database can not be read.
+    Args:
+        spans: What has landed, by the ledger.
+        partitions: The asset's days.
+        key: The asset.
+        materialized: The keys of the days that Dagster shows as materialized.
     """
-    from klaviyo_pipeline.loads.completeness import landed_days, spoken
+    from klaviyo_pipeline.loads.completeness import days_of, spoken
 
-    found = landed_days(database, source, place, ZoneInfo(partitions.timezone))
+    found = days_of(spans, ZoneInfo(partitions.timezone))
     newest = max((*found.complete, *found.partial), default=date.min)
     missing = [day for day in found.missing if day < newest]
     begun = [day for day in found.partial if day < newest]
-    said = found.disagreeing(instance.get_materialized_partitions(key))
+    said = found.disagreeing(materialized)
     texts = []
     if missing:
         texts.append(f"Not landed: {spoken(missing)}.")
