@@ -26,6 +26,7 @@ class Settings:
     profiles: int
     large: int
     limited: int
+    tables: tuple[int, ...]
     latency_ms: float
     repeats: int
     say: Callable[[str], None] = print

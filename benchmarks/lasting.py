@@ -12,6 +12,7 @@ from benchmarks.bench import HEADER, Outcome, Section, Settings, Shop, best, sho
 LIMITS = {"profiles": (75, 750)}
 """Klaviyo's burst (a second) and steady (a minute) limits."""
 SHARE = 0.9
+REFUSED = 0.05
 
 
 def again(settings: Settings) -> Section:
@@ -172,6 +173,30 @@ def limits(settings: Settings) -> Section:
     section.claim("limits on: at least 95 % of the permitted rate times the share", f"{rate:.1%}", rate >= 0.95)
     section.claim("limits on: fewer than 1 % answered 429", f"{refused:.2%}", refused < 0.01)
     section.claim("limits on: none lost", "yes" if outcome.right else "no", outcome.right)
+    return section
+
+
+def refusals(settings: Settings) -> Section:
+    """A scenario: profiles, with a twentieth of the answers 429 with `Retry-After: 1`, and the same with 503."""
+    rows = min(settings.profiles, LIMITS["profiles"][1] * 60)
+    section = Section(
+        f"Refusals: {rows:,} profiles, limits on, {REFUSED:.0%} of the requests refused",
+        "One window of the minute's quota holds all requests, so that only the refusals make a load wait.",
+        ("refused with", *HEADER),
+    )
+    seconds = dict[str, float]()
+    for kind, argument in (("503", None), ("429", "1")):
+        with shop(settings, "--profiles", str(rows), limits=True) as found:
+            job = found.job("profiles", found.new_database(), rate_limits=True, share=SHARE)
+            rule = {"kind": kind, "probability": REFUSED, "argument": argument}
+            found.sandbox.admin("POST", "faults", {"seed": 1, "rules": [rule]})
+            outcome = found.load("ours", job)
+        seconds[kind] = outcome.run.report["parts"]["fetch"]
+        settings.say(f"  {kind}: {seconds[kind]:.1f} s")
+        section.rows.append((kind, *outcome.cells()))
+        section.claim(f"refused with {kind}: none lost", "yes" if outcome.right else "no", outcome.right)
+    times = seconds["429"] / seconds["503"]
+    section.claim("429 with Retry-After: 1: at most twice the time of 503", f"{times:.2f}", times <= 2)
     return section
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from benchmarks import analytics, comparison, lasting, measure, results
+from benchmarks import analytics, comparison, lasting, measure, results, table_growth
 from benchmarks.bench import Section, Settings
 
 SCENARIOS: dict[str, Callable[[Settings], Section]] = {
@@ -25,6 +25,8 @@ SCENARIOS: dict[str, Callable[[Settings], Section]] = {
     "growth": lasting.growth,
     "resume": lasting.resume,
     "limits": lasting.limits,
+    "refusals": lasting.refusals,
+    "tables": table_growth.tables,
     "analytics": analytics.analytics,
     "dlt-settings": comparison.dlt_settings,
 }
@@ -38,6 +40,9 @@ def main() -> int:
     parser.add_argument("--profiles", type=int, default=50_000, help="profiles to compare with (%(default)s)")
     parser.add_argument("--large", type=int, default=1_000_000, help="events at the end of the growth (%(default)s)")
     parser.add_argument("--limited", type=int, default=130_000, help="profiles with limits on (%(default)s)")
+    parser.add_argument(
+        "--tables", type=_sizes, default=(200_000, 2_000_000), help="sizes of tables, with commas (%(default)s)"
+    )
     parser.add_argument("--latency-ms", type=float, default=50.0, help="the sandbox's latency (%(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each, the best of which counts (%(default)s)")
     parser.add_argument("--write", action="store_true", help="write benchmarks/RESULTS.md")
@@ -46,7 +51,9 @@ def main() -> int:
     unknown = set(given.scenarios) - set(SCENARIOS)
     if unknown:
         parser.error(f"there is no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
-    settings = Settings(given.events, given.profiles, given.large, given.limited, given.latency_ms, given.repeats, _say)
+    settings = Settings(
+        given.events, given.profiles, given.large, given.limited, given.tables, given.latency_ms, given.repeats, _say
+    )
     facts = measure.machine() | {"Date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "Command": " ".join(sys.argv[1:])}
     measure.warm_up()
     sections = []
@@ -61,6 +68,10 @@ def main() -> int:
         path = results.write(sections, facts)
         _say(f"wrote {path}")
     return int(given.check and not all(verdict.holds for section in sections for verdict in section.verdicts))
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(sorted(int(each) for each in text.split(",")))
 
 
 def _say(text: str) -> None:
