@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from klaviyo_pipeline.charts.model import Chart, Step
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
 
@@ -24,6 +25,8 @@ _WHITE, _INK, _FAINT, _GRID, _LOADED = "#ffffff", "#26323f", "#6b7785", "#e6eaee
 COLOURS = ("#2f6de0", "#f29d38", "#2aa198", "#c2477f", "#7a5cc9", "#a3adb8")
 """Told apart by people who see colours differently, too; the last is for all others."""
 _TEXT, _SMALL = 15, 12
+_EDGES = 11
+"""So many steps there are from a letter's colour to the white around it."""
 _LONGEST_NAME = 30
 
 
@@ -41,7 +44,7 @@ def draw(chart: Chart) -> bytes:
     pen.draw_time_axis()
     pen.draw_head()
     png = io.BytesIO()
-    image.quantize(32, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
+    image.quantize(palette=_palette(), dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
     return png.getvalue()
 
 
@@ -121,6 +124,22 @@ class _Pen:
             self._canvas.rectangle((x, 40, x + 10, 50), fill=COLOURS[number])
             self._canvas.text((x + 16, 45), name, _INK, _font(_SMALL), anchor="lm")
             x += width
+
+
+@cache
+def _palette() -> Image:
+    """The colours of every chart, also those at the edges of letters, so that no chart looks for its own."""
+    from PIL import Image, ImageColor
+
+    white, loaded, *pens = (ImageColor.getrgb(each) for each in (_WHITE, _LOADED, _GRID, *COLOURS, _INK, _FAINT))
+    edges = [
+        tuple(round(ground + (full - ground) * step / _EDGES) for full, ground in zip(pen, white, strict=True))
+        for pen in pens[-2:]
+        for step in range(1, _EDGES)
+    ]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([value for colour in (white, loaded, *pens, *edges) for value in colour])
+    return palette
 
 
 @cache
