@@ -1,4 +1,7 @@
-"""Every data source with every option it takes in every mode lands what it should; what it does not take is refused."""
+"""Every data source with every option it takes in every mode lands what it should; what it does not take is refused.
+
+The merge of each source without options is a run of Dagster. The others are the same load without Dagster around it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from klaviyo_pipeline.transfers.file.model import MODES, options_of
 from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline.transfers.file.reading import read_text
 from klaviyo_pipeline_tests.core import CORE
-from klaviyo_pipeline_tests.transfers.workplace import Workplace, run_file, workplace_at
+from klaviyo_pipeline_tests.transfers.workplace import Workplace, load_file, run_file, workplace_at
 
 MIDDLE = "2026-09-18T00:00:00+00:00"
 VALUES: dict[str, list[Any]] = {
@@ -104,9 +107,12 @@ def test_option_that_a_source_takes_lands_what_it_should(
         shutil.copytree(events, place.root / "data")
     text = yaml.safe_dump({"source": source, "options": options, "destination": {"table": "rows", "mode": mode}})
 
-    outcome = run_file(read_text(text, Path("matrix.yml")))
+    if mode == "merge" and not option:
+        outcome = run_file(read_text(text, Path("matrix.yml")))
+        assert outcome.success, outcome.message
+    else:
+        load_file(read_text(text, Path("matrix.yml")))
 
-    assert outcome.success, outcome.message
     key = "list_id, profile_id" if source == "list_profiles" else "id"
     landed = [row if len(row) > 1 else row[0] for row in place.sql(f"SELECT {key} FROM klaviyo.rows")]
     assert set(landed) == expected(place, source, options)

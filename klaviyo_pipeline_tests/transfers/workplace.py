@@ -15,11 +15,17 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
+from klaviyo_pipeline.loads.load import run as load_and_land
+from klaviyo_pipeline.orchestration.assets.build import load_of
+from klaviyo_pipeline.orchestration.assets.config import config_class
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from klaviyo_pipeline.transfers.file.reading import TransferFile
 from klaviyo_pipeline.transfers.folder import Folder
+from klaviyo_pipeline.transfers.loading import spec_of
 from klaviyo_pipeline.transfers.running import RunOutcome, run
+from klaviyo_pipeline.warehouse.landing import LandingResult
 
 UNTIL = "2026-09-20T12:00:00+00:00"
 SHOP = SandboxOptions(seed=5, profiles=40, events=150, days=5, until=UNTIL, lists=4, templates=6, campaigns=6)
@@ -104,8 +110,17 @@ class Workplace:
 
 
 def run_file(file: TransferFile, **window: str) -> RunOutcome:
-    """Run a transfer in an instance that keeps its records for this process only."""
+    """Run a transfer under Dagster, in an instance that keeps its records for this process only."""
     return run(file, _instance(), log_level="ERROR", **window)
+
+
+def load_file(file: TransferFile) -> LandingResult | None:
+    """Load a transfer as its run does, but without Dagster around it: in a third of the time."""
+    spec = spec_of(file)
+    warehouse = KlaviyoDuckDBResource().at(spec.destination.database, spec.destination.timezone)
+    client = spec.account(KlaviyoResource()).client()
+    load = load_of(spec, config_class(spec.source.name, spec.options)(), warehouse, client.base_url)
+    return load_and_land(load, client, warehouse.staging_area())
 
 
 @cache

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +138,17 @@ def _fetch(
             wait_s = duckdb.same_load_timeout_s
             held.enter_context(run_lock(spec.ledger_name, area, context.log.info, run_id=run_id, wait_s=wait_s))
         client = spec.account(klaviyo).client()
-        load = _load(context, spec, config, duckdb, parents, environment.sandbox_end(client.base_url))
+        load = load_of(
+            spec,
+            config,
+            duckdb,
+            client.base_url,
+            parents,
+            run_id=run_id,
+            partition=_partition(context),
+            count_ranges=partition_ranges(context.assets_def.partitions_def, _keys(context)),
+        )
+        load = _without_old_consent(context, load)
         try:
             ready = fetch(
                 load,
@@ -158,41 +168,44 @@ def _fetch(
         return replace(ready, held=held.pop_all(), names=partial(ask_names, spec.account(klaviyo), duckdb))
 
 
-def _load(
-    context: dg.AssetExecutionContext,
+def load_of(
     spec: LoadSpec,
     config: LoadConfig,
     duckdb: KlaviyoDuckDBResource,
-    parents: Any,  # noqa: ANN401 - a Selection
-    sandbox_end: datetime | None,
+    url: str,
+    parents: Any = None,  # noqa: ANN401 - a Selection
+    **run: Any,  # noqa: ANN401 - as the fields of a Load
 ) -> "Load":
-    """What the run's config asks for, as a load without Dagster."""
+    """A configured load from an address, without Dagster. A run adds its own: id, partition, ranges to count."""
     from klaviyo_pipeline.loads.model import Load
     from klaviyo_pipeline.warehouse.sandbox_rows import Origin
 
-    request, lands = load_request(spec, config), destination_of(spec, config)
-    if request.accept_shrink and _is_run_again_by_a_person(context):
-        context.log.warning(
-            "accept_shrink was the consent for the run that this one repeats. It does not count here: launch a new run "
-            "from the Launchpad to consent again."
-        )
-        request = replace(request, accept_shrink=False)
-    place = duckdb.place(lands, spec.key.path[-1])
+    request = load_request(spec, config)
+    place = duckdb.place(destination_of(spec, config), spec.key.path[-1])
     return Load(
         request=request,
         place=place,
-        run_id=context.run.run_id,
         name=spec.ledger_name,
-        partition=_partition(context),
         parents=_parents(spec, place, parents) if spec.follows and request.ids is None else None,
         moves_watermark=request.ids == spec.ids,
-        origin=Origin(sandbox_end),
+        origin=Origin(environment.sandbox_end(url)),
         shrink=duckdb.shrink_limits(),
         stage_bytes=duckdb.stage_bytes(),
-        count_ranges=partition_ranges(context.assets_def.partitions_def, _keys(context)),
         details={"asset": spec.key.to_user_string()},
         children=tuple(each.source for each in spec.children) if place.table == spec.key.path[-1] else (),
+        **run,
     )
+
+
+def _without_old_consent(context: dg.AssetExecutionContext, load: "Load") -> "Load":
+    """Consent to a shrink counts for the run for which a person gave it, and for no repetition of it."""
+    if not load.request.accept_shrink or not _is_run_again_by_a_person(context):
+        return load
+    context.log.warning(
+        "accept_shrink was the consent for the run that this one repeats. It does not count here: launch a new run "
+        "from the Launchpad to consent again."
+    )
+    return replace(load, request=replace(load.request, accept_shrink=False))
 
 
 def _is_run_again_by_a_person(context: dg.AssetExecutionContext) -> bool:
