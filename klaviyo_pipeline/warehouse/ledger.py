@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.times import from_microseconds
 from klaviyo_pipeline.warehouse.database import transaction
-from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
+from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, has_table, shape
 
 if TYPE_CHECKING:
     import duckdb
@@ -111,21 +111,23 @@ def record(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
     values["details"] = json.dumps(dict(entry.details), default=str)
     con.execute(
         f"INSERT INTO {name} BY NAME SELECT ? AS entry, " + ", ".join(f"? AS {column}" for column in values),
-        [last_entry(con) + 1, *values.values()],
+        [_newest(con) + 1, *values.values()],
     )
 
 
 def last_entry(con: duckdb.DuckDBPyConnection) -> int:
     """The number of the newest entry, which every landing and rewind increases; 0 without a ledger."""
-    if not existing_columns(con, LEDGER.schema, LEDGER.name):
-        return 0
+    return _newest(con) if has_table(con, LEDGER.schema, LEDGER.name) else 0
+
+
+def _newest(con: duckdb.DuckDBPyConnection) -> int:
     name = full_name(con, LEDGER.schema, LEDGER.name)
     return int(con.execute(f"SELECT coalesce(max(entry), 0) FROM {name}").fetchall()[0][0])
 
 
 def was_landed(con: duckdb.DuckDBPyConnection, table: Table, extract_id: str) -> bool:
     """Whether this extract is in this table already."""
-    if not existing_columns(con, LEDGER.schema, LEDGER.name):
+    if not has_table(con, LEDGER.schema, LEDGER.name):
         return False
     name = full_name(con, LEDGER.schema, LEDGER.name)
     found = con.execute(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from klaviyo_pipeline.warehouse.errors import OwnerError
 from klaviyo_pipeline.warehouse.ledger import LEDGER
-from klaviyo_pipeline.warehouse.tables import Table, existing_columns, full_name, resolve_schema
+from klaviyo_pipeline.warehouse.tables import Table, existing_columns, full_name, has_table, resolve_schema
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def known_account(con: duckdb.DuckDBPyConnection, account_key: str) -> tuple[boo
 def history(con: duckdb.DuckDBPyConnection, table: Table) -> History:
     """The owners of a table's rows since it was last empty or wholly replaced; none if it is empty."""
     there = _ledger_columns(con)
-    if not there or not existing_columns(con, table.schema, table.name):
+    if not there or not has_table(con, table.schema, table.name):
         return History()
     target = full_name(con, table.schema, table.name)
     if not con.execute(f"SELECT count(*) FROM (SELECT 1 FROM {target} LIMIT 1)").fetchall()[0][0]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from klaviyo_pipeline.times import from_microseconds
 from klaviyo_pipeline.warehouse.errors import DatabaseBusyError, DatabaseMissingError, MixedRowsError
 from klaviyo_pipeline.warehouse.ledger import LEDGER
-from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
+from klaviyo_pipeline.warehouse.tables import Column, Table, full_name, has_table, shape
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +111,7 @@ def _account_rows(file: Path) -> str:
 
 
 def _end(con: duckdb.DuckDBPyConnection) -> datetime | None:
-    if not existing_columns(con, SANDBOX.schema, SANDBOX.name):
+    if not has_table(con, SANDBOX.schema, SANDBOX.name):
         return None
     name = full_name(con, SANDBOX.schema, SANDBOX.name)
     found = con.execute(f"SELECT epoch_us(history_end) FROM {name}").fetchall()
@@ -119,7 +119,7 @@ def _end(con: duckdb.DuckDBPyConnection) -> datetime | None:
 
 
 def _has_loads(con: duckdb.DuckDBPyConnection) -> bool:
-    if not existing_columns(con, LEDGER.schema, LEDGER.name):
+    if not has_table(con, LEDGER.schema, LEDGER.name):
         return False
     name = full_name(con, LEDGER.schema, LEDGER.name)
     return bool(con.execute(f"SELECT 1 FROM {name} WHERE kind = 'load' LIMIT 1").fetchall())

@@ -83,14 +83,18 @@ def resolve_schema(con: duckdb.DuckDBPyConnection, schema: str) -> str:
 
 def _place(con: duckdb.DuckDBPyConnection, schema: str) -> tuple[str, str]:
     """The catalog in use, and the schema of it in which tables of ``schema`` live."""
-    catalog = con.execute("SELECT current_database()").fetchall()[0][0]
+    catalog: str = con.execute("SELECT current_database()").fetchall()[0][0]
+    return catalog, _schema_in(con, catalog, schema)
+
+
+def _schema_in(con: duckdb.DuckDBPyConnection, catalog: str, schema: str) -> str:
     if fold(schema) != fold(catalog):
-        return catalog, schema
+        return schema
     found = con.execute(
         "SELECT count(*) FROM duckdb_schemas() WHERE database_name = ? AND lower(schema_name) = lower(?)",
         [catalog, schema],
     ).fetchall()[0][0]
-    return catalog, schema if found else "main"
+    return schema if found else "main"
 
 
 def typed_path(con: duckdb.DuckDBPyConnection, table: Table) -> str:
@@ -109,25 +113,29 @@ def full_name(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> str:
     return qualified(*_place(con, schema), name)
 
 
+def has_table(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
+    """Whether there is such a table; faster than ``existing_columns`` in a session that writes."""
+    return _table_comment(con, schema, name) is not None
+
+
 def existing_columns(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> tuple[Column, ...]:
     """The columns that a table has now, in order, without comments in a read-only session; none without a table."""
-    if _only_reads(con):
-        return _described(con, schema, name)
+    catalog, only_reads = con.execute(
+        "SELECT database_name, readonly FROM duckdb_databases() WHERE database_name = current_database()"
+    ).fetchall()[0]
+    place = catalog, _schema_in(con, catalog, schema)
+    if only_reads:
+        return _described(con, qualified(*place, name))
     rows = con.execute(
         "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
         "WHERE database_name = ? AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?) "
         "ORDER BY column_index",
-        [*_place(con, schema), name],
+        [*place, name],
     ).fetchall()
     return tuple(Column(*row) for row in rows)
 
 
-def _only_reads(con: duckdb.DuckDBPyConnection) -> bool:
-    found = con.execute("SELECT readonly FROM duckdb_databases() WHERE database_name = current_database()")
-    return bool(found.fetchall()[0][0])
-
-
-def _described(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> tuple[Column, ...]:
+def _described(con: duckdb.DuckDBPyConnection, full: str) -> tuple[Column, ...]:
     """As `existing_columns`, in half a millisecond; a table that is missing aborts an open transaction.
 
     The first use of ``duckdb_columns()`` takes 18 ms, since it makes the columns of all of DuckDB's own views.
@@ -135,7 +143,7 @@ def _described(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> tuple[
     import duckdb
 
     try:
-        rows = con.execute(f"DESCRIBE {full_name(con, schema, name)}").fetchall()
+        rows = con.execute(f"DESCRIBE {full}").fetchall()
     except duckdb.CatalogException:
         return ()
     return tuple(Column(*row[:2]) for row in rows)
@@ -190,13 +198,19 @@ def shape(
         TableShapeError: A column has an incompatible type, the table lacks a key column, or it is a view. Nothing was
             changed.
     """
+    comment: str | None = None
     if existing is None:
         existing = existing_columns(con, table.schema, table.name)
     name = full_name(con, table.schema, table.name)
     known = {fold(column.name): column for column in existing}
     added: tuple[str, ...] = ()
     if existing:
-        _refuse_view(con, table)
+        comment = _table_comment(con, table.schema, table.name)
+        if comment is None:
+            raise TableShapeError(
+                f"{table.plain_name} is a view, but rows can only be landed in a table. Nothing was changed. Rename or "
+                "drop the view, or land under another name."
+            )
         _check_compatible(con, table, known, wanted)
         missing = [column for column in wanted if fold(column.name) not in known]
         _add(con, name, _definitions(con, missing), may_commit=may_commit)
@@ -204,7 +218,9 @@ def shape(
     else:
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {name.rpartition('.' + quote(table.name))[0]}")
         con.execute(f"CREATE TABLE {name} ({', '.join(_definitions(con, wanted))})")
-    _comment(con, table, name, known, wanted)
+    _comment_columns(con, name, known, wanted)
+    if table.comment and table.comment != comment:
+        con.execute(f"COMMENT ON TABLE {name} IS {literal(table.comment)}")
     changed = added or not existing
     return existing_columns(con, table.schema, table.name) if changed else existing, added
 
@@ -247,19 +263,6 @@ def storage_version(con: duckdb.DuckDBPyConnection) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def _refuse_view(con: duckdb.DuckDBPyConnection, table: Table) -> None:
-    views = con.execute(
-        "SELECT count(*) FROM duckdb_views() WHERE database_name = ? "
-        "AND lower(schema_name) = lower(?) AND lower(view_name) = lower(?)",
-        [*_place(con, table.schema), table.name],
-    ).fetchall()[0][0]
-    if views:
-        raise TableShapeError(
-            f"{table.plain_name} is a view, but rows can only be landed in a table. Nothing was changed. Rename or "
-            "drop the view, or land under another name."
-        )
-
-
 def _check_compatible(
     con: duckdb.DuckDBPyConnection, table: Table, known: dict[str, Column], wanted: Sequence[Column]
 ) -> None:
@@ -290,25 +293,20 @@ def _normal_types(con: duckdb.DuckDBPyConnection, types: Iterable[str]) -> dict[
     return dict(zip(names, row, strict=True))
 
 
-def _comment(
-    con: duckdb.DuckDBPyConnection,
-    table: Table,
-    name: str,
-    known: dict[str, Column],
-    wanted: Sequence[Column],
+def _comment_columns(
+    con: duckdb.DuckDBPyConnection, name: str, known: dict[str, Column], wanted: Sequence[Column]
 ) -> None:
     for column in wanted:
         there = known.get(fold(column.name))
         if column.comment and column.comment != (there.comment if there else ""):
             con.execute(f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {literal(column.comment)}")
-    if table.comment and table.comment != (_table_comment(con, table) if known else None):
-        con.execute(f"COMMENT ON TABLE {name} IS {literal(table.comment)}")
 
 
-def _table_comment(con: duckdb.DuckDBPyConnection, table: Table) -> str | None:
-    comment: str | None = con.execute(
-        "SELECT comment FROM duckdb_tables() WHERE database_name = ? "
+def _table_comment(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> str | None:
+    """The table's comment, blank if it has none; None if there is no such table, or it is a view."""
+    found = con.execute(
+        "SELECT coalesce(comment, '') FROM duckdb_tables() WHERE database_name = ? "
         "AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)",
-        [*_place(con, table.schema), table.name],
-    ).fetchall()[0][0]
-    return comment
+        [*_place(con, schema), name],
+    ).fetchall()
+    return found[0][0] if found else None
