@@ -68,6 +68,16 @@ def schemas_inferred_once() -> Iterator[None]:
             known[asked] = infer(model, fields_to_omit=fields_to_omit)
         return known[asked]
 
+    curry = resource._curry_config_schema
+    curried: dict[tuple[int, str], object] = {}
+
+    def with_values(schema: dg.Field, values: dict[str, object]) -> object:
+        asked = (id(schema), repr(sorted(values.items())))
+        if asked not in curried or schema not in known.values():
+            curried[asked] = curry(schema, values)
+        return curried[asked]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resource, "infer_schema_from_config_class", inferred)
+        patch.setattr(resource, "_curry_config_schema", with_values)
         yield

@@ -16,7 +16,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from klaviyo_pipeline import clock
@@ -36,7 +35,7 @@ from klaviyo_pipeline.warehouse import landing
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.landing import LandingResult
 from klaviyo_pipeline.warehouse.quota import Booking, book
-from klaviyo_pipeline_tests import clocks
+from klaviyo_pipeline_tests import clocks, instances
 from klaviyo_pipeline_tests.orchestration.conftest import SHOP
 
 
@@ -91,8 +90,7 @@ class Reporting:
         return KlaviyoClient("pk_sandbox", base_url=self.url)
 
     def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        with duckdb.connect(str(self.database.file), read_only=True) as connection:
-            return connection.execute(query, list(parameters)).fetchall()
+        return instances.rows(self.database.file, query, *parameters)
 
     def hash_of(self, name: str) -> Any:
         """A hash over all rows of a table, whichever run wrote them."""

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+from klaviyo_pipeline_tests import instances
 
 Rows = list[tuple[Any, ...]]
 DAYS = dg.DailyPartitionsDefinition("2026-11-01", timezone="Europe/Berlin", end_offset=1)
@@ -51,8 +51,7 @@ def made(rows: Rows, metadata: Mapping[str, Any]) -> Any:
 
 
 def contents(file: Path, table: str) -> Rows:
-    with duckdb.connect(str(file), read_only=True) as con:
-        return con.execute(f"SELECT id, n FROM {table} ORDER BY ALL").fetchall()
+    return instances.rows(file, f"SELECT id, n FROM {table} ORDER BY ALL")
 
 
 BOTH, SECOND, UPDATED = [(1, 1), (1, 5), (2, 2)], [(1, 5)], [(1, 5), (2, 2)]

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
@@ -26,6 +25,7 @@ from klaviyo_pipeline.transfers.folder import Folder
 from klaviyo_pipeline.transfers.loading import spec_of
 from klaviyo_pipeline.transfers.running import RunOutcome, run
 from klaviyo_pipeline.warehouse.landing import LandingResult
+from klaviyo_pipeline_tests import instances
 
 UNTIL = "2026-09-20T12:00:00+00:00"
 SHOP = SandboxOptions(seed=5, profiles=40, events=150, days=5, until=UNTIL, lists=4, templates=6, campaigns=6)
@@ -95,8 +95,7 @@ class Workplace:
 
     def sql(self, query: str, database: str = "data/klaviyo.duckdb") -> list[tuple[Any, ...]]:
         """Rows of a query."""
-        with duckdb.connect(str(self.root / database), read_only=True) as connection:
-            return connection.execute(query).fetchall()
+        return instances.rows(self.root / database, query)
 
     def truth(self, collection: str, since: str | None = None, until: str | None = None) -> list[dict[str, Any]]:
         """What the sandbox has."""

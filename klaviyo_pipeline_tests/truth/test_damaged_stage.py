@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -24,6 +23,7 @@ from klaviyo_pipeline.warehouse.errors import StageDamagedError
 from klaviyo_pipeline.warehouse.landing import LandRequest, land
 from klaviyo_pipeline.warehouse.tables import Column, Table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
+from klaviyo_pipeline_tests import instances
 from klaviyo_pipeline_tests.truth.chances import examples
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -64,8 +64,7 @@ def load_of(files: tuple[StagedFile, ...], mode: WriteMode = WriteMode.MERGE) ->
 
 
 def landed_rows(path: Path) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(path), read_only=True) as con:
-        return con.execute("SELECT id, value, props FROM klaviyo.things ORDER BY id").fetchall()
+    return instances.rows(path, "SELECT id, value, props FROM klaviyo.things ORDER BY id")
 
 
 def damage(data: st.DataObject, path: Path) -> None:

@@ -36,6 +36,7 @@ from klaviyo_pipeline.warehouse.landing import LandingResult
 from klaviyo_pipeline.warehouse.parent_rows import ParentRows
 from klaviyo_pipeline.warehouse.reading import Selection
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
+from klaviyo_pipeline_tests import instances
 
 SHOP_ENDS = datetime(2026, 11, 20, tzinfo=UTC)
 FIRST_NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -137,9 +138,7 @@ class World:
 
     def sql(self, query: str) -> list[Row]:
         """Rows of a query."""
-        with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True, config={"threads": 1}) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            return connection.execute(query).fetchall()
+        return instances.rows(self.folder / "warehouse.duckdb", query)
 
     def table(self, name: str) -> list[Row]:
         """A table's living rows, as `truth` has them, sorted; a row that is there twice is here twice."""
