@@ -39,13 +39,24 @@ def contents(file: Path) -> Contents:
         }
 
 
+SMALL = ("--events", "2000", "--profiles", "300", "--campaigns", "12")
+"""A tenth of the demo's shop: what differs from day to day shows as well."""
+SMALL_DEMO = f"""
+from functools import partial
+from klaviyo_pipeline.cli import main
+from klaviyo_pipeline.sandbox import server
+server.sandbox_process = partial(server.sandbox_process, *{SMALL})
+main()
+"""
+
+
 def demo(folder: Path, at: datetime, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`klaviyo-pipeline demo` in a folder of its own, with a clock that shows another time."""
+    """`klaviyo-pipeline demo` of a small shop, in a folder of its own, with a clock that shows another time."""
     plain: Mapping[str, str] = {
         name: value for name, value in os.environ.items() if not name.startswith(("KLAVIYO_", "DAGSTER_"))
     }
     return subprocess.run(
-        [sys.executable, "-m", "klaviyo_pipeline.cli", "demo", *arguments],
+        [sys.executable, "-c", SMALL_DEMO, "demo", *arguments],
         cwd=folder,
         env=shifted.environment(at, plain),
         capture_output=True,
@@ -72,9 +83,7 @@ def test_demo_again_a_month_later_changes_no_row(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_sandboxes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sandboxes with a tenth of the shop: what differs from day to day shows as well."""
-    small = partial(server.sandbox_process, "--events", "2000", "--profiles", "300", "--campaigns", "12")
-    monkeypatch.setattr(server, "sandbox_process", small)
+    monkeypatch.setattr(server, "sandbox_process", partial(server.sandbox_process, *SMALL))
 
 
 @pytest.fixture

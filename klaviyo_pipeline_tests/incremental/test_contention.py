@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.warehouse import ledger, write_modes
+from klaviyo_pipeline_tests.forking import PROCESSES
 from klaviyo_pipeline_tests.incremental.support import loads
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
 from klaviyo_pipeline_tests.warehouse.processes import OUTSIDER, holding
@@ -58,17 +60,21 @@ def _start(world: World, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def _run(url: str, path: Path, name: str, day: str) -> None:
+    result = World(SimpleNamespace(url=url), path).run(name, days=day or None)  # type: ignore[arg-type]
+    assert result.success, failure_text(result)
+
+
 def test_eight_materializations_at_once_into_one_file_then_all_succeed(world: World) -> None:
     days = ("2026-11-15", "2026-11-16", "2026-11-17", "2026-11-18")
     wanted = [("events", day) for day in days] + [("profiles", DAY), ("campaigns", DAY), ("lists", ""), ("metrics", "")]
-    processes = [
-        _start(world, "--select", f"klaviyo/{name}", *(["--partition", day] if day else [])) for name, day in wanted
-    ]
+    processes = [PROCESSES.Process(target=_run, args=(world.sandbox.url, world.path, *each)) for each in wanted]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(240)
 
-    outputs = [process.communicate(timeout=240)[0] for process in processes]
-
-    failed = [output[-3000:] for output, process in zip(outputs, processes, strict=True) if process.returncode]
-    assert not failed, failed[0]
+    assert [process.exitcode for process in processes] == [0] * 8
     expected = world.ids("events", "2026-11-15", "2026-11-19")
     assert sorted(world.column("SELECT id FROM klaviyo.events")) == expected
     for name in ("profiles", "campaigns"):

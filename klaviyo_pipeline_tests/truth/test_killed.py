@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +12,12 @@ import pytest
 from klaviyo_pipeline.sandbox.api.messages import Request
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
+from klaviyo_pipeline_tests.forking import PROCESSES
 from klaviyo_pipeline_tests.truth import killed
 from klaviyo_pipeline_tests.truth.conftest import Worlds
 from klaviyo_pipeline_tests.truth.world import World
 
 NAMES = ("events", "list_profiles", "campaigns")
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["klaviyo_pipeline_tests.truth.killed"])
 _CHANCE = Random(20)
 MOMENTS: list[tuple[str, int]] = [
     *((f"request {number}", number) for number in sorted(_CHANCE.sample(range(1, 31), 10))),
@@ -44,7 +42,7 @@ class KillingAt(FaultPlan):
 
 def start(world: World, folder: Path, hook: str | None = None, times: int = 1, plan: KillingAt | None = None) -> int:
     """Run the loads in a process, and say how it ended."""
-    process = _PROCESSES.Process(target=killed.run, args=(world.sandbox.url, str(folder), NAMES, hook, times))
+    process = PROCESSES.Process(target=killed.run, args=(world.sandbox.url, str(folder), NAMES, hook, times))
     if plan is not None:
         plan.kill = process.kill
         world.faults(plan)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from klaviyo_pipeline.sandbox.data.shop import generate_shop
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
 from klaviyo_pipeline.sandbox.options import SandboxOptions
+from klaviyo_pipeline_tests.forking import PROCESSES
 from klaviyo_pipeline_tests.truth import killed
 from klaviyo_pipeline_tests.truth.conftest import Worlds
 from klaviyo_pipeline_tests.truth.world import SHOP_ENDS, World
@@ -26,8 +26,6 @@ from klaviyo_pipeline_tests.truth.world import SHOP_ENDS, World
 BOUND = 60_000
 """Bytes; a page of the shop below has about 7,000, and all of its events 500,000."""
 PAGE = 20
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["klaviyo_pipeline_tests.truth.killed"])
 
 
 @cache
@@ -65,7 +63,7 @@ def opened(worlds: Worlds, bound: int = BOUND) -> Iterator[tuple[World, SmallPag
 def start(world: World, plan: SmallPages, name: str, hook: str | None, number: int, **choices: Any) -> None:
     """A load in a process of its own, killed at a hook or, without one, at a request."""
     target = partial(killed.run, stage_bytes=world.stage_bytes, **choices)
-    process = _PROCESSES.Process(target=target, args=(world.sandbox.url, str(world.folder), (name,), hook, number))
+    process = PROCESSES.Process(target=target, args=(world.sandbox.url, str(world.folder), (name,), hook, number))
     if hook is None:
         plan.kill, plan.kill_at, plan.requests = process.kill, number, 0
     process.start()
