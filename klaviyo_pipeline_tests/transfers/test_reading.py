@@ -14,7 +14,7 @@ from klaviyo_pipeline.transfers.file.json_schema import json_schema
 from klaviyo_pipeline.transfers.file.model import ALIASES, options_of
 from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline.transfers.file.reading import TransferFile, check_name, read_text
-from klaviyo_pipeline_tests.transfers.workplace import EXAMPLE
+from klaviyo_pipeline_tests.transfers.workplace import EXAMPLE, schema_for_editors
 
 FILE = Path("transfers/example.yml")
 
@@ -192,14 +192,14 @@ BAD = ("source: lists\noptions: {list_ids: [a]}", "source: nothing", "in: {data_
 @pytest.mark.parametrize("text", GOOD)
 def test_the_schema_for_editors_takes_what_is_read(text: str) -> None:
     read(text)
-    jsonschema.validate(yaml.safe_load(text), json_schema())
+    schema_for_editors().validate(yaml.safe_load(text))
 
 
 @pytest.mark.parametrize("text", BAD)
 def test_the_schema_for_editors_refuses_what_is_refused(text: str) -> None:
     problems(text)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(yaml.safe_load(text), json_schema())
+        schema_for_editors().validate(yaml.safe_load(text))
 
 
 def test_every_option_in_the_schema_says_what_it_is() -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import dagster as dg
-import jsonschema
 import pytest
 import yaml
 
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION, REVISIONS, today_utc, who_answers
-from klaviyo_pipeline.transfers.file.json_schema import json_schema
 from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline.transfers.file.reading import TransferFile, read_file, read_text
 from klaviyo_pipeline.transfers.folder import Broken, Folder
-from klaviyo_pipeline_tests.transfers.workplace import Workplace
+from klaviyo_pipeline_tests.transfers.workplace import Workplace, schema_for_editors
 
 FILES = Path(__file__).parent / "treasure_data"
 ACCOUNTS = {"default", "uk"}
@@ -273,4 +271,4 @@ def test_a_session_with_the_consoles_files_from_preview_to_deletion(place: Workp
 
 @pytest.mark.parametrize("name", ["guessed.yml", "console.yml", "placement.yml"])
 def test_the_schema_for_editors_takes_treasure_datas_files(name: str) -> None:
-    jsonschema.validate(yaml.safe_load((FILES / name).read_text()), json_schema())
+    schema_for_editors().validate(yaml.safe_load((FILES / name).read_text()))

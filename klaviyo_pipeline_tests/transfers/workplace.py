@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
 
 from klaviyo_pipeline.loads.load import run as load_and_land
 from klaviyo_pipeline.orchestration.assets.build import load_of
@@ -20,6 +21,7 @@ from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
+from klaviyo_pipeline.transfers.file.json_schema import json_schema
 from klaviyo_pipeline.transfers.file.reading import TransferFile
 from klaviyo_pipeline.transfers.folder import Folder
 from klaviyo_pipeline.transfers.loading import spec_of
@@ -125,6 +127,12 @@ def load_file(file: TransferFile) -> LandingResult | None:
 @cache
 def _instance() -> dg.DagsterInstance:
     return dg.DagsterInstance.ephemeral()
+
+
+@cache
+def schema_for_editors() -> Draft202012Validator:
+    """Checks files by the schema for editors; ``jsonschema.validate`` would check the schema each time as well."""
+    return Draft202012Validator(json_schema())
 
 
 @contextmanager
