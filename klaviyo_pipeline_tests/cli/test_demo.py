@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from klaviyo_pipeline.demo import DemoRun, klaviyo_or_sandbox, run_demo
 from klaviyo_pipeline.sandbox import server
 from klaviyo_pipeline_tests import clocks
 from klaviyo_pipeline_tests.clocks import shifted
+from klaviyo_pipeline_tests.soaking import SOAK
 from klaviyo_pipeline_tests.transfers.workplace import UNTIL, Workplace
 
 Contents = dict[str, list[tuple[Any, ...]]]
@@ -51,10 +51,13 @@ main()
 
 
 def demo(folder: Path, at: datetime, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`klaviyo-pipeline demo` of a small shop, in a folder of its own, with a clock that shows another time."""
-    plain: Mapping[str, str] = {
-        name: value for name, value in os.environ.items() if not name.startswith(("KLAVIYO_", "DAGSTER_"))
-    }
+    """`klaviyo-pipeline demo` of a small shop, in a folder of its own, with a clock that shows another time.
+
+    A soak loads all data sources of a demo; other runs those that have every way of reading.
+    """
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("KLAVIYO_", "DAGSTER_"))}
+    if SOAK <= 1:
+        plain["KLAVIYO_SOURCES"] = "core"
     return subprocess.run(
         [sys.executable, "-c", SMALL_DEMO, "demo", *arguments],
         cwd=folder,
@@ -67,6 +70,7 @@ def demo(folder: Path, at: datetime, *arguments: str) -> subprocess.CompletedPro
 
 @pytest.mark.skipif(not shifted.LIBRARIES, reason="libfaketime is not installed")
 @pytest.mark.timeout(600)
+@pytest.mark.soak
 def test_demo_again_a_month_later_changes_no_row(tmp_path: Path) -> None:
     start = datetime.now(UTC).replace(minute=50) + timedelta(days=1)
     first = demo(tmp_path, start, "--days", "3")
