@@ -1,5 +1,7 @@
 import os
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
 from importlib.util import find_spec
 
 import dagster as dg
@@ -9,6 +11,10 @@ from alembic.script import ScriptDirectory
 from dagster._config.pythonic_config import resource
 from hypothesis import settings
 
+from klaviyo_pipeline.sandbox import server
+from klaviyo_pipeline.sandbox.data.rows import Shop
+from klaviyo_pipeline.sandbox.data.shop.generate import generate_shop
+from klaviyo_pipeline.sandbox.options import SandboxOptions
 from klaviyo_pipeline_tests import clocks, instances
 from klaviyo_pipeline_tests.soaking import examples
 
@@ -51,6 +57,19 @@ def migrations_read_once() -> Iterator[None]:
 def duckdb_started_once() -> Iterator[None]:
     """The sessions of a test process share a started DuckDB, one after another."""
     with instances.shared():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shops_generated_once() -> Iterator[None]:
+    """Sandboxes of the same options share the rows of one shop, which never change; to generate them takes longest."""
+    generated = lru_cache(maxsize=16)(generate_shop)
+
+    def shop_of(options: SandboxOptions) -> Shop:
+        return generated(replace(options, until=options.until_moment()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "generate_shop", shop_of)
         yield
 
 
