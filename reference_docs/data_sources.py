@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column, Since
 from klaviyo_pipeline.klaviyo.catalogue.model import Option, Source, Tier
-from klaviyo_pipeline.klaviyo.catalogue.registry import DEFAULT, SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import DEFAULT, SOURCES, parent_of
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION
 from klaviyo_pipeline.loads.table import DUCKDB_TYPES, EXTRA_COLUMN
 from klaviyo_pipeline.orchestration.assets.build import asset_key, partition_key_of
@@ -118,13 +118,14 @@ def _source(source: Source) -> list[str]:
             f"`{source.version_column}`: a row never returns to an older version" if source.version_column else "",
         ),
         (
-            "Windows over" if source.child else "Time fields",
+            "Windows over" if source.child and source.child.parent in SOURCES else "Time fields",
             "; ".join(_time_field(source, index) for index in range(len(source.time_fields))),
         ),
         ("Partitions", _partitions(source)),
         ("A run without a window", _run(source)),
         ("Lookback", f"{source.lookback_days} days" if source.lookback_days else ""),
         ("Fixed filters", _streams(source)),
+        ("One cursor more for", _per_parent(source)),
         ("Only these attributes", codes(source.fields)),
         ("Other endpoints", "; ".join(code(part.path) for part in source.parts[1:])),
         ("Included (`include`)", _includes(source)),
@@ -202,8 +203,8 @@ def _history(history: Since[T], say: Callable[[T], str]) -> str:
 def _time_field(source: Source, index: int) -> str:
     field = source.time_fields[index]
     default = ", the default" if index == 0 and len(source.time_fields) > 1 else ""
-    operators = codes(sorted(field.operators))
-    return f"`{field.name}` (`filter_by: {field.filter_by.value}`{default}; Klaviyo takes {operators})"
+    operators, named = codes(sorted(field.operators)), f" of `{field.field}`" if field.field else ""
+    return f"`{field.name}` (`filter_by: {field.filter_by.value}`{default}; Klaviyo takes {operators}{named})"
 
 
 def _follows(source: Source) -> str:
@@ -236,9 +237,9 @@ def _report(source: Source) -> list[tuple[str, str]]:
 
 def _comes_along(source: Source) -> str:
     of = source.child
-    if of is None:
+    if of is None or of.parent not in SOURCES:
         return ""
-    option = _option(SOURCES[of.parent], of.option) if of.option else None
+    option = _option(parent_of(source), of.option) if of.option else None
     return f"`{of.parent}`, in its requests and its transaction" + (f", with {_on(option)}" if option else "")
 
 
@@ -249,7 +250,7 @@ def _partitions(source: Source) -> str:
 
 
 def _run(source: Source) -> str:
-    if source.child is not None:
+    if source.child is not None and source.child.parent in SOURCES:
         return f"as `{source.child.parent}`"
     if source.partitioned_by_day:
         return "the partition, or the range of partitions"
@@ -259,6 +260,12 @@ def _run(source: Source) -> str:
 def _streams(source: Source) -> str:
     sets = [" and ".join(code(condition) for condition in stream) for stream in source.streams[0][1] if stream]
     return "one cursor for each of: " + "; ".join(sets) if sets else ""
+
+
+def _per_parent(source: Source) -> str:
+    read = parent_of(source) if source.child is not None else source
+    per = read.per_parent
+    return f"each row of `{per.parent}`, by `{per.field}` and `{per.time_field.in_filters}`" if per else ""
 
 
 def _includes(source: Source) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import parent_of
 from klaviyo_pipeline.loads.request import LoadRequest
 from klaviyo_pipeline.loads.table import table_of
 from klaviyo_pipeline.warehouse.land_request import ChildRows
@@ -26,7 +26,7 @@ def read_for(wanted: LoadRequest, children: tuple[Source, ...]) -> tuple[Source,
     """
     source, options = wanted.source, wanted.options
     if source.child is not None:
-        children, source = (source,), SOURCES[source.child.parent]
+        children, source = (source,), parent_of(source)
         options = source.choose() | {each.child.option for each in children if each.child and each.child.option}
     read = tuple(each for each in children if each.child and (not each.child.option or each.child.option in options))
     return source, options, read

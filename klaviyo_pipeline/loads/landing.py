@@ -37,7 +37,7 @@ def land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:
         source=load.ledger_name,
         run_id=load.run_id,
         extract_id=staged.extract_id,
-        trim=TimeRange(over.name, window.start, end) if over else None,
+        trim=TimeRange(over.column, window.start, end) if over and over.column else None,
         partition_key=wanted.partition_key,
         partitions=() if by_itself else _partitions(load, request),
         count_ranges=load.count_ranges,

@@ -87,7 +87,7 @@ def preview(
 def _inside(row: dict[str, Any], request: ExtractRequest) -> bool:
     """Whether a row lies in the window: requests are a little wider, as a landing is trimmed too."""
     field, window = request.time_field, request.window
-    time = row.get(field.name) if field is not None and not request.is_whole else None
+    time = row.get(field.column) if field is not None and field.column and not request.is_whole else None
     if time is None:
         return True
     return (window.start is None or time >= window.start) and (window.end is None or time < window.end)

@@ -82,8 +82,8 @@ def truth(store: Store, collection: str, since: str | None = None, until: str | 
 
     The main time is an event's `datetime`, a membership's `joined_at`, otherwise the row's `updated`.
     Collections: events, profiles, metrics, lists, templates, campaigns, campaign-messages, members,
-    segment-members, event-attributions, and all collections of records by their path (records come with all their
-    attributes).
+    segment-members, event-attributions, suppressions, and all collections of records by their path (records come with
+    all their attributes).
 
     Raises:
         ValueError: for another collection.
@@ -130,6 +130,23 @@ def _attributions(store: Store) -> Found:
     ]
 
 
+def _suppressions(store: Store) -> Found:
+    return [
+        (
+            each.timestamp,
+            {
+                "id": f"{row.id}:email:{each.list_id or 'global'}:{each.reason}",
+                "profile_id": row.id,
+                "list_id": each.list_id,
+                "reason": each.reason,
+                "timestamp": in_micros(each.timestamp),
+            },
+        )
+        for row in store.profiles
+        for each in row.suppressions
+    ]
+
+
 def _members(groups: Mapping[str, Members], id_name: str) -> Found:
     return [
         (each.joined_at, {id_name: group, "profile_id": each.profile_id, "joined_at": in_seconds(each.joined_at)})
@@ -166,6 +183,7 @@ def _with(rows: Iterable[Any], name: str) -> Found:
 _READERS: dict[str, Callable[[Store], Found]] = {
     "events": _events,
     "event-attributions": _attributions,
+    "suppressions": _suppressions,
     "profiles": lambda store: _with(store.profiles, "email"),
     "metrics": lambda store: _with(store.metrics, "name"),
     "lists": lambda store: _with(store.lists, "name"),

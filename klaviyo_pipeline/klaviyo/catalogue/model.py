@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -53,12 +54,30 @@ class FilterBy(StrEnum):
 class TimeField:
     """A time by which a collection can be filtered and sorted.
 
-    ``operators`` are those the filter takes on this field; profiles, for one, refuse greater-or-equal.
+    Attributes:
+        name: The column, and the name in filters.
+        filter_by: Which of a row's times it is.
+        operators: Those that the filter takes on this field; profiles, for one, refuse greater-or-equal.
+        field: The name in filters, if no column has the time: then Klaviyo alone decides which rows lie in a window.
+        earliest: Ask for rows from this time on where a window has no start: without any bound on this time, Klaviyo
+            gives other rows too.
     """
 
     name: str
     filter_by: FilterBy
     operators: frozenset[str]
+    field: str = ""
+    earliest: datetime | None = None
+
+    @property
+    def in_filters(self) -> str:
+        """The name in filters and sorts."""
+        return self.field or self.name
+
+    @property
+    def column(self) -> str | None:
+        """The column that has the time; None without one."""
+        return None if self.field else self.name
 
     @property
     def can_be_cut(self) -> bool:
@@ -68,13 +87,14 @@ class TimeField:
     def conditions(self, time_slice: TimeSlice) -> list[str]:
         """Filter conditions for a slice, a second wider at the start where the field takes only greater-than."""
         conditions = []
-        if time_slice.start:
+        start = time_slice.start or self.earliest
+        if start:
             if GREATER_OR_EQUAL in self.operators:
-                conditions.append(condition(GREATER_OR_EQUAL, self.name, time_slice.start))
+                conditions.append(condition(GREATER_OR_EQUAL, self.in_filters, start))
             else:
-                conditions.append(condition(GREATER_THAN, self.name, time_slice.start - SECOND))
+                conditions.append(condition(GREATER_THAN, self.in_filters, start - SECOND))
         if time_slice.end and self.can_be_cut:
-            conditions.append(condition(LESS_THAN, self.name, time_slice.end))
+            conditions.append(condition(LESS_THAN, self.in_filters, time_slice.end))
         return conditions
 
 
@@ -174,12 +194,29 @@ class Part:
 
 
 @dataclass(frozen=True)
+class PerParent:
+    """Rows of a collection that Klaviyo gives for one row of another data source at a time, by a filter that names it.
+
+    Attributes:
+        parent: The other data source.
+        noun: One row of it, in messages.
+        field: The field of the filter that has its id.
+        time_field: The time that windows of these rows are taken over.
+    """
+
+    parent: str
+    noun: str
+    field: str
+    time_field: TimeField
+
+
+@dataclass(frozen=True)
 class Place:
     """Where child rows stand in their parent's column.
 
     Attributes:
         path: The keys to follow.
-        columns: Names and values of the columns that say which place it was.
+        columns: Names and values of the columns that say which place it was. They stand instead of what the row has.
         renames: Keys that are named otherwise in other places: theirs to ours.
     """
 
@@ -237,8 +274,12 @@ class Source:
     """Sets of fixed conditions that together cover the collection; one cursor each at least."""
     parts: tuple[Part, ...] = ()
     """The collections of a data source that has several; ``path`` is the first of them."""
+    per_parent: PerParent | None = None
+    """Further rows of the collection, with a cursor for each row of another data source."""
     fields: tuple[str, ...] = ()
     """Sparse fieldset: the only attributes to ask for, where rows have more; empty for all of them."""
+    added_fields: tuple[str, ...] = ()
+    """Attributes that Klaviyo sends only when asked for them (``additional-fields``)."""
     includes: tuple[Include, ...] = ()
     options: tuple[Option, ...] = ()
     impersonal: tuple[str, ...] = ()

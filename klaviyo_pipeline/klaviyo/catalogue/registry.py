@@ -47,6 +47,7 @@ from klaviyo_pipeline.klaviyo.catalogue.push_tokens import PUSH_TOKENS
 from klaviyo_pipeline.klaviyo.catalogue.reports import REPORTS
 from klaviyo_pipeline.klaviyo.catalogue.reviews import REVIEWS
 from klaviyo_pipeline.klaviyo.catalogue.segments import SEGMENT_PROFILES, SEGMENT_TAGS, SEGMENTS
+from klaviyo_pipeline.klaviyo.catalogue.suppressions import SUPPRESSED_PROFILES, SUPPRESSIONS
 from klaviyo_pipeline.klaviyo.catalogue.tags import TAG_GROUPS, TAGS
 from klaviyo_pipeline.klaviyo.catalogue.templates import TEMPLATES
 from klaviyo_pipeline.klaviyo.catalogue.webhooks import WEBHOOK_TOPICS, WEBHOOKS
@@ -54,7 +55,7 @@ from klaviyo_pipeline.klaviyo.catalogue.webhooks import WEBHOOK_TOPICS, WEBHOOKS
 _CORE = (METRICS, EVENTS, EVENT_METRICS, EVENT_PROFILES, TEMPLATES, CAMPAIGNS, LISTS, LIST_PROFILES, PROFILES)
 _USUAL = (EVENT_ATTRIBUTIONS, ACCOUNTS, MAPPED_METRICS, CUSTOM_METRICS, SEGMENTS, FLOWS, FORMS, TAGS, TAG_GROUPS)
 _OTHERS = (
-    *(CAMPAIGN_MESSAGES, CAMPAIGN_AUDIENCES, FLOW_ACTIONS, FLOW_MESSAGES, CONSENTS),
+    *(CAMPAIGN_MESSAGES, CAMPAIGN_AUDIENCES, FLOW_ACTIONS, FLOW_MESSAGES, CONSENTS, SUPPRESSIONS),
     *(CAMPAIGN_TAGS, FLOW_TAGS, LIST_TAGS, SEGMENT_TAGS),
     *(COUPONS, UNIVERSAL_CONTENT, IMAGES),
     *(TRACKING_SETTINGS, METRIC_PROPERTIES, SEGMENT_PROFILES, FORM_VERSIONS, COUPON_CODES, COUPON_CODE_JOBS),
@@ -67,6 +68,8 @@ _OTHERS = (
 
 SOURCES: dict[str, Source] = {source.name: source for source in (*_CORE, *_USUAL, *_OTHERS)}
 """Every data source, each after those that it follows from."""
+
+_HIDDEN = {source.name: source for source in (SUPPRESSED_PROFILES,)}
 
 CORE = tuple(source.name for source in _CORE)
 DEFAULT = (*CORE, *(source.name for source in _USUAL))
@@ -83,6 +86,12 @@ def children_of(parent: str, among: Iterable[str]) -> tuple[Source, ...]:
         for name, source in SOURCES.items()
         if name in names and source.child is not None and source.child.parent == parent and parent in names
     )
+
+
+def parent_of(child: Source) -> Source:
+    """The data source whose rows hold those of a child: one of the catalogue, or one that has no table of its own."""
+    assert child.child is not None
+    return _HIDDEN.get(child.child.parent) or SOURCES[child.child.parent]
 
 
 def comes_along(source: Source, among: Collection[str]) -> bool:

@@ -53,13 +53,20 @@ class ChildDecoder:
         elements = list(self._elements(parents.column(self._of.inside)))
         extras, arrays = Extras(), dict[str, pa.Array]()
         at = pa.array([element.parent for element in elements], pa.int64()) if elements else None
+        of_place = {name for place in self._of.places for name, _value in place.columns}
         read: list[tuple[Column, list[Any]]] = []
         for column in self._columns:
             if column.name in self._carried:
                 carried = parents.column(self._carried[column.name])
                 arrays[column.name] = carried.take(at) if at is not None else carried.slice(0, 0)
             elif column.path is not None:
-                read.append((column, [_value(element, column) for element in elements]))
+                values = [_value(element, column) for element in elements]
+                if column.name in of_place:
+                    values = [
+                        dict(element.place.columns).get(column.name, value)
+                        for element, value in zip(elements, values, strict=True)
+                    ]
+                read.append((column, values))
             elif not column.made_of:
                 arrays[column.name] = self._of_place(column, elements)
         converted = convert([(values, column.type) for column, values in read])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.klaviyo.catalogue.model import EXTRA_SMALL, Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, comes_along
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, comes_along, parent_of
 from klaviyo_pipeline.klaviyo.catalogue.revisions import sunset_of
 from klaviyo_pipeline.klaviyo.errors import AuthenticationError, KlaviyoError, ScopeError
 
@@ -67,6 +67,7 @@ def check_account(client: KlaviyoClient, names: Iterable[str]) -> AccountReport:
     sources = {name: SOURCES[name] for name in names}
     parents = {each.fan_out.parent for each in sources.values() if each.fan_out}
     parents |= {each.report.of for each in sources.values() if each.report}  # a report would spend of its daily quota
+    parents |= {per.parent for each in sources.values() if (per := _read(each).per_parent)}
     asked = {**sources, **{name: SOURCES[name] for name in SOURCES if name in parents}}
     probes = {
         name: _probe(client, each)
@@ -77,7 +78,9 @@ def check_account(client: KlaviyoClient, names: Iterable[str]) -> AccountReport:
     found = []
     for name, source in sources.items():
         if name in probes:
-            found.append(probes[name])
+            per = _read(source).per_parent
+            missing = probes[name].missing or (probes[per.parent].missing if per else ())
+            found.append(replace(probes[name], missing=missing))
             continue
         others = [granted[scope] for scope in source.scopes if scope in granted]
         missing = tuple(dict.fromkeys(scope for other in others for scope in other.missing))
@@ -95,6 +98,10 @@ def check_account(client: KlaviyoClient, names: Iterable[str]) -> AccountReport:
         sources=tuple(found),
         timezone=_text(attributes.get("timezone")),
     )
+
+
+def _read(source: Source) -> Source:
+    return parent_of(source) if source.child is not None else source
 
 
 def _account(client: KlaviyoClient) -> tuple[dict[str, Any], str]:

@@ -18,7 +18,7 @@ from klaviyo_pipeline.klaviyo.extract.fan_out import extract_by_parents
 from klaviyo_pipeline.klaviyo.extract.model import Begun, ExtractRequest, StagedExtract
 from klaviyo_pipeline.klaviyo.extract.progress import Connections, Progress
 from klaviyo_pipeline.klaviyo.extract.report import ReportRequest, stage_report
-from klaviyo_pipeline.klaviyo.extract.requests import Stream, streams_of, streams_of_parents
+from klaviyo_pipeline.klaviyo.extract.requests import Stream, streams_of, streams_of_parents, streams_per_parent
 from klaviyo_pipeline.klaviyo.extract.workers import Fetch
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window, cut
@@ -54,13 +54,14 @@ def extract(
         ids = (_metric_in_role(client, source.report.role, area, request.window),)
     if source.fan_out is not None and ids is None:
         ids = read_ids(client, SOURCES[source.fan_out.parent], area, request.window)
+    others = read_ids(client, SOURCES[source.per_parent.parent], area, request.window) if source.per_parent else ()
     identity = _identity(client, request)
     stage = area.open({**identity, "run": uuid.uuid4().hex} if anew else identity, request.begins or now)
     if isinstance(request, ReportRequest):
         return stage_report(client, request, stage, ids if source.fan_out is not None else None, report)
     try:
         fetch = Fetch(client, source, request.columns, request.options, stage, now, request.most_bytes)
-        fetch.run(_streams(client, request, ids), _slices(client, request), report, report_every_s)
+        fetch.run(_streams(client, request, ids, others), _slices(client, request), report, report_every_s)
     except BaseException:
         stage.close(remove=False)
         raise
@@ -113,12 +114,16 @@ def _check_revision(client: KlaviyoClient, source: Source) -> None:
         )
 
 
-def _streams(client: KlaviyoClient, request: ExtractRequest, ids: tuple[str, ...] | None) -> list[Stream]:
+def _streams(
+    client: KlaviyoClient, request: ExtractRequest, ids: tuple[str, ...] | None, others: tuple[str, ...]
+) -> list[Stream]:
     source = request.source
     if source.fan_out is None:
         if request.ids is not None:
             raise ConfigurationError(f"{source.name} does not take ids.")
-        return streams_of(source, expected_answer(client.revision), request.time_field)
+        streams = streams_of(source, expected_answer(client.revision), request.time_field)
+        more = streams_per_parent(source, others, windowed=request.time_field is not None) if others else []
+        return [*streams, *more]
     return streams_of_parents(
         source,
         ids or (),

@@ -71,8 +71,9 @@ class ExtractRequest:
 
         A whole read is cut by the time of creation, which no row changes while it lasts.
         """
-        if not self.is_whole:
-            return self.source.time_field(self.filter_by)
+        chosen = self.source.time_field(self.filter_by)
+        if not self.is_whole or (chosen is not None and chosen.earliest):
+            return chosen
         for candidate in self.source.time_fields:
             if candidate.filter_by is FilterBy.CREATED and candidate.can_be_cut and self.source.sorted_by_time:
                 return candidate

@@ -73,6 +73,28 @@ def streams_of_parents(
     ]
 
 
+def streams_per_parent(source: Source, ids: Sequence[str], *, windowed: bool) -> list[Stream]:
+    """One stream of a collection for each row of another data source, which a filter names.
+
+    Args:
+        source: The data source.
+        ids: The ids of those rows.
+        windowed: Whether the streams are read over the time that they can be filtered by.
+    """
+    per = source.per_parent
+    assert per is not None
+    return [
+        Stream(
+            key=f"{per.noun} {each}",
+            path=source.path,
+            subject=f"{source.title} of {per.noun} {each!r}",
+            conditions=(filters.condition(filters.EQUALS, per.field, each),),
+            time_field=per.time_field if windowed else None,
+        )
+        for each in ids
+    ]
+
+
 def streams_of_ids(source: Source, ids: Sequence[str], chunk: int) -> list[Stream]:
     """Streams that read a collection's resources by their ids, so many a request."""
     return [
@@ -117,13 +139,14 @@ def first_request(
     sort = None
     if stream.time_field is not None:
         conditions += stream.time_field.conditions(bounds)
-        sort = stream.time_field.name
+        sort = stream.time_field.in_filters
     includes = [
         include
         for include in source.includes
         if include.since <= revision and (include.option is None or include.option in options)
     ]
-    added = [name for option in source.options if option.name in options for name in option.added_fields]
+    chosen = (name for option in source.options if option.name in options for name in option.added_fields)
+    added = [*source.added_fields, *chosen]
     parameters = {
         "filter": filters.all_of(conditions),
         "sort": sort,

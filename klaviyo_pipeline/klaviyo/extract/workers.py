@@ -101,7 +101,7 @@ class Fetch:
             KlaviyoError: of the first page that could not be read. What was read is kept in the stage.
         """
         time_field = streams[0].time_field if streams else None
-        self._time_column = time_field.name if time_field else None
+        self._time_column = time_field.column if time_field else None
         self._reader = PageReader(
             self._client,
             self._source,
