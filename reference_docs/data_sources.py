@@ -129,6 +129,7 @@ def _source(source: Source) -> list[str]:
         ("Only these attributes", codes(source.fields)),
         ("Other endpoints", "; ".join(code(part.path) for part in source.parts[1:])),
         ("Included (`include`)", _includes(source)),
+        ("History", f"each load adds rows, with its time in `{source.observed_at}`" if source.observed_at else ""),
         ("Deletions", "a full read marks rows that Klaviyo no longer has" if source.shows_deletions else ""),
     ]
     columns = [

@@ -95,10 +95,11 @@ def _inside(row: dict[str, Any], request: ExtractRequest) -> bool:
 
 def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterator[Answer[Page]]:
     from klaviyo_pipeline.klaviyo.extract.page_reader import PageReader
+    from klaviyo_pipeline.klaviyo.extract.requests import observed
 
     reader = PageReader(client, request.source, request.columns, request.options, largest=rows + 1)
     bounds = TimeSlice(request.window.request_start, request.window.request_end)
-    for stream in _streams(client, request, rows):
+    for stream in observed(_streams(client, request, rows), request.source, request.window.now):
         try:
             yield from reader.pages(stream, lambda _again: bounds)
         except NotFoundError:
@@ -139,7 +140,7 @@ def _streams(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Itera
     if source.fan_out is None:
         yield from streams_of(source, _answering(client), request.time_field)
         return
-    single = source.fan_out.key is not None
+    single = source.one_for_each
     ids, may_vanish, carried = request.ids, request.ids is None, dict[str, dict[str, Any]]()
     if ids is None:
         parent = SOURCES[source.fan_out.parent]

@@ -44,6 +44,13 @@ class LoadRequest:
     partition_key: str | None = None
     accept_shrink: bool = False
 
+    def __post_init__(self) -> None:
+        if self.source.observed_at is not None and self.replaces:
+            raise ConfigurationError(
+                f"{self.source.name} keeps what each read has seen, and {self.write_mode.value} would clear it: use "
+                "merge or append."
+            )
+
     @property
     def replaces(self) -> bool:
         """Whether rows that are there are cleared first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,18 @@ def test_t11_every_channel_archived_and_not_is_there_without_a_request_per_campa
     assert counts["endpoints"].pop("get_accounts") == {"200": 1}, "whose rows they are, once for each key and database"
     assert list(counts["endpoints"]) == ["get_campaigns"]
     assert counts["total"] - 1 <= 6
+
+
+def test_t11_channel_of_a_campaign_without_messages_is_the_one_that_was_asked_for(campaigns: World) -> None:
+    store = campaigns.sandbox.store
+    bare = {f"C{channel}{archived}": channel for channel in CHANNELS for archived in (False, True)}
+    store.campaigns.put([replace(store.campaigns.rows[each], messages=()) for each in bare])
+
+    assert campaigns.run("campaigns", **EVERYTHING).success
+
+    found = campaigns.sql("SELECT id, channel FROM klaviyo.campaigns WHERE message_id IS NULL")
+    assert dict(found) == bare
+    assert campaigns.column("SELECT count(*) FROM klaviyo.campaigns WHERE channel IS NULL") == [0]
 
 
 @pytest.mark.parametrize("revision", ["2025-01-15", "2026-07-15"])

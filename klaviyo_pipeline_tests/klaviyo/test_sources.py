@@ -4,9 +4,11 @@ import pytest
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column, ColumnType, since
-from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
+from klaviyo_pipeline.klaviyo.catalogue.model import LARGE, MEDIUM, FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import DEFAULT, SOURCES, choose, parent_of, source_named
 from klaviyo_pipeline.klaviyo.catalogue.revisions import REVISIONS
+from klaviyo_pipeline.klaviyo.client.client import Request
+from klaviyo_pipeline.klaviyo.client.rate_limits import RateLimits
 from klaviyo_pipeline.klaviyo.extract.requests import PageSizes, first_request, streams_of, streams_of_parents
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 from klaviyo_pipeline.sandbox.api.catalogue import contract, route
@@ -115,7 +117,10 @@ def test_endpoint_when_compared_with_the_sandboxs_contract_then_path_limit_scope
     agreed = contract(found[0].operation, revision)
     assert agreed is not None
     tier = source.tier_for(revision, frozenset())
-    assert (tier.burst, tier.steady) == agreed.limit
+    asked = ((f"additional-fields[{source.resource}]", each) for each in source.added_fields)
+    lowered = [agreed.lowered[each] for each in asked if each in agreed.lowered]
+    assert (tier.burst, tier.steady) == min([agreed.limit, *lowered])
+    assert bool(lowered) == bool(source.limit_of), "a lower limit does not count requests without that field"
     read = parent_of(source) if source.child else source
     others = SOURCES[read.per_parent.parent].scopes if read.per_parent else ()
     assert set(source.scopes) == {*agreed.scopes, *others}
@@ -221,6 +226,27 @@ def test_limit_when_predictive_analytics_is_asked_for_then_is_another_and_lower_
     assert (slow.tier.burst, slow.tier.steady) == (10, 150)
     assert "additional-fields%5Bprofile%5D=predictive_analytics" in slow.target
     assert "additional-fields" not in plain.target
+
+
+def test_predictions_when_read_in_a_pass_of_their_own_then_never_count_against_the_limit_of_profiles() -> None:
+    def request(name: str, *options: str) -> Request:
+        source = SOURCES[name]
+        (stream,) = streams_of(source, "2026-07-15", source.time_field())
+        return first_request(source, stream, TimeSlice(None, None), frozenset(options), "2026-07-15", 100)
+
+    plain, alone, along = (
+        request("profiles"),
+        request("profile_predictions"),
+        request("profiles", "predictive_analytics"),
+    )
+    assert (
+        "fields%5Bprofile%5D=created%2Cupdated%2Cpredictive_analytics&additional-fields%5Bprofile%5D=" in alone.target
+    )
+    assert "sort=updated" in alone.target
+    assert (plain.tier, alone.tier) == (LARGE, MEDIUM)
+    limits = RateLimits(1.0)
+    assert limits.of(alone.endpoint, alone.tier) is limits.of(along.endpoint, along.tier)
+    assert limits.of(alone.endpoint, alone.tier) is not limits.of(plain.endpoint, plain.tier)
 
 
 def test_stream_of_a_parent_when_its_id_is_odd_then_stays_one_path_segment() -> None:

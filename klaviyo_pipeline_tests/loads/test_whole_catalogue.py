@@ -46,4 +46,8 @@ def test_every_collection_of_the_catalogue_is_loaded_twice_with_the_same_tables(
     assert [name for name, rows in first.items() if not rows] == []
 
     assert world.run(*names, days=(FIRST_DAY, LAST_DAY)).success
-    assert world.state() == first
+    second = world.state()
+    for name in names:
+        rows, again = first[f"klaviyo.{name}"], second[f"klaviyo.{name}"]
+        assert set(rows) <= set(again), name
+        assert rows == again or SOURCES[name].observed_at, name

@@ -50,6 +50,14 @@ def test_treasure_datas_defaults_are_theirs_and_ours_are_ours() -> None:
     assert (theirs.incremental, ours.incremental) == (False, True)
 
 
+@pytest.mark.parametrize("mode", ["replace", "replace_on_new_data"])
+def test_history_of_counts_is_never_replaced(mode: str) -> None:
+    text = f"source: list_counts\ndestination: {{mode: {mode}}}"
+    (found,) = [each for each in problems(text) if "destination.mode" in each]
+    assert "would clear what earlier runs have seen: use merge or append" in found
+    assert read("source: list_counts").transfer.destination.mode == "merge"
+
+
 def test_the_issues_one_line_form_is_read_too() -> None:
     text = (
         'in: {type: klaviyo, data_source: lists, api_token: xxx, revision_time: "2022-12-17", incremental: true, '

@@ -151,9 +151,10 @@ CAMPAIGN_COLUMNS = (
     ),
 )
 
+_OF_CHANNEL = {each: condition(EQUALS, "messages.channel", each) for each in ("email", "sms", "mobile_push")}
 _CAMPAIGN_STREAMS = tuple(
-    (condition(EQUALS, "messages.channel", channel), condition(EQUALS, "archived", archived))
-    for channel, archived in product(("email", "sms", "mobile_push"), (False, True))
+    (of_channel, condition(EQUALS, "archived", archived))
+    for of_channel, archived in product(_OF_CHANNEL.values(), (False, True))
 )
 
 CAMPAIGNS = Source(
@@ -185,6 +186,8 @@ CAMPAIGNS = Source(
             ((condition(EQUALS, "archived", False),), (condition(EQUALS, "archived", True),)),
         ),
     ),
+    # A campaign without messages, or a revision that cannot include them, says nothing of its channel.
+    stream_values=tuple((of_channel, "channel", each) for each, of_channel in _OF_CHANNEL.items()),
     includes=(
         Include("campaign-messages", since="2023-07-15"),
         Include("campaign-audiences", since="2026-10-15"),

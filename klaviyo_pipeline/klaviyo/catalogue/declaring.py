@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Allowed, Column, ColumnType
-from klaviyo_pipeline.klaviyo.catalogue.model import ChildOf, Option, Source
+from klaviyo_pipeline.klaviyo.catalogue.model import DOC, EXTRA_SMALL, ChildOf, FanOut, Option, Source
 
 STRING, INTEGER, FLOAT = ColumnType.STRING, ColumnType.INTEGER, ColumnType.FLOAT
 BOOLEAN, TIMESTAMP, JSON = ColumnType.BOOLEAN, ColumnType.TIMESTAMP, ColumnType.JSON
@@ -44,6 +44,47 @@ def pair(first: str, second: str) -> Column:
     words = [f"the {each.removesuffix('_id').replace('_', ' ')}'s id" for each in (first, second)]
     description = f"{' and '.join(words)}, joined by a colon."
     return Column("id", STRING, None, description[0].upper() + description[1:], made_of=(first, second))
+
+
+def counts_of(parent: Source, title: str, scopes: tuple[str, ...]) -> Source:
+    """How many profiles are in each row of another data source, such as a list: a row for each read."""
+    noun = parent.name.removesuffix("s")
+    return Source(
+        name=f"{noun}_counts",
+        title=title,
+        description=f"How many profiles are in each {noun}, at the time of each load: a history that grows with loads.",
+        doc=f"{DOC}get_{noun}",
+        path=f"{parent.path}/{{id}}",
+        resource=parent.resource,
+        scopes=scopes,
+        columns=(
+            Column(
+                "id",
+                STRING,
+                None,
+                f"The {noun}'s id and the time of the load, joined by a colon.",
+                made_of=(f"{noun}_id", "observed_at"),
+            ),
+            key(Column(f"{noun}_id", STRING, None, f"The {noun}; joins {parent.name}.id."), parent.name),
+            required(Column("observed_at", TIMESTAMP, None, "When the load that counted began.")),
+            attribute("profile_count", INTEGER, "How many profiles are in it."),
+        ),
+        impersonal=("id", f"{noun}_id", "observed_at", "profile_count"),
+        tier=(("", EXTRA_SMALL),),
+        fields=("profile_count",),
+        added_fields=("profile_count",),
+        limit_of=f"{parent.path}/{{id}}+profile_count",
+        single=True,
+        observed_at="observed_at",
+        fan_out=FanOut(
+            parent=parent.name,
+            noun=noun,
+            id_column=f"{noun}_id",
+            setting=f"{noun}_ids",
+            limits=f"Count these {parent.name} only.",
+        ),
+        incremental=False,
+    )
 
 
 def child_of(

@@ -11,6 +11,7 @@ from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     TAGS,
     TIMESTAMP,
     attribute,
+    counts_of,
     id_,
     key,
     one_of,
@@ -97,5 +98,7 @@ LIST_PROFILES = Source(
     incremental=False,
     shows_deletions=True,
 )
+
+LIST_COUNTS = counts_of(LISTS, "Counts of lists", LISTS.scopes)
 
 LIST_TAGS = tags_of(LISTS, "Tags of lists", option="tags")

@@ -272,6 +272,9 @@ class Source:
     time_fields: tuple[TimeField, ...] = ()
     streams: Since[tuple[tuple[str, ...], ...]] = (("", ((),)),)
     """Sets of fixed conditions that together cover the collection; one cursor each at least."""
+    stream_values: tuple[tuple[str, str, str], ...] = ()
+    """What such a condition says of each of its rows: condition, column, value. It fills the column in rows whose
+    payload has no value for it."""
     parts: tuple[Part, ...] = ()
     """The collections of a data source that has several; ``path`` is the first of them."""
     per_parent: PerParent | None = None
@@ -280,6 +283,12 @@ class Source:
     """Sparse fieldset: the only attributes to ask for, where rows have more; empty for all of them."""
     added_fields: tuple[str, ...] = ()
     """Attributes that Klaviyo sends only when asked for them (``additional-fields``)."""
+    limit_of: str = ""
+    """Which rate limit its requests count against, where that is another one than the path's."""
+    single: bool = False
+    """Whether an answer for one row of the parent is one resource and not a list."""
+    observed_at: str | None = None
+    """The column with the time of the read: each read adds rows of its own, and no row is changed or replaced."""
     includes: tuple[Include, ...] = ()
     options: tuple[Option, ...] = ()
     impersonal: tuple[str, ...] = ()
@@ -315,6 +324,11 @@ class Source:
     def takes_window(self) -> bool:
         """Whether a load can be limited to a stretch of time."""
         return bool(self.time_fields) or (self.report is not None and not self.report.windows)
+
+    @property
+    def one_for_each(self) -> bool:
+        """Whether there is one row for each row of the parent."""
+        return self.single or (self.fan_out is not None and self.fan_out.key is not None)
 
     @property
     def option_names(self) -> tuple[str, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from klaviyo_pipeline.klaviyo.catalogue.columns import Column
+from klaviyo_pipeline.klaviyo.catalogue.columns import Column, ColumnType
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     BOOLEAN,
     FLOAT,
+    INTEGER,
     JSON,
     STRING,
     TIMESTAMP,
@@ -101,6 +102,50 @@ PROFILES = Source(
     lookback_days=1,
     version_column="updated",
     partitioned_by_day=True,
+)
+
+
+def _predicted(name: str, kind: ColumnType, description: str) -> Column:
+    return Column(name, kind, ("attributes", "predictive_analytics", name), description)
+
+
+PROFILE_PREDICTIONS = Source(
+    name="profile_predictions",
+    title="Predictions about profiles",
+    description="What Klaviyo predicts about each person: lifetime value, churn, next order.",
+    doc=DOC + "get_profiles",
+    path="/api/profiles",
+    resource="profile",
+    scopes=("profiles:read",),
+    columns=(
+        key(id_("The profile's id; joins profiles.id."), "profiles"),
+        attribute("created", TIMESTAMP, "When the profile was created."),
+        attribute("updated", TIMESTAMP, "When the profile last changed."),
+        _predicted("historic_clv", FLOAT, "What the person has spent."),
+        _predicted("predicted_clv", FLOAT, "What the person is expected to spend in the next year."),
+        _predicted("total_clv", FLOAT, "Both together."),
+        _predicted("historic_number_of_orders", INTEGER, "How many orders the person has placed."),
+        _predicted("predicted_number_of_orders", FLOAT, "How many orders are expected in the next year."),
+        _predicted("average_days_between_orders", FLOAT, "The days between two orders, on average."),
+        _predicted("average_order_value", FLOAT, "The value of an order, on average."),
+        _predicted("churn_probability", FLOAT, "How likely it is that the person orders no more, from 0 to 1."),
+        _predicted("expected_date_of_next_order", TIMESTAMP, "When the next order is expected."),
+        one_of(
+            _predicted("ranked_channel_affinity", JSON, "The channels by how likely the person engages with them."),
+            *("email", "push", "sms", "whatsapp"),
+            at="$[*]",
+        ),
+    ),
+    impersonal=("created", "updated"),
+    tier=(("", MEDIUM),),
+    page_size=(("", 100),),
+    time_fields=PROFILES.time_fields,
+    fields=("created", "updated", "predictive_analytics"),
+    added_fields=("predictive_analytics",),
+    limit_of="/api/profiles+predictive_analytics",
+    lookback_days=1,
+    version_column="updated",
+    shows_deletions=True,
 )
 
 _CONSENTS = {

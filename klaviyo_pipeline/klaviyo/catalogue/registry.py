@@ -32,7 +32,7 @@ from klaviyo_pipeline.klaviyo.catalogue.jobs import (
     SUPPRESSION_JOBS,
     UNSUPPRESSION_JOBS,
 )
-from klaviyo_pipeline.klaviyo.catalogue.lists import LIST_PROFILES, LIST_TAGS, LISTS
+from klaviyo_pipeline.klaviyo.catalogue.lists import LIST_COUNTS, LIST_PROFILES, LIST_TAGS, LISTS
 from klaviyo_pipeline.klaviyo.catalogue.metrics import CUSTOM_METRICS, MAPPED_METRICS, METRIC_PROPERTIES, METRICS
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.objects import (
@@ -42,11 +42,11 @@ from klaviyo_pipeline.klaviyo.catalogue.objects import (
     OBJECT_SCHEMAS,
     OBJECT_TYPES,
 )
-from klaviyo_pipeline.klaviyo.catalogue.profiles import CONSENTS, PROFILES
+from klaviyo_pipeline.klaviyo.catalogue.profiles import CONSENTS, PROFILE_PREDICTIONS, PROFILES
 from klaviyo_pipeline.klaviyo.catalogue.push_tokens import PUSH_TOKENS
 from klaviyo_pipeline.klaviyo.catalogue.reports import REPORTS
 from klaviyo_pipeline.klaviyo.catalogue.reviews import REVIEWS
-from klaviyo_pipeline.klaviyo.catalogue.segments import SEGMENT_PROFILES, SEGMENT_TAGS, SEGMENTS
+from klaviyo_pipeline.klaviyo.catalogue.segments import SEGMENT_COUNTS, SEGMENT_PROFILES, SEGMENT_TAGS, SEGMENTS
 from klaviyo_pipeline.klaviyo.catalogue.suppressions import SUPPRESSED_PROFILES, SUPPRESSIONS
 from klaviyo_pipeline.klaviyo.catalogue.tags import TAG_GROUPS, TAGS
 from klaviyo_pipeline.klaviyo.catalogue.templates import TEMPLATES
@@ -55,7 +55,8 @@ from klaviyo_pipeline.klaviyo.catalogue.webhooks import WEBHOOK_TOPICS, WEBHOOKS
 _CORE = (METRICS, EVENTS, EVENT_METRICS, EVENT_PROFILES, TEMPLATES, CAMPAIGNS, LISTS, LIST_PROFILES, PROFILES)
 _USUAL = (EVENT_ATTRIBUTIONS, ACCOUNTS, MAPPED_METRICS, CUSTOM_METRICS, SEGMENTS, FLOWS, FORMS, TAGS, TAG_GROUPS)
 _OTHERS = (
-    *(CAMPAIGN_MESSAGES, CAMPAIGN_AUDIENCES, FLOW_ACTIONS, FLOW_MESSAGES, CONSENTS, SUPPRESSIONS),
+    *(CAMPAIGN_MESSAGES, CAMPAIGN_AUDIENCES, FLOW_ACTIONS, FLOW_MESSAGES, CONSENTS),
+    *(SUPPRESSIONS, PROFILE_PREDICTIONS, LIST_COUNTS, SEGMENT_COUNTS),
     *(CAMPAIGN_TAGS, FLOW_TAGS, LIST_TAGS, SEGMENT_TAGS),
     *(COUPONS, UNIVERSAL_CONTENT, IMAGES),
     *(TRACKING_SETTINGS, METRIC_PROPERTIES, SEGMENT_PROFILES, FORM_VERSIONS, COUPON_CODES, COUPON_CODE_JOBS),

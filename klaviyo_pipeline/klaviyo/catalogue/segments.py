@@ -11,6 +11,7 @@ from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     STRING,
     TIMESTAMP,
     attribute,
+    counts_of,
     id_,
     ids,
     key,
@@ -89,5 +90,7 @@ SEGMENT_PROFILES = Source(
     incremental=False,
     shows_deletions=True,
 )
+
+SEGMENT_COUNTS = counts_of(SEGMENTS, "Counts of segments", SEGMENTS.scopes)
 
 SEGMENT_TAGS = tags_of(SEGMENTS, "Tags of segments")

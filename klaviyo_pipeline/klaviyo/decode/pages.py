@@ -12,12 +12,13 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import EXTRA, Column, ColumnType
 from klaviyo_pipeline.klaviyo.client import envelope
@@ -73,6 +74,15 @@ class Page:
     def rows(self) -> int:
         """How many rows the page has."""
         return int(self.batch.num_rows)
+
+    def filled(self, values: Mapping[str, str]) -> Page:
+        """The page with these texts, by column, where the column has no value."""
+        batch = self.batch
+        for name, value in values.items():
+            if name in batch.schema.names:
+                column = pc.fill_null(batch.column(name), value)
+                batch = batch.set_column(batch.schema.get_field_index(name), batch.schema.field(name), column)
+        return self if batch is self.batch else replace(self, batch=batch)
 
 
 class PageDecoder:
@@ -325,11 +335,17 @@ def next_target(link: str) -> str:
 
 
 def joined(parts: Sequence[pa.Array]) -> pa.Array:
-    """Texts joined by colons, row by row; null where a part is null or empty."""
+    """Texts and times (ISO 8601, UTC) joined by colons, row by row; null where a part is null or empty."""
     if len(parts) == 1:
         return parts[0]
-    rows = zip(*(part.to_pylist() for part in parts), strict=True)
+    rows = zip(*(_as_texts(part) for part in parts), strict=True)
     return string_array([":".join(row) if all(row) else None for row in rows])
+
+
+def _as_texts(part: pa.Array) -> list[Any]:
+    if not pa.types.is_timestamp(part.type):
+        return part.to_pylist()  # type: ignore[no-any-return]
+    return [None if at is None else from_microseconds(at).isoformat() for at in part.cast(pa.int64()).to_pylist()]
 
 
 def _times(batch: pa.RecordBatch, name: str | None) -> tuple[datetime | None, datetime | None, bool]:

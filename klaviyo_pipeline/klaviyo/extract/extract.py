@@ -18,7 +18,13 @@ from klaviyo_pipeline.klaviyo.extract.fan_out import extract_by_parents
 from klaviyo_pipeline.klaviyo.extract.model import Begun, ExtractRequest, StagedExtract
 from klaviyo_pipeline.klaviyo.extract.progress import Connections, Progress
 from klaviyo_pipeline.klaviyo.extract.report import ReportRequest, stage_report
-from klaviyo_pipeline.klaviyo.extract.requests import Stream, streams_of, streams_of_parents, streams_per_parent
+from klaviyo_pipeline.klaviyo.extract.requests import (
+    Stream,
+    observed,
+    streams_of,
+    streams_of_parents,
+    streams_per_parent,
+)
 from klaviyo_pipeline.klaviyo.extract.workers import Fetch
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window, cut
@@ -61,7 +67,8 @@ def extract(
         return stage_report(client, request, stage, ids if source.fan_out is not None else None, report)
     try:
         fetch = Fetch(client, source, request.columns, request.options, stage, now, request.most_bytes)
-        fetch.run(_streams(client, request, ids, others), _slices(client, request), report, report_every_s)
+        streams = observed(_streams(client, request, ids, others), source, now)
+        fetch.run(streams, _slices(client, request), report, report_every_s)
     except BaseException:
         stage.close(remove=False)
         raise
@@ -128,7 +135,7 @@ def _streams(
         source,
         ids or (),
         request.time_field,
-        single=source.fan_out.key is not None,
+        single=source.one_for_each,
         may_vanish=request.ids is None,
     )
 

@@ -124,7 +124,7 @@ class PageReader:
             return self._decoder(revision, stream.single)
 
         def read(body: bytes, revision: str) -> Page:
-            page = decoder(revision).decode(body, stream.constants)
+            page = decoder(revision).decode(body, stream.constants).filled(stream.fills)
             check_links(has_links=page.has_links, linked=linked)
             check_next(target, page.next_target)
             return page

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.klaviyo.catalogue import filters
@@ -23,8 +24,8 @@ LARGEST_PAGE_BEFORE = 200
 class Stream:
     """One cursor's worth of a source, before it is cut by time: a path, fixed conditions, and constant columns.
 
-    ``key`` names it in a manifest; ``may_vanish`` tells that a 404 means it was deleted meanwhile. ``question`` is what
-    is asked of a report, by POST.
+    ``key`` names it in a manifest; ``fills`` are values of columns where the page has none; ``may_vanish`` tells that a
+    404 means it was deleted meanwhile. ``question`` is what is asked of a report, by POST.
     """
 
     key: str
@@ -32,6 +33,7 @@ class Stream:
     subject: str
     conditions: tuple[str, ...] = ()
     constants: Mapping[str, Any] = field(default_factory=dict)
+    fills: Mapping[str, str] = field(default_factory=dict)
     time_field: TimeField | None = None
     single: bool = False
     may_vanish: bool = False
@@ -47,6 +49,7 @@ def streams_of(source: Source, revision: str, time_field: TimeField | None) -> l
             subject=source.title,
             conditions=conditions,
             constants=dict(part.columns),
+            fills={column: value for said, column, value in source.stream_values if said in conditions},
             time_field=time_field,
         )
         for part in source.parts or (Part(source.path),)
@@ -93,6 +96,13 @@ def streams_per_parent(source: Source, ids: Sequence[str], *, windowed: bool) ->
         )
         for each in ids
     ]
+
+
+def observed(streams: Iterable[Stream], source: Source, now: datetime) -> list[Stream]:
+    """The streams; of a data source whose rows say when they were read, with that time."""
+    if source.observed_at is None:
+        return list(streams)
+    return [replace(each, constants={**each.constants, source.observed_at: now}) for each in streams]
 
 
 def streams_of_ids(source: Source, ids: Sequence[str], chunk: int) -> list[Stream]:
@@ -164,7 +174,7 @@ def request_for(source: Source, stream: Stream, options: frozenset[str], revisio
     slower = [option.name for option in source.options if option.tier and option.name in options]
     return Request(
         target=page_target,
-        endpoint="+".join([source.path, *slower]),
+        endpoint="+".join([source.limit_of or source.path, *slower]),
         tier=source.tier_for(revision, options),
         subject=stream.subject,
         scopes=source.scopes,

@@ -54,7 +54,7 @@ def violations_in(data: dict[str, Any], accounts: Collection[str]) -> list[Viola
     if source is not None:
         found += _options(source, options)
         found += _times(source, options, destination)
-        found += _partition_key(source, options, destination)
+        found += _replacing(source, options, destination)
     found += _said(("destination", "timezone"), destination, lambda text: parse_zone(text, "timezone"))
     found += _said(("destination", "database"), destination, database_file)
     found += _said(("destination", "schema"), destination, lambda text: grammar.schema(text, "schema"))
@@ -202,7 +202,11 @@ def _times(source: Source, given: dict[str, Any], destination: dict[str, Any]) -
         yield Violation(("options", "start_time"), f"is {given['start_time']!r}, which is not before end_time.")
 
 
-def _partition_key(source: Source, options: dict[str, Any], destination: dict[str, Any]) -> Iterator[Violation]:
+def _replacing(source: Source, options: dict[str, Any], destination: dict[str, Any]) -> Iterator[Violation]:
+    replaces = destination.get("mode") in {"replace", "replace_on_new_data"}
+    if replaces and source.observed_at is not None:
+        text = f"is {destination['mode']!r}, which would clear what earlier runs have seen: use merge or append."
+        yield Violation(("destination", "mode"), text)
     name = destination.get("partition_key")
     if not isinstance(name, str) or not name:
         return
@@ -211,7 +215,6 @@ def _partition_key(source: Source, options: dict[str, Any], destination: dict[st
         text = one_of(name, times) if times else f"{source.name} has no time column."
         yield Violation(("destination", "partition_key"), f"is {name!r}, but {text}")
         return
-    replaces = destination.get("mode") in {"replace", "replace_on_new_data"}
     incremental = options.get("incremental", source.incremental)
     if not (replaces and source.time_fields and incremental):
         return
