@@ -221,3 +221,28 @@ def test_consents_have_a_row_for_each_channel_and_kind_of_each_profile(
     )
     assert set(found) == agreed != set()
     assert all(each is None for each in world.column("SELECT _extra FROM klaviyo.consents"))
+
+
+def test_conversations_of_profiles_come_with_the_pages_of_profiles(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLAVIYO_SOURCES", "core, conversations")
+    assert world.run("profiles").success
+    texted = sorted((row["related"]["profile"][0], row["channel"]) for row in world.truth("conversations"))
+    assert pairs(world, "conversations", "profile_id", "channel") == texted != []
+    assert all(each is None for each in world.column("SELECT _extra FROM klaviyo.conversations"))
+    assert "conversations" not in world.column("SELECT column_name FROM duckdb_columns() WHERE table_name = 'profiles'")
+
+    assert world.run("profiles", klaviyo={"revision": "2025-10-15"}).success, "older revisions cannot include them"
+
+
+def test_flows_that_metrics_lists_and_segments_start_come_with_their_pages(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLAVIYO_SOURCES", "core, segments, *_flow_triggers")
+    assert world.run("metrics", "lists", "segments").success
+    flows = world.truth("flows")
+    for noun in ("metric", "list", "segment"):
+        started = sorted((each, row["id"]) for row in flows for each in row["related"].get(f"trigger-{noun}s", []))
+        assert pairs(world, f"{noun}_flow_triggers", f"{noun}_id", "flow_id") == started, noun
+    assert pairs(world, "metric_flow_triggers", "id") != []

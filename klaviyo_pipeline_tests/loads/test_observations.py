@@ -18,7 +18,7 @@ COUNTS = ("list_counts", "segment_counts")
 
 @pytest.fixture(autouse=True)
 def chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KLAVIYO_SOURCES", "core, segments, segment_profiles, list_counts, segment_counts, profile_*")
+    monkeypatch.setenv("KLAVIYO_SOURCES", "core, segment*, list_counts, profile_*, flow_*, form_*, campaign_*")
 
 
 def counted(world: World, collection: str, column: str) -> dict[str, int]:
@@ -91,3 +91,15 @@ def test_segment_that_loses_members_loses_their_rows_with_the_next_whole_read(wo
     world.sandbox.store.delete("segments", other)
     assert world.run("segment_profiles").success
     assert other not in {row[0] for row in world.sql(here)}
+
+
+def test_definitions_are_read_flow_by_flow_and_estimates_where_klaviyo_has_one(world: World) -> None:
+    estimates = world.truth("campaign-recipient-estimations")
+    assert 0 < len(estimates) < len(world.ids("campaigns"))
+    assert world.run("flow_definitions", "form_definitions", "campaign_recipient_estimates").success
+
+    for name, collection in (("flow_definitions", "flows"), ("form_definitions", "forms")):
+        rows = world.sql(f"SELECT id, json_type(definition) FROM klaviyo.{name} ORDER BY id")
+        assert rows == [(each, "OBJECT") for each in world.ids(collection)] != []
+    found = world.sql("SELECT campaign_id, estimated_recipient_count FROM klaviyo.campaign_recipient_estimates")
+    assert sorted(found) == sorted((row["id"], row["estimated_recipient_count"]) for row in estimates)

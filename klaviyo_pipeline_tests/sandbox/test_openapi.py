@@ -243,6 +243,8 @@ def test_sparse_fieldsets_take_the_documented_names(revision: str) -> None:
             resource = name[len("fields[") : -1]
             if (resource, revision) == ("campaign", "2026-10-15") and "messages" in endpoint.operation:
                 continue  # the derived document lists the names of 2026-07-15 here
+            if (resource, endpoint.path.split("/")[0]) == ("flow-message", "translations"):
+                continue  # and here those of 2025-07-15
             more = set(taken.additional.get(resource, ()))
             names = {found for found in openapi.enumeration(parameter) if found.partition(".")[0] not in more}
             with case(endpoint.operation, name):

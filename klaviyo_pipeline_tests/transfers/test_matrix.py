@@ -35,6 +35,8 @@ VALUES: dict[str, list[Any]] = {
     "subscriptions": [True, False],
     "predictive_analytics": [True, False],
     "tags": [True, False],
+    "flow_triggers": [True, False],
+    "conversations": [True, False],
     "list_ids": ["one"],
     "event_ids": ["one"],
     "events_table": ["events"],

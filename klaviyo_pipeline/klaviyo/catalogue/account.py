@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from klaviyo_pipeline.klaviyo.catalogue.declaring import BOOLEAN, JSON, STRING, at, attribute, id_, nested, required
+from klaviyo_pipeline.klaviyo.catalogue.declaring import (
+    BOOLEAN,
+    FLOAT,
+    INTEGER,
+    JSON,
+    STRING,
+    TIMESTAMP,
+    at,
+    attribute,
+    id_,
+    nested,
+    observation,
+    required,
+)
 from klaviyo_pipeline.klaviyo.catalogue.model import DOC, EXTRA_SMALL, MEDIUM, Source
 
 _CONTACT = ("attributes", "contact_information")
@@ -65,4 +78,31 @@ TRACKING_SETTINGS = Source(
     page_size=(("", 1),),
     incremental=False,
     shows_deletions=True,
+)
+
+BILLING_USAGE = Source(
+    name="billing_usage",
+    title="Billing usage",
+    description="How much of its plan the account has used, at the time of each load.",
+    doc=DOC + "list_billing_usage",
+    path="/api/billing-usage",
+    resource="billing-usage",
+    since="2026-10-15",
+    scopes=("usage:read",),
+    columns=(
+        *observation(required(at("usage_id", STRING, "What is used, in this period.", "id"))),
+        required(attribute("usage_used", FLOAT, "How much is used.")),
+        attribute("usage_max", INTEGER, "How much the plan allows."),
+        required(attribute("unit", STRING, "What both are counted in.")),
+        required(attribute("period_start", TIMESTAMP, "When the billing period begins.")),
+        required(attribute("period_end", TIMESTAMP, "When the billing period ends.")),
+        required(attribute("as_of", TIMESTAMP, "When Klaviyo counted.")),
+    ),
+    impersonal=(
+        *("id", "usage_id", "observed_at", "usage_used", "usage_max"),
+        *("unit", "period_start", "period_end", "as_of"),
+    ),
+    tier=(("", MEDIUM),),
+    observed_at="observed_at",
+    incremental=False,
 )

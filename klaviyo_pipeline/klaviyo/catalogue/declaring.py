@@ -58,15 +58,7 @@ def counts_of(parent: Source, title: str, scopes: tuple[str, ...]) -> Source:
         resource=parent.resource,
         scopes=scopes,
         columns=(
-            Column(
-                "id",
-                STRING,
-                None,
-                f"The {noun}'s id and the time of the load, joined by a colon.",
-                made_of=(f"{noun}_id", "observed_at"),
-            ),
-            key(Column(f"{noun}_id", STRING, None, f"The {noun}; joins {parent.name}.id."), parent.name),
-            required(Column("observed_at", TIMESTAMP, None, "When the load that counted began.")),
+            *observation(key(Column(f"{noun}_id", STRING, None, f"The {noun}; joins {parent.name}.id."), parent.name)),
             attribute("profile_count", INTEGER, "How many profiles are in it."),
         ),
         impersonal=("id", f"{noun}_id", "observed_at", "profile_count"),
@@ -84,6 +76,82 @@ def counts_of(parent: Source, title: str, scopes: tuple[str, ...]) -> Source:
             limits=f"Count these {parent.name} only.",
         ),
         incremental=False,
+    )
+
+
+def definition_of(parent: Source, updated: str, meaning: str, *, additional: bool = False) -> Source:
+    """The definition of each row of another data source, which only the endpoint of one row has.
+
+    Args:
+        parent: The other data source.
+        updated: Its column with the time of the last change.
+        meaning: What the definition has.
+        additional: Whether Klaviyo sends it only when asked for it (``additional-fields``).
+    """
+    noun = parent.name.removesuffix("s")
+    return Source(
+        name=f"{noun}_definitions",
+        title=f"Definitions of {parent.name}",
+        description=f"How each {noun} is made; one request each.",
+        doc=f"{DOC}get_{noun}",
+        path=f"{parent.path}/{{id}}",
+        resource=parent.resource,
+        scopes=parent.scopes,
+        columns=(
+            key(id_(f"The {noun}'s id; joins {parent.name}.id."), parent.name),
+            attribute(updated, TIMESTAMP, f"When the {noun} last changed."),
+            attribute("definition", JSON, meaning),
+        ),
+        impersonal=("id", updated),
+        tier=parent.tier,
+        fields=(updated, "definition"),
+        added_fields=("definition",) if additional else (),
+        single=True,
+        fan_out=FanOut(
+            parent=parent.name,
+            noun=noun,
+            id_column="id",
+            setting=f"{noun}_ids",
+            limits=f"Read these {parent.name} only.",
+        ),
+        version_column=updated,
+        incremental=False,
+        shows_deletions=True,
+    )
+
+
+def flow_triggers_of(parent: Source) -> Source:
+    """Which flows the rows of another data source start, from the column ``flow_triggers`` of its rows."""
+    noun = parent.name.removesuffix("s")
+    return child_of(
+        parent,
+        ChildOf(
+            parent=parent.name,
+            id_column=f"{noun}_id",
+            inside="flow_triggers",
+            option="flow_triggers",
+            ignores=("type",),
+        ),
+        name=f"{noun}_flow_triggers",
+        title=f"Flows that {parent.name} start",
+        description=f"Which {noun} starts which flow.",
+        columns=(
+            pair(f"{noun}_id", "flow_id"),
+            key(Column(f"{noun}_id", STRING, None, f"The {noun}; joins {parent.name}.id."), parent.name),
+            key(Column("flow_id", STRING, ("id",), "The flow; joins flows.id."), "flows"),
+        ),
+        impersonal=("id", f"{noun}_id", "flow_id"),
+    )
+
+
+def observation(of: Column) -> tuple[Column, ...]:
+    """The first columns of rows that say what a load has seen: the key, what it is about, and when."""
+    words = of.name.removesuffix("_id").replace("_", " ")
+    text = f"The {words}'s id and the time of the load, joined by a colon."
+    return (
+        Column("id", STRING, None, text, made_of=(of.name, "observed_at")),
+        of,
+        required(Column("observed_at", TIMESTAMP, None, "When the load began.")),
     )
 
 
@@ -142,6 +210,16 @@ def tags_of(parent: Source, title: str, option: str | None = None) -> Source:
 TAGS = Option("tags", False, "Read the tags of each row, for a table of them.")
 """For a data source of which ``tags_of`` makes another one: beside it an include and a staged column."""
 STAGED_TAGS = Column("tags", JSON, ("relationships", "tags", "data"), "Its tags: type and id of each.", option="tags")
+
+
+FLOW_TRIGGERS = Option("flow_triggers", False, "Read which flows each row starts, for a table of them.")
+STAGED_FLOW_TRIGGERS = Column(
+    "flow_triggers",
+    JSON,
+    ("relationships", "flow-triggers", "data"),
+    "The flows that it starts: type and id of each.",
+    option="flow_triggers",
+)
 
 
 def required(column: Column) -> Column:

@@ -10,6 +10,7 @@ from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     TIMESTAMP,
     attribute,
     child_of,
+    definition_of,
     id_,
     ids,
     key,
@@ -65,6 +66,8 @@ FLOWS = Source(
     version_column="updated",
     shows_deletions=True,
 )
+
+FLOW_DEFINITIONS = definition_of(FLOWS, "updated", "Triggers, filters and actions of each flow.", additional=True)
 
 FLOW_TAGS = tags_of(FLOWS, "Tags of flows")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     BOOLEAN,
@@ -9,6 +11,7 @@ from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     TIMESTAMP,
     at,
     attribute,
+    definition_of,
     id_,
     key,
     required,
@@ -43,6 +46,10 @@ FORMS = Source(
     lookback_days=1,
     version_column="updated_at",
     shows_deletions=True,
+)
+
+FORM_DEFINITIONS = replace(
+    definition_of(FORMS, "updated_at", "Versions, steps, triggers and styles of each form."), since="2025-10-15"
 )
 
 FORM_VERSIONS = Source(

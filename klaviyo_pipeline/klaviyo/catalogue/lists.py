@@ -6,12 +6,15 @@ from dataclasses import replace
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
+    FLOW_TRIGGERS,
+    STAGED_FLOW_TRIGGERS,
     STAGED_TAGS,
     STRING,
     TAGS,
     TIMESTAMP,
     attribute,
     counts_of,
+    flow_triggers_of,
     id_,
     key,
     one_of,
@@ -64,9 +67,9 @@ LISTS = Source(
         TimeField("updated", FilterBy.UPDATED, GT),
         TimeField("created", FilterBy.CREATED, GT),
     ),
-    includes=(Include("tags", option="tags"),),
-    options=(TAGS,),
-    staged=(STAGED_TAGS,),
+    includes=(Include("tags", option="tags"), Include("flow-triggers", option="flow_triggers")),
+    options=(TAGS, FLOW_TRIGGERS),
+    staged=(STAGED_TAGS, STAGED_FLOW_TRIGGERS),
     lookback_days=1,
     version_column="updated",
     shows_deletions=True,
@@ -100,5 +103,7 @@ LIST_PROFILES = Source(
 )
 
 LIST_COUNTS = counts_of(LISTS, "Counts of lists", LISTS.scopes)
+
+LIST_FLOW_TRIGGERS = flow_triggers_of(LISTS)
 
 LIST_TAGS = tags_of(LISTS, "Tags of lists", option="tags")

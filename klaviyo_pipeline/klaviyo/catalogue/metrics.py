@@ -6,10 +6,13 @@ from dataclasses import replace
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
+    FLOW_TRIGGERS,
     JSON,
+    STAGED_FLOW_TRIGGERS,
     STRING,
     TIMESTAMP,
     attribute,
+    flow_triggers_of,
     id_,
     key,
     nested,
@@ -49,10 +52,15 @@ METRICS = Source(
     columns=METRIC_COLUMNS,
     impersonal=("id", *IMPERSONAL_METRIC),
     tier=(("", MEDIUM),),
+    includes=(Include("flow-triggers", option="flow_triggers"),),
+    options=(FLOW_TRIGGERS,),
+    staged=(STAGED_FLOW_TRIGGERS,),
     version_column="updated",
     incremental=False,
     shows_deletions=True,
 )
+
+METRIC_FLOW_TRIGGERS = flow_triggers_of(METRICS)
 
 CUSTOM_METRICS = Source(
     name="custom_metrics",

@@ -155,6 +155,7 @@ class FanOut:
         chunk: So many ids a request; None to read it whole.
         carries: Columns whose values come from the parent's row: ours to the parent's.
         count_field: The attribute in which Klaviyo counts a parent's children (``additional-fields``).
+        may_lack: Whether a parent may have no children at all, which Klaviyo answers with 404.
     """
 
     parent: str
@@ -167,6 +168,7 @@ class FanOut:
     chunk: int | None = None
     carries: tuple[tuple[str, str], ...] = ()
     count_field: str | None = None
+    may_lack: bool = False
 
     @property
     def parent_columns(self) -> tuple[str, ...]:

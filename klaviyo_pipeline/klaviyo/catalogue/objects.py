@@ -103,6 +103,35 @@ OBJECT_SCHEMAS = Source(
     shows_deletions=True,
 )
 
+SOURCE_MAPPINGS = Source(
+    name="source_mappings",
+    title="Source mappings",
+    description="How each schema's properties are filled from its data source.",
+    doc=DOC + "get_source_mapping_for_object_schema",
+    path="/api/object-schemas/{id}/source-mapping",
+    resource="source-mapping",
+    scopes=_SCOPES,
+    since="2026-07-15",
+    columns=(
+        id_("The mapping's id."),
+        key(Column("object_schema_id", STRING, None, "The schema; joins object_schemas.id."), "object_schemas"),
+        required(attribute("property_mappings", JSON, "What each property is filled from.")),
+        required(attribute("relationship_mappings", JSON, "What each relationship is filled from.")),
+    ),
+    impersonal=("id", "object_schema_id"),
+    tier=(("", SMALL),),
+    single=True,
+    fan_out=FanOut(
+        parent="object_schemas",
+        noun="object schema",
+        id_column="object_schema_id",
+        setting="object_schema_ids",
+        limits="Read the mappings of these schemas only.",
+    ),
+    incremental=False,
+    shows_deletions=True,
+)
+
 OBJECT_RECORDS = Source(
     name="object_records",
     title="Object records",

@@ -25,6 +25,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import (
     PROFILE_TIER,
     ChildOf,
     FilterBy,
+    Include,
     Option,
     Place,
     Source,
@@ -98,7 +99,22 @@ PROFILES = Source(
         TimeField("updated", FilterBy.UPDATED, GT_LT),
         TimeField("created", FilterBy.CREATED, GT_LT),
     ),
-    options=PROFILE_OPTIONS,
+    includes=(Include("conversations", option="conversations", since="2026-07-15"),),
+    options=(
+        *PROFILE_OPTIONS,
+        Option("conversations", False, "Read in which channels each person has a conversation, for conversations."),
+    ),
+    staged=(
+        Column(
+            "conversations",
+            JSON,
+            (),
+            "The person's conversations.",
+            via="conversations",
+            every=True,
+            option="conversations",
+        ),
+    ),
     lookback_days=1,
     version_column="updated",
     partitioned_by_day=True,
@@ -208,4 +224,25 @@ CONSENTS = child_of(
         Column("metadata", JSON, ("metadata",), "More about it."),
     ),
     impersonal=("channel", "kind", "consent", "can_receive", "consent_timestamp", "last_updated", "valid_until"),
+)
+
+CONVERSATIONS = child_of(
+    PROFILES,
+    ChildOf(
+        parent="profiles",
+        id_column="profile_id",
+        inside="conversations",
+        option="conversations",
+        ignores=("relationships",),
+    ),
+    name="conversations",
+    title="Conversations",
+    description="In which channels each person has a conversation; Klaviyo does not give what is said. From revision "
+    "2026-07-15 on.",
+    columns=(
+        id_("The conversation's id."),
+        key(Column("profile_id", STRING, None, "The person; joins profiles.id."), "profiles"),
+        one_of(Column("channel", STRING, ("channel",), "The channel."), *("instagram", "sms", "whatsapp")),
+    ),
+    impersonal=("channel",),
 )

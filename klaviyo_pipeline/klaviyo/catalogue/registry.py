@@ -11,7 +11,19 @@ import fnmatch
 from collections.abc import Collection, Iterable
 
 from klaviyo_pipeline.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.catalogue.account import ACCOUNTS, TRACKING_SETTINGS
+from klaviyo_pipeline.klaviyo.catalogue.account import ACCOUNTS, BILLING_USAGE, TRACKING_SETTINGS
+from klaviyo_pipeline.klaviyo.catalogue.brands import (
+    BRAND_BUTTONS,
+    BRAND_COLORS,
+    BRAND_EMAIL_DEFAULTS,
+    BRAND_LOGOS,
+    BRAND_SOCIAL_GROUPS,
+)
+from klaviyo_pipeline.klaviyo.catalogue.campaign_details import (
+    CAMPAIGN_MESSAGE_TAGS,
+    CAMPAIGN_RECIPIENT_ESTIMATES,
+    CAMPAIGN_VARIATIONS,
+)
 from klaviyo_pipeline.klaviyo.catalogue.campaigns import CAMPAIGN_AUDIENCES, CAMPAIGN_MESSAGES, CAMPAIGN_TAGS, CAMPAIGNS
 from klaviyo_pipeline.klaviyo.catalogue.catalog import (
     CATALOG_CATEGORIES,
@@ -22,8 +34,8 @@ from klaviyo_pipeline.klaviyo.catalogue.catalog import (
 from klaviyo_pipeline.klaviyo.catalogue.content import IMAGES, UNIVERSAL_CONTENT, WEB_FEEDS
 from klaviyo_pipeline.klaviyo.catalogue.coupons import COUPON_CODE_JOBS, COUPON_CODES, COUPONS
 from klaviyo_pipeline.klaviyo.catalogue.events import EVENT_ATTRIBUTIONS, EVENT_METRICS, EVENT_PROFILES, EVENTS
-from klaviyo_pipeline.klaviyo.catalogue.flows import FLOW_ACTIONS, FLOW_MESSAGES, FLOW_TAGS, FLOWS
-from klaviyo_pipeline.klaviyo.catalogue.forms import FORM_VERSIONS, FORMS
+from klaviyo_pipeline.klaviyo.catalogue.flows import FLOW_ACTIONS, FLOW_DEFINITIONS, FLOW_MESSAGES, FLOW_TAGS, FLOWS
+from klaviyo_pipeline.klaviyo.catalogue.forms import FORM_DEFINITIONS, FORM_VERSIONS, FORMS
 from klaviyo_pipeline.klaviyo.catalogue.jobs import (
     CATALOG_JOBS,
     PROFILE_IMPORT_ERRORS,
@@ -32,8 +44,14 @@ from klaviyo_pipeline.klaviyo.catalogue.jobs import (
     SUPPRESSION_JOBS,
     UNSUPPRESSION_JOBS,
 )
-from klaviyo_pipeline.klaviyo.catalogue.lists import LIST_COUNTS, LIST_PROFILES, LIST_TAGS, LISTS
-from klaviyo_pipeline.klaviyo.catalogue.metrics import CUSTOM_METRICS, MAPPED_METRICS, METRIC_PROPERTIES, METRICS
+from klaviyo_pipeline.klaviyo.catalogue.lists import LIST_COUNTS, LIST_FLOW_TRIGGERS, LIST_PROFILES, LIST_TAGS, LISTS
+from klaviyo_pipeline.klaviyo.catalogue.metrics import (
+    CUSTOM_METRICS,
+    MAPPED_METRICS,
+    METRIC_FLOW_TRIGGERS,
+    METRIC_PROPERTIES,
+    METRICS,
+)
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.objects import (
     DATA_SOURCES,
@@ -41,29 +59,43 @@ from klaviyo_pipeline.klaviyo.catalogue.objects import (
     OBJECT_RECORDS,
     OBJECT_SCHEMAS,
     OBJECT_TYPES,
+    SOURCE_MAPPINGS,
 )
-from klaviyo_pipeline.klaviyo.catalogue.profiles import CONSENTS, PROFILE_PREDICTIONS, PROFILES
+from klaviyo_pipeline.klaviyo.catalogue.profiles import CONSENTS, CONVERSATIONS, PROFILE_PREDICTIONS, PROFILES
 from klaviyo_pipeline.klaviyo.catalogue.push_tokens import PUSH_TOKENS
 from klaviyo_pipeline.klaviyo.catalogue.reports import REPORTS
 from klaviyo_pipeline.klaviyo.catalogue.reviews import REVIEWS
-from klaviyo_pipeline.klaviyo.catalogue.segments import SEGMENT_COUNTS, SEGMENT_PROFILES, SEGMENT_TAGS, SEGMENTS
+from klaviyo_pipeline.klaviyo.catalogue.segments import (
+    SEGMENT_COUNTS,
+    SEGMENT_FLOW_TRIGGERS,
+    SEGMENT_PROFILES,
+    SEGMENT_TAGS,
+    SEGMENTS,
+)
+from klaviyo_pipeline.klaviyo.catalogue.senders import TEXT_MESSAGING_SENDERS
 from klaviyo_pipeline.klaviyo.catalogue.suppressions import SUPPRESSED_PROFILES, SUPPRESSIONS
 from klaviyo_pipeline.klaviyo.catalogue.tags import TAG_GROUPS, TAGS
 from klaviyo_pipeline.klaviyo.catalogue.templates import TEMPLATES
+from klaviyo_pipeline.klaviyo.catalogue.translations import TRANSLATION_VALUES, TRANSLATIONS
 from klaviyo_pipeline.klaviyo.catalogue.webhooks import WEBHOOK_TOPICS, WEBHOOKS
 
 _CORE = (METRICS, EVENTS, EVENT_METRICS, EVENT_PROFILES, TEMPLATES, CAMPAIGNS, LISTS, LIST_PROFILES, PROFILES)
 _USUAL = (EVENT_ATTRIBUTIONS, ACCOUNTS, MAPPED_METRICS, CUSTOM_METRICS, SEGMENTS, FLOWS, FORMS, TAGS, TAG_GROUPS)
 _OTHERS = (
-    *(CAMPAIGN_MESSAGES, CAMPAIGN_AUDIENCES, FLOW_ACTIONS, FLOW_MESSAGES, CONSENTS),
+    *(CAMPAIGN_MESSAGES, CAMPAIGN_AUDIENCES, FLOW_ACTIONS, FLOW_MESSAGES, CONSENTS, CONVERSATIONS),
     *(SUPPRESSIONS, PROFILE_PREDICTIONS, LIST_COUNTS, SEGMENT_COUNTS),
     *(CAMPAIGN_TAGS, FLOW_TAGS, LIST_TAGS, SEGMENT_TAGS),
+    *(METRIC_FLOW_TRIGGERS, LIST_FLOW_TRIGGERS, SEGMENT_FLOW_TRIGGERS),
+    *(FLOW_DEFINITIONS, FORM_DEFINITIONS, CAMPAIGN_RECIPIENT_ESTIMATES),
     *(COUPONS, UNIVERSAL_CONTENT, IMAGES),
     *(TRACKING_SETTINGS, METRIC_PROPERTIES, SEGMENT_PROFILES, FORM_VERSIONS, COUPON_CODES, COUPON_CODE_JOBS),
     *(CATALOG_ITEMS, CATALOG_VARIANTS, CATALOG_CATEGORIES, CATALOG_CATEGORY_ITEMS, CATALOG_JOBS, REVIEWS),
     *(PUSH_TOKENS, PROFILE_IMPORT_JOBS, PROFILE_IMPORT_ERRORS, PROFILE_IMPORT_JOB_PROFILES),
     *(SUPPRESSION_JOBS, UNSUPPRESSION_JOBS, WEB_FEEDS, WEBHOOKS, WEBHOOK_TOPICS),
-    *(DATA_SOURCES, OBJECT_TYPES, OBJECT_SCHEMAS, OBJECT_RECORDS, OBJECT_INGESTION_LOGS),
+    *(DATA_SOURCES, OBJECT_TYPES, OBJECT_SCHEMAS, SOURCE_MAPPINGS, OBJECT_RECORDS, OBJECT_INGESTION_LOGS),
+    *(CAMPAIGN_VARIATIONS, CAMPAIGN_MESSAGE_TAGS, TRANSLATIONS, TRANSLATION_VALUES, BILLING_USAGE),
+    *(BRAND_BUTTONS, BRAND_COLORS, BRAND_LOGOS, BRAND_SOCIAL_GROUPS, BRAND_EMAIL_DEFAULTS),
+    TEXT_MESSAGING_SENDERS,
     *REPORTS,
 )
 

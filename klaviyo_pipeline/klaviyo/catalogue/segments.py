@@ -7,11 +7,14 @@ from dataclasses import replace
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     BOOLEAN,
+    FLOW_TRIGGERS,
     JSON,
+    STAGED_FLOW_TRIGGERS,
     STRING,
     TIMESTAMP,
     attribute,
     counts_of,
+    flow_triggers_of,
     id_,
     ids,
     key,
@@ -54,7 +57,10 @@ SEGMENTS = Source(
     tier=PROFILE_TIER,
     page_size=(("", None), ("2026-04-15", 10)),
     time_fields=(TimeField("updated", FilterBy.UPDATED, GT), TimeField("created", FilterBy.CREATED, GT)),
-    includes=(Include("tags"),),  # without it the relationship has no data
+    # Without the first the relationship has no data.
+    includes=(Include("tags"), Include("flow-triggers", option="flow_triggers")),
+    options=(FLOW_TRIGGERS,),
+    staged=(STAGED_FLOW_TRIGGERS,),
     lookback_days=1,
     version_column="updated",
     shows_deletions=True,
@@ -92,5 +98,7 @@ SEGMENT_PROFILES = Source(
 )
 
 SEGMENT_COUNTS = counts_of(SEGMENTS, "Counts of segments", SEGMENTS.scopes)
+
+SEGMENT_FLOW_TRIGGERS = flow_triggers_of(SEGMENTS)
 
 SEGMENT_TAGS = tags_of(SEGMENTS, "Tags of segments")

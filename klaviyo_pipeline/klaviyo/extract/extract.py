@@ -9,10 +9,11 @@ from typing import Any
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, parent_of
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.decode.arrays import python_rows
+from klaviyo_pipeline.klaviyo.decode.children import ChildDecoder
 from klaviyo_pipeline.klaviyo.errors import LaterRevisionError
 from klaviyo_pipeline.klaviyo.extract.fan_out import extract_by_parents
 from klaviyo_pipeline.klaviyo.extract.model import Begun, ExtractRequest, StagedExtract
@@ -77,10 +78,17 @@ def extract(
 
 def read_ids(client: KlaviyoClient, source: Source, area: StagingArea, window: Window) -> tuple[str, ...]:
     """All ids of a collection, sorted; read anew, whatever an earlier run has staged: a list may be new or gone."""
-    whole = ExtractRequest(source, Window(None, None, window.now), options=source.choose())
+    children: tuple[Source, ...] = ()
+    read, options = source, source.choose()
+    if source.child is not None:
+        read, children = parent_of(source), (source,)
+        options = read.choose() | ({source.child.option} if source.child.option else set())
+    whole = ExtractRequest(read, Window(None, None, window.now), options=options, children=children)
     staged = extract(client, whole, area, anew=True)
+    decoders = [ChildDecoder(child, staged.revision) for child in children]
     try:
-        return tuple(sorted({id_ for batch in staged.batches() for id_ in batch.column("id").to_pylist()}))
+        batches = (decoders[0].rows(batch) if decoders else batch for batch in staged.batches())
+        return tuple(sorted({id_ for batch in batches for id_ in batch.column("id").to_pylist()}))
     finally:
         staged.landed()
 
@@ -136,7 +144,7 @@ def _streams(
         ids or (),
         request.time_field,
         single=source.one_for_each,
-        may_vanish=request.ids is None,
+        may_vanish=request.ids is None or source.fan_out.may_lack,
     )
 
 

@@ -295,7 +295,8 @@ class Fetch:
     def _vanish(self, stream: Stream) -> None:
         """A list was deleted while its members were read: none of them counts."""
         with self._changed:
-            self.findings.vanished.add(stream.key)
+            if self._source.fan_out is None or not self._source.fan_out.may_lack:
+                self.findings.vanished.add(stream.key)
             for staged in [each for each in self._stage.slices.values() if each.stream == stream.key]:
                 self._stage.drop_slice(staged)
 

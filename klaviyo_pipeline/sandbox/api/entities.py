@@ -103,9 +103,9 @@ NATIVES = {
         "A campaign message with id '{id}' does not exist.",
         _find_message,
         _message,
-        {"campaign": Relation("campaign"), "template": Relation("template"), "image": Relation("image")},
+        {"campaign": Relation("campaign"), "template": Relation("template"), "image": Relation("image"), "tags": _TAGS},
         {"campaign": lambda _, row: (row.campaign_id,), "template": lambda _, row: _one(row.template_id),
-         "image": lambda _, __: ()},
+         "image": lambda _, __: (), "tags": lambda store, row: store.campaigns.rows[row.campaign_id].tag_ids},
     ),
     "event": Native(
         "events",

@@ -200,6 +200,36 @@ KINDS = (
     Kind("web-feed", "web-feeds"),
     Kind("webhook", "webhooks", {"webhook-topics": Relation("webhook-topic", many=True)}),
     Kind("webhook-topic", "webhook-topics"),
+    Kind("billing-usage", "billing-usage"),
+    Kind("brand-button", "brand-buttons"),
+    Kind("brand-color", "brand-colors"),
+    Kind("brand-logo", "brand-logos", {"image": Relation("image")}),
+    Kind("brand-social-group", "brand-social-groups"),
+    Kind(
+        "brand-email-default",
+        "brand-email-defaults",
+        {name: Relation(name) for name in ("brand-button", "brand-logo", "brand-social-group")},
+    ),
+    Kind(
+        "translation",
+        "translations",
+        {
+            "campaign-variation": Relation("campaign-variation"),
+            "flow-message": Relation("flow-message"),
+            "template": Relation("template"),
+            "template-universal-content": Relation("template-universal-content"),
+        },
+    ),
+    Kind(
+        "text-messaging-sender",
+        "text-messaging-senders",
+        {"text-messaging-sender-registration": Relation("text-messaging-sender-registration")},
+    ),
+    Kind(
+        "text-messaging-sender-registration",
+        "text-messaging-sender-registrations",
+        {"text-messaging-sender": Relation("text-messaging-sender", inverse="text-messaging-sender-registration")},
+    ),
     Kind("campaign-recipient-estimation", "campaign-recipient-estimations"),
     Kind("data-source", "data-sources"),
     Kind(

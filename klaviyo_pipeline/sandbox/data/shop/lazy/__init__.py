@@ -9,6 +9,7 @@ from klaviyo_pipeline.sandbox.data.kinds import Record
 from klaviyo_pipeline.sandbox.data.rows import Member, Shop
 from klaviyo_pipeline.sandbox.data.shop.lazy import (
     automation,
+    brand,
     contacts,
     content,
     forms,
@@ -30,6 +31,7 @@ _MAKERS: Mapping[str, Callable[[Made], list[Record]]] = {
     **shelf.MAKERS,
     **contacts.MAKERS,
     **objects.MAKERS,
+    **brand.MAKERS,
 }
 
 
