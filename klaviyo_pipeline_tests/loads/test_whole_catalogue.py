@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION, REVISIONS
 from klaviyo_pipeline.orchestration.skipping import skipped_in
+from klaviyo_pipeline.sandbox.api.contracts import Endpoint
+from klaviyo_pipeline.sandbox.api.messages import Request, Response
+from klaviyo_pipeline.sandbox.app import Sandbox
+from klaviyo_pipeline_tests.cases import case
 from klaviyo_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, World, world
+from klaviyo_pipeline_tests.sandbox import openapi
 
 __all__ = ["world"]
 
+Answers = dict[tuple[str, str], list[bytes]]
 NEWEST = REVISIONS[-1].name
 SERVED = ("custom_metrics", "mapped_metrics", "segments", "flows", "forms", "tags", "tag_groups")
 
@@ -38,22 +46,56 @@ def test_collections_have_the_rows_of_the_sandbox(world: World, monkeypatch: pyt
         assert all(each is None for each in world.column(f"SELECT _extra FROM klaviyo.{name}")), name
 
 
-def test_every_collection_of_the_catalogue_is_loaded_twice_with_the_same_tables(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """The sandbox's first answers to each operation, as a load gets them, by revision and path."""
+    found: Answers = {}
+    respond = Sandbox.respond
+
+    def noting(self: Sandbox, request: Request, operation: str, endpoint: tuple[Endpoint, str] | None) -> Response:
+        response = respond(self, request, operation, endpoint)
+        whole = not any(name.startswith("fields[") for name, _value in request.query)
+        if endpoint is not None and response.status == 200:
+            kept = found.setdefault((request.headers["revision"], endpoint[0].path), [])
+            if whole and len(kept) < 2:  # a sparse answer lacks what the documents require
+                kept.append(response.body)
+        return response
+
+    monkeypatch.setattr(Sandbox, "respond", noting)
+    return found
+
+
+def check_answers(answers: Answers, names: list[str], revision: str) -> None:
+    """Each data source was read, and the answers are as Klaviyo's OpenAPI documents say."""
+    paths = {path for _revision, path in answers}
+    for name in names:
+        assert SOURCES[name].path.removeprefix("/api/") in paths, name
+    if not openapi.DOCUMENTS.exists():
+        return
+    for (answered, path), bodies in answers.items():
+        for body in bodies if answered == revision else ():
+            with case(path):
+                openapi.check(revision, openapi.path_of(revision, path), "GET", 200, json.loads(body))
+
+
+def test_every_collection_of_the_catalogue_is_loaded_twice_with_the_same_tables_from_answers_as_documented(
+    world: World, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KLAVIYO_SOURCES", "all")
     names = [name for name, source in SOURCES.items() if source.report is None and source.since <= DEFAULT_REVISION]
     load_twice(world, names, DEFAULT_REVISION)
+    check_answers(answers, names, DEFAULT_REVISION)
 
 
 def test_what_the_newest_revision_adds_is_loaded_twice_with_the_same_tables_once_it_is_set(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KLAVIYO_SOURCES", "all")
     names = [name for name, source in SOURCES.items() if source.since == NEWEST]
     assert set(skipped_in(world.run(*names))) == set(names) != set()
     assert world.state() == {}
     load_twice(world, names, NEWEST)
+    check_answers(answers, names, NEWEST)
 
     campaigns = list(world.sandbox.store.campaigns)
     said = world.sql("SELECT campaign_message_id, channel FROM klaviyo.campaign_variations ORDER BY ALL")

@@ -42,6 +42,34 @@ def check(revision: str, path: str, method: str, status: int, body: Any) -> None
     assert not errors, "\n".join(f"{error.json_path}: {error.message[:300]}" for error in errors[:5])
 
 
+def path_of(revision: str, path: str) -> str:
+    """The path as the document has it, which calls the ids of jobs otherwise; ``path`` stands below ``/api/``."""
+    path = f"/api/{path}"
+    return path if path in document(revision)["paths"] else path.replace("{id}", "{job_id}")
+
+
+def lists(revision: str) -> list[str]:
+    """The paths whose GET answers with a list."""
+    return [path for path, operations in document(revision)["paths"].items() if _is_list(revision, operations)]
+
+
+def _is_list(revision: str, operations: dict[str, Any]) -> bool:
+    answer = operations.get("get", {}).get("responses", {}).get("200", {})
+    if "content" not in answer:
+        return False
+    data = _properties(revision, next(iter(answer["content"].values()))["schema"]).get("data", {})
+    return data.get("type") == "array" or "items" in data
+
+
+def _properties(revision: str, schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in schema:
+        schema = document(revision)["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    found = dict(schema.get("properties", {}))
+    for each in schema.get("allOf", []):
+        found |= _properties(revision, each)
+    return found
+
+
 def parameters(revision: str, path: str, method: str = "get") -> dict[str, Any]:
     """An operation's parameters by name."""
     return {found["name"]: found for found in document(revision)["paths"][path][method]["parameters"]}

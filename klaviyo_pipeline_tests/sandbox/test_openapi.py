@@ -42,7 +42,7 @@ def _taken(revision: str) -> Iterator[tuple[Any, Contract, dict[str, Any]]]:
     for found, endpoint in OPERATIONS:
         taken = contract(endpoint.operation, revision) if found == revision else None
         if taken is not None:
-            path = _document_path(revision, endpoint)
+            path = openapi.path_of(revision, endpoint.path)
             yield endpoint, taken, openapi.parameters(revision, path, endpoint.method.lower())
 
 
@@ -71,13 +71,6 @@ def _ids(store: Store) -> dict[str, list[str]]:
 def _is_odd_event(store: Store, event_id: str) -> bool:
     event = store.events.get(event_id)
     return event is not None and (event.metric_id is None or event.profile_id is None)
-
-
-def _document_path(revision: str, endpoint: Any) -> str:
-    """The path as the document has it, which calls the ids of jobs otherwise."""
-    path = "/api/" + endpoint.path
-    paths = openapi.document(revision)["paths"]
-    return path if path in paths else path.replace("{id}", "{job_id}")
 
 
 def _queries(revision: str, operation: str) -> list[str]:
@@ -136,7 +129,7 @@ def _assert_answers_hold(app: Sandbox, store: Store, revision: str, endpoint: An
     if revision == "2025-01-15" and endpoint.path.count("/") > 1:  # what a row isn't related to is no null there
         answers = [answer for answer in answers if answer.status != 404]
     assert answers
-    path = _document_path(revision, endpoint)
+    path = openapi.path_of(revision, endpoint.path)
     for answer in answers:
         assert answer.status == 200, answer.content
         assert answer.headers["content-type"] == "application/vnd.api+json"
@@ -174,7 +167,7 @@ def test_errors_hold_against_the_document(app: Sandbox, revision: str, collectio
 
 
 def _assert_errors_hold(app: Sandbox, revision: str, endpoint: Any) -> None:
-    path = _document_path(revision, endpoint)
+    path = openapi.path_of(revision, endpoint.path)
     address = "/api/" + endpoint.path.replace("{id}", "NOPE01")
     for key, query in ((None, ""), ("wrong", ""), ("pk_sandbox", "?unheard=of")):
         answer = Client(app, revision, key).send(endpoint.method, address + query, {})
@@ -222,7 +215,9 @@ def _assert_taken(endpoint: Any, taken: Contract, parameters: dict[str, Any]) ->
 def test_the_limits_and_scopes_are_the_documents(revision: str) -> None:
     windows = r"Burst: `(\d+)/s`.*?Steady: `(\d+)/m`(?:<br>Daily: `(\d+)/d`)?"
     for endpoint, taken, _ in _taken(revision):
-        operation = openapi.document(revision)["paths"][_document_path(revision, endpoint)][endpoint.method.lower()]
+        operation = openapi.document(revision)["paths"][openapi.path_of(revision, endpoint.path)][
+            endpoint.method.lower()
+        ]
         limits = [
             tuple(int(number) for number in found if number)
             for found in re.findall(windows, operation["description"], re.DOTALL)
