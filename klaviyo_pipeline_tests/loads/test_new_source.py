@@ -157,3 +157,31 @@ def test_source_that_the_key_may_not_read_is_skipped_and_one_of_the_core_fails(w
 
     failed = world.run("metrics", klaviyo=key)
     assert "needs metrics:read" in failure_text(failed)
+
+
+def test_key_that_loses_a_scope_later_skips_the_load_and_leaves_its_tables(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("flows", "segment_profiles", "suppressions", "list_counts")
+    monkeypatch.setenv("KLAVIYO_SOURCES", ",".join(("core", *names, "flow_actions", "flow_tags")))
+    assert world.run(*names).success
+    before = world.state()
+    assert {"klaviyo.flow_actions", "klaviyo.flow_tags"} < set(before)
+
+    app = world.sandbox.app
+    left = frozenset({"accounts:read", "segments:read", "profiles:read"})
+    app.options = replace(app.options, keys={"pk_sandbox": left})
+    result = world.run(*names)
+    assert result.success
+    skipped = skipped_in(result)
+    assert set(skipped) == {"flows", "suppressions", "list_counts"}
+    assert "needs flows:read" in skipped["flows"]
+    assert "needs lists:read" in skipped["suppressions"], "of what it reads first"
+    assert world.state() == before
+
+    # In the middle of a load: the segments may be read, their members may not.
+    app.options = replace(app.options, keys={"pk_sandbox": left - {"profiles:read"}})
+    result = world.run("segment_profiles")
+    assert result.success
+    assert "needs segments:read and profiles:read" in skipped_in(result)["segment_profiles"]
+    assert world.state() == before
