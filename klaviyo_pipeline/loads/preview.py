@@ -144,7 +144,8 @@ def _streams(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Itera
     ids, may_vanish, carried = request.ids, request.ids is None, dict[str, dict[str, Any]]()
     if ids is None:
         parent = SOURCES[source.fan_out.parent]
-        first = _first_of(client, parent, rows if single else MOST_REQUESTS)
+        found = _first_of(client, parent, MOST_ROWS if source.fan_out.childless else rows if single else MOST_REQUESTS)
+        first = [row for row in found if source.fan_out.can_have_children(row)]
         ids = tuple(row["id"] for row in first)
         carried = {row["id"]: source.fan_out.carried(row) for row in first}
     for stream in streams_of_parents(source, ids, request.time_field, single=single, may_vanish=may_vanish):

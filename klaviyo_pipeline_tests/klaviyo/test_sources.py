@@ -268,3 +268,22 @@ def test_request_when_a_source_has_a_sparse_fieldset_then_asks_for_nothing_else(
     (stream,) = streams_of_parents(source, ["S"], None, single=False, may_vanish=True)
     target = first_request(source, stream, TimeSlice(None, None), frozenset(), "2026-07-15", 100).target
     assert target == "/api/segments/S/profiles?fields%5Bprofile%5D=joined_group_at&page%5Bsize%5D=100"
+
+
+@pytest.mark.parametrize(("revision", "asked"), [("2026-01-15", False), ("2026-04-15", True)])
+def test_option_when_the_revision_does_not_know_its_fields_then_they_are_not_asked_for(
+    revision: str, asked: bool
+) -> None:
+    source = SOURCES["templates"]
+    (stream,) = streams_of(source, revision, None)
+    target = first_request(source, stream, TimeSlice(None, None), frozenset({"definition"}), revision, None).target
+    assert ("additional-fields%5Btemplate%5D=definition" in target) == asked
+
+
+@pytest.mark.parametrize("name", [name for name, source in SOURCES.items() if source.fan_out])
+def test_parents_when_some_have_no_children_then_columns_say_which(name: str) -> None:
+    fan_out = SOURCES[name].fan_out
+    assert fan_out is not None
+    columns = {column.name for column in SOURCES[fan_out.parent].columns}
+    assert {column for column, _values in fan_out.childless} <= columns
+    assert fan_out.can_have_children(dict.fromkeys(columns))

@@ -96,6 +96,7 @@ def test_segment_that_loses_members_loses_their_rows_with_the_next_whole_read(wo
 def test_definitions_are_read_flow_by_flow_and_estimates_where_klaviyo_has_one(world: World) -> None:
     estimates = world.truth("campaign-recipient-estimations")
     assert 0 < len(estimates) < len(world.ids("campaigns"))
+    undecided = [row for row in world.truth("campaigns") if row["status"] not in ("Sent", "Cancelled")]
     assert world.run("flow_definitions", "form_definitions", "campaign_recipient_estimates").success
 
     for name, collection in (("flow_definitions", "flows"), ("form_definitions", "forms")):
@@ -103,3 +104,5 @@ def test_definitions_are_read_flow_by_flow_and_estimates_where_klaviyo_has_one(w
         assert rows == [(each, "OBJECT") for each in world.ids(collection)] != []
     found = world.sql("SELECT campaign_id, estimated_recipient_count FROM klaviyo.campaign_recipient_estimates")
     assert sorted(found) == sorted((row["id"], row["estimated_recipient_count"]) for row in estimates)
+    asked = world.sandbox.counts()["endpoints"]["get_campaign_recipient_estimation"]
+    assert sum(asked.values()) == len(undecided), "none for what is sent already"

@@ -37,6 +37,7 @@ VALUES: dict[str, list[Any]] = {
     "tags": [True, False],
     "flow_triggers": [True, False],
     "conversations": [True, False],
+    "definition": [True, False],
     "list_ids": ["one"],
     "event_ids": ["one"],
     "events_table": ["events"],
@@ -46,6 +47,7 @@ COLUMN_OF = {
     "attributions": "attributed_event_id",
     "subscriptions": "subscriptions",
     "predictive_analytics": "predictive_analytics",
+    "definition": "definition",
     "skip_related": "metric_name",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from klaviyo_pipeline.klaviyo.catalogue.campaigns import SENT_OR_CANCELLED
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     INTEGER,
@@ -101,7 +102,7 @@ CAMPAIGN_MESSAGE_TAGS = Source(
 CAMPAIGN_RECIPIENT_ESTIMATES = Source(
     name="campaign_recipient_estimates",
     title="Recipient estimates of campaigns",
-    description="Klaviyo's last estimate of how many people each campaign is sent to, at the time of each load.",
+    description="Klaviyo's last estimate of how many people each campaign will be sent to, at the time of each load.",
     doc=DOC + "get_campaign_recipient_estimation",
     path="/api/campaign-recipient-estimations/{id}",
     resource="campaign-recipient-estimation",
@@ -121,6 +122,7 @@ CAMPAIGN_RECIPIENT_ESTIMATES = Source(
         setting="campaign_ids",
         limits="Read the estimates of these campaigns only.",
         may_lack=True,
+        childless=(("status", SENT_OR_CANCELLED),),
     ),
     incremental=False,
 )

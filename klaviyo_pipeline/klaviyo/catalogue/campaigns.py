@@ -75,6 +75,9 @@ _STATUSES = (
     *("Cancelled: Misconfigured", "Cancelled: No Recipients", "Cancelled: Smart Sending"),
     *("draft", "scheduled", "sending", "sent", "cancelled"),  # from revision 2026-10-15 on
 )
+SENT_OR_CANCELLED = frozenset(
+    each for each in _STATUSES if each.lower().startswith(("cancelled", "sent", "variations sent"))
+)
 CAMPAIGN_COLUMNS = (
     id_("The campaign's id."),
     required(_campaign("name", STRING, "The campaign's name.", omni=(*_DEFINITION, "name"))),

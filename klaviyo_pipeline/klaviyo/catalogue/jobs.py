@@ -80,7 +80,7 @@ PROFILE_IMPORT_ERRORS = Source(
     impersonal=("id", "job_id", "code", "title"),
     tier=(("", MEDIUM),),
     page_size=(("", 100),),
-    fan_out=_OF_IMPORT,
+    fan_out=replace(_OF_IMPORT, childless=(("failed_count", frozenset({0})),)),
     incremental=False,
     shows_deletions=True,
 )

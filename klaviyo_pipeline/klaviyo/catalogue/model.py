@@ -121,6 +121,7 @@ class Option:
         added_fields: Attributes that Klaviyo sends only when asked for them (``additional-fields``).
         tier: The lower rate limit of requests with it; None where the limit stays.
         skips: The setting is named ``skip_…`` and turns the option off, like Treasure Data's.
+        since: The first revision that knows its fields; older ones are not asked for them.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Option:
     added_fields: tuple[str, ...] = ()
     tier: Tier | None = None
     skips: bool = False
+    since: str = ""
 
     @property
     def setting(self) -> str:
@@ -156,6 +158,7 @@ class FanOut:
         carries: Columns whose values come from the parent's row: ours to the parent's.
         count_field: The attribute in which Klaviyo counts a parent's children (``additional-fields``).
         may_lack: Whether a parent may have no children at all, which Klaviyo answers with 404.
+        childless: Columns of the parent, and values by which its rows have no children: no request is made for them.
     """
 
     parent: str
@@ -169,6 +172,7 @@ class FanOut:
     carries: tuple[tuple[str, str], ...] = ()
     count_field: str | None = None
     may_lack: bool = False
+    childless: tuple[tuple[str, frozenset[Any]], ...] = ()
 
     @property
     def parent_columns(self) -> tuple[str, ...]:
@@ -176,6 +180,10 @@ class FanOut:
         return tuple(
             dict.fromkeys(["id", *(theirs for _ours, theirs in self.carries), *([self.key] if self.key else [])])
         )
+
+    def can_have_children(self, parent: Mapping[str, Any]) -> bool:
+        """Whether a row of the parent is worth a request."""
+        return not any(parent.get(column) in values for column, values in self.childless)
 
     def carried(self, parent: Mapping[str, Any]) -> dict[str, Any]:
         """The values that a child takes from its parent's row, by column."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from klaviyo_pipeline.klaviyo.catalogue.declaring import STRING, TIMESTAMP, attribute, id_, required
+from klaviyo_pipeline.klaviyo.catalogue.declaring import JSON, STRING, TIMESTAMP, attribute, id_, required
 from klaviyo_pipeline.klaviyo.catalogue.model import (
     DOC,
     GE_GT_LE_LT,
@@ -10,6 +10,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import (
     LARGE_UNTIL_2025,
     MEDIUM,
     FilterBy,
+    Option,
     Source,
     TimeField,
 )
@@ -24,6 +25,7 @@ TEMPLATE_COLUMNS = (
     attribute("created", TIMESTAMP, "When the template was created."),
     attribute("updated", TIMESTAMP, "When the template last changed."),
     attribute("screenshot_url", STRING, "A picture of the template (from revision 2026-10-15 on)."),
+    attribute("definition", JSON, "The blocks of a drag-and-drop template.", option="definition"),
 )
 
 TEMPLATES = Source(
@@ -41,6 +43,15 @@ TEMPLATES = Source(
     time_fields=(
         TimeField("updated", FilterBy.UPDATED, GE_GT_LE_LT),
         TimeField("created", FilterBy.CREATED, GE_GT_LE_LT),
+    ),
+    options=(
+        Option(
+            "definition",
+            False,
+            "Read the blocks of drag-and-drop templates (from revision 2026-04-15 on).",
+            added_fields=("definition",),
+            since="2026-04-15",
+        ),
     ),
     lookback_days=1,
     version_column="updated",

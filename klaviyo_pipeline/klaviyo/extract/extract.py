@@ -60,7 +60,8 @@ def extract(
     if source.report is not None and source.report.role and ids is None:
         ids = (_metric_in_role(client, source.report.role, area, request.window),)
     if source.fan_out is not None and ids is None:
-        ids = read_ids(client, SOURCES[source.fan_out.parent], area, request.window)
+        can_have = source.fan_out.can_have_children
+        ids = read_ids(client, SOURCES[source.fan_out.parent], area, request.window, can_have)
     others = read_ids(client, SOURCES[source.per_parent.parent], area, request.window) if source.per_parent else ()
     identity = _identity(client, request)
     stage = area.open({**identity, "run": uuid.uuid4().hex} if anew else identity, request.begins or now)
@@ -76,8 +77,22 @@ def extract(
     return begun.staged(stage, fetch.findings, fetch.snapshot())
 
 
-def read_ids(client: KlaviyoClient, source: Source, area: StagingArea, window: Window) -> tuple[str, ...]:
-    """All ids of a collection, sorted; read anew, whatever an earlier run has staged: a list may be new or gone."""
+def read_ids(
+    client: KlaviyoClient,
+    source: Source,
+    area: StagingArea,
+    window: Window,
+    wanted: Callable[[Mapping[str, Any]], bool] = lambda _row: True,
+) -> tuple[str, ...]:
+    """All ids of a collection, sorted; read anew, whatever an earlier run has staged: a list may be new or gone.
+
+    Args:
+        client: The account.
+        source: The collection.
+        area: Where fetched pages wait.
+        window: When the run began.
+        wanted: Which rows count.
+    """
     children: tuple[Source, ...] = ()
     read, options = source, source.choose()
     if source.child is not None:
@@ -88,7 +103,7 @@ def read_ids(client: KlaviyoClient, source: Source, area: StagingArea, window: W
     decoders = [ChildDecoder(child, staged.revision) for child in children]
     try:
         batches = (decoders[0].rows(batch) if decoders else batch for batch in staged.batches())
-        return tuple(sorted({id_ for batch in batches for id_ in batch.column("id").to_pylist()}))
+        return tuple(sorted({row["id"] for batch in batches for row in python_rows(batch) if wanted(row)}))
     finally:
         staged.landed()
 

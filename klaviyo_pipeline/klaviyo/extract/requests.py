@@ -155,8 +155,8 @@ def first_request(
         for include in source.includes
         if include.since <= revision and (include.option is None or include.option in options)
     ]
-    chosen = (name for option in source.options if option.name in options for name in option.added_fields)
-    added = [*source.added_fields, *chosen]
+    chosen = [option for option in source.options if option.name in options and option.since <= revision]
+    added = [*source.added_fields, *(name for option in chosen for name in option.added_fields)]
     parameters = {
         "filter": filters.all_of(conditions),
         "sort": sort,
