@@ -153,10 +153,10 @@ def _streams(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Itera
 
 
 def _first_of(client: KlaviyoClient, source: Source, rows: int) -> list[dict[str, Any]]:
-    from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
+    from klaviyo_pipeline.klaviyo.extract.extract import all_of, rows_of
 
-    whole = ExtractRequest(source, Window(None, None, clock.now()), options=frozenset())
-    return next(iter(_pages(client, whole, rows))).value.batch.slice(0, rows).to_pylist()  # type: ignore[no-any-return]
+    answer = next(iter(_pages(client, all_of(source, clock.now()), rows)))
+    return rows_of(source, answer.value.batch, answer.revision).slice(0, rows).to_pylist()  # type: ignore[no-any-return]
 
 
 def _answering(client: KlaviyoClient) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
@@ -29,6 +29,9 @@ from klaviyo_pipeline.klaviyo.extract.requests import (
 from klaviyo_pipeline.klaviyo.extract.workers import Fetch
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window, cut
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SHORTEST_SLICE = timedelta(minutes=15)
 """A window is not cut finer than this to begin with; dense slices are split while they run."""
@@ -93,19 +96,27 @@ def read_ids(
         window: When the run began.
         wanted: Which rows count.
     """
-    children: tuple[Source, ...] = ()
-    read, options = source, source.choose()
-    if source.child is not None:
-        read, children = parent_of(source), (source,)
-        options = read.choose() | ({source.child.option} if source.child.option else set())
-    whole = ExtractRequest(read, Window(None, None, window.now), options=options, children=children)
-    staged = extract(client, whole, area, anew=True)
-    decoders = [ChildDecoder(child, staged.revision) for child in children]
+    staged = extract(client, all_of(source, window.now), area, anew=True)
     try:
-        batches = (decoders[0].rows(batch) if decoders else batch for batch in staged.batches())
+        batches = (rows_of(source, batch, staged.revision) for batch in staged.batches())
         return tuple(sorted({row["id"] for batch in batches for row in python_rows(batch) if wanted(row)}))
     finally:
         staged.landed()
+
+
+def all_of(source: Source, now: datetime) -> ExtractRequest:
+    """The request for a whole collection; of a child, for what it stands in."""
+    window = Window(None, None, now)
+    if source.child is None:
+        return ExtractRequest(source, window, options=source.choose())
+    parent, option = parent_of(source), source.child.option
+    options = parent.choose() | ({option} if option else set())
+    return ExtractRequest(parent, window, options=options, children=(source,))
+
+
+def rows_of(source: Source, batch: pa.RecordBatch, revision: str) -> pa.RecordBatch:
+    """A data source's rows in a batch of what ``all_of`` reads."""
+    return ChildDecoder(source, revision).rows(batch) if source.child is not None else batch
 
 
 def _metric_in_role(client: KlaviyoClient, role: str, area: StagingArea, window: Window) -> str:
