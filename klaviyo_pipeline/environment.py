@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,6 +74,12 @@ SOURCES = Variable(
     "default",
     "Data sources that are assets: names, patterns such as catalog_*, default, core or all; -name removes one.",
     grammar.sources,
+)
+METRICS = Variable(
+    "KLAVIYO_METRICS",
+    "",
+    "Metrics whose events are loaded: names or ids, separated by commas; blank for all events.",
+    grammar.names,
 )
 DATABASE = Variable("KLAVIYO_DUCKDB_PATH", "data/klaviyo.duckdb", "The DuckDB file for the tables.", grammar.file)
 DATABASE_MODE = Variable(
@@ -156,21 +163,9 @@ SANDBOX_END = Variable(
 )
 
 VARIABLES = (
-    *(API_KEY, BASE_URL, REVISION, SOURCES, DATABASE, DATABASE_MODE, SCHEMA, TIMEZONE, PARTITION_START, STAGING_DIR),
-    *(
-        STAGE_MB,
-        PROGRESS,
-        TRANSFERS,
-        SHRINK_SHARE,
-        SHRINK_ROWS,
-        AUTOMATION,
-        ALERT_WEBHOOK,
-        ALLOW_HTTP,
-        PREVIEW_COLUMNS,
-        DAGSTER_URL,
-        OWNERS,
-        SANDBOX_END,
-    ),
+    *(API_KEY, BASE_URL, REVISION, SOURCES, METRICS, DATABASE, DATABASE_MODE, SCHEMA, TIMEZONE, PARTITION_START),
+    *(STAGING_DIR, STAGE_MB, PROGRESS, TRANSFERS, SHRINK_SHARE, SHRINK_ROWS, AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP),
+    *(PREVIEW_COLUMNS, DAGSTER_URL, OWNERS, SANDBOX_END),
 )
 
 
@@ -206,6 +201,16 @@ def sources() -> tuple[str, ...]:
         ConfigurationError: for a name that the catalogue does not have.
     """
     return tuple(SOURCES.value.split(","))
+
+
+def chosen(setting: str) -> tuple[str, ...] | None:
+    """What the assets of a data source are limited to by a setting, such as ``metrics``; None for all rows.
+
+    Raises:
+        ConfigurationError: for a list without a name.
+    """
+    variable = {"metrics": METRICS}.get(setting)
+    return tuple(json.loads(variable.value)) if variable and variable.value else None
 
 
 def sandbox_end(base_url: str) -> datetime | None:

@@ -6,6 +6,7 @@ names the setting, the text and the allowed values.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, date
@@ -127,6 +128,14 @@ def sources(given: str, name: str) -> str:
         return ",".join(choose(given))
     except ConfigurationError as error:
         raise ConfigurationError(f"{name} is {given!r}, but {error}") from None
+
+
+def names(given: str, name: str) -> str:
+    """Names separated by commas. Returns them as a JSON array."""
+    found = [each.strip() for each in given.split(",") if each.strip()]
+    if not found:
+        raise ConfigurationError(f"{name} is {given!r}, but must have names, separated by commas.")
+    return json.dumps(found)
 
 
 def switch(given: str, name: str) -> str:

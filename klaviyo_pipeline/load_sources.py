@@ -144,6 +144,7 @@ def _days(source: Source, duckdb: KlaviyoDuckDBResource) -> tuple[date, date]:
     today = clock.now().astimezone(duckdb.zone).date()
     start = min(date.fromisoformat(environment.PARTITION_START.value), today)
     table = table_of(source, duckdb.schema_or_default).plain_name
-    found = landed_days(duckdb.warehouse(), source, table, duckdb.zone, start)
+    chosen = environment.chosen(source.choice.setting) if source.choice is not None else None
+    found = landed_days(duckdb.warehouse(), source, table, duckdb.zone, start, chosen=chosen)
     first = min((*found.missing, *found.partial, today - timedelta(days=lookback_days(source))))
     return max(first, start), today

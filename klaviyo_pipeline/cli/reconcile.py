@@ -32,6 +32,7 @@ def reconcile(
 
     Exit code 1 if counts differ (with --repair: still differ).
     """
+    from klaviyo_pipeline import environment
     from klaviyo_pipeline.loads import reconciliation
     from klaviyo_pipeline.loads.destination import Destination
     from klaviyo_pipeline.orchestration.automation.repair import repair_events, repair_members
@@ -48,13 +49,14 @@ def reconcile(
             lists = reconciliation.reconcile_members(client, place, area, [each.list_id for each in lists])
         _show_lists(lists, json_)
         sys.exit(1 if lists else 0)
+    chosen = environment.chosen("metrics")
     days = (first.date() if first else None, last.date() if last else None)
     place = duckdb.place(Destination(), "events")
-    found = reconciliation.reconcile_events(client, place, area, *days)
+    found = reconciliation.reconcile_events(client, place, area, *days, chosen=chosen)
     if found.differences and repair:
         also = reconciliation.following_events(place)
         _reread(lambda job, instance: repair_events(job, found, instance=instance, also=also, **consent))
-        found = reconciliation.reconcile_events(client, place, area, *days)
+        found = reconciliation.reconcile_events(client, place, area, *days, chosen=chosen)
     _show_events(found, json_)
     sys.exit(1 if found.differences else 0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -53,6 +53,7 @@ def landed_days(
     last: date | None = None,
     *,
     ledger_name: str | None = None,
+    chosen: Collection[str] | None = None,
     now: datetime | None = None,
 ) -> LandedDays:
     """The days of a data source that have landed in a table, by the ledger.
@@ -65,19 +66,26 @@ def landed_days(
         first: The first day; by default the first day with a landed window.
         last: The last day, by default and at most today.
         ledger_name: The load's name in the ledger; the source's name by default.
+        chosen: Names or ids of what the rows are limited to, such as metrics; None for all rows.
         now: The current time.
     """
     if not database.file.exists():
         return days_of((), zone, first, last, now=now)
     with database.reading() as con:
-        spans = spans_in(con, source, table, ledger_name)
+        spans = spans_in(con, source, table, ledger_name, chosen)
     return days_of(spans, zone, first, last, now=now)
 
 
-def spans_in(con: duckdb.DuckDBPyConnection, source: Source, table: str, ledger_name: str | None = None) -> list[Span]:
+def spans_in(
+    con: duckdb.DuckDBPyConnection,
+    source: Source,
+    table: str,
+    ledger_name: str | None = None,
+    chosen: Collection[str] | None = None,
+) -> list[Span]:
     """What has landed of a data source in a table, by the ledger, in the caller's session; in order."""
     field = source.time_fields[0].name if source.time_fields else None
-    return ledger.covered_in(con, ledger_name or source.name, table, filter_field=field)
+    return ledger.covered_in(con, ledger_name or source.name, table, filter_field=field, chosen=chosen)
 
 
 def days_of(

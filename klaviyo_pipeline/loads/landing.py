@@ -12,6 +12,7 @@ from klaviyo_pipeline.loads.request import Range, replaced_ranges
 from klaviyo_pipeline.loads.table import not_answered, table_of
 from klaviyo_pipeline.redaction import redact_values
 from klaviyo_pipeline.warehouse.land_request import ChildRows, LandRequest, Sweep, TimeRange
+from klaviyo_pipeline.warehouse.ledger import CHOSEN
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:
                 **(parts.details(staged) if parts else {}),
                 "options": sorted(request.options),
                 "ids": request.ids,
+                **({CHOSEN: load.chosen} if load.chosen is not None else {}),
                 "whole": request.is_whole,
                 "retries": staged.traffic.retries,
                 "stopped": str(staged.stopped) if staged.stopped else None,
@@ -93,6 +95,10 @@ def sweep_of(load: Load, request: ExtractRequest) -> Sweep | None:
     source, some = request.source, None
     if source.fan_out is not None and request.ids is not None:
         some = Sweep(source.fan_out.id_column, request.ids)
+    in_part = not request.is_whole or not load.moves_watermark
+    if source.choice is not None and request.chosen is not None and load.request.replaces and in_part:
+        # A window, or a run of others than the load's own, clears only theirs.
+        return Sweep(source.choice.column, request.chosen)
     if source.shows_deletions and request.is_whole and load.request.write_mode is WriteMode.MERGE:
         return some or Sweep()
     if load.request.source.child is not None:

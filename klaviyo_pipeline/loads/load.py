@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -21,8 +21,10 @@ from klaviyo_pipeline.klaviyo.extract.extract import extract
 from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
 from klaviyo_pipeline.loads import parts as in_parts
 from klaviyo_pipeline.loads.children import read_for
+from klaviyo_pipeline.loads.chosen import earliest_end, loads_of, resolve
 from klaviyo_pipeline.loads.known import known_of
 from klaviyo_pipeline.loads.landing import land_request, sweep_of
+from klaviyo_pipeline.loads.metric_names import names_at_klaviyo
 from klaviyo_pipeline.loads.model import Load, Log, Silent, StagedLoad
 from klaviyo_pipeline.loads.parts import Parts
 from klaviyo_pipeline.loads.reports import ReportLoad, report_request, said_of_stop
@@ -76,6 +78,36 @@ def fetch(
         PipelineError: Nothing was landed. What was read stays staged, for the next run of the same window.
     """
     log = log or Silent()
+    following = iter(_limited(load, client, area))
+
+    def next_load() -> StagedLoad | None:
+        for each in following:
+            ready = _fetch(each, client, area, log, reporting, ask_account)
+            if ready is not None:
+                return replace(ready, next_load=next_load)
+        return None
+
+    return next_load()
+
+
+def _limited(load: Load, client: KlaviyoClient, area: StagingArea) -> Iterable[Load]:
+    """A load of some rows only, such as of some metrics: the loads that it comes to."""
+    choice, words = load.request.source.choice, load.request.chosen
+    if choice is None or words is None:
+        return [load]
+    loads = known_of(load, client.account).loads
+    names = names_at_klaviyo(client, area, load.now or clock.now(), choice.of)
+    return loads_of(replace(load, chosen=resolve(choice, words, names)), loads)
+
+
+def _fetch(
+    load: Load,
+    client: KlaviyoClient,
+    area: StagingArea,
+    log: Log,
+    reporting: Callable[[], AbstractContextManager[Report]],
+    ask_account: Callable[[KlaviyoClient], Account],
+) -> StagedLoad | None:
     wanted = load.request
     known = known_of(load, client.account)
     if wanted.source.report is None:
@@ -170,7 +202,13 @@ def land(
             part, result = _land_part(ready, log)
             staged, landed = in_parts.all_staged(staged, part), in_parts.all_landed(landed, result)
             if part.until is None or ready.next_part is None:
-                break
+                following = ready.next_load() if ready.next_load is not None else None
+                if following is None:
+                    break
+                with only_reports(log):
+                    part.landed()
+                ready, staged = following, replace(staged, request=following.staged.request)
+                continue
             with only_reports(log):
                 part.landed()
             said = f"Part {landed.parts} has landed: {result.rows_fetched:,} rows, all before {part.until.isoformat()}."
@@ -237,8 +275,9 @@ def _plan(load: Load, loads: Loads, log: Log) -> tuple[ExtractRequest, Parts | N
     field = wanted.source.time_field(wanted.filter_by)
     last_end = incremental = None
     if load.partition is None and wanted.continues and field is not None:
-        incremental = in_parts.incremental_name(field.name)
-        last_end = last_end_before(load.now or clock.now(), wanted, partial(loads.last_end, field.name), log.warning)
+        incremental = in_parts.incremental_name(field.name, load.chosen)
+        ended = partial(earliest_end, loads, field.name, load.chosen)
+        last_end = last_end_before(load.now or clock.now(), wanted, ended, log.warning)
         if found := in_parts.cut_off(loads, incremental):
             last_end = end_of_cut_off(wanted, found.through, found.began)
             log.info(f"An earlier run was cut off when all before {found.through.isoformat()} had landed.")
@@ -247,7 +286,10 @@ def _plan(load: Load, loads: Loads, log: Log) -> tuple[ExtractRequest, Parts | N
         log.info(f"Nothing to read: all up to {last_end.isoformat() if last_end else 'the end'} has landed.")
         return None
     source, options, children = read_for(wanted, load.children)
-    request = ExtractRequest(source, window, wanted.filter_by, options, wanted.ids, load.parents, children=children)
+    chosen = tuple(load.chosen) if load.chosen is not None else None
+    request = ExtractRequest(
+        source, window, wanted.filter_by, options, wanted.ids, load.parents, children=children, chosen=chosen
+    )
     if wanted.replaces and wanted.source.child is None:
         replaced_ranges(request, wanted.partition_key)  # refused before anything is read
     if not _lands_in_parts(load, request):

@@ -27,7 +27,7 @@ def names_at_klaviyo(
     Raises:
         KlaviyoError: if Klaviyo does not answer.
     """
-    staged = extract(client, ExtractRequest(SOURCES[source], Window(None, None, now)), area)
+    staged = extract(client, ExtractRequest(SOURCES[source], Window(None, None, now)), area, anew=True)
     try:
         return {
             id_: name or id_

@@ -65,6 +65,7 @@ class Load:
         count_ranges: Half-open ranges of the partition key, in order, for each of which rows are counted as well.
         details: More for the ledger to remember, as JSON.
         children: Data sources whose rows stand in these: they land along, each in the table of its name.
+        chosen: What the rows are limited to, ids with their names, once Klaviyo has said which they are.
         stage_bytes: A long load that merges or appends lands in parts, so that no more than this is staged at a time.
         now: When the run began (aware); None for the present.
     """
@@ -81,6 +82,7 @@ class Load:
     count_ranges: tuple[Range, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     children: tuple[Source, ...] = ()
+    chosen: Mapping[str, str] | None = None
     stage_bytes: int = STAGE_BYTES
     now: datetime | None = None
 
@@ -100,7 +102,8 @@ class StagedLoad:
     """A load that is fetched, or its first part, and waits to be landed.
 
     ``parts`` says which part it is, for a load that may land in parts; ``next_part`` fetches the one after it, given
-    where this one ends. ``held`` lets go of what the load holds, such as its lock, once it has landed or failed.
+    where this one ends. ``next_load`` fetches what is to land after all parts, of another load; None where nothing is.
+    ``held`` lets go of what the load holds, such as its lock, once it has landed or failed.
     ``fetch_again`` fetches the same rows anew, where staged pages were damaged. ``names`` asks Klaviyo for the names
     of a data source's rows by id, for a chart. ``landed`` has what became of the rows of each table, by data source,
     once they have landed.
@@ -113,6 +116,7 @@ class StagedLoad:
     fetch_again: Callable[[], StagedExtract]
     parts: Parts | None = None
     next_part: Callable[[datetime], StagedLoad] | None = None
+    next_load: Callable[[], StagedLoad | None] | None = None
     names: Callable[[str], Mapping[str, str]] | None = None
     landed: dict[str, LandingResult] = field(default_factory=dict, compare=False, repr=False)
     held: ExitStack = field(default_factory=ExitStack, compare=False, repr=False)

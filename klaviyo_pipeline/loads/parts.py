@@ -8,6 +8,7 @@ than the part that is being read.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -141,13 +142,14 @@ def _name_of_window(request: ExtractRequest) -> str:
             "whole": request.is_whole,
             "field": field.name if field else None,
             "options": sorted(request.options),
+            **({"chosen": sorted(request.chosen)} if request.chosen is not None else {}),
         }
     )
 
 
-def incremental_name(filter_field: str) -> str:
-    """What the incremental loads over a time are known by."""
-    return f"incremental, by {filter_field}"
+def incremental_name(filter_field: str, chosen: Iterable[str] | None = None) -> str:
+    """What the incremental loads over a time are known by; those limited to some rows, by what they are limited to."""
+    return f"incremental, by {filter_field}" + (f", of {', '.join(sorted(chosen))}" if chosen is not None else "")
 
 
 def all_staged(before: StagedExtract | None, staged: StagedExtract) -> StagedExtract:

@@ -16,6 +16,7 @@ from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.errors import NotFoundError
 from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window
 from klaviyo_pipeline.loads.children import read_for
+from klaviyo_pipeline.loads.chosen import resolve
 from klaviyo_pipeline.loads.request import LoadRequest, window_of
 from klaviyo_pipeline.times import parse_zone
 
@@ -64,7 +65,8 @@ def preview(
     window = window_of(wanted, partition=None, last_end=None, zone=zone)
     assert window is not None
     source, options, children = read_for(wanted, ())
-    request = ExtractRequest(source, window, wanted.filter_by, options, wanted.ids, children=children)
+    chosen = _chosen(client, wanted)
+    request = ExtractRequest(source, window, wanted.filter_by, options, wanted.ids, children=children, chosen=chosen)
     found: list[dict[str, Any]] = []
     revision = _answering(client)
     rows_of = ChildDecoder(wanted.source, revision).rows if wanted.source.child is not None else None
@@ -82,6 +84,18 @@ def preview(
             break
     columns = tuple((column.name, column.type.value) for column in wanted.source.columns_for(wanted.options))
     return Preview(columns, tuple({name: row[name] for name, _kind in columns} for row in found[:rows]), revision)
+
+
+def _chosen(client: KlaviyoClient, wanted: LoadRequest) -> tuple[str, ...] | None:
+    """The ids of what the rows are limited to; None for all rows."""
+    from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
+
+    choice = wanted.source.choice
+    if choice is None or wanted.chosen is None:
+        return None
+    every = ExtractRequest(SOURCES[choice.of], Window(None, None, clock.now()))
+    rows = [row for page in _pages(client, every, MOST_ROWS) for row in page.value.batch.to_pylist()]
+    return tuple(resolve(choice, wanted.chosen, {row["id"]: row["name"] or row["id"] for row in rows}))
 
 
 def _inside(row: dict[str, Any], request: ExtractRequest) -> bool:
@@ -138,7 +152,7 @@ def _streams(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Itera
 
     source = request.source
     if source.fan_out is None:
-        yield from streams_of(source, _answering(client), request.time_field)
+        yield from streams_of(source, _answering(client), request.time_field, request.chosen)
         return
     single = source.one_for_each
     ids, may_vanish, carried = request.ids, request.ids is None, dict[str, dict[str, Any]]()

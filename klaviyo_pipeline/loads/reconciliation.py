@@ -17,6 +17,7 @@ from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day
 from klaviyo_pipeline.klaviyo.errors import RequestRefusedError
 from klaviyo_pipeline.klaviyo.windows import Window
+from klaviyo_pipeline.loads.chosen import resolve
 from klaviyo_pipeline.loads.completeness import DAY, covers, landed_days
 from klaviyo_pipeline.loads.metric_names import names_at_klaviyo
 from klaviyo_pipeline.times import start_of
@@ -92,6 +93,7 @@ def reconcile_events(
     last: date | None = None,
     *,
     ledger_name: str = "events",
+    chosen: Sequence[str] | None = None,
     now: datetime | None = None,
 ) -> Reconciliation:
     """Compare our events with Klaviyo's counts, per metric and day of the storage time zone.
@@ -106,20 +108,25 @@ def reconcile_events(
         first: The first day; by default 90 days back.
         last: The last day; by default today.
         ledger_name: The name of the load in the ledger.
+        chosen: Names or ids of the metrics that the load is limited to: only these are compared. None for all.
         now: The present.
 
     Raises:
         KlaviyoError, WarehouseError: if Klaviyo or the database cannot be read.
+        ConfigurationError: if a chosen metric does not exist.
     """
     now, zone = now or clock.now(), place.zone
-    days, until = _days_to_compare(place, first, last, ledger_name, now)
+    days, until = _days_to_compare(place, first, last, ledger_name, chosen, now)
     if not days or until is None:
         return Reconciliation((), None, 0, 0, (), {}, 0)
     begin = start_of(days[0], zone)
     ours = _count_events(place, begin, until)
     names = names_at_klaviyo(client, area, now)
     compared, differences, not_counted = set(days), list[Difference](), dict[str, str]()
-    metrics = names.keys() | {metric for metric, _day in ours if metric}
+    metrics = set(names) | {metric for metric, _day in ours if metric}
+    if chosen is not None:
+        assert SOURCES["events"].choice is not None
+        metrics = set(resolve(SOURCES["events"].choice, chosen, names))
     for metric_id in sorted(metrics):
         name = names.get(metric_id, metric_id)
         try:
@@ -135,7 +142,7 @@ def reconcile_events(
         days=tuple(days),
         until=until,
         metrics=len(metrics) - len(not_counted),
-        events=sum(count for (metric, day), count in ours.items() if metric and day in compared),
+        events=sum(count for (metric, day), count in ours.items() if metric in metrics and day in compared),
         differences=tuple(sorted(differences, key=lambda each: (each.day, each.metric_name, each.metric_id))),
         not_counted=not_counted,
         without_metric=sum(count for (metric, day), count in ours.items() if not metric and day in compared),
@@ -143,14 +150,22 @@ def reconcile_events(
 
 
 def _days_to_compare(
-    place: Place, first: date | None, last: date | None, ledger_name: str, now: datetime
+    place: Place, first: date | None, last: date | None, ledger_name: str, chosen: Sequence[str] | None, now: datetime
 ) -> tuple[list[date], datetime | None]:
     """The days that have landed, and where the last of them ends: today ends at the last whole hour that has landed."""
     zone = place.zone
     today = now.astimezone(zone).date()
     first = first or today - timedelta(days=DEFAULT_DAYS - 1)
     landed = landed_days(
-        place.database, SOURCES["events"], place.plain_name, zone, first, last, ledger_name=ledger_name, now=now
+        place.database,
+        SOURCES["events"],
+        place.plain_name,
+        zone,
+        first,
+        last,
+        ledger_name=ledger_name,
+        chosen=chosen,
+        now=now,
     )
     days, until = list(landed.complete), start_of(landed.complete[-1] + DAY, zone) if landed.complete else None
     if today in landed.partial:

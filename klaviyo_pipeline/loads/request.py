@@ -26,8 +26,9 @@ class LoadRequest:
 
     ``begin`` and ``until`` are the load's own bounds: the first run begins at ``begin``, later ones where the last
     one ended; with both given, or ``incremental`` off, every run reads that window. ``start_time`` and ``end_time``
-    are a run's, and win. ``partition_key`` is the time column by which replace modes clear the table. ``accept_shrink``
-    is a person's consent to land a read that has far less than the table.
+    are a run's, and win. ``chosen`` are names or ids of what the rows must belong to, for a source with a choice; None
+    for all rows. ``partition_key`` is the time column by which replace modes clear the table. ``accept_shrink`` is a
+    person's consent to land a read that has far less than the table.
     """
 
     source: Source
@@ -40,6 +41,7 @@ class LoadRequest:
     incremental: bool = True
     lookback_days: float | None = None
     ids: tuple[str, ...] | None = None
+    chosen: tuple[str, ...] | None = None
     write_mode: WriteMode = WriteMode.MERGE
     partition_key: str | None = None
     accept_shrink: bool = False

@@ -7,7 +7,7 @@ table ``klaviyo_pipeline.ledger`` of the same database.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -92,12 +92,26 @@ class Entry:
     landed_at: datetime | None = None
     entry: int | None = None
 
+    @property
+    def chosen(self) -> Mapping[str, str] | None:
+        """What the load was limited to, ids with their names, such as metrics; None for a load of all rows."""
+        found: Mapping[str, str] | None = self.details.get(CHOSEN)
+        return found
+
+    def is_about(self, filter_field: str | None, one: str | None = None) -> bool:
+        """Whether the window is over this field, or over everything; and of all rows, or those of ``one``."""
+        over = filter_field is None or self.filter_field in (None, filter_field)
+        chosen = self.chosen
+        return over and (chosen is None or (one is not None and (one in chosen or one in chosen.values())))
+
 
 Span = tuple[datetime | None, datetime]
 """A landed window, half-open; a start of None is from ever."""
 _TIMES = ("landed_at", "window_start", "window_end")
 PART = "part"
 """Under this name a line's details say which part of which load it is."""
+CHOSEN = "chosen"
+"""Under this name they say what the load was limited to."""
 
 
 def record(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
@@ -147,37 +161,50 @@ class LastWindow:
 
 @dataclass(frozen=True)
 class Loads:
-    """The loads of a source into a table since the last rewind that decide something, in order; and that rewind."""
+    """The loads of a source into a table since the last rewind that decide something, in order; and that rewind.
+
+    ``earlier`` are such loads before the rewind.
+    """
 
     entries: Sequence[Entry]
     rewound: Entry | None = None
+    earlier: Sequence[Entry] = ()
 
-    def last_end(self, filter_field: str | None = None, not_after: datetime | None = None) -> datetime | None:
+    def last_end(
+        self, filter_field: str | None = None, not_after: datetime | None = None, *, one: str | None = None
+    ) -> datetime | None:
         """Where the next incremental run starts: the end of the `last_window`."""
-        last = self.last_window(filter_field, not_after)
+        last = self.last_window(filter_field, not_after, one=one)
         return last.end if last is not None else None
 
-    def last_window(self, filter_field: str | None = None, not_after: datetime | None = None) -> LastWindow | None:
+    def last_window(
+        self, filter_field: str | None = None, not_after: datetime | None = None, *, one: str | None = None
+    ) -> LastWindow | None:
         """The window with the latest end.
 
         Args:
             filter_field: Count only windows over this field: a window over another says nothing about it.
             not_after: Count only loads that end by this time, the ``now`` with which the loads were read: one that
                 ends after the present was made under a clock that was wrong, and says nothing about what has been read.
+            one: Count loads of all rows, and those limited to this one, such as a metric, by id or name; None: only
+                loads of all rows.
 
         Returns:
             The window of the loads; without such a load the rewind's target; without any of them None: everything is
-            still to be read. Never limited to the present: that is the caller's job.
+            still to be read. Never limited to the present: that is the caller's job. A rewind says nothing of ``one``
+            that was not loaded before it.
         """
         windows = [
             LastWindow(entry.window_end, entry.landed_at)
             for entry in self.entries
-            if entry.window_end is not None and _is_about(entry, filter_field)
+            if entry.window_end is not None and entry.is_about(filter_field, one)
             if not_after is None or entry.window_end <= not_after
         ]
         if windows:
             return max(windows, key=lambda window: window.end)
         target = self.rewound.window_end if self.rewound else None
+        if one is not None and self.earlier and not any(entry.is_about(filter_field, one) for entry in self.earlier):
+            return None
         return LastWindow(target, None) if target is not None else None
 
     def cut_off(self, of: str) -> Entry | None:
@@ -191,30 +218,33 @@ class Loads:
 
 
 def loads_in(con: duckdb.DuckDBPyConnection, source: str, table: str, now: datetime | None = None) -> Loads:
-    """The loads of a source into a table (``schema.name``) since the last rewind, as far as they decide something.
+    """The loads of a source into a table (``schema.name``), as far as they decide something.
 
-    These are the parts of loads, and for each filter field the loads whose windows end last: of all, and of those that
-    end by ``now`` (aware). So the cost does not grow with the age of the ledger; Klaviyo is never asked for less.
+    These are the parts of loads, and for each filter field, and for each set that loads were limited to, the loads
+    whose windows end last: of all, and of those that end by ``now`` (aware); since the last rewind, and before it. So
+    the cost does not grow with the age of the ledger; Klaviyo is never asked for less.
     """
-    latest = "row_number() OVER (PARTITION BY filter_field, window_end > $now ORDER BY window_end DESC, entry) = 1"
+    groups = f"entry >= rewound, filter_field, details->'$.{CHOSEN}', window_end > $now"
     entries = _read(
         con,
         f"""
         WITH mine AS (
-            SELECT * FROM {{ledger}} WHERE source = $source AND coalesce(table_name, $table) = $table
-        ),
-        since AS (
-            SELECT * FROM mine WHERE entry >= (SELECT coalesce(max(entry), 0) FROM mine WHERE kind = 'rewind')
+            SELECT *, coalesce(max(entry) FILTER (kind = 'rewind') OVER (), 0) AS rewound
+            FROM {{ledger}} WHERE source = $source AND coalesce(table_name, $table) = $table
         )
-        SELECT {{columns}} FROM since WHERE kind = 'rewind' OR contains(details::VARCHAR, '"{PART}"') OR entry IN (
-            SELECT entry FROM since WHERE kind = 'load' AND window_end IS NOT NULL QUALIFY {latest}
+        SELECT {{columns}} FROM mine
+        WHERE entry = rewound OR (entry > rewound AND contains(details::VARCHAR, '"{PART}"')) OR entry IN (
+            SELECT entry FROM mine WHERE kind = 'load' AND window_end IS NOT NULL
+            QUALIFY row_number() OVER (PARTITION BY {groups} ORDER BY window_end DESC, entry) = 1
         )
         ORDER BY entry
         """,
         {"source": source, "table": table, "now": now or clock.now()},
     )
-    rewound = entries[0] if entries and entries[0].kind == "rewind" else None
-    return Loads([entry for entry in entries if entry.kind == "load"], rewound)
+    position = next((place for place, entry in enumerate(entries) if entry.kind == "rewind"), None)
+    if position is None:
+        return Loads(entries)
+    return Loads(entries[position + 1 :], entries[position], entries[:position])
 
 
 def rewind(database: Database, source: str, to: datetime, *, table: str | None = None) -> None:
@@ -240,43 +270,74 @@ def history(database: Database, source: str | None = None, *, limit: int = 100) 
 
 
 def coverage(
-    database: Database, source: str, table: str | None = None, *, filter_field: str | None = None
+    database: Database,
+    source: str,
+    table: str | None = None,
+    *,
+    filter_field: str | None = None,
+    chosen: Collection[str] | None = None,
 ) -> list[Span]:
     """As `covered_in`, in a session of its own; none where there is no database yet."""
     if not database.file.exists():
         return []
     with database.reading() as con:
-        return covered_in(con, source, table, filter_field=filter_field)
+        return covered_in(con, source, table, filter_field=filter_field, chosen=chosen)
 
 
 def covered_in(
-    con: duckdb.DuckDBPyConnection, source: str, table: str | None = None, *, filter_field: str | None = None
+    con: duckdb.DuckDBPyConnection,
+    source: str,
+    table: str | None = None,
+    *,
+    filter_field: str | None = None,
+    chosen: Collection[str] | None = None,
 ) -> list[Span]:
     """The windows that were landed, merged where they touch or overlap, in order; a start of None: from ever.
 
-    With a ``filter_field`` only windows over that field count, and reads of everything.
+    With a ``filter_field`` only windows over that field count, and reads of everything. With ``chosen`` ids or names,
+    what has landed of every one of them; without, only loads that were limited to none count.
     """
     if not existing_columns(con, LEDGER.schema, LEDGER.name):
         return []
+    among = f"details->'$.{CHOSEN}'"
     # As microseconds, and merged as such: there may be a line for each hour of many years.
-    windows = con.execute(
+    query = (
         "SELECT epoch_us(window_start) AS low, epoch_us(window_end) AS high "
         f"FROM {full_name(con, LEDGER.schema, LEDGER.name)} WHERE kind = 'load' AND source = $source "
         "AND table_name = coalesce($table, table_name) AND window_end IS NOT NULL "
-        "AND coalesce(filter_field = $field OR $field IS NULL, true) ORDER BY low NULLS FIRST, high",
-        {"source": source, "table": table, "field": filter_field},
-    ).fetchall()
-    merged = list[tuple[int | None, int]]()
+        "AND coalesce(filter_field = $field OR $field IS NULL, true) "
+        f"AND ({among} IS NULL OR list_contains(json_keys({among}), $one) "
+        f"OR list_contains(json_extract_string(details, '$.{CHOSEN}.*'), $one)) ORDER BY low NULLS FIRST, high"
+    )
+    given = {"source": source, "table": table, "field": filter_field}
+    spans, *others = (_merged(con.execute(query, {**given, "one": one}).fetchall()) for one in (chosen or (None,)))
+    for more in others:
+        spans = _common(spans, more)
+    return [(None if low is None else from_microseconds(low), from_microseconds(high)) for low, high in spans]
+
+
+_Window = tuple[int | None, int]
+"""A landed window in microseconds since 1970."""
+
+
+def _merged(windows: Sequence[_Window]) -> list[_Window]:
+    merged = list[_Window]()
     for low, high in windows:
         if merged and (low is None or low <= merged[-1][1]):
             merged[-1] = (merged[-1][0], max(merged[-1][1], high))
         else:
             merged.append((low, high))
-    return [(None if low is None else from_microseconds(low), from_microseconds(high)) for low, high in merged]
+    return merged
 
 
-def _is_about(entry: Entry, filter_field: str | None) -> bool:
-    return filter_field is None or entry.filter_field in (None, filter_field)
+def _common(some: Sequence[_Window], others: Sequence[_Window]) -> list[_Window]:
+    """What lies in both."""
+    found = (
+        (other if one is None else one if other is None else max(one, other), min(end, other_end))
+        for one, end in some
+        for other, other_end in others
+    )
+    return [(start, end) for start, end in found if start is None or start < end]
 
 
 def _read(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, Any]) -> list[Entry]:

@@ -180,6 +180,7 @@ def child_of(
         tier=parent.tier,
         page_size=parent.page_size,
         time_fields=parent.time_fields,
+        choice=parent.choice,
         child=child,
         fixed_time=fixed[0] if fixed else None,
         partitioned_by_day=parent.partitioned_by_day,

@@ -24,6 +24,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import (
     EXTRA_LARGE,
     GE_GT_LE_LT,
     ChildOf,
+    Choice,
     FanOut,
     FilterBy,
     Include,
@@ -143,6 +144,13 @@ EVENTS = Source(
     page_size=(("", None), ("2026-01-15", 1000)),
     time_fields=(TimeField("datetime", FilterBy.CREATED, GE_GT_LE_LT),),
     fixed_time="datetime",  # no endpoint changes an event
+    choice=Choice(
+        of="metrics",
+        noun="metric",
+        setting="metrics",
+        column="metric_id",
+        limits="Read the events of these metrics only, named by name or id.",
+    ),
     includes=(
         Include("attributions", option="attributions", since="2024-02-15"),
         Include("metric", option="related", resource="metric", fields=("name", "integration")),

@@ -191,6 +191,25 @@ class FanOut:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """How a collection is limited to some of its rows by what they belong to, such as events to some metrics.
+
+    Attributes:
+        of: The data source of what they belong to.
+        noun: One row of it, in messages: ``metric``.
+        setting: The setting that names the chosen ones, by name or id.
+        column: The column that has their id, and the field that requests filter by: one stream for each.
+        limits: What the setting does, a sentence for people.
+    """
+
+    of: str
+    noun: str
+    setting: str
+    column: str
+    limits: str
+
+
+@dataclass(frozen=True)
 class Part:
     """One of several collections of one shape that together are a data source.
 
@@ -317,6 +336,8 @@ class Source:
     sorted_by_time: bool = True
     """Whether pages sorted by time are in order. Those of archived campaigns are not."""
     fan_out: FanOut | None = None
+    choice: Choice | None = None
+    """How a load is limited to some of its rows; None where all are read."""
     child: ChildOf | None = None
     """Where the rows stand, if they come along with another data source's."""
     staged: tuple[Column, ...] = ()

@@ -162,7 +162,7 @@ def _streams(
     if source.fan_out is None:
         if request.ids is not None:
             raise ConfigurationError(f"{source.name} does not take ids.")
-        streams = streams_of(source, expected_answer(client.revision), request.time_field)
+        streams = streams_of(source, expected_answer(client.revision), request.time_field, request.chosen)
         more = streams_per_parent(source, others, windowed=request.time_field is not None) if others else []
         return [*streams, *more]
     return streams_of_parents(
@@ -202,5 +202,6 @@ def _identity(client: KlaviyoClient, request: ExtractRequest) -> Mapping[str, ob
         "filter_by": str(request.filter_by),
         "options": sorted(request.options),
         "ids": list(request.ids) if request.ids is not None else None,
+        **({"chosen": sorted(request.chosen)} if request.chosen is not None else {}),
         "columns": [[column.name, column.type.value] for column in request.columns],
     }

@@ -41,6 +41,7 @@ class ExtractRequest:
             source that is read over a time that can be cut. None: all of the window.
         begins: When the fetch begins, if that is later than the run (``window.now``).
         children: Data sources whose rows stand in these; the extract has the columns that they are made from.
+        chosen: For a source with a choice: the ids of what its rows must belong to. None for all rows.
     """
 
     source: Source
@@ -52,12 +53,14 @@ class ExtractRequest:
     most_bytes: int | None = None
     begins: datetime | None = None
     children: tuple[Source, ...] = ()
+    chosen: tuple[str, ...] | None = None
 
     @property
     def can_end_early(self) -> bool:
         """Whether the window can be staged in parts: one stream, in the order of a time that requests are cut by."""
         field, source = self.time_field, self.source
         one = not source.parts and source.fan_out is None and all(len(each) == 1 for _first, each in source.streams)
+        one = one and len(self.chosen or ("all",)) == 1
         return one and field is not None and field.can_be_cut and source.sorted_by_time
 
     @property

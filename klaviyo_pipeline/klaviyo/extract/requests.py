@@ -40,20 +40,26 @@ class Stream:
     question: Question | None = None
 
 
-def streams_of(source: Source, revision: str, time_field: TimeField | None) -> list[Stream]:
-    """The streams of a source that is a collection of its own."""
+def streams_of(
+    source: Source, revision: str, time_field: TimeField | None, chosen: Sequence[str] | None = None
+) -> list[Stream]:
+    """The streams of a source that is a collection of its own; for each chosen id one, if only these are read."""
+    limits: list[tuple[str, ...]] = [()]
+    if source.choice is not None and chosen is not None:
+        limits = [(filters.condition(filters.EQUALS, source.choice.column, each),) for each in chosen]
     return [
         Stream(
-            key=filters.all_of(conditions) or (part.path if source.parts else "all"),
+            key=filters.all_of((*conditions, *limit)) or (part.path if source.parts else "all"),
             path=part.path,
             subject=source.title,
-            conditions=conditions,
+            conditions=(*conditions, *limit),
             constants=dict(part.columns),
             fills={column: value for said, column, value in source.stream_values if said in conditions},
             time_field=time_field,
         )
         for part in source.parts or (Part(source.path),)
         for conditions in since(source.streams, revision)
+        for limit in limits
     ]
 
 

@@ -187,7 +187,7 @@ def load_of(
         place=place,
         name=spec.ledger_name,
         parents=_parents(spec, place, parents) if spec.follows and request.ids is None else None,
-        moves_watermark=request.ids == spec.ids,
+        moves_watermark=(request.ids, request.chosen) == (spec.ids, spec.chosen),
         origin=Origin(environment.sandbox_end(url)),
         shrink=duckdb.shrink_limits(),
         stage_bytes=duckdb.stage_bytes(),

@@ -133,6 +133,8 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
             list[str] | None,
             Field(default=None, description=source.fan_out.limits),
         )
+    if source.choice is not None:
+        fields[source.choice.setting] = (list[str] | None, Field(default=None, description=source.choice.limits))
     for name, value in (defaults or {}).items():
         kind, described = fields.get(name) or (str | None, FilterConfig.model_fields[name])
         extra = described.json_schema_extra
@@ -161,6 +163,7 @@ def load_request(spec: LoadSpec, config: LoadConfig) -> LoadRequest:
     source = spec.source
     given: dict[str, Any] = dict(config)
     ids = given.get(source.fan_out.setting) if source.fan_out else None
+    chosen = given.get(source.choice.setting) if source.choice else None
     filter_by = given.get("filter_by")
     options = {option.name: option.value_of(given[option.setting]) for option in source.options}
     lands = destination_of(spec, config)
@@ -175,6 +178,7 @@ def load_request(spec: LoadSpec, config: LoadConfig) -> LoadRequest:
         incremental=given.get("incremental", False),
         lookback_days=given.get("lookback_days"),
         ids=tuple(ids) if ids is not None else None,
+        chosen=tuple(chosen) if chosen else None,
         write_mode=lands.write_mode or WriteMode.MERGE,
         partition_key=lands.partition_key,
         accept_shrink=config.accept_shrink,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import CORE
 from klaviyo_pipeline.loads.cadence import Cadence, cadence_of
@@ -84,6 +85,12 @@ class LoadSpec:
         return tuple(ids) if ids is not None else None
 
     @property
+    def chosen(self) -> tuple[str, ...] | None:
+        """What the load is limited to, such as metrics, by name or id; None for all rows."""
+        chosen = self.options.get(self.source.choice.setting) if self.source.choice else None
+        return tuple(chosen) if chosen else None
+
+    @property
     def partition_key(self) -> str | None:
         """The time column by which the table is divided; None where it is not."""
         by_day = partition_key_of(self.source) if self.partitions is not None else None
@@ -104,12 +111,17 @@ def default_spec(source: Source, partitions: dg.PartitionsDefinition[str], child
     """A data source with default settings; options that its children need are on."""
     children = tuple(children)
     needed = {each.child.option for each in children if each.child is not None}
+    options: dict[str, Any] = {
+        option.setting: option.value_of(True) for option in source.options if option.name in needed
+    }
+    if source.choice is not None and (chosen := environment.chosen(source.choice.setting)):
+        options[source.choice.setting] = list(chosen)
     return LoadSpec(
         key=dg.AssetKey([KEY_PREFIX, source.name]),
         source=source,
         ledger_name=source.name,
         partitions=partitions if source.partitioned_by_day else None,
-        options={option.setting: option.value_of(True) for option in source.options if option.name in needed},
+        options=options,
         skips=source.name not in CORE,
         children=tuple(default_spec(each, partitions) for each in children),
         cadence=cadence_of(source),

@@ -102,7 +102,7 @@ def _table_results(
                 verdict = check.look(table, source) if table.there else NOTHING_LANDED
                 results.append(result_of(spec.key, check.name, verdict))
             if DAYS_HAVE_LANDED in names:
-                spans = spans_in(con, source, f"{schema}.{name}", spec.ledger_name)
+                spans = spans_in(con, source, f"{schema}.{name}", spec.ledger_name, spec.chosen)
     except WarehouseError as error:
         return [could_not_run(selected[name], error) for name in names]
     if IS_FRESH in names and spec.cadence is not None:

@@ -106,7 +106,9 @@ def build_reconciliation_checks() -> list[dg.AssetChecksDefinition]:
                 client = klaviyo.client()
                 if key.asset_key == _EVENTS:
                     days = [_day(name, getattr(config, name)) for name in ("first_day", "last_day")]
-                    yield _events_check(key, reconcile_events(client, place, area, *days), _other_rules(duckdb))
+                    chosen = environment.chosen("metrics")
+                    found = reconcile_events(client, place, area, *days, chosen=chosen)
+                    yield _events_check(key, found, _other_rules(duckdb))
                 else:
                     yield _members_check(key, reconcile_members(client, place, area, most=config.most_lists))
             except PipelineError as error:

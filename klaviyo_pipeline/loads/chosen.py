@@ -1,0 +1,119 @@
+"""Loads of some rows of a collection only, such as the events of some metrics.
+
+The ledger remembers what each load was limited to. So each of the chosen has a watermark of its own, and one that is
+chosen later gets its history first: a load of its own up to where the others are, then one load of all of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from klaviyo_pipeline import clock
+from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.times import parse_time
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.klaviyo.catalogue.model import Choice
+    from klaviyo_pipeline.loads.model import Load
+    from klaviyo_pipeline.warehouse.ledger import Loads
+
+LONG = timedelta(days=31)
+"""What reads more than this is read one after another: a load of one may land in parts."""
+APART = timedelta(hours=1)
+"""A merge reads ends that are no further apart than this in one load, from the earliest on."""
+_NEAR = 5
+
+
+def resolve(choice: Choice, words: Iterable[str], names: Mapping[str, str]) -> dict[str, str]:
+    """The ids that words name, with their names, sorted. A name that several have means all of them.
+
+    Args:
+        choice: What is chosen.
+        words: Names or ids.
+        names: The names of all there are, by id.
+
+    Raises:
+        ConfigurationError: for words that are neither, with the names that are like them.
+    """
+    found: dict[str, str] = {}
+    unknown = []
+    for word in dict.fromkeys(words):
+        ids = [id_ for id_, name in names.items() if word in (id_, name)]
+        found |= {id_: names[id_] for id_ in ids}
+        if not ids:
+            unknown.append(_unknown(choice, word, names))
+    if unknown:
+        raise ConfigurationError(" ".join(unknown))
+    return dict(sorted(found.items()))
+
+
+def _unknown(choice: Choice, word: str, names: Mapping[str, str]) -> str:
+    known = {name.casefold(): name for name in sorted(set(names.values()))}
+    near = difflib.get_close_matches(word.casefold(), known, n=_NEAR, cutoff=0.5)
+    near += [name for name in known if word.casefold() in name and name not in near]
+    like = ", ".join(repr(known[name]) for name in near[:_NEAR])
+    return f"The account has no {choice.noun} {word!r} ({choice.setting}){f'; similar names: {like}' if like else ''}."
+
+
+def loads_of(load: Load, loads: Loads) -> Iterator[Load]:
+    """What a limited load comes to: one load, or several that are fetched and landed one after another.
+
+    Args:
+        load: The load, with the ids that it is limited to.
+        loads: The loads so far.
+
+    Raises:
+        ConfigurationError: for an end that cannot be read.
+    """
+    wanted = load.request
+    now = load.now or clock.now()
+    load = replace(load, now=now)  # all windows end at one time
+    field = wanted.source.time_field(wanted.filter_by)
+    ids = tuple(load.chosen or ())
+    if wanted.clears_table or not load.moves_watermark or field is None:
+        yield load
+        return
+    if not wanted.continues or load.partition is not None:
+        yield from _one_by_one(load, ids) if _is_long(load, now) else [load]
+        return
+    ends = {each: loads.last_end(field.name, now, one=each) for each in ids}
+    reached = max((end for end in ends.values() if end is not None), default=None)
+    if reached is None:
+        yield from _one_by_one(load, ids)
+        return
+    apart = APART if wanted.merges else timedelta(0)
+    behind = [each for each, end in ends.items() if end is None or end < reached - apart]
+    if behind and wanted.end_time:
+        reached = min(reached, parse_time(wanted.end_time, load.place.zone, "end_time"))
+    history = replace(load, request=replace(wanted, end_time=reached.isoformat()))
+    yield from _one_by_one(history, behind)
+    yield load
+
+
+def _one_by_one(load: Load, ids: Iterable[str]) -> Iterator[Load]:
+    return (replace(load, chosen={each: (load.chosen or {})[each]}) for each in ids)
+
+
+def _is_long(load: Load, now: datetime) -> bool:
+    zone, wanted = load.place.zone, load.request
+    start, end = load.partition or (None, None)
+    if wanted.start_time or wanted.begin:
+        start = parse_time(wanted.start_time or wanted.begin or "", zone, "start_time")
+    if wanted.end_time:
+        end = parse_time(wanted.end_time, zone, "end_time")
+    return start is None or (end or now) - start > LONG
+
+
+def earliest_end(
+    loads: Loads, filter_field: str, chosen: Iterable[str] | None, not_after: datetime | None
+) -> datetime | None:
+    """Where a load continues: where the last one ended; the earliest such end of all that are chosen."""
+    if chosen is None:
+        return loads.last_end(filter_field, not_after)
+    ends = [loads.last_end(filter_field, not_after, one=each) for each in chosen]
+    known = [end for end in ends if end is not None]
+    return min(known) if known and len(known) == len(ends) else None
