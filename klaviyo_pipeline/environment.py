@@ -81,6 +81,12 @@ METRICS = Variable(
     "Metrics whose events are loaded: names or ids, separated by commas; blank for all events.",
     grammar.names,
 )
+LEAVE_OUT = Variable(
+    "KLAVIYO_LEAVE_OUT",
+    "",
+    "Columns that the assets do without, as source.column, separated by commas, such as events.event_properties.",
+    grammar.columns,
+)
 DATABASE = Variable("KLAVIYO_DUCKDB_PATH", "data/klaviyo.duckdb", "The DuckDB file for the tables.", grammar.file)
 DATABASE_MODE = Variable(
     "KLAVIYO_DATABASE_MODE",
@@ -163,9 +169,9 @@ SANDBOX_END = Variable(
 )
 
 VARIABLES = (
-    *(API_KEY, BASE_URL, REVISION, SOURCES, METRICS, DATABASE, DATABASE_MODE, SCHEMA, TIMEZONE, PARTITION_START),
-    *(STAGING_DIR, STAGE_MB, PROGRESS, TRANSFERS, SHRINK_SHARE, SHRINK_ROWS, AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP),
-    *(PREVIEW_COLUMNS, DAGSTER_URL, OWNERS, SANDBOX_END),
+    *(API_KEY, BASE_URL, REVISION, SOURCES, METRICS, LEAVE_OUT, DATABASE, DATABASE_MODE, SCHEMA, TIMEZONE),
+    *(PARTITION_START, STAGING_DIR, STAGE_MB, PROGRESS, TRANSFERS, SHRINK_SHARE, SHRINK_ROWS, AUTOMATION),
+    *(ALERT_WEBHOOK, ALLOW_HTTP, PREVIEW_COLUMNS, DAGSTER_URL, OWNERS, SANDBOX_END),
 )
 
 
@@ -211,6 +217,16 @@ def chosen(setting: str) -> tuple[str, ...] | None:
     """
     variable = {"metrics": METRICS}.get(setting)
     return tuple(json.loads(variable.value)) if variable and variable.value else None
+
+
+def left_out(source: str) -> tuple[str, ...]:
+    """The columns that the asset of a data source does without.
+
+    Raises:
+        ConfigurationError: for what is no column, or one that loads need.
+    """
+    pairs = [each.split(".", 1) for each in json.loads(LEAVE_OUT.value or "[]")]
+    return tuple(column for name, column in pairs if name == source)
 
 
 def sandbox_end(base_url: str) -> datetime | None:

@@ -138,6 +138,23 @@ def names(given: str, name: str) -> str:
     return json.dumps(found)
 
 
+def columns(given: str, name: str) -> str:
+    """Columns that can be left out, as source.column, separated by commas. Returns them as a JSON array."""
+    from klaviyo_pipeline.klaviyo.catalogue.leaving_out import without
+    from klaviyo_pipeline.klaviyo.catalogue.registry import source_named
+
+    found = json.loads(names(given, name))
+    try:
+        for each in found:
+            source, dot, column = each.partition(".")
+            if not dot:
+                raise ConfigurationError(f"{each!r} is not written source.column.")
+            without(source_named(source), [column])
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name} is {given!r}, but {error}") from None
+    return json.dumps(found)
+
+
 def switch(given: str, name: str) -> str:
     """``on`` or ``off``."""
     if given.lower() in ON:

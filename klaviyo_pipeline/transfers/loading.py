@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.catalogue.leaving_out import SETTING, without
 from klaviyo_pipeline.loads.destination import Destination
 from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource
@@ -38,7 +39,7 @@ def spec_of(file: TransferFile) -> LoadSpec:
     options = dict(transfer.options)
     begin, until = options.pop("start_time", None), options.pop("end_time", None)
     events_table = options.pop("events_table", EVENTS_TABLE)
-    source, lands = transfer.catalogued, transfer.destination
+    lands, source = transfer.destination, without(transfer.catalogued, options.get(SETTING, ()))
     if "incremental" not in options and source.takes_window:
         options["incremental"] = transfer.incremental
     follows = source.fan_out is not None and source.fan_out.batch is not None

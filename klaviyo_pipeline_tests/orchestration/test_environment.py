@@ -56,6 +56,7 @@ WRONG = {
     "KLAVIYO_REVISION": ["2022", "20221217", "yesterday"],
     "KLAVIYO_SOURCES": ["evnts", "lists, -lists", "core, no_*"],
     "KLAVIYO_METRICS": [",", " , ,"],
+    "KLAVIYO_LEAVE_OUT": [",", "events", "evnts.uuid", "events.uid", "events.datetime", "lists.id"],
     "KLAVIYO_DUCKDB_PATH": ["s3://bucket/x", ":memory:", "/"],
     "KLAVIYO_DATABASE_MODE": ["rw-r-----", "9999"],
     "KLAVIYO_SHRINK_SHARE": ["1.5", "-1", "nan", "a fifth"],

@@ -134,7 +134,7 @@ parser: []
         ("source: lists\noption: {}", ":2:1: option is not known; there is description,"),
         ("source: lists\noptions: {filter_by: opened}", "options.filter_by is 'opened', but lists takes updated or"),
         ("source: events\noptions: {filter_by: updated}", "but events takes created"),
-        ("source: metrics\noptions: {start_time: '2026-01-01'}", "metrics takes no options."),
+        ("source: metrics\noptions: {start_time: '2026-01-01'}", "metrics takes leave_out."),
         ("source: lists\noptions: {start_time: yesterday}", "options.start_time is 'yesterday', but must be an ISO"),
         ("source: lists\noptions: {start_time: '2999-01-01'}", "lies in the future"),
         ("source: lists\noptions: {start_time: '2026-02-01', end_time: '2026-01-01'}", "is not before end_time"),

@@ -308,6 +308,8 @@ class Source:
     """The collections of a data source that has several; ``path`` is the first of them."""
     per_parent: PerParent | None = None
     """Further rows of the collection, with a cursor for each row of another data source."""
+    left_out: tuple[Column, ...] = ()
+    """Columns that a person does without: not asked for where Klaviyo allows it, and in no table."""
     fields: tuple[str, ...] = ()
     """Sparse fieldset: the only attributes to ask for, where rows have more; empty for all of them."""
     added_fields: tuple[str, ...] = ()
@@ -401,6 +403,15 @@ class Source:
     def columns_for(self, options: frozenset[str]) -> tuple[Column, ...]:
         """The columns that an extract with these options has."""
         return tuple(column for column in self.columns if column.option is None or column.option in options)
+
+    def sparse_fields(self, revision: str, options: frozenset[str]) -> tuple[str, ...]:
+        """The attributes to ask for; empty for all of them."""
+        if self.fields or not self.left_out or self.parts:  # each of several collections has a type of its own
+            return self.fields
+        paths = [column.path_in(revision) for column in self.columns_for(options) if not column.via]
+        names = [path[1] for path in paths if path and path[0] == "attributes"]
+        every = {path[1] for column in self.left_out if (path := column.path_in(revision)) and path[0] == "attributes"}
+        return tuple(dict.fromkeys(names)) if every.difference(names) else ()
 
     @property
     def required_columns(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -29,9 +30,10 @@ class Extras:
             node = node.setdefault(step, {})
         node[path[-1]] = msgspec.Raw(text)
 
-    def set_aside(self, found: SetAside) -> None:
+    def set_aside(self, found: SetAside, left_out: Collection[str] = ()) -> None:
         for row, name, text in found.values:
-            self.keep(row, (name,), msgspec.json.encode(text), self.misfits)
+            if name not in left_out:
+                self.keep(row, (name,), msgspec.json.encode(text), self.misfits)
         if found.elsewhere:
             self.misfits["(not in rows)"] += found.elsewhere
 

@@ -94,6 +94,7 @@ class PageDecoder:
         time_column: The column of the window's time, for ``first_time`` and ``last_time``.
         resource: The type that every row must have; None for any.
         single: Whether an answer has one resource; otherwise a list of them.
+        left_out: Columns that are known and not made: what they would have is kept nowhere.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class PageDecoder:
         *,
         resource: str | None = None,
         single: bool = False,
+        left_out: Sequence[Column] = (),
     ) -> None:
         columns = [column.in_revision(revision) for column in columns]
         self._columns = [(column, column.path) for column in columns]
@@ -111,7 +113,10 @@ class PageDecoder:
         self._resource = resource
         self._single = single
         self._schema = arrow_schema(columns)
-        self._own = [(path, column.type) for column, path in self._columns if path and not column.via]
+        dropped = [(column, column.path) for column in (each.in_revision(revision) for each in left_out)]
+        self._own = [(path, column.type) for column, path in (*self._columns, *dropped) if path and not column.via]
+        self._dropped = {path[1] for _column, path in dropped if path and path[0] == "attributes"}
+        self._dropped -= {path[1] for _column, path in self._columns if path and path[0] == "attributes"}
         self._via = sorted({column.via for column in columns if column.via})
         self._nested: dict[str, set[str]] = {}
         for path, _kind in self._own:
@@ -188,7 +193,9 @@ class PageDecoder:
             for row, value in enumerate(shapes.attribute(items, name)):
                 if value is not None and bytes(value) != b"null":
                     extras.keep(row, (name,), bytes(with_each_key_once(value)), extras.unknown)
-        objects = {name: self._objects(shapes, items, name, extras) for name in self._nested}
+        objects = {
+            name: self._objects(shapes, items, name, extras) for name in self._nested if name not in self._dropped
+        }
         related = _Related(shapes, items, document.included) if self._via else None
         arrays: dict[str, pa.Array] = {}
         read: list[tuple[Column, Path, list[Any]]] = []
@@ -228,7 +235,7 @@ class PageDecoder:
                 arrays[column.name] = joined([arrays[name] for name in column.made_of])
         if arrays[self._schema.names[0]].null_count:
             raise UnreadablePageError("a row without an id")
-        extras.set_aside(found)
+        extras.set_aside(found, self._dropped)
         arrays[EXTRA] = extras.column(len(items))
         batch = pa.RecordBatch.from_arrays([arrays[name] for name in self._schema.names], schema=self._schema)
         link: Any = document.links.next if document.links is not None else msgspec.UNSET

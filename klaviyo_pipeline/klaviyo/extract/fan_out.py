@@ -97,7 +97,8 @@ class _Children:
         self.findings = Findings()
         self.stages: list[Stage] = []
         self._client, self._request, self._area = client, request, area
-        self._key, self._chunk, self._source = fan_out.key, fan_out.chunk, SOURCES[fan_out.batch]
+        self._key, self._chunk = fan_out.key, fan_out.chunk
+        self._source = replace(SOURCES[fan_out.batch], left_out=request.source.left_out)
         self._columns = [column for column in request.columns if column.path is not None]
         self._read = Progress()
 

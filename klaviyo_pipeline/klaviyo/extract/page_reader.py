@@ -15,13 +15,13 @@ from klaviyo_pipeline.klaviyo.client.envelope import check_links, check_next
 from klaviyo_pipeline.klaviyo.decode.pages import Page, PageDecoder
 from klaviyo_pipeline.klaviyo.errors import CursorRefusedError, RequestRefusedError
 from klaviyo_pipeline.klaviyo.extract.paging import Paging
-from klaviyo_pipeline.klaviyo.extract.requests import PageSizes, Stream, first_request, request_for
+from klaviyo_pipeline.klaviyo.extract.requests import PageSizes, Stream, WholeRows, first_request, request_for
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.decode.reports import ReportDecoder
 
-PAGE_SIZES = PageSizes()
+PAGE_SIZES, WHOLE_ROWS = PageSizes(), WholeRows()
 CURSOR_RESTARTS = 3
 """How often a slice starts over because its cursor was refused."""
 
@@ -94,6 +94,10 @@ class PageReader:
                 paging.restart(target)
                 continue
             except RequestRefusedError as error:
+                if not read and self._leaves_out() and _is_about_fields(error):
+                    WHOLE_ROWS.refused(self._source, self._revision)
+                    target, page_size = self._first(stream, begin(False))
+                    continue
                 if read or page_size is None or not _is_about_page_size(error):
                     raise
                 PAGE_SIZES.refused(self._client.account, self._source, self._revision, page_size)
@@ -114,8 +118,12 @@ class PageReader:
         page_size = PAGE_SIZES.get(self._client.account, self._source, self._revision)
         if page_size is not None and self._largest is not None:
             page_size = min(page_size, self._largest)
-        request = first_request(self._source, stream, bounds, self._options, self._revision, page_size)
+        sparse = not WHOLE_ROWS.asked(self._source, self._revision)
+        request = first_request(self._source, stream, bounds, self._options, self._revision, page_size, sparse)
         return request.target, page_size
+
+    def _leaves_out(self) -> bool:
+        return bool(self._source.left_out) and not WHOLE_ROWS.asked(self._source, self._revision)
 
     def _page(self, stream: Stream, target: str, linked: bool) -> Answer[Page]:
         def decoder(revision: str) -> PageDecoder | ReportDecoder:
@@ -138,9 +146,18 @@ class PageReader:
         shape = shape_of(revision)  # a server may name any day: only those that change the columns count
         if (shape, single) not in self._decoders:
             self._decoders[shape, single] = PageDecoder(
-                self._columns, shape, self._time_column, resource=self._resource, single=single
+                self._columns,
+                shape,
+                self._time_column,
+                resource=self._resource,
+                single=single,
+                left_out=self._source.left_out,
             )
         return self._decoders[shape, single]
+
+
+def _is_about_fields(error: RequestRefusedError) -> bool:
+    return "fields" in f"{error.parameter} {error}".lower()
 
 
 def _is_about_page_size(error: RequestRefusedError) -> bool:

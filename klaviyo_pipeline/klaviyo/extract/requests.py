@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.klaviyo.catalogue import filters
-from klaviyo_pipeline.klaviyo.catalogue.columns import since
+from klaviyo_pipeline.klaviyo.catalogue.columns import Column, since
 from klaviyo_pipeline.klaviyo.catalogue.model import Part, Source, TimeField
 from klaviyo_pipeline.klaviyo.client.client import Request, target
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
@@ -142,6 +142,21 @@ class PageSizes:
         self._refused[(account, source.name, revision)] = smaller
 
 
+class WholeRows:
+    """Where Klaviyo refused to leave out attributes. Shared by all extracts of a process."""
+
+    def __init__(self) -> None:
+        self._refused: set[tuple[str, str, tuple[Column, ...]]] = set()
+
+    def asked(self, source: Source, revision: str) -> bool:
+        """Whether rows are asked for with all attributes."""
+        return (source.name, revision, source.left_out) in self._refused
+
+    def refused(self, source: Source, revision: str) -> None:
+        """Klaviyo refused the names of the attributes: ask for all of them from now on."""
+        self._refused.add((source.name, revision, source.left_out))
+
+
 def first_request(
     source: Source,
     stream: Stream,
@@ -149,8 +164,9 @@ def first_request(
     options: frozenset[str],
     revision: str,
     page_size: int | None,
+    sparse: bool = True,
 ) -> Request:
-    """The request for the first page of a slice."""
+    """The request for the first page of a slice; not ``sparse``: with the columns that are left out."""
     conditions = list(stream.conditions)
     sort = None
     if stream.time_field is not None:
@@ -163,12 +179,13 @@ def first_request(
     ]
     chosen = [option for option in source.options if option.name in options and option.since <= revision]
     added = [*source.added_fields, *(name for option in chosen for name in option.added_fields)]
+    fields = source.sparse_fields(revision, options) if sparse else source.fields
     parameters = {
         "filter": filters.all_of(conditions),
         "sort": sort,
         "include": ",".join(include.name for include in includes) or None,
         **{f"fields[{each.resource}]": ",".join(each.fields) for each in includes if each.fields},
-        f"fields[{source.resource}]": ",".join(source.fields) or None,
+        f"fields[{source.resource}]": ",".join(fields) or None,
         f"additional-fields[{source.resource}]": ",".join(added) or None,
         "page[size]": str(page_size) if page_size and not stream.single else None,
     }

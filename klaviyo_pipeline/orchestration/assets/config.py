@@ -11,6 +11,7 @@ from pydantic import Field, ValidationInfo, create_model, field_validator
 
 from klaviyo_pipeline import grammar
 from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.catalogue import leaving_out
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.destination import Destination
@@ -135,6 +136,9 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
         )
     if source.choice is not None:
         fields[source.choice.setting] = (list[str] | None, Field(default=None, description=source.choice.limits))
+    if leaving_out.takes(source):
+        text = "Columns to do without: not fetched where Klaviyo allows it, and not stored."
+        fields[leaving_out.SETTING] = (list[str] | None, Field(default=None, description=text))
     for name, value in (defaults or {}).items():
         kind, described = fields.get(name) or (str | None, FilterConfig.model_fields[name])
         extra = described.json_schema_extra
@@ -159,14 +163,20 @@ def _text(description: str) -> tuple[Any, Any]:
 
 
 def load_request(spec: LoadSpec, config: LoadConfig) -> LoadRequest:
-    """The request of a run: its config, and the load's own values for the rest."""
-    source = spec.source
+    """The request of a run: its config, and the load's own values for the rest.
+
+    Raises:
+        ConfigurationError: if a column is left out that the load needs.
+    """
     given: dict[str, Any] = dict(config)
+    source = _source(spec, given)
     ids = given.get(source.fan_out.setting) if source.fan_out else None
     chosen = given.get(source.choice.setting) if source.choice else None
     filter_by = given.get("filter_by")
     options = {option.name: option.value_of(given[option.setting]) for option in source.options}
     lands = destination_of(spec, config)
+    if lands.partition_key in {column.name for column in source.left_out}:
+        raise ConfigurationError(f"{source.name}.{lands.partition_key} cannot be left out: it is the partition_key.")
     return LoadRequest(
         source=source,
         options=source.choose(**options),
@@ -183,6 +193,13 @@ def load_request(spec: LoadSpec, config: LoadConfig) -> LoadRequest:
         partition_key=lands.partition_key,
         accept_shrink=config.accept_shrink,
     )
+
+
+def _source(spec: LoadSpec, given: Mapping[str, Any]) -> Source:
+    """The data source without the columns that the run leaves out."""
+    names = tuple(dict.fromkeys(given.get(leaving_out.SETTING) or ()))
+    own = tuple(column.name for column in spec.source.left_out)
+    return spec.source if names == own else leaving_out.without(SOURCES[spec.source.name], names)
 
 
 def destination_of(spec: LoadSpec, config: LoadConfig) -> Destination:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from klaviyo_pipeline import environment
+from klaviyo_pipeline.klaviyo.catalogue import leaving_out
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import CORE
 from klaviyo_pipeline.loads.cadence import Cadence, cadence_of
@@ -41,7 +42,7 @@ class LoadSpec:
 
     Attributes:
         key: The asset key.
-        source: The data source.
+        source: The data source, without the columns that are left out.
         ledger_name: The load's name in the ledger; an incremental load starts where the last load of this name ended.
         options: Values for the asset's config other than the data source's defaults.
         begin: Where the first run begins, ISO 8601; blank: at the beginning.
@@ -116,9 +117,11 @@ def default_spec(source: Source, partitions: dg.PartitionsDefinition[str], child
     }
     if source.choice is not None and (chosen := environment.chosen(source.choice.setting)):
         options[source.choice.setting] = list(chosen)
+    if left_out := environment.left_out(source.name):
+        options[leaving_out.SETTING] = list(left_out)
     return LoadSpec(
         key=dg.AssetKey([KEY_PREFIX, source.name]),
-        source=source,
+        source=leaving_out.without(source, left_out),
         ledger_name=source.name,
         partitions=partitions if source.partitioned_by_day else None,
         options=options,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from klaviyo_pipeline import clock, environment, grammar
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
+from klaviyo_pipeline.klaviyo.catalogue.leaving_out import SETTING, takes, without
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
@@ -169,6 +170,7 @@ def _options(source: Source, given: dict[str, Any]) -> Iterator[Violation]:
             yield Violation(("options", name), f"is not taken: {source.name} {takes}{hint}", key=True)
         elif value == []:
             yield Violation(("options", name), "is empty: name at least one, or leave it out.")
+    yield from _left_out(source, given.get(SETTING))
     filter_by = given.get("filter_by")
     if isinstance(filter_by, str) and "filter_by" in fields:
         allowed = tuple(str(each) for each in source.filter_by)
@@ -181,6 +183,16 @@ def _options(source: Source, given: dict[str, Any]) -> Iterator[Violation]:
             parse_lookback(lookback)
         except ConfigurationError as error:
             yield Violation(("options", "lookback_days"), str(error).removeprefix("lookback_days "))
+
+
+def _left_out(source: Source, names: Any) -> Iterator[Violation]:  # noqa: ANN401
+    if not takes(source) or not isinstance(names, list):
+        return
+    for position, name in enumerate(names):
+        try:
+            without(source, [name] if isinstance(name, str) else [])
+        except ConfigurationError as error:
+            yield Violation(("options", SETTING, position), f"is {name!r}: {error}")
 
 
 def _times(source: Source, given: dict[str, Any], destination: dict[str, Any]) -> Iterator[Violation]:
