@@ -203,6 +203,8 @@ def _options_of(name: str) -> dict[str, FieldInfo]:
     source = SOURCES[name]
     declared = config_class(name).model_fields
     fields = {name: field for name, field in declared.items() if name not in _DESTINATION_OPTIONS}
+    for option in for_child_tables(source):
+        del fields[option]
     if source.time_fields:
         fields["filter_by"] = FieldInfo(
             annotation=str | None, default=None, description=fields["filter_by"].description
@@ -212,6 +214,22 @@ def _options_of(name: str) -> dict[str, FieldInfo]:
     if source.fan_out is not None and source.fan_out.batch is not None:
         fields["events_table"] = _EVENTS_TABLE
     return fields
+
+
+def for_child_tables(source: Source) -> dict[str, list[str]]:
+    """Options that fill only tables of children, and those tables. A transfer, which fills one, does not take them."""
+    used = {column.option for column in source.columns}
+    names = {
+        option.setting: [
+            child.name
+            for child in SOURCES.values()
+            if child.child is not None and child.child.option == option.name
+            if child.child.parent == source.name
+        ]
+        for option in source.options
+        if option.name not in used
+    }
+    return {option: tables for option, tables in names.items() if tables}
 
 
 _EVENTS_TABLE = FieldInfo(

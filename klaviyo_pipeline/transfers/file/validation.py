@@ -23,7 +23,14 @@ from klaviyo_pipeline.paths import UnusablePathError
 from klaviyo_pipeline.times import parse_time, parse_zone
 from klaviyo_pipeline.transfers.file import liquid
 from klaviyo_pipeline.transfers.file.authentications import REFERENCE
-from klaviyo_pipeline.transfers.file.model import MODES, Transfer, database_file, options_of, source_name
+from klaviyo_pipeline.transfers.file.model import (
+    MODES,
+    Transfer,
+    database_file,
+    for_child_tables,
+    options_of,
+    source_name,
+)
 from klaviyo_pipeline.transfers.file.problems import Path, Violation, did_you_mean, one_of
 
 _KINDS = {
@@ -163,7 +170,10 @@ def _types(source: Source | None, given: dict[str, Any]) -> Iterator[Violation]:
 def _options(source: Source, given: dict[str, Any]) -> Iterator[Violation]:
     fields = options_of(source)
     for name, value in given.items():
-        if name not in fields:
+        if tables := for_child_tables(source).get(name):
+            said = f"it fills {' and '.join(tables)}. A transfer fills one table: write source: {tables[0]}."
+            yield Violation(("options", name), f"is not taken: {said}", key=True)
+        elif name not in fields:
             allowed = tuple(fields)
             takes = f"takes {', '.join(allowed)}" if allowed else "takes no options"
             hint = did_you_mean(name, allowed) if allowed else "."

@@ -1,0 +1,77 @@
+"""Transfers and previews of child tables, of sources that have children, and of reports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline_tests.transfers.workplace import Workplace
+
+CHILDREN = [name for name, source in SOURCES.items() if source.child is not None]
+
+
+def rows(place: Workplace, table: str) -> list[Any]:
+    return [row[0] for row in place.sql(f"SELECT id FROM klaviyo.{table} ORDER BY 1")]
+
+
+@pytest.mark.parametrize("source", CHILDREN)
+def test_transfer_of_a_child_table_alone_lands_its_rows_in_its_table_and_none_of_its_parent(
+    place: Workplace, source: str
+) -> None:
+    place.write("one", f"source: {source}\ndestination: {{table: child}}\n")
+    shown = place.json("preview", "one", "--rows", "1000")["rows"]
+    assert place.run("one").success
+    assert {row["id"] for row in shown} <= set(rows(place, "child"))
+    assert rows(place, "child") != []
+    assert {row[0] for row in place.sql("SELECT table_name FROM duckdb_tables()")} == {"child", "ledger"}
+    before = place.sql("SELECT * EXCLUDE (_run_id) FROM klaviyo.child ORDER BY ALL")
+    assert place.run("one").success
+    assert place.sql("SELECT * EXCLUDE (_run_id) FROM klaviyo.child ORDER BY ALL") == before
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "replace_on_new_data"])
+@pytest.mark.parametrize("source", ["event_attributions", "campaign_tags"])
+def test_child_table_alone_in_every_other_mode_has_each_row_once_after_two_runs(
+    place: Workplace, source: str, mode: str
+) -> None:
+    place.write("merged", f"source: {source}\n")
+    place.write("one", f"source: {source}\ndestination: {{mode: {mode}}}\n")
+    assert place.run("merged").success
+    for _ in range(2):
+        assert place.run("one").success
+    assert rows(place, "one") == rows(place, "merged") != []
+
+
+@pytest.mark.parametrize("source", [name for name, source in SOURCES.items() if source.report is not None])
+def test_transfer_and_preview_of_a_report(place: Workplace, source: str) -> None:
+    place.write("one", f"source: {source}\ndestination: {{table: report}}\n")
+    shown = place.json("preview", "one", "--rows", "5")
+    outcome = place.run("one")
+    assert outcome.success, outcome.message
+    columns = {row[0] for row in place.sql("SELECT column_name FROM duckdb_columns() WHERE table_name = 'report'")}
+    assert {column["name"] for column in shown["columns"]} <= columns
+    assert rows(place, "report") != []
+    before = place.sql("SELECT * EXCLUDE (_run_id, _loaded_at) FROM klaviyo.report ORDER BY ALL")
+    assert place.run("one").success
+    assert place.sql("SELECT * EXCLUDE (_run_id, _loaded_at) FROM klaviyo.report ORDER BY ALL") == before
+
+
+@pytest.mark.parametrize(
+    ("source", "option", "table"), [("lists", "tags", "list_tags"), ("flows", "actions", "flow_actions")]
+)
+def test_option_that_fills_child_tables_only_is_refused_with_the_transfer_to_write(
+    place: Workplace, source: str, option: str, table: str
+) -> None:
+    place.write("one", f"source: {source}\noptions: {{{option}: true}}\n")
+    said = place.cli("preview", "one", exit_code=2).stderr.replace("\n", " ")
+    assert f"options.{option} is not taken: it fills {table}" in said
+    assert f"write source: {table}." in said
+
+
+def test_transfer_of_a_source_that_has_children_fills_its_own_table_only(place: Workplace) -> None:
+    place.write("one", "source: campaigns\n")
+    assert place.run("one").success
+    assert rows(place, "one") == sorted(row["id"] for row in place.truth("campaigns"))
+    assert {row[0] for row in place.sql("SELECT table_name FROM duckdb_tables()")} == {"one", "ledger"}
