@@ -116,6 +116,13 @@ STAGE_MB = Variable(
     "Megabytes of pages that a load stages at most before a part of it lands; from 100 to 1000000.",
     grammar.number(100, 1_000_000),
 )
+FRESH_PARENTS_MINUTES = Variable(
+    "KLAVIYO_FRESH_PARENTS_MINUTES",
+    "60",
+    "Members of lists and the like take the lists from their table if these landed no longer ago; from 0 (Klaviyo is "
+    "always asked) to 10080.",
+    grammar.number(0, 10_080),
+)
 SHRINK_SHARE = Variable(
     "KLAVIYO_SHRINK_SHARE",
     "0.2",
@@ -170,8 +177,8 @@ SANDBOX_END = Variable(
 
 VARIABLES = (
     *(API_KEY, BASE_URL, REVISION, SOURCES, METRICS, LEAVE_OUT, DATABASE, DATABASE_MODE, SCHEMA, TIMEZONE),
-    *(PARTITION_START, STAGING_DIR, STAGE_MB, PROGRESS, TRANSFERS, SHRINK_SHARE, SHRINK_ROWS, AUTOMATION),
-    *(ALERT_WEBHOOK, ALLOW_HTTP, PREVIEW_COLUMNS, DAGSTER_URL, OWNERS, SANDBOX_END),
+    *(PARTITION_START, STAGING_DIR, STAGE_MB, FRESH_PARENTS_MINUTES, PROGRESS, TRANSFERS, SHRINK_SHARE),
+    *(SHRINK_ROWS, AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, PREVIEW_COLUMNS, DAGSTER_URL, OWNERS, SANDBOX_END),
 )
 
 

@@ -26,6 +26,7 @@ from klaviyo_pipeline.loads.known import known_of
 from klaviyo_pipeline.loads.landing import land_request, sweep_of
 from klaviyo_pipeline.loads.metric_names import names_at_klaviyo
 from klaviyo_pipeline.loads.model import Load, Log, Silent, StagedLoad
+from klaviyo_pipeline.loads.parents import known_parents
 from klaviyo_pipeline.loads.parts import Parts
 from klaviyo_pipeline.loads.reports import ReportLoad, report_request, said_of_stop
 from klaviyo_pipeline.loads.request import (
@@ -117,6 +118,7 @@ def _fetch(
     if planned is None:
         return None
     request, parts = planned
+    request = replace(request, known_parents=known_parents(load, client, log))
     if parts is not None:
         area.remove_landed(parts.extracts)
     owner = owner_of(client, known, wanted.source.name, load.table, wanted.write_mode, ask_account)

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from klaviyo_pipeline.loads.parts import STAGE_BYTES, Parts
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.warehouse.ownership import Owner
     from klaviyo_pipeline.warehouse.sandbox_rows import Origin
     from klaviyo_pipeline.warehouse.tables import Table
+
+
+FRESH_PARENTS = timedelta(hours=1)
 
 
 class Log(Protocol):
@@ -66,6 +70,7 @@ class Load:
         details: More for the ledger to remember, as JSON.
         children: Data sources whose rows stand in these: they land along, each in the table of its name.
         chosen: What the rows are limited to, ids with their names, once Klaviyo has said which they are.
+        fresh_parents: A source that fans out takes its parents from their table if they have landed no longer ago.
         stage_bytes: A long load that merges or appends lands in parts, so that no more than this is staged at a time.
         now: When the run began (aware); None for the present.
     """
@@ -83,6 +88,7 @@ class Load:
     details: Mapping[str, Any] = field(default_factory=dict)
     children: tuple[Source, ...] = ()
     chosen: Mapping[str, str] | None = None
+    fresh_parents: timedelta = FRESH_PARENTS
     stage_bytes: int = STAGE_BYTES
     now: datetime | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -161,14 +162,16 @@ _PARSERS = {
 
 
 class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
-    """The DuckDB database for the tables. A launch can set the waits, the memory limit and stage_mb.
+    """The DuckDB database for the tables.
+
+    A launch can set the waits, the memory limit, stage_mb and fresh_parents_minutes.
 
     It extends dagster-duckdb's ``DuckDBResource``, which gives SQL assets a connection. This connection waits for the
     file lock of the database. Hold it only briefly.
     """
 
     at_launch: ClassVar[frozenset[str]] = frozenset(
-        {"lock_timeout_s", "same_load_timeout_s", "memory_limit", "stage_mb"}
+        {"lock_timeout_s", "same_load_timeout_s", "memory_limit", "stage_mb", "fresh_parents_minutes"}
     )
 
     database: str = Field(default="", description="Path of the DuckDB file; blank for KLAVIYO_DUCKDB_PATH.")
@@ -196,6 +199,13 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         le=1_000_000,
         description="A long load that merges or appends lands in parts, so that no more megabytes than this are "
         "staged at a time; blank for KLAVIYO_STAGE_MB.",
+    )
+    fresh_parents_minutes: float | None = Field(
+        default=None,
+        ge=0,
+        le=10_080,
+        description="Members of lists and the like take the lists from their table if these landed no longer ago; 0: "
+        "Klaviyo is always asked; blank for KLAVIYO_FRESH_PARENTS_MINUTES.",
     )
     shrink_share: float | None = Field(
         default=None,
@@ -283,6 +293,15 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         if rows is None:
             rows = int(environment.SHRINK_ROWS.value)
         return ShrinkLimits(share, rows)
+
+    def fresh_parents(self) -> timedelta:
+        """How long ago parents, such as lists, may have landed for their members to be read without asking for them.
+
+        Raises:
+            ConfigurationError: if an environment variable is not a number within its bounds.
+        """
+        given = self.fresh_parents_minutes
+        return timedelta(minutes=given if given is not None else float(environment.FRESH_PARENTS_MINUTES.value))
 
     def stage_bytes(self) -> int:
         """How many bytes a load may stage before a part of it lands.

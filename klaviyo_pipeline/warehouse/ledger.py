@@ -276,12 +276,13 @@ def coverage(
     *,
     filter_field: str | None = None,
     chosen: Collection[str] | None = None,
+    account_key: str | None = None,
 ) -> list[Span]:
     """As `covered_in`, in a session of its own; none where there is no database yet."""
     if not database.file.exists():
         return []
     with database.reading() as con:
-        return covered_in(con, source, table, filter_field=filter_field, chosen=chosen)
+        return covered_in(con, source, table, filter_field=filter_field, chosen=chosen, account_key=account_key)
 
 
 def covered_in(
@@ -291,11 +292,13 @@ def covered_in(
     *,
     filter_field: str | None = None,
     chosen: Collection[str] | None = None,
+    account_key: str | None = None,
 ) -> list[Span]:
     """The windows that were landed, merged where they touch or overlap, in order; a start of None: from ever.
 
     With a ``filter_field`` only windows over that field count, and reads of everything. With ``chosen`` ids or names,
-    what has landed of every one of them; without, only loads that were limited to none count.
+    what has landed of every one of them; without, only loads that were limited to none count. With an
+    ``account_key`` only loads of that key count.
     """
     if not existing_columns(con, LEDGER.schema, LEDGER.name):
         return []
@@ -305,11 +308,11 @@ def covered_in(
         "SELECT epoch_us(window_start) AS low, epoch_us(window_end) AS high "
         f"FROM {full_name(con, LEDGER.schema, LEDGER.name)} WHERE kind = 'load' AND source = $source "
         "AND table_name = coalesce($table, table_name) AND window_end IS NOT NULL "
-        "AND coalesce(filter_field = $field OR $field IS NULL, true) "
+        "AND coalesce(filter_field = $field OR $field IS NULL, true) AND coalesce(account_key = $key, $key IS NULL) "
         f"AND ({among} IS NULL OR list_contains(json_keys({among}), $one) "
         f"OR list_contains(json_extract_string(details, '$.{CHOSEN}.*'), $one)) ORDER BY low NULLS FIRST, high"
     )
-    given = {"source": source, "table": table, "field": filter_field}
+    given = {"source": source, "table": table, "field": filter_field, "key": account_key}
     spans, *others = (_merged(con.execute(query, {**given, "one": one}).fetchall()) for one in (chosen or (None,)))
     for more in others:
         spans = _common(spans, more)

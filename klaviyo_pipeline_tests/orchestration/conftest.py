@@ -140,6 +140,10 @@ def failure_text(result: dg.ExecuteInProcessResult) -> str:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for name in ("KLAVIYO_API_KEY", "KLAVIYO_BASE_URL", "KLAVIYO_REVISION", "KLAVIYO_TIMEZONE", "KLAVIYO_SCHEMA"):
         monkeypatch.delenv(name, raising=False)
-    keys = {"pk_sandbox": frozenset[str](), "pk_events_only": frozenset({"events:read"})}
+    keys = {
+        "pk_sandbox": frozenset[str](),
+        "pk_another": frozenset[str](),
+        "pk_events_only": frozenset({"events:read"}),
+    }
     with running_sandbox(SHOP, ServerOptions(rate_limits=False, keys=keys)) as sandbox:
         yield World(sandbox, tmp_path / "warehouse.duckdb")

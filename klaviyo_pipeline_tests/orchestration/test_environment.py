@@ -61,6 +61,7 @@ WRONG = {
     "KLAVIYO_DATABASE_MODE": ["rw-r-----", "9999"],
     "KLAVIYO_SHRINK_SHARE": ["1.5", "-1", "nan", "a fifth"],
     "KLAVIYO_STAGE_MB": ["99", "0", "-1", "2000000", "5GB"],
+    "KLAVIYO_FRESH_PARENTS_MINUTES": ["-1", "10081", "hour"],
     "KLAVIYO_SHRINK_ROWS": ["-1", "1.5", "2000000000", "ten"],
     "KLAVIYO_SCHEMA": ["information_schema", "PG_CATALOG", "klaviyo_pipeline", "{x}", "a.b", "x" * 129, "a\tb"],
     "KLAVIYO_TIMEZONE": ["PST", "Mars/Olympus", "../../etc/passwd", "America/"],

@@ -20,7 +20,7 @@ OTHER = "another-secret-of-this-machine"
 PASTED = "pk_pasted_into_the_launchpad"
 FREE = {
     "klaviyo": set(SETTINGS),
-    "duckdb": {"lock_timeout_s", "memory_limit", "same_load_timeout_s", "stage_mb"},
+    "duckdb": {"lock_timeout_s", "memory_limit", "same_load_timeout_s", "stage_mb", "fresh_parents_minutes"},
     "io_manager": {"write_mode"},
 }
 """All that a launch may set; a new field of a resource is not in it until somebody decides so."""

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from klaviyo_pipeline.sandbox.server import RunningSandbox
-from klaviyo_pipeline.transfers.file.model import MODES, options_of
+from klaviyo_pipeline.transfers.file.model import MODES, for_child_tables, options_of
 from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline.transfers.file.reading import read_text
 from klaviyo_pipeline_tests.core import CORE
@@ -38,6 +38,7 @@ VALUES: dict[str, list[Any]] = {
     "flow_triggers": [True, False],
     "conversations": [True, False],
     "definition": [True, False],
+    "metrics": ["one"],
     "list_ids": ["one"],
     "event_ids": ["one"],
     "events_table": ["events"],
@@ -55,7 +56,7 @@ COLUMN_OF = {
 def taken() -> Iterator[tuple[str, str, Any, str]]:
     """Every source with every option that it takes, and with none, in every mode; further values in one mode."""
     for source in CORE.values():
-        for option in ("", *options_of(source)):
+        for option in ("", *(each for each in options_of(source) if each != "leave_out")):
             values = [value for value in VALUES[option] if option != "filter_by" or value in source.filter_by]
             for number, value in enumerate(values):
                 for mode in MODES if number == 0 else ("merge",):
@@ -84,7 +85,10 @@ def expected(place: Workplace, source: str, options: dict[str, Any]) -> set[Any]
             for row in place.truth("members")
             if inside(row) and (wanted is None or row["list_id"] in wanted)
         }
-    return {row["id"] for row in place.truth(source) if inside(row)}
+    metrics = options.get("metrics")
+    return {
+        row["id"] for row in place.truth(source) if inside(row) and (metrics is None or row["metric_id"] in metrics)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +103,8 @@ def events(shop: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def real_ids(place: Workplace, option: str, value: Any) -> Any:
     if option == "event_ids":
         return [row["id"] for row in place.truth("events") if row["metric_id"] and row["profile_id"]][:2]
+    if option == "metrics":
+        return [next(row["metric_id"] for row in place.truth("events") if row["metric_id"])]
     return [place.truth("members")[0]["list_id"]] if option == "list_ids" else value
 
 
@@ -132,7 +138,7 @@ def test_option_that_a_source_takes_lands_what_it_should(
 NOT_TAKEN = [
     (source.name, option)
     for source, option in product(CORE.values(), VALUES)
-    if option and option not in options_of(source)
+    if option and option not in options_of(source) and option not in for_child_tables(source)
 ]
 
 

@@ -63,8 +63,9 @@ def extract(
     if source.report is not None and source.report.role and ids is None:
         ids = (_metric_in_role(client, source.report.role, area, request.window),)
     if source.fan_out is not None and ids is None:
-        can_have = source.fan_out.can_have_children
-        ids = read_ids(client, SOURCES[source.fan_out.parent], area, request.window, can_have)
+        ids, fan_out = request.known_parents, source.fan_out
+        if ids is None:
+            ids = read_ids(client, SOURCES[fan_out.parent], area, request.window, fan_out.can_have_children)
     others = read_ids(client, SOURCES[source.per_parent.parent], area, request.window) if source.per_parent else ()
     identity = _identity(client, request)
     stage = area.open({**identity, "run": uuid.uuid4().hex} if anew else identity, request.begins or now)

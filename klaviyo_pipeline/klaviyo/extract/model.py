@@ -41,6 +41,7 @@ class ExtractRequest:
             source that is read over a time that can be cut. None: all of the window.
         begins: When the fetch begins, if that is later than the run (``window.now``).
         children: Data sources whose rows stand in these; the extract has the columns that they are made from.
+        known_parents: For a source that fans out: the ids of all parents, if they are known. None to ask for them.
         chosen: For a source with a choice: the ids of what its rows must belong to. None for all rows.
     """
 
@@ -54,6 +55,7 @@ class ExtractRequest:
     begins: datetime | None = None
     children: tuple[Source, ...] = ()
     chosen: tuple[str, ...] | None = None
+    known_parents: tuple[str, ...] | None = None
 
     @property
     def can_end_early(self) -> bool:

@@ -191,6 +191,7 @@ def load_of(
         origin=Origin(environment.sandbox_end(url)),
         shrink=duckdb.shrink_limits(),
         stage_bytes=duckdb.stage_bytes(),
+        fresh_parents=duckdb.fresh_parents(),
         details={"asset": spec.key.to_user_string()},
         children=tuple(each.source for each in spec.children) if place.table == spec.key.path[-1] else (),
         **run,

@@ -1,0 +1,61 @@
+"""The parents of a data source that fans out, such as lists: from the warehouse while they are fresh there."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from klaviyo_pipeline import clock
+from klaviyo_pipeline.loads.whole_reads import living_children
+from klaviyo_pipeline.warehouse import ledger
+from klaviyo_pipeline.warehouse.sql import quoted_list
+from klaviyo_pipeline.warehouse.tables import DELETED_AT, existing_columns, full_name
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+    from klaviyo_pipeline.loads.model import Load, Log
+
+
+def known_parents(load: Load, client: KlaviyoClient, log: Log) -> tuple[str, ...] | None:
+    """The ids of all parents, from their table beside the load's; None if Klaviyo is to be asked.
+
+    They are fresh if loads of this key have landed all of the parents up to ``load.fresh_parents`` ago or later. Rows
+    of a load that did not land do not count. A table that lacks a parent whose children are here is not believed.
+
+    Raises:
+        WarehouseError: if the database cannot be read.
+    """
+    source, fan_out, place = load.request.source, load.request.source.fan_out, load.place
+    by_role = source.report is not None and source.report.role
+    if fan_out is None or fan_out.batch is not None or load.request.ids is not None or by_role:
+        return None
+    if not load.fresh_parents:
+        return None
+    now = load.now or clock.now()
+    until = landed_whole_until(load, client, fan_out.parent)
+    if until is None or not now - load.fresh_parents <= until <= now + _CLOCK_STEP:
+        return None
+    with place.database.reading() as con:
+        columns = {column.name for column in existing_columns(con, place.schema, fan_out.parent)}
+        asked = ("id", *(column for column, _values in fan_out.childless))
+        if not columns.issuperset(asked):
+            return None
+        live = f"WHERE {DELETED_AT} IS NULL" if DELETED_AT in columns else ""
+        table = full_name(con, place.schema, fan_out.parent)
+        found = con.execute(f"SELECT DISTINCT ON (id) {quoted_list(asked)} FROM {table} {live} ORDER BY id").fetchall()
+    parents = [dict(zip(asked, row, strict=True)) for row in found]
+    here = living_children(place.database, source, place.schema, place.table) if source.shows_deletions else {}
+    if not here.keys() <= {parent["id"] for parent in parents}:
+        return None
+    log.info(f"The {fan_out.noun}s are those of {place.schema}.{fan_out.parent}, landed until {until.isoformat()}.")
+    return tuple(parent["id"] for parent in parents if fan_out.can_have_children(parent))
+
+
+_CLOCK_STEP = timedelta(minutes=1)
+
+
+def landed_whole_until(load: Load, client: KlaviyoClient, parent: str) -> datetime | None:
+    """Up to when all parents have landed in their table, by loads of this key; None if not all have."""
+    place = load.place
+    spans = ledger.coverage(place.database, parent, f"{place.schema}.{parent}", account_key=client.account)
+    return next((end for start, end in spans if start is None), None)
