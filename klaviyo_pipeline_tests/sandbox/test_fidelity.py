@@ -102,3 +102,8 @@ def test_aggregates_refuse_what_klaviyo_does_not_take(client: Client, store: Sto
 
     assert ask(by=["Inbox Provider", "$variation", "Bounce Type"], timezone="Europe/Copenhagen") == 200
     assert ask(timezone="Europe/Kyiv") == ask(soup=1) == ask(return_fields=["soup"]) == ask(by=["soup"]) == 400
+
+
+def test_limits_are_in_the_headers_of_a_sandbox_without_limits_too(client: Client) -> None:
+    headers = client.get("/api/metrics").headers
+    assert {"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"} <= set(headers)

@@ -252,3 +252,20 @@ def test_every_documented_fieldset_type_is_taken(revision: str) -> None:
         documented = {name[len("fields[") : -1] for name in parameters if name.startswith("fields[")}
         with case(endpoint.operation):
             assert set(taken.types) == documented
+
+
+def test_metric_aggregates_are_grouped_by_every_documented_dimension(client: Client, store: Store) -> None:
+    schemas = openapi.document("2026-07-15")["components"]["schemas"]
+    question = schemas["MetricAggregateQueryResourceObject"]["properties"]["attributes"]["properties"]
+    dimensions = next(
+        option["items"]["enum"] for option in (question["by"], *question["by"].get("anyOf", ())) if "items" in option
+    )
+    assert len(dimensions) == 36
+    attributes = {
+        "metric_id": next(iter(store.metrics.rows)),
+        "measurements": ["count"],
+        "filter": ["greater-or-equal(datetime,2026-11-18)", "less-than(datetime,2026-11-20)"],
+    }
+    for dimension in dimensions:
+        body = {"data": {"type": "metric-aggregate", "attributes": {**attributes, "by": [dimension]}}}
+        assert client.send("POST", "/api/metric-aggregates", body).status == 200, dimension
