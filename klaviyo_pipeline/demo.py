@@ -147,14 +147,14 @@ def run_demo(days: int, sandbox: SandboxProcess | None) -> DemoRun:
 def analytics_made() -> list[DemoTable]:
     """The analytics tables with their numbers of rows."""
     from klaviyo_pipeline.analytics.building import analytics_schema
-    from klaviyo_pipeline.analytics.tables import TABLES
+    from klaviyo_pipeline.analytics.more_tables import tables_of
     from klaviyo_pipeline.warehouse.tables import full_name
 
     duckdb = KlaviyoDuckDBResource()
     schema = analytics_schema(duckdb.schema_or_default)
     made = []
     with duckdb.warehouse().reading() as connection:
-        for table in TABLES.values():
+        for table in tables_of(environment.sources()).values():
             counted = connection.execute(f"SELECT count(*) FROM {full_name(connection, schema, table.name)}").fetchone()
             assert counted is not None
             made.append(DemoTable(f"{schema}.{table.name}", counted[0]))

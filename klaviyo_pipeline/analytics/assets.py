@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from klaviyo_pipeline import environment
+from klaviyo_pipeline.analytics.more_tables import tables_of
 from klaviyo_pipeline.analytics.steps import sql_of
-from klaviyo_pipeline.analytics.tables import TABLES, AnalyticsTable
+from klaviyo_pipeline.analytics.tables import AnalyticsTable
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.assets.build import asset_key
 from klaviyo_pipeline.orchestration.assets.plots import plotted
@@ -37,7 +38,7 @@ def build_analytics_assets() -> list[dg.AssetsDefinition]:
     """An asset for each analytics table."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return [_build_asset(table) for table in TABLES.values()]
+        return [_build_asset(table) for table in tables_of(environment.sources()).values()]
 
 
 def _build_asset(table: AnalyticsTable) -> dg.AssetsDefinition:

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from klaviyo_pipeline.analytics.loaded import MACROS, Fingerprint, Fingerprints
 from klaviyo_pipeline.analytics.metric_roles import ROLES
-from klaviyo_pipeline.analytics.steps import DAYS, Step, sql_of
+from klaviyo_pipeline.analytics.steps import CAMPAIGN_MESSAGES, DAYS, Step, sql_of
 from klaviyo_pipeline.warehouse.database import transaction
 from klaviyo_pipeline.warehouse.errors import DatabaseFileError
 from klaviyo_pipeline.warehouse.local_days import whole_rules
@@ -166,11 +166,11 @@ class Kept:
     def make(self, *, whole: bool) -> None:
         """Make the table's rows as ``fresh``, those that were touched or all; ``scope`` has the touched keys."""
         table, scoped = self._table, not whole and self._table.part_key is not None
-        for view in table.views:
-            self._con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(view)} AS {sql_of(view)}")
         self._con.execute("CREATE OR REPLACE TEMP TABLE scope AS SELECT DISTINCT key FROM touched")
         if table.part:
             self._make_part(table.part, table.part_key or "")
+        for view in table.views:
+            self._con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(view)} AS {sql_of(view)}")
         within = "wanted IN (SELECT key FROM scope)" if scoped and not table.part else "true"
         self._con.execute(f"CREATE OR REPLACE TEMP MACRO in_scope(wanted) AS {within}")
         names = quoted_list(column.name for column in table.columns)
@@ -189,10 +189,11 @@ class Kept:
 
     def _make_part(self, part: str, key: str) -> None:
         """Make the touched keys of a part anew. A message that was touched touches its campaign."""
-        self._con.execute(
-            "INSERT INTO scope SELECT DISTINCT campaign_id FROM campaign_messages "
-            "WHERE message_id IN (SELECT key FROM touched) AND campaign_id NOT IN (SELECT key FROM touched)"
-        )
+        if CAMPAIGN_MESSAGES in self._table.steps:
+            self._con.execute(
+                "INSERT INTO scope SELECT DISTINCT campaign_id FROM campaign_messages "
+                "WHERE message_id IN (SELECT key FROM touched) AND campaign_id NOT IN (SELECT key FROM touched)"
+            )
         self._con.execute("CREATE OR REPLACE TEMP MACRO in_scope(wanted) AS wanted IN (SELECT key FROM scope)")
         with transaction(self._con):
             self._con.execute(f"CREATE TABLE IF NOT EXISTS {part} AS FROM ({sql_of(part)}) LIMIT 0")

@@ -34,6 +34,7 @@ _TIMES = {
     "campaigns": ("send_time",),
     "list_profiles": ("joined_group_at", DELETED_AT),
     "profiles": ("created",),
+    "consents": ("last_updated",),
 }
 """The times that SQL files take the day of."""
 _MARGIN = timedelta(days=2)

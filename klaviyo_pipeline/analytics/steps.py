@@ -65,6 +65,10 @@ METRIC_NAMES = Step("metric_names", "metrics")
 CAMPAIGN_NAMES = Step("campaign_names", "campaigns")
 CAMPAIGN_MESSAGES = Step("campaign_messages", "campaigns", touches=("message_id", "campaign_id"))
 LIST_NAMES = Step("list_names", "lists")
+FLOW_REACTIONS = Step("flow_reactions", "events", by_day=True, touches=("flow_id",))
+FLOW_NAMES = Step("flow_names", "flows")
+CONSENT_STATES = Step("consent_states", "consents")
+CAMPAIGN_REPORTS = Step("campaign_reports", "campaign_values")
 MEMBERSHIPS = Step("memberships", "list_profiles")
 
 

@@ -17,12 +17,13 @@ def chart(name: str, output: str | None, json_: bool) -> None:
     """Draw the chart of the asset's page from the landed rows.
 
     NAME is a data source (events, event_metrics, profiles, campaigns, list_profiles) or a table of analytics
-    (daily_metrics, campaign_performance, list_growth, profile_activity). --json prints the values instead. The command
+    (daily_metrics, campaign_performance, list_growth, profile_activity, flow_performance, consent_overview,
+    campaign_comparison). --json prints the values instead. The command
     asks Klaviyo for the names of metrics and lists that have not landed. Without a usable key the chart has ids.
     """
     from klaviyo_pipeline.analytics.account import zone_of_tables
     from klaviyo_pipeline.analytics.charts import chart_of_table
-    from klaviyo_pipeline.analytics.tables import TABLES
+    from klaviyo_pipeline.analytics.more_tables import ALL
     from klaviyo_pipeline.charts.drawing import draw
     from klaviyo_pipeline.cli.failing import Failed, WrongInput
     from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
@@ -31,12 +32,12 @@ def chart(name: str, output: str | None, json_: bool) -> None:
     from klaviyo_pipeline.paths import file_path
     from klaviyo_pipeline.private_files import write_private
 
-    if name not in {*PLOTS, *TABLES}:
-        raise WrongInput(f"{name!r} has no chart. Charts exist for: {', '.join([*PLOTS, *TABLES])}.")
+    if name not in {*PLOTS, *ALL}:
+        raise WrongInput(f"{name!r} has no chart. Charts exist for: {', '.join([*PLOTS, *ALL])}.")
     duckdb = KlaviyoDuckDBResource()
     database, schema = duckdb.warehouse(), duckdb.schema_or_default
-    if name in TABLES:
-        drawn = chart_of_table(database, TABLES[name], schema, zone_of_tables(duckdb))
+    if name in ALL:
+        drawn = chart_of_table(database, ALL[name], schema, zone_of_tables(duckdb))
     else:
         drawn = chart_of_source(
             database, SOURCES[name], schema, name, duckdb.zone, ask=partial(ask_names, KlaviyoResource(), duckdb)

@@ -13,13 +13,13 @@ import pytest
 
 from klaviyo_pipeline.analytics.assets import build_analytics_assets
 from klaviyo_pipeline.analytics.building import build
-from klaviyo_pipeline.analytics.tables import TABLES
+from klaviyo_pipeline.analytics.more_tables import ALL
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.table import table_of
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
 from klaviyo_pipeline.sandbox.server import running_sandbox
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.tables import full_name, shape
-from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.made_once import made_once
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
@@ -54,7 +54,7 @@ class Loaded:
         """Insert rows into the table that a load of the source makes; columns that are left out are null."""
         import pyarrow as pa
 
-        table = table_of(CORE[source], "klaviyo", None, options & frozenset(CORE[source].option_names))
+        table = table_of(SOURCES[source], "klaviyo", None, options & frozenset(SOURCES[source].option_names))
         names = sorted({name for row in rows for name in row})
         given = pa.table({name: [row.get(name) for row in rows] for name in names})
         with self.database.writing() as con:
@@ -64,7 +64,7 @@ class Loaded:
 
     def rows(self, table: str, columns: str = "*", zone: ZoneInfo = COPENHAGEN) -> list[tuple[Any, ...]]:
         """Make a table of analytics, and give some of its columns."""
-        build(self.database, TABLES[table], "klaviyo", zone)
+        build(self.database, ALL[table], "klaviyo", zone)
         with self.database.reading() as con:
             return con.execute(f"SELECT {columns} FROM klaviyo_analytics.{table} ORDER BY ALL").fetchall()
 

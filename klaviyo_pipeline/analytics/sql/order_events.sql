@@ -6,6 +6,7 @@ SELECT
     events.datetime AS happened_at,
     events.campaign_id,
     events.campaign_message_id,
+    events.flow_id,
     order_number(events.event_properties) AS number,
     signed_value(events.event_properties, metric_roles.role) AS value
 FROM events

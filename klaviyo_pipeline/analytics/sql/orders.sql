@@ -21,6 +21,7 @@ SELECT
     placed.happened_at AS ordered_at,
     placed.campaign_id,
     placed.campaign_message_id,
+    placed.flow_id,
     coalesce(placed.value, 0) AS value,
     -- An order that was cancelled and refunded says so twice, but no more than its value is taken back.
     greatest(coalesce(taken_back.value, 0), -greatest(coalesce(placed.value, 0), 0)) AS refunded
