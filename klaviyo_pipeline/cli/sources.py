@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from klaviyo_pipeline import environment
 from klaviyo_pipeline.cli.output import as_json, print_json, print_pairs, print_table
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.klaviyo.catalogue.model import Source
 
 
 @click.command()
@@ -26,6 +30,9 @@ def sources(name: str | None, json_: bool) -> None:
             {
                 "source": source.name,
                 "title": source.title,
+                "group": group_of(source.name),
+                "chosen": source.name in environment.sources(),
+                "read": how_read(source),
                 "description": source.description,
                 "options": {
                     option: {"default": None if field.is_required() else field.default, "what": field.description}
@@ -47,19 +54,46 @@ def sources(name: str | None, json_: bool) -> None:
     if name:
         _show(described[0])
         return
-    headers = ["source", "options", "filter by", "limit", "scopes"]
+    headers = ["source", "group", "read", "filter by", "limit", "scopes"]
     rows = [
         [
-            each["source"],
-            ", ".join(each["options"]),
+            each["source"] + (" *" if each["chosen"] else ""),
+            each["group"],
+            each["read"],
             ", ".join(text.split()[0] for text in each["filter_by"]),
-            f"{each['requests_per_second']}/s, {each['requests_per_minute']}/min"
-            + (f", {each['requests_per_day']}/day" if each["requests_per_day"] else ""),
+            _limit(each, "/s", "/min", "/day"),
             ", ".join(each["scopes"]),
         ]
         for each in described
     ]
     print_table(headers, rows, widest=100)
+    click.echo("* is an asset: KLAVIYO_SOURCES chooses it. Options and columns: klaviyo-pipeline sources NAME")
+
+
+def group_of(name: str) -> str:
+    """The group that a data source is loaded with: core, default, or opt-in for what a person has to choose."""
+    from klaviyo_pipeline.klaviyo.catalogue.registry import GROUPS
+
+    return next((group for group, names in GROUPS.items() if name in names), "opt-in")
+
+
+def how_read(source: Source) -> str:
+    """What its requests depend on, in words; blank for one collection."""
+    if source.child is not None:
+        return f"with {source.child.parent}"
+    if source.report is not None:
+        return "as a report"
+    if source.fan_out is not None and source.fan_out.batch is not None:
+        return f"from the {source.fan_out.parent} that have landed"
+    if source.fan_out is not None:
+        return f"for each {source.fan_out.noun}"
+    return ""
+
+
+def _limit(source: dict[str, Any], *units: str) -> str:
+    numbers = (source["requests_per_second"], source["requests_per_minute"], source["requests_per_day"])
+    joint = " " if units[0][0].isalpha() else ""
+    return ", ".join(f"{number}{joint}{unit}" for number, unit in zip(numbers, units, strict=True) if number)
 
 
 def _show(source: dict[str, Any]) -> None:
@@ -67,10 +101,12 @@ def _show(source: dict[str, Any]) -> None:
         [
             ("Source", source["source"]),
             ("What", source["description"]),
+            ("Group", source["group"] + (", chosen" if source["chosen"] else ", not chosen by KLAVIYO_SOURCES")),
+            ("Read", source["read"]),
             ("Filter by", source["filter_by"]),
             ("Primary key", source["primary_key"]),
             ("Scopes", source["scopes"]),
-            ("Limit", f"{source['requests_per_second']} a second, {source['requests_per_minute']} a minute"),
+            ("Limit", _limit(source, "a second", "a minute", "a day")),
             ("Documentation", source["documentation"]),
         ]
     )

@@ -224,6 +224,13 @@ def test_check_tries_what_a_load_does_in_each_database(place: Workplace) -> None
 def test_sources_and_ledger_list_what_there_is(place: Workplace) -> None:
     assert [source["source"] for source in place.json("sources")][:2] == ["metrics", "events"]
     assert "skip_related" in place.cli("sources", "events").stdout
+    groups = {source["source"]: (source["group"], source["chosen"], source["read"]) for source in place.json("sources")}
+    assert groups["events"] == ("core", True, "")
+    assert groups["flows"] == ("default", False, "")
+    assert groups["event_attributions"] == ("default", False, "with events")
+    assert groups["segment_profiles"] == ("opt-in", False, "for each segment")
+    assert groups["flow_values"] == ("opt-in", False, "as a report")
+    assert "2 a minute, 225 a day" in place.cli("sources", "flow_values").stdout
     assert "No load has landed" in place.cli("ledger").stderr
     place.write("daily", "source: lists")
     place.cli("transfer", "run", "daily", "-q")
