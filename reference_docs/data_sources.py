@@ -37,10 +37,10 @@ that begins with `+` or `-` changes the default: `-forms, +segment_profiles`.
 If the key may not read a data source beyond `core`, or the revision does not have it yet, the run skips it, with a line
 in the log and an observation of its asset. Its table stays as it is.
 
-Tables with `observed_at`, such as `list_counts`, keep a history: each load adds rows, and changes none. The replace modes
-are refused. `suppressions` and `profile_predictions` read profiles in requests of their own, so that loads of `profiles`
-are neither slower nor larger. An incremental load of `suppressions` finds new ones, and a full read, once a week by the
-schedules, finds who is no longer suppressed.
+Tables with `observed_at`, such as `list_counts`, keep a history: each load adds rows, and changes none. The replace
+modes are refused. `suppressions` and `profile_predictions` read profiles in requests of their own, so that loads of
+`profiles` are neither slower nor larger. An incremental load of `suppressions` finds new ones, and a full read, once
+a week by the schedules, finds who is no longer suppressed.
 
 Some tables are made from what the rows of another one hold, such as `event_attributions` from `events`. They take no
 requests of their own and land in the same transaction. Both are assets of one op: a run that selects one of them loads
