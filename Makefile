@@ -8,7 +8,7 @@ export PYTHONTZPATH :=
 # Empty: bytecode is kept, whatever the shell says. Without it, each worker and process compiles everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo dev test test-clock libfaketime test-ui chromium soak check lint format docs docs-serve bench mutants profile clean
+.PHONY: help demo dev test test-clock libfaketime test-ui chromium soak check lint format docs docs-serve bench bench-big mutants profile clean
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -83,6 +83,10 @@ mutants: .venv/.mutants ## Put faults into the code, one by one, and check that 
 
 bench: .venv/.bench ## Measure this project, a plain loader and dlt side by side; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run --write
+
+bench-big: .venv/.bench ## Measure tables of 20 million events and a first load of 5 million; takes hours and 40 GB of disk
+	$(BIN)/python -m benchmarks.run tables analytics --tables 200000,2000000,20000000 --large 20000000
+	$(BIN)/python -m benchmarks.parts --events 5000000 --stage-mb 500
 
 profile: .venv/.bench ## Show where the time of a load goes
 	$(BIN)/python -m benchmarks.profiling events
