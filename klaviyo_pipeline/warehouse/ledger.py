@@ -302,7 +302,7 @@ def covered_in(
     """
     if not existing_columns(con, LEDGER.schema, LEDGER.name):
         return []
-    among = f"details->'$.{CHOSEN}'"
+    among = f"(details->'$.{CHOSEN}')"
     # As microseconds, and merged as such: there may be a line for each hour of many years.
     query = (
         "SELECT epoch_us(window_start) AS low, epoch_us(window_end) AS high "
