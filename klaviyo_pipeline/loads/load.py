@@ -120,7 +120,10 @@ def _fetch(
     request, parts = planned
     request = replace(request, known_parents=known_parents(load, client, log))
     if parts is not None:
-        area.remove_landed(parts.extracts)
+        ended = {parts.ended} if parts.ended else set[str]()
+        if area.remove_landed(parts.extracts | ended) & ended:
+            log.info("Nothing to read: an earlier run of this load was killed when all of it had landed.")
+            return None
     owner = owner_of(client, known, wanted.source.name, load.table, wanted.write_mode, ask_account)
     try:
         return _Reading(load, client, area, log, reporting, request, owner, time.monotonic()).part(parts)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from klaviyo_pipeline.klaviyo.extract.progress import Findings
 from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.warehouse.ledger import PART
+from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
@@ -42,6 +43,8 @@ class Parts:
         through: Where the last of them ended.
         cut_off: Whether an earlier run of it was cut off.
         extracts: The parts that have landed and are not the last. A kill may have left their stages.
+        ended: The last part, if the load has come to its end and appends a fixed window. If its stage is still there, a
+            kill came after the commit, and the load is not to be repeated.
     """
 
     of: str
@@ -51,6 +54,7 @@ class Parts:
     through: datetime | None = None
     cut_off: bool = False
     extracts: frozenset[str] = frozenset()
+    ended: str | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -126,6 +130,8 @@ def parts_of(request: ExtractRequest, wanted: LoadRequest, loads: Loads, *, incr
     landed = [entry for entry in loads.entries if not entry.details.get(PART, {}).get("last", True)]
     extracts = frozenset(entry.extract_id for entry in landed if entry.extract_id)
     anew = Parts(of=of, began=now, window=window, cut_off=found is not None, extracts=extracts)
+    if incremental is None and wanted.write_mode is WriteMode.APPEND:
+        anew = replace(anew, ended=loads.ended(of))
     if found is None or incremental is not None or found.through >= (window.end or now):
         return anew
     if wanted.merges and abs(now - found.landed_at) > CONTINUED_FOR:

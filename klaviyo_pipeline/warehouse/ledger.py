@@ -213,8 +213,17 @@ class Loads:
         A load that lands in parts says so in its lines' ``details``, under PART: of which load (``of``), and whether
         the part is the ``last``.
         """
+        last = self._last_part(of)
+        return last if last is not None and not last.details[PART]["last"] else None
+
+    def ended(self, of: str) -> str | None:
+        """The extract that was the last part of a load which came to its end; None if there is no such load."""
+        last = self._last_part(of)
+        return last.extract_id if last is not None and last.details[PART]["last"] else None
+
+    def _last_part(self, of: str) -> Entry | None:
         found = [entry for entry in self.entries if entry.details.get(PART, {}).get("of") == of]
-        return found[-1] if found and not found[-1].details[PART]["last"] else None
+        return found[-1] if found else None
 
 
 def loads_in(con: duckdb.DuckDBPyConnection, source: str, table: str, now: datetime | None = None) -> Loads:

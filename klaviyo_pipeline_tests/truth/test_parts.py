@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from klaviyo_pipeline.klaviyo.extract.model import StagedExtract
 from klaviyo_pipeline.klaviyo.staging.stage import Stage
 from klaviyo_pipeline.sandbox.api.messages import Request
 from klaviyo_pipeline.sandbox.data.rows import Shop
@@ -142,6 +143,26 @@ def test_killed_load_in_parts_continues_and_has_every_row_once(worlds: Worlds, h
         world.now += timedelta(minutes=1)
         world.load("events", mode="append")
         assert world.table("events") == world.truth("events", end=world.now - timedelta(minutes=1))
+
+
+def test_append_in_parts_killed_when_all_has_landed_is_not_repeated(worlds: Worlds) -> None:
+    original = StagedExtract.landed
+
+    def landed(staged: StagedExtract) -> None:
+        """The last part's stage stays, as a kill leaves it."""
+        original(staged) if staged.until else staged.keep()
+
+    with opened(worlds) as (world, _plan):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(StagedExtract, "landed", landed)
+            assert world.load("events", mode="append", whole=True).parts > 2  # type: ignore[union-attr]
+        expected = world.table("events")
+        assert len(stages(world)) == 1
+        assert world.load("events", mode="append", whole=True) is None
+        assert world.table("events") == expected
+        assert not stages(world)
+        # From now on it is a load of its own.
+        assert world.load("events", mode="append", whole=True).inserted == len(expected)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("whole", [False, True])

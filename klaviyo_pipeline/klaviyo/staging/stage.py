@@ -283,14 +283,17 @@ class StagingArea:
             return []
         return [folder for folder in folders.stages(self.root) if not _is_fresh(manifest.read_begin(folder), now)]
 
-    def remove_landed(self, extracts: Collection[str]) -> None:
-        """Remove the stages of extracts that have landed: a run was killed before it did."""
+    def remove_landed(self, extracts: Collection[str]) -> set[str]:
+        """Remove the stages of extracts that have landed: a run was killed before it did. Gives those that it found."""
+        found = set[str]()
         for folder in folders.stages(self.root) if self.root.is_dir() else ():
             begin = manifest.read_begin(folder)
             if begin is None or begin["extract"] not in extracts or (lock := folders.lock(folder)) is None:
                 continue
             folders.clear(folder)
             lock.release()
+            found.add(begin["extract"])
+        return found
 
     def remove_stale(self, now: datetime) -> None:
         """Remove the stages that are stale, unless a run has them open."""
