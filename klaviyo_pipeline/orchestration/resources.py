@@ -191,7 +191,7 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         description="Seconds that a run waits for another run of the same transfer.",
     )
     memory_limit: str = Field(
-        default="", description="DuckDB's memory limit while landing, such as 300MB or 2GB; blank for 300MB."
+        default="", description="DuckDB's memory limit while landing, such as 300MB or 2GB; blank for 256MB."
     )
     stage_mb: float | None = Field(
         default=None,

@@ -66,7 +66,7 @@ class Database:
     lock_timeout_s: float = 300.0
     settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     storage_version: str = "v1.5.0"
-    memory_limit: str = "300MB"
+    memory_limit: str = "256MB"
     temp_directory: str | Path | None = None
     file_mode: int = DEFAULT_MODE
 
