@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from klaviyo_pipeline_tests.docs.documents import ROOT, text_of
+from klaviyo_pipeline_tests.made_once import made_once
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,20 @@ class Site:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """Built beside the work tree, strictly: a warning fails it."""
-    folder = tmp_path_factory.mktemp("site")
-    shutil.copytree(ROOT / "docs", folder / "docs")
-    for name in ("mkdocs.yml", "CHANGELOG.md"):
-        shutil.copy(ROOT / name, folder / name)
-    built = subprocess.run(
-        [Path(sys.executable).with_name("zensical"), "build", "--strict"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stdout + built.stderr
-    return Site(folder, built.stdout + built.stderr)
+
+    def build(folder: Path) -> None:
+        shutil.copytree(ROOT / "docs", folder / "docs")
+        for name in ("mkdocs.yml", "CHANGELOG.md"):
+            shutil.copy(ROOT / name, folder / name)
+        built = subprocess.run(
+            [Path(sys.executable).with_name("zensical"), "build", "--strict"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert built.returncode == 0, built.stdout + built.stderr
+        (folder / "output.txt").write_text(built.stdout + built.stderr)
+
+    folder = made_once(tmp_path_factory, "site", build)
+    return Site(folder, (folder / "output.txt").read_text())
