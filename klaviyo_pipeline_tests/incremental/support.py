@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -22,7 +23,7 @@ from klaviyo_pipeline.orchestration.checks.build import build_checks
 from klaviyo_pipeline.orchestration.checks.reconciliation import RECONCILIATION_JOB
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
-from klaviyo_pipeline_tests.orchestration.conftest import World
+from klaviyo_pipeline_tests.orchestration.conftest import World, settings_now
 
 EVERYTHING: dict[str, Any] = {"days": "2026-11-20", "config": {"start_time": "2024-01-01"}}
 """How a partitioned source's whole history is run: one partition, and a start of its own. (Dagster takes seven
@@ -60,6 +61,13 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+@cache
+def _parts(timezone: str, _settings: tuple[tuple[str, str], ...]) -> tuple[list[Any], list[Any], dg.Definitions]:
+    """Assets, checks and schedules, built once for each time zone and environment."""
+    days = daily_partitions("2024-01-01", timezone)
+    return build_assets(days), list(build_checks(days)), automation_definitions(days)
+
+
 @dataclass
 class Project:
     """The project's definitions over a world, with one Dagster instance."""
@@ -67,6 +75,7 @@ class Project:
     world: World
     instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
     revision: str = ""
+    jobs: dict[str, dg.JobDefinition] = field(default_factory=dict, repr=False)
 
     @property
     def klaviyo(self) -> KlaviyoResource:
@@ -88,10 +97,10 @@ class Project:
 
     @property
     def definitions(self) -> dg.Definitions:
-        days = daily_partitions("2024-01-01", self.world.timezone)
+        assets, checks, automation = _parts(self.world.timezone, settings_now())
         own = dg.Definitions(
-            assets=build_assets(days),
-            asset_checks=build_checks(days),
+            assets=assets,
+            asset_checks=checks,
             resources={
                 "klaviyo": self.klaviyo,
                 "duckdb": self.duckdb,
@@ -99,11 +108,14 @@ class Project:
             },
             executor=dg.in_process_executor,
         )
-        return dg.Definitions.merge(own, automation_definitions(days))
+        return dg.Definitions.merge(own, automation)
 
     @property
     def job(self) -> dg.JobDefinition:
-        return self.definitions.resolve_implicit_global_asset_job_def()
+        asked = repr((self.revision, self.world.timezone, settings_now()))
+        if asked not in self.jobs:
+            self.jobs[asked] = self.definitions.resolve_implicit_global_asset_job_def()
+        return self.jobs[asked]
 
     def load(self, *sources: str, days: tuple[str, str], config: dict[str, Any] | None = None) -> Any:
         """Materialize assets over a range of days, with their checks."""

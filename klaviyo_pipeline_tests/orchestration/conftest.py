@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class World:
     sandbox: RunningSandbox
     path: Path
     timezone: str = "UTC"
+    jobs: dict[str, dg.JobDefinition] = field(default_factory=dict, repr=False)
 
     def run(
         self,
@@ -50,21 +51,10 @@ class World:
 
         Does not raise: look at ``success``.
         """
-        database = KlaviyoDuckDBResource(database=str(self.path), timezone=self.timezone, lock_timeout_s=20)
-        assets = [*_assets(self.timezone, settings_now()), *extra_assets]
-        names = [dg.AssetKey(["klaviyo", source]) for source in sources]
         tags = dict(tags or {})
         if isinstance(days, tuple):
             tags |= {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[1]}
-        account = {"base_url": self.sandbox.url, "api_key": "pk_sandbox", **(klaviyo or {})}
-        return dg.materialize(
-            assets,
-            selection=dg.AssetSelection.assets(*names, *(key for each in extra_assets for key in each.keys)),
-            resources={
-                "klaviyo": KlaviyoResource(**account),
-                "duckdb": database,
-                "io_manager": KlaviyoDuckDBIOManager(duckdb=database, **(io_manager or {})),
-            },
+        return self._job(sources, extra_assets, klaviyo or {}, io_manager or {}).execute_in_process(
             partition_key=days if isinstance(days, str) else None,
             tags=tags,
             run_config={
@@ -77,6 +67,30 @@ class World:
             raise_on_error=False,
             instance=_instance(),
         )
+
+    def _job(
+        self, sources: tuple[str, ...], extra_assets: tuple[Any, ...], klaviyo: dict[str, Any], io_manager: Any
+    ) -> dg.JobDefinition:
+        """As `dg.materialize` makes it for each run, but once for runs of the same assets with the same settings."""
+        settings = settings_now()
+        about = self.sandbox.url, str(self.path), self.timezone, settings
+        asked = repr((sources, [id(each) for each in extra_assets], klaviyo, io_manager, about))
+        if asked not in self.jobs:
+            database = KlaviyoDuckDBResource(database=str(self.path), timezone=self.timezone, lock_timeout_s=20)
+            names = [dg.AssetKey(["klaviyo", source]) for source in sources]
+            selection = dg.AssetSelection.assets(*names, *(key for each in extra_assets for key in each.keys))
+            account = {"base_url": self.sandbox.url, "api_key": "pk_sandbox", **klaviyo}
+            definitions = dg.Definitions(
+                jobs=[dg.define_asset_job("run", selection)],
+                assets=[*_assets(self.timezone, settings), *extra_assets],
+                resources={
+                    "klaviyo": KlaviyoResource(**account),
+                    "duckdb": database,
+                    "io_manager": KlaviyoDuckDBIOManager(duckdb=database, **io_manager),
+                },
+            )
+            self.jobs[asked] = definitions.resolve_job_def("run")
+        return self.jobs[asked]
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of a query on the database."""
