@@ -3,11 +3,28 @@
 Importing the package makes ``zoneinfo`` read the pinned ``tzdata`` package in this process, not the system's files
 (nor those of ``PYTHONTZPATH``). A system may have older rules, and all parts must agree when a day begins. Dagster's
 partitions and schedules use ``zoneinfo`` too.
+
+``build_definitions`` gives an account's definitions for a Dagster project of your own, and ``KlaviyoTranslator``
+changes how they appear in it.
 """
 
 import zoneinfo
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from klaviyo_pipeline.library import KlaviyoTranslator, build_definitions
+
+__all__ = ["KlaviyoTranslator", "__version__", "build_definitions"]
 __version__ = "0.1.0"
 
 zoneinfo.reset_tzpath(())
 zoneinfo.ZoneInfo.clear_cache()
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any exported name
+    # Not imported above: the sandbox and the command line start without Dagster.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from klaviyo_pipeline import library
+
+    return getattr(library, name)

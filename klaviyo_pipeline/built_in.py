@@ -7,6 +7,7 @@ from functools import cache
 import dagster as dg
 
 from klaviyo_pipeline.analytics.assets import build_analytics_assets
+from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
 from klaviyo_pipeline.orchestration.assets.build import build_assets
 from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.automation.schedules import automation_definitions
@@ -20,25 +21,35 @@ from klaviyo_pipeline.transfers.preview_job import preview_job
 
 
 def built_in_definitions(days: dg.DailyPartitionsDefinition) -> dg.Definitions:
-    """The assets, their checks and resources, jobs, schedules and sensors, over these day partitions."""
-    duckdb = KlaviyoDuckDBResource()
-    checks = build_checks(days)
-    record_once(checks)
+    """The definitions of the account in the environment, with the project's executor, logger and preview."""
     return dg.Definitions.merge(
+        account_definitions(days, KlaviyoResource(), KlaviyoDuckDBResource()),
         dg.Definitions(
-            assets=[*build_assets(days), *build_analytics_assets()],
-            asset_checks=checks,
             jobs=[preview_job],
-            resources={
-                "klaviyo": KlaviyoResource(),
-                "duckdb": duckdb,
-                "io_manager": KlaviyoDuckDBIOManager(duckdb=duckdb),
-            },
             # One process: eight assets take 4 s of overhead so, 26 to 36 s with a process each.
             executor=dg.in_process_executor,
             loggers={"console": console},
         ),
-        automation_definitions(days),
+    )
+
+
+def account_definitions(
+    days: dg.DailyPartitionsDefinition,
+    klaviyo: KlaviyoResource,
+    duckdb: KlaviyoDuckDBResource,
+    naming: Naming = DEFAULT,
+) -> dg.Definitions:
+    """The assets of an account, their checks and resources, jobs, schedules and sensors, over these day partitions."""
+    checks = build_checks(days, naming)
+    record_once(checks)
+    resources = {"klaviyo": klaviyo, "duckdb": duckdb, "io_manager": KlaviyoDuckDBIOManager(duckdb=duckdb)}
+    return dg.Definitions.merge(
+        dg.Definitions(
+            assets=[*build_assets(days, naming), *build_analytics_assets(naming)],
+            asset_checks=checks,
+            resources={naming.resource_key(name): resource for name, resource in resources.items()},
+        ),
+        automation_definitions(days, naming),
     )
 
 

@@ -8,12 +8,11 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from klaviyo_pipeline import environment
 from klaviyo_pipeline.analytics.more_tables import tables_of
 from klaviyo_pipeline.analytics.steps import sql_of
 from klaviyo_pipeline.analytics.tables import AnalyticsTable
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.orchestration.assets.build import asset_key
+from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
 from klaviyo_pipeline.orchestration.assets.plots import plotted
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.once_per_run import account_of_run
@@ -34,25 +33,25 @@ def following() -> dg.AutomationCondition[dg.AssetKey]:
     return condition.with_label("follows what was loaded")
 
 
-def build_analytics_assets() -> list[dg.AssetsDefinition]:
+def build_analytics_assets(naming: Naming = DEFAULT) -> list[dg.AssetsDefinition]:
     """An asset for each analytics table."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return [_build_asset(table) for table in tables_of(environment.sources()).values()]
+        return [_build_asset(table, naming) for table in tables_of(naming.chosen()).values()]
 
 
-def _build_asset(table: AnalyticsTable) -> dg.AssetsDefinition:
+def _build_asset(table: AnalyticsTable, naming: Naming) -> dg.AssetsDefinition:
     # The catalog's list shows descriptions without rendering Markdown.
     description, fence, example = table.description.partition(_FENCE)
     description = description.replace("`", "")
 
     @dg.asset(
-        key=[KEY_PREFIX, table.name],
-        group_name=GROUP,
+        key=naming.analytics_key(table.name),
+        group_name=f"{naming.group}_analytics",
         kinds={"sql", "duckdb"},
-        owners=environment.owners(),
+        owners=list(naming.owners_or_default()),
         description=description,
-        deps=[asset_key(SOURCES[name]) for name in table.made_from],
+        deps=[naming.asset_key(SOURCES[name]) for name in table.made_from],
         # Without it Dagster's command line refuses ranges of days of selections that these assets are part of.
         backfill_policy=dg.BackfillPolicy.single_run(),
         automation_condition=following(),
@@ -62,6 +61,7 @@ def _build_asset(table: AnalyticsTable) -> dg.AssetsDefinition:
             "sql": dg.MetadataValue.md("\n".join(f"```sql\n{sql_of(name)}```" for name in table.files)),
         },
     )
+    @naming.with_resources
     def made_by_sql(
         context: dg.AssetExecutionContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]

@@ -18,6 +18,7 @@ from klaviyo_pipeline.klaviyo.catalogue.revisions import who_answers
 from klaviyo_pipeline.klaviyo.errors import LaterRevisionError, ScopeError
 from klaviyo_pipeline.loads.request import Range
 from klaviyo_pipeline.loads.run_lock import run_lock
+from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
 from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class, destination_of, load_request
 from klaviyo_pipeline.orchestration.assets.partition_metadata import partition_ranges
 from klaviyo_pipeline.orchestration.assets.plots import ask_names
@@ -46,11 +47,11 @@ def asset_key(source: Source) -> dg.AssetKey:
     return dg.AssetKey([KEY_PREFIX, source.name])
 
 
-def build_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
+def build_assets(partitions: dg.PartitionsDefinition[str], naming: Naming = DEFAULT) -> list[dg.AssetsDefinition]:
     """The assets of the chosen data sources; those by day have these partitions."""
-    chosen = environment.sources()
+    chosen = naming.chosen()
     sources = [SOURCES[name] for name in chosen if not comes_along(SOURCES[name], chosen)]
-    return [build_asset(default_spec(each, partitions, children_of(each.name, chosen))) for each in sources]
+    return [build_asset(default_spec(each, partitions, children_of(each.name, chosen), naming)) for each in sources]
 
 
 def build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
@@ -75,6 +76,7 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
     if not spec.follows or spec.events_table:
 
         @asset(**settings)
+        @spec.naming.with_resources
         def fetch_collection(
             context: dg.AssetExecutionContext,
             klaviyo: KlaviyoResource,
@@ -86,10 +88,12 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
 
     assert source.fan_out is not None
     parents_in = dg.AssetIn(
-        asset_key(SOURCES[source.fan_out.parent]), metadata={"columns": spec.parent_columns, "selected": True}
+        spec.naming.asset_key(SOURCES[source.fan_out.parent]),
+        metadata={"columns": spec.parent_columns, "selected": True},
     )
 
     @asset(**settings, ins={"parents": parents_in}, automation_condition=_follows())
+    @spec.naming.with_resources
     def fetch_children(
         context: dg.AssetExecutionContext,
         klaviyo: KlaviyoResource,
@@ -193,7 +197,9 @@ def load_of(
         stage_bytes=duckdb.stage_bytes(),
         fresh_parents=duckdb.fresh_parents(),
         details={"asset": spec.key.to_user_string()},
-        children=tuple(each.source for each in spec.children) if place.table == spec.key.path[-1] else (),
+        children=tuple(each.source for each in spec.children)
+        if place.table == (spec.destination.table or spec.key.path[-1])
+        else (),
         **run,
     )
 

@@ -15,12 +15,13 @@ from klaviyo_pipeline.klaviyo.catalogue.registry import CORE
 from klaviyo_pipeline.loads.cadence import Cadence, cadence_of
 from klaviyo_pipeline.loads.children import time_column
 from klaviyo_pipeline.loads.destination import Destination
+from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.orchestration.resources import KlaviyoResource
 
-KEY_PREFIX = "klaviyo"
-GROUP = "klaviyo"
+KEY_PREFIX = DEFAULT.key_prefix[0]
+GROUP = DEFAULT.group
 
 
 def partition_key_of(source: Source) -> str | None:
@@ -58,6 +59,7 @@ class LoadSpec:
         cadence: How often it is meant to run; None where that is not known here.
         metadata: More of the asset's metadata.
         tags: More of the asset's tags.
+        naming: The account's resource keys, translator and owners.
     """
 
     key: dg.AssetKey
@@ -78,6 +80,7 @@ class LoadSpec:
     description: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    naming: Naming = DEFAULT
 
     @property
     def ids(self) -> tuple[str, ...] | None:
@@ -108,7 +111,12 @@ class LoadSpec:
         return list(self.source.fan_out.parent_columns) if self.follows and self.source.fan_out else []
 
 
-def default_spec(source: Source, partitions: dg.PartitionsDefinition[str], children: Iterable[Source] = ()) -> LoadSpec:
+def default_spec(
+    source: Source,
+    partitions: dg.PartitionsDefinition[str],
+    children: Iterable[Source] = (),
+    naming: Naming = DEFAULT,
+) -> LoadSpec:
     """A data source with default settings; options that its children need are on."""
     children = tuple(children)
     needed = {each.child.option for each in children if each.child is not None}
@@ -120,12 +128,15 @@ def default_spec(source: Source, partitions: dg.PartitionsDefinition[str], child
     if left_out := environment.left_out(source.name):
         options[leaving_out.SETTING] = list(left_out)
     return LoadSpec(
-        key=dg.AssetKey([KEY_PREFIX, source.name]),
+        key=naming.asset_key(source),
         source=leaving_out.without(source, left_out),
         ledger_name=source.name,
         partitions=partitions if source.partitioned_by_day else None,
         options=options,
         skips=source.name not in CORE,
-        children=tuple(default_spec(each, partitions) for each in children),
+        children=tuple(default_spec(each, partitions, naming=naming) for each in children),
         cadence=cadence_of(source),
+        group=naming.group,
+        destination=Destination(table=source.name),
+        naming=naming,
     )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline import environment
 from klaviyo_pipeline.orchestration.assets.config import LoadConfig
 from klaviyo_pipeline.orchestration.assets.metadata import child_metadata, column_schema
 from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
@@ -41,16 +40,17 @@ def config_of(context: dg.AssetExecutionContext, config_type: type[LoadConfig]) 
 
 def asset_settings(spec: LoadSpec) -> dict[str, Any]:
     """What Dagster is told of a load's asset, whether or not it has an op of its own."""
-    source, lands = spec.source, spec.destination
+    source, lands, naming = spec.source, spec.destination, spec.naming
+    translator = naming.translator
     place = {"schema": lands.schema, "database": lands.database, "partition_expr": spec.partition_key}
     settings: dict[str, Any] = {
         "key": spec.key,
-        "group_name": spec.group,
+        "group_name": translator.get_group_name(source, spec.group),
         "kinds": {"python", "klaviyo", "duckdb"},
-        "owners": environment.owners(),
-        "description": spec.description or source.description,
+        "owners": list(translator.get_owners(source, naming.owners_or_default())),
+        "description": translator.get_description(source, spec.description or source.description),
         "backfill_policy": dg.BackfillPolicy.single_run(),
-        "io_manager_key": "io_manager",
+        "io_manager_key": naming.resource_key("io_manager"),
         "metadata": {
             "dagster/column_schema": column_schema(source),
             "documentation": dg.MetadataValue.url(source.doc),
@@ -59,7 +59,7 @@ def asset_settings(spec: LoadSpec) -> dict[str, Any]:
             **{name: value for name, value in place.items() if value},
             **spec.metadata,
         },
-        "tags": {"klaviyo/source": source.name, **spec.tags},
+        "tags": dict(translator.get_tags(source, {"klaviyo/source": source.name, **spec.tags})),
     }
     if spec.cadence is not None:
         settings["freshness_policy"] = dg.FreshnessPolicy.time_window(
@@ -90,6 +90,7 @@ def build_with_children(spec: LoadSpec, config_type: type[LoadConfig], fetch: Fe
             config_schema=launch_schema(config_type),
             can_subset=True,
         )
+        @spec.naming.with_resources
         def fetch_with_children(
             context: dg.AssetExecutionContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
         ) -> Iterator[Any]:

@@ -11,6 +11,7 @@ import dagster as dg
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.errors import PipelineError
+from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
 from klaviyo_pipeline.orchestration.resources import IMPATIENT, KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 
@@ -26,6 +27,7 @@ def new_metrics_sensor(
     tags: Callable[[datetime], Mapping[str, str]],
     *,
     running: bool,
+    naming: Naming = DEFAULT,
 ) -> dg.SensorDefinition:
     """A sensor that starts a run of a job when Klaviyo has new metrics.
 
@@ -33,15 +35,17 @@ def new_metrics_sensor(
         job: The job.
         tags: Returns the run's tags, such as its partitions, for the time of the tick.
         running: Whether it is on at first. A person can change that in Dagster.
+        naming: The account that it asks.
     """
 
     @dg.sensor(
-        name=SENSOR,
+        name=naming.sensor_name(SENSOR),
         job=job,
         minimum_interval_seconds=CHECK_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
         description="Loads the metrics and the latest events when Klaviyo has new metrics.",
     )
+    @naming.with_resources
     def new_metrics(
         context: dg.SensorEvaluationContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
     ) -> dg.SensorResult | dg.SkipReason:

@@ -25,7 +25,7 @@ import dagster as dg
 from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, comes_along, lookback_days
-from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
+from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
 from klaviyo_pipeline.orchestration.automation.failed_runs import failed_runs_sensor
 from klaviyo_pipeline.orchestration.automation.new_metrics import new_metrics_sensor
 from klaviyo_pipeline.orchestration.checks.build import CHECKS_JOB, build_checks_job
@@ -59,29 +59,29 @@ class ScheduledLoad:
     config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def hourly_loads() -> list[ScheduledLoad]:
+def hourly_loads(naming: Naming = DEFAULT) -> list[ScheduledLoad]:
     """The sources with day partitions, grouped by lookback. Sources that depend on events are in their group."""
     by_lookback: dict[int, list[str]] = {}
-    for source in _chosen():
+    for source in _chosen(naming):
         if source.partitioned_by_day:
             by_lookback.setdefault(lookback_days(source), []).append(source.name)
     return [ScheduledLoad(f"hourly: {', '.join(names)}", tuple(names), days) for days, names in by_lookback.items()]
 
 
-def daily_loads() -> list[ScheduledLoad]:
+def daily_loads(naming: Naming = DEFAULT) -> list[ScheduledLoad]:
     """The other sources. Of lists and segments only new members: a full read finds the people who left."""
-    names = [source.name for source in _chosen() if not source.partitioned_by_day]
-    members = [source.name for source in _chosen() if source.fan_out and source.time_fields]
+    names = [source.name for source in _chosen(naming) if not source.partitioned_by_day]
+    members = [source.name for source in _chosen(naming) if source.fan_out and source.time_fields]
     return [ScheduledLoad("daily", tuple(names), config={name: {"incremental": True} for name in members})]
 
 
-def weekly_loads() -> list[ScheduledLoad]:
+def weekly_loads(naming: Naming = DEFAULT) -> list[ScheduledLoad]:
     """All sources, over more days or in full."""
-    by_day = [source.name for source in _chosen() if source.partitioned_by_day]
-    whole = [source.name for source in _chosen() if source.shows_deletions and source.time_fields]
-    along = {source.name for source in _chosen() if comes_along(source, environment.sources())}
+    by_day = [source.name for source in _chosen(naming) if source.partitioned_by_day]
+    whole = [source.name for source in _chosen(naming) if source.shows_deletions and source.time_fields]
+    along = {source.name for source in _chosen(naming) if comes_along(source, naming.chosen())}
     config = {name: {"incremental": False} for name in whole if name not in along}
-    others = [source.name for source in _chosen() if not source.partitioned_by_day]
+    others = [source.name for source in _chosen(naming) if not source.partitioned_by_day]
     loads = (
         ScheduledLoad("weekly: by day", tuple(by_day), DEEP_DAYS, _only(by_day, config)),
         ScheduledLoad("weekly: whole", tuple(others), config=_only(others, config)),
@@ -89,51 +89,59 @@ def weekly_loads() -> list[ScheduledLoad]:
     return [load for load in loads if load.sources]
 
 
-def _chosen() -> list[Source]:
-    return [SOURCES[name] for name in environment.sources()]
+def _chosen(naming: Naming) -> list[Source]:
+    return [SOURCES[name] for name in naming.chosen()]
 
 
 def _only(names: Iterable[str], config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: config[name] for name in names if name in config}
 
 
-def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition) -> dg.Definitions:
+def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition, naming: Naming = DEFAULT) -> dg.Definitions:
     """Jobs, schedules and sensors, running from the start if ``KLAVIYO_AUTOMATION`` is on."""
     running = environment.AUTOMATION.value == "on"
-    chosen = environment.sources()
-    by_day = [source.name for source in _chosen() if source.partitioned_by_day]
-    hourly = _job(HOURLY, by_day, "Loads the latest days of events, profiles and campaigns.")
+    chosen = naming.chosen()
+    by_day = [source.name for source in _chosen(naming) if source.partitioned_by_day]
+    hourly = _job(naming, HOURLY, by_day, "Loads the latest days of events, profiles and campaigns.")
     daily = _job(
+        naming,
         DAILY,
         [name for name in chosen if name not in by_day],
         "Loads slowly changing data: metrics, templates, lists and others.",
     )
-    weekly = _job(WEEKLY, chosen, f"Reloads the last {DEEP_DAYS} days and whole collections, and finds deleted rows.")
+    weekly = _job(
+        naming, WEEKLY, chosen, f"Reloads the last {DEEP_DAYS} days and whole collections, and finds deleted rows."
+    )
     of_events = [name for name in ("metrics", "events", "event_metrics") if name in chosen]
-    latest = _job(NEW_METRICS, of_events, "Loads the metrics and the latest events.")
-    checks = [build_checks_job()]
+    latest = _job(naming, NEW_METRICS, of_events, "Loads the metrics and the latest events.")
+    checks = [build_checks_job(naming)]
 
     def latest_days(now: datetime) -> Mapping[str, str]:
         return _range_tags(partitions, now, SOURCES["events"].lookback_days)
 
     return dg.Definitions(
-        jobs=[*hourly, *daily, *weekly, *latest, *checks, *build_reconciliation_jobs()],
+        jobs=[*hourly, *daily, *weekly, *latest, *checks, *build_reconciliation_jobs(naming)],
         schedules=[
-            _schedule(job, name, cron, loads, partitions, running)
+            _schedule(job, naming, name, cron, loads, partitions, running)
             for jobs, name, cron, loads in (
                 (hourly, HOURLY, "7 * * * *", hourly_loads),
                 (daily, DAILY, "23 4 * * *", daily_loads),
                 (weekly, WEEKLY, "41 5 * * 6", weekly_loads),
-                (checks, CHECKS_JOB, "53 6 * * *", lambda: [ScheduledLoad("checks", ())]),
+                (checks, CHECKS_JOB, "53 6 * * *", lambda _naming: [ScheduledLoad("checks", ())]),
             )
             for job in jobs
         ],
         sensors=[
-            failed_runs_sensor(running=running),
-            *(new_metrics_sensor(job, latest_days, running=running) for job in latest if "metrics" in chosen),
+            # In a project of others, its own sensors watch the runs.
+            *([failed_runs_sensor(running=running)] if not naming.guest else []),
+            *(
+                new_metrics_sensor(job, latest_days, running=running, naming=naming)
+                for job in latest
+                if "metrics" in chosen
+            ),
             dg.AutomationConditionSensorDefinition(
-                CONDITIONS_SENSOR,
-                target=dg.AssetSelection.all(),
+                naming.sensor_name(CONDITIONS_SENSOR),
+                target=_watched(naming),
                 default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
                 description="Loads assets that depend on newly loaded ones, by their automation conditions.",
             ),
@@ -141,21 +149,26 @@ def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition) -> dg.
     )
 
 
-def _job(name: str, sources: Sequence[str], description: str) -> list[Any]:
+def _job(naming: Naming, name: str, sources: Sequence[str], description: str) -> list[Any]:
     """The job; none without data sources."""
-    keys = [_key(source) for source in sources]
-    return [dg.define_asset_job(name, selection=keys, description=description)] if keys else []
+    keys = [naming.asset_key(SOURCES[source]) for source in sources]
+    return [dg.define_asset_job(naming.name_of(name), selection=keys, description=description)] if keys else []
 
 
-def _key(source: str) -> dg.AssetKey:
-    return dg.AssetKey([KEY_PREFIX, source])
+def _watched(naming: Naming) -> dg.AssetSelection:
+    """The assets whose conditions count: all of the project's, or those of a guest only."""
+    if not naming.guest:
+        return dg.AssetSelection.all()
+    loaded = dg.AssetSelection.assets(*(naming.asset_key(source) for source in _chosen(naming)))
+    return loaded | dg.AssetSelection.groups(f"{naming.group}_analytics")
 
 
 def _schedule(
     job: Any,  # noqa: ANN401
+    naming: Naming,
     name: str,
     cron: str,
-    loads: Callable[[], Sequence[ScheduledLoad]],
+    loads: Callable[[Naming], Sequence[ScheduledLoad]],
     partitions: dg.TimeWindowPartitionsDefinition,
     running: bool,
 ) -> dg.ScheduleDefinition:
@@ -163,19 +176,21 @@ def _schedule(
 
     def evaluate(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         at = context.scheduled_execution_time
-        busy, wanted = [], loads()
+        busy, wanted = [], loads(naming)
         for load in wanted:
-            earlier = context.instance.get_runs(dg.RunsFilter(tags={TAG: load.name}, statuses=_UNDER_WAY), limit=1)
+            earlier = context.instance.get_runs(
+                dg.RunsFilter(tags={TAG: _tag(naming, load)}, statuses=_UNDER_WAY), limit=1
+            )
             if earlier:
                 busy.append(f"{load.name} is still active, in run {earlier[0].run_id}.")
                 context.log.info("Skipped: %s", busy[-1])
             else:
-                yield _request(load, at, partitions)
+                yield _request(naming, load, at, partitions)
         if len(busy) == len(wanted):
             yield dg.SkipReason(" ".join(busy))
 
     return dg.ScheduleDefinition(
-        name=f"{name}_schedule",
+        name=f"{naming.name_of(name)}_schedule",
         job=job,
         cron_schedule=cron,
         execution_timezone=partitions.timezone,
@@ -185,14 +200,22 @@ def _schedule(
     )
 
 
-def _request(load: ScheduledLoad, at: datetime, partitions: dg.TimeWindowPartitionsDefinition) -> dg.RunRequest:
+def _tag(naming: Naming, load: ScheduledLoad) -> str:
+    """The name of a load among those of all accounts."""
+    return load.name if not naming.guest else f"{naming.account} {load.name}"
+
+
+def _request(
+    naming: Naming, load: ScheduledLoad, at: datetime, partitions: dg.TimeWindowPartitionsDefinition
+) -> dg.RunRequest:
+    keys = {name: naming.asset_key(SOURCES[name]) for name in {*load.sources, *load.config}}
     tags = _range_tags(partitions, at, load.days_back) if load.days_back is not None else {}
-    ops = {f"{KEY_PREFIX}__{name}": {"config": dict(config)} for name, config in load.config.items()}
+    ops = {"__".join(keys[name].path): {"config": dict(config)} for name, config in load.config.items()}
     return dg.RunRequest(
-        run_key=f"{load.name} {at.isoformat()}",
+        run_key=f"{_tag(naming, load)} {at.isoformat()}",
         run_config={"ops": ops} if ops else {},
-        tags={**tags, TAG: load.name},
-        asset_selection=[_key(name) for name in load.sources] or None,
+        tags={**tags, TAG: _tag(naming, load)},
+        asset_selection=[keys[name] for name in load.sources] or None,
     )
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX, LoadSpec, default_spec, partition_key_of
+from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
+from klaviyo_pipeline.orchestration.assets.spec import LoadSpec, default_spec, partition_key_of
 from klaviyo_pipeline.orchestration.checks.data import REFERENCES, references_verdict, referencing_columns
 from klaviyo_pipeline.orchestration.checks.load import NOTHING_LANDED, build_load_checks, place_of, result_of
 from klaviyo_pipeline.orchestration.checks.reconciliation import build_reconciliation_checks
@@ -19,23 +19,23 @@ from klaviyo_pipeline.warehouse.errors import WarehouseError
 CHECKS_JOB = "klaviyo_checks"
 
 
-def build_checks(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetChecksDefinition]:
+def build_checks(partitions: dg.PartitionsDefinition[str], naming: Naming = DEFAULT) -> list[dg.AssetChecksDefinition]:
     """All checks of the assets; days are those of these partitions."""
-    specs = [default_spec(SOURCES[name], partitions) for name in environment.sources()]
-    return [*map(build_load_checks, specs), *_reference_checks(specs), *build_reconciliation_checks()]
+    specs = [default_spec(SOURCES[name], partitions, naming=naming) for name in naming.chosen()]
+    return [*map(build_load_checks, specs), *_reference_checks(specs, naming), *build_reconciliation_checks(naming)]
 
 
-def build_checks_job() -> Any:  # noqa: ANN401 - a type that Dagster does not export
+def build_checks_job(naming: Naming = DEFAULT) -> Any:  # noqa: ANN401 - a type that Dagster does not export
     """A job that loads nothing and runs every check of the assets, over all rows."""
-    keys = [dg.AssetKey([KEY_PREFIX, name]) for name in environment.sources()]
+    keys = [naming.asset_key(SOURCES[name]) for name in naming.chosen()]
     return dg.define_asset_job(
-        CHECKS_JOB,
+        naming.name_of(CHECKS_JOB),
         selection=dg.AssetSelection.checks_for_assets(*keys),
         description="Runs every check of the assets over all of their rows, and compares with Klaviyo's counts.",
     )
 
 
-def _reference_checks(specs: Sequence[LoadSpec]) -> list[dg.AssetChecksDefinition]:
+def _reference_checks(specs: Sequence[LoadSpec], naming: Naming) -> list[dg.AssetChecksDefinition]:
     """One op checks the references of all tables, after a run has loaded all of them."""
     by_key = {spec.key: spec for spec in specs}
     check_specs = [
@@ -44,7 +44,7 @@ def _reference_checks(specs: Sequence[LoadSpec]) -> list[dg.AssetChecksDefinitio
             asset=spec.key,
             description="Every id that a row names is in its table: "
             f"{', '.join(f'{column} in {other}' for column, other in named.items())}.",
-            additional_deps=[dg.AssetKey([KEY_PREFIX, other]) for other in set(named.values())],
+            additional_deps=[naming.asset_key(SOURCES[other]) for other in set(named.values())],
         )
         for spec in specs
         if (named := referencing_columns(spec.source))
@@ -53,7 +53,8 @@ def _reference_checks(specs: Sequence[LoadSpec]) -> list[dg.AssetChecksDefinitio
     if not check_specs:
         return []
 
-    @dg.multi_asset_check(name="klaviyo_references", specs=check_specs, can_subset=True)
+    @dg.multi_asset_check(name=naming.name_of("klaviyo_references"), specs=check_specs, can_subset=True)
+    @naming.with_resources
     def klaviyo_references(
         context: dg.AssetCheckExecutionContext, duckdb: KlaviyoDuckDBResource
     ) -> Iterator[dg.AssetCheckResult]:

@@ -33,6 +33,7 @@ def build_load_checks(spec: LoadSpec) -> dg.AssetChecksDefinition:
     """The checks of one load that read no other table, as one op."""
 
     @dg.multi_asset_check(name="_".join([*spec.key.path, "checks"]), specs=_check_specs(spec), can_subset=True)
+    @spec.naming.with_resources
     def checks_of_load(
         context: dg.AssetCheckExecutionContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
     ) -> Iterator[dg.AssetCheckResult]:

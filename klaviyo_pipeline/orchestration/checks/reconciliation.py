@@ -16,7 +16,7 @@ from klaviyo_pipeline import environment, grammar
 from klaviyo_pipeline.errors import PipelineError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import today_utc
-from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
+from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
 from klaviyo_pipeline.orchestration.checks.results import could_not_run
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
@@ -33,7 +33,6 @@ _WHEN = (
     "metric or list, unless the check's config has with_loads: true."
 )
 _SKIPPED = f"Skipped, nothing was compared with Klaviyo's counts: with_loads is off. {_WHEN}"
-_EVENTS, _LIST_PROFILES = dg.AssetKey([KEY_PREFIX, "events"]), dg.AssetKey([KEY_PREFIX, "list_profiles"])
 
 
 class ReconciliationConfig(dg.Config):
@@ -49,43 +48,46 @@ class ReconciliationConfig(dg.Config):
     with_loads: bool = Field(default=False, description="On: also compare at the end of every load.")
 
 
-def build_reconciliation_jobs() -> list[Any]:
+def build_reconciliation_jobs(naming: Naming = DEFAULT) -> list[Any]:
     """A job that only compares with Klaviyo's counts; ``repair_events`` reads differences again.
 
     No job if neither events nor list members are chosen.
     """
-    keys = [dg.AssetCheckKey(key, COUNTS_AGREE) for key in _compared()]
+    keys = [dg.AssetCheckKey(key, COUNTS_AGREE) for key in _compared(naming)]
     job = dg.define_asset_job(
-        RECONCILIATION_JOB,
+        naming.name_of(RECONCILIATION_JOB),
         selection=dg.AssetSelection.checks(*keys),
         description="Compares events per metric and day, and members per list, with Klaviyo's own counts.",
     )
     return [job] if keys else []
 
 
-def _compared() -> dict[dg.AssetKey, str]:
+def _compared(naming: Naming) -> dict[dg.AssetKey, str]:
     """The chosen assets that the check compares, with its description."""
     known = {
-        _EVENTS: "For each metric and day, the table has as many events as Klaviyo counts.",
-        _LIST_PROFILES: "For each list, the table has as many members as Klaviyo counts.",
+        "events": "For each metric and day, the table has as many events as Klaviyo counts.",
+        "list_profiles": "For each list, the table has as many members as Klaviyo counts.",
     }
-    return {key: text for key, text in known.items() if key.path[-1] in environment.sources()}
+    return {naming.asset_key(SOURCES[name]): text for name, text in known.items() if name in naming.chosen()}
 
 
-def build_reconciliation_checks() -> list[dg.AssetChecksDefinition]:
+def build_reconciliation_checks(naming: Naming = DEFAULT) -> list[dg.AssetChecksDefinition]:
     """The comparison of events and of list members; none if neither is chosen."""
+    events = naming.asset_key(SOURCES["events"])
     specs = [
-        dg.AssetCheckSpec(COUNTS_AGREE, asset=key, description=f"{text} {_WHEN}") for key, text in _compared().items()
+        dg.AssetCheckSpec(COUNTS_AGREE, asset=key, description=f"{text} {_WHEN}")
+        for key, text in _compared(naming).items()
     ]
     if not specs:
         return []
 
     @dg.multi_asset_check(
-        name=RECONCILIATION_JOB + "_checks",
+        name=naming.name_of(RECONCILIATION_JOB) + "_checks",
         specs=specs,
         can_subset=True,
         config_schema=launch_schema(ReconciliationConfig),
     )
+    @naming.with_resources
     def klaviyo_reconciliation_checks(
         context: dg.AssetCheckExecutionContext,
         klaviyo: KlaviyoResource,
@@ -101,10 +103,10 @@ def build_reconciliation_checks() -> list[dg.AssetChecksDefinition]:
             return
         area = duckdb.staging_area()
         for key in sorted(context.selected_asset_check_keys):
-            place = duckdb.place(Destination(), key.asset_key.path[-1])
+            place = duckdb.place(Destination(), "events" if key.asset_key == events else "list_profiles")
             try:
                 client = klaviyo.client()
-                if key.asset_key == _EVENTS:
+                if key.asset_key == events:
                     days = [_day(name, getattr(config, name)) for name in ("first_day", "last_day")]
                     chosen = environment.chosen("metrics")
                     found = reconcile_events(client, place, area, *days, chosen=chosen)
