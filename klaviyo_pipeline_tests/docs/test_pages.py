@@ -91,6 +91,7 @@ def test_block_without_a_language_has_no_command(block: Block) -> None:
 
 PYTHON = {
     "docs/library.md": "",
+    "docs/your-project.md": "",
     "docs/incremental-loading.md": """
 from klaviyo_pipeline.definitions import defs
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
