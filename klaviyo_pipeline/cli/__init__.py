@@ -21,6 +21,7 @@ from klaviyo_pipeline.cli.maintain import maintain
 from klaviyo_pipeline.cli.preview import preview
 from klaviyo_pipeline.cli.reconcile import reconcile
 from klaviyo_pipeline.cli.sources import sources
+from klaviyo_pipeline.cli.status import status
 from klaviyo_pipeline.cli.transfer import transfer
 from klaviyo_pipeline.sandbox.command import sandbox
 
@@ -52,6 +53,7 @@ for _command in (
     rewind,
     sandbox,
     sources,
+    status,
     transfer,
     with_sandbox,
 ):

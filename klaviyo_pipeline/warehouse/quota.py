@@ -83,6 +83,17 @@ def booked(database: Database, account: str, quota: str, at: datetime) -> list[d
         return []
 
 
+def booked_by_account(con: duckdb.DuckDBPyConnection, at: datetime) -> list[tuple[str, str, int]]:
+    """Accounts, quotas, and the requests that were booked in the 24 hours before a time (aware)."""
+    if not existing_columns(con, QUOTA_REQUESTS.schema, QUOTA_REQUESTS.name):
+        return []
+    return con.execute(
+        f"SELECT account, quota, count(*) FROM {full_name(con, QUOTA_REQUESTS.schema, QUOTA_REQUESTS.name)} "
+        "WHERE booked_at > ? GROUP BY ALL ORDER BY ALL",
+        [at - DAY],
+    ).fetchall()
+
+
 def free_at(times: list[datetime], most: int) -> datetime:
     """When the next request may be booked, after at least ``most`` that were booked at these times."""
     return times[-most] + DAY

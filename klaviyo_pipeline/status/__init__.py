@@ -1,0 +1,1 @@
+"""The state of every table: is everything in, fresh, and free of errors?"""

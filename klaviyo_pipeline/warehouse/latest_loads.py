@@ -1,0 +1,74 @@
+"""The newest load of each table, from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from klaviyo_pipeline.times import from_microseconds
+from klaviyo_pipeline.warehouse.ledger import LEDGER
+from klaviyo_pipeline.warehouse.sql import quote
+from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class LatestLoad:
+    """The newest load into a table under one name.
+
+    Attributes:
+        landed_at: When it was committed, UTC.
+        until: The end of the newest window that any of its loads has landed, UTC; a read without a window counts as one
+            that ends at its commit.
+        rows: Rows of the table after it.
+        requests: Requests that it took.
+        fetch_s: Seconds that its fetch took.
+        account: Klaviyo's public id of the account; blank if it is not known.
+    """
+
+    landed_at: datetime
+    until: datetime
+    rows: int
+    requests: int
+    fetch_s: float
+    account: str
+
+
+def latest_loads(con: duckdb.DuckDBPyConnection) -> Mapping[tuple[str, str], LatestLoad]:
+    """The newest loads by the load's name and the table (``schema.name``); empty without a ledger."""
+    there = {column.name for column in existing_columns(con, LEDGER.schema, LEDGER.name)}
+    if not there:
+        return {}
+    account = "arg_max(account, entry)" if "account" in there else "NULL"
+    rows = con.execute(
+        "SELECT source, table_name, epoch_us(max(landed_at)), epoch_us(max(coalesce(window_end, landed_at))), "
+        f"arg_max(total_rows, entry), arg_max(requests, entry), arg_max(duration_s, entry), {account} "
+        f"FROM {full_name(con, LEDGER.schema, LEDGER.name)} "
+        "WHERE kind = 'load' AND table_name IS NOT NULL GROUP BY ALL"
+    ).fetchall()
+    return {
+        (source, table): LatestLoad(
+            from_microseconds(landed), from_microseconds(until), total or 0, requests or 0, seconds or 0.0, named or ""
+        )
+        for source, table, landed, until, total, requests, seconds, named in rows
+    }
+
+
+def newest_time(
+    con: duckdb.DuckDBPyConnection, schema: str, table: str, column: str, not_after: datetime
+) -> datetime | None:
+    """The latest time in a column up to a moment (aware), UTC; None without rows, or without such a column.
+
+    Later times are left out, because stores send events with dates in the future.
+    """
+    if column not in {each.name for each in existing_columns(con, schema, table)}:
+        return None
+    name = quote(column)
+    found = con.execute(
+        f"SELECT epoch_us(max({name})) FROM {full_name(con, schema, table)} WHERE {name} <= ?", [not_after]
+    ).fetchall()
+    return None if found[0][0] is None else from_microseconds(found[0][0])
