@@ -1,7 +1,7 @@
 """Loads of some rows of a collection only, such as the events of some metrics.
 
-The ledger remembers what each load was limited to. So each of the chosen has a watermark of its own, and one that is
-chosen later gets its history first: a load of its own up to where the others are, then one load of all of them.
+The ledger keeps the metrics of each load. So each metric has a watermark of its own, and a metric that is added later
+gets its history first: one load of its own up to the watermark of the others, then one load of all of them.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.warehouse.ledger import Loads
 
 LONG = timedelta(days=31)
-"""What reads more than this is read one after another: a load of one may land in parts."""
+"""A longer window is read metric by metric, because a load of one metric can land in parts."""
 APART = timedelta(hours=1)
-"""A merge reads ends that are no further apart than this in one load, from the earliest on."""
+"""A merge reads metrics whose watermarks differ by no more than this in one load, from the earliest watermark on."""
 _NEAR = 5
 
 
 def resolve(choice: Choice, words: Iterable[str], names: Mapping[str, str]) -> dict[str, str]:
-    """The ids that words name, with their names, sorted. A name that several have means all of them.
+    """The ids and names that words stand for, sorted by id. A name that several rows have means all of them.
 
     Args:
-        choice: What is chosen.
+        choice: The setting.
         words: Names or ids.
-        names: The names of all there are, by id.
+        names: All names at Klaviyo, by id.
 
     Raises:
-        ConfigurationError: for words that are neither, with the names that are like them.
+        ConfigurationError: for words that are neither a name nor an id, with similar names.
     """
     found: dict[str, str] = {}
     unknown = []
@@ -60,11 +60,11 @@ def _unknown(choice: Choice, word: str, names: Mapping[str, str]) -> str:
 
 
 def loads_of(load: Load, loads: Loads) -> Iterator[Load]:
-    """What a limited load comes to: one load, or several that are fetched and landed one after another.
+    """Divide a load of chosen rows into loads that are fetched and landed one after another; often it is one.
 
     Args:
-        load: The load, with the ids that it is limited to.
-        loads: The loads so far.
+        load: The load, with the chosen ids.
+        loads: Its earlier loads.
 
     Raises:
         ConfigurationError: for an end that cannot be read.
@@ -111,7 +111,7 @@ def _is_long(load: Load, now: datetime) -> bool:
 def earliest_end(
     loads: Loads, filter_field: str, chosen: Iterable[str] | None, not_after: datetime | None
 ) -> datetime | None:
-    """Where a load continues: where the last one ended; the earliest such end of all that are chosen."""
+    """The watermark of a load: the earliest of the chosen ones. None if one of them has not landed yet."""
     if chosen is None:
         return loads.last_end(filter_field, not_after)
     ends = [loads.last_end(filter_field, not_after, one=each) for each in chosen]

@@ -1,6 +1,6 @@
-"""What a database says of a load before the load reads from Klaviyo, all in one session.
+"""The state of a load in its database, read in one session before the fetch.
 
-Each session waits for those of other runs and reads the file's catalog anew, so there is one before the fetch.
+Each session waits for other runs and reads the catalog of the file again, so one session reads everything.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Known:
-    """What a database says of a load.
+    """The state of a load in its database.
 
     Attributes:
         loads: The loads of its name into its table so far.
-        owners: Whose rows the table has.
+        owners: The accounts and data sources of the rows in the table.
         has_key: Whether rows of its API key have landed in the database.
         account: Klaviyo's public id of the key's account, if it is known.
     """
@@ -36,7 +36,7 @@ class Known:
 
 
 def known_of(load: Load, account_key: str) -> Known:
-    """What the load's database says of it; nothing if it does not exist yet.
+    """Read the state of a load; without a database the state is empty.
 
     Args:
         load: The load.
