@@ -57,7 +57,8 @@ def true_ids(store: Store, path: str) -> list[str]:
 CHILDREN = {
     source.path.removeprefix("/api/"): source
     for source in SOURCES.values()
-    if source.fan_out is not None and source.fan_out.batch is None and source.report is None
+    if source.fan_out is not None and source.fan_out.batch is None and source.report is None and not source.single
+    if source.since <= STABLE
 }
 """Collections below each row of another one, such as a list's members."""
 

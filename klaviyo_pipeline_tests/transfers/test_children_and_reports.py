@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline_tests.transfers.workplace import Workplace
+from klaviyo_pipeline.sandbox.data.rows import Suppression
+from klaviyo_pipeline.sandbox.server import RunningSandbox
+from klaviyo_pipeline_tests.transfers.workplace import Workplace, small_sandbox, workplace_at
 
 CHILDREN = [name for name, source in SOURCES.items() if source.child is not None]
 
@@ -16,10 +20,27 @@ def rows(place: Workplace, table: str) -> list[Any]:
     return [row[0] for row in place.sql(f"SELECT id FROM klaviyo.{table} ORDER BY 1")]
 
 
+@pytest.fixture(scope="module")
+def full_shop() -> Iterator[RunningSandbox]:
+    """A sandbox whose small shop has rows in every child table."""
+    with small_sandbox() as sandbox:
+        people = sandbox.store.profiles
+        first = next(iter(people.rows.values()))
+        people.put([first._replace(suppressions=[Suppression("USER_SUPPRESSED", first.updated)])])
+        yield sandbox
+
+
+@pytest.fixture
+def full_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_shop: RunningSandbox) -> Iterator[Workplace]:
+    with workplace_at(tmp_path, full_shop, monkeypatch) as workplace:
+        yield workplace
+
+
 @pytest.mark.parametrize("source", CHILDREN)
 def test_transfer_of_a_child_table_alone_lands_its_rows_in_its_table_and_none_of_its_parent(
-    place: Workplace, source: str
+    full_place: Workplace, source: str
 ) -> None:
+    place = full_place
     place.write("one", f"source: {source}\ndestination: {{table: child}}\n")
     shown = place.json("preview", "one", "--rows", "1000")["rows"]
     assert place.run("one").success
