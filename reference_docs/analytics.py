@@ -7,10 +7,10 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
-from klaviyo_pipeline.transfers.loading import KEY_PREFIX as TRANSFERS
+from klaviyo_pipeline.analytics.assets import build_analytics_assets
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.orchestration.account import Naming
 from reference_docs.markdown import code, codes, described, table
-from reference_docs.package import definitions
 
 INTRO = """\
 # Analytics tables
@@ -18,6 +18,9 @@ INTRO = """\
 SQL makes these tables from the landed ones. They are useful from the first day, and are examples to copy. The SQL is
 on each asset's page in Dagster, and in `klaviyo_pipeline/analytics/sql/`. `klaviyo-pipeline chart NAME` draws a chart
 of each.
+
+`campaign_performance`, `daily_metrics`, `list_growth` and `profile_activity` are always assets. Each other table is one
+once `KLAVIYO_SOURCES` has all data sources that it is made from.
 
 Days are in the account's time zone. The pipeline asks Klaviyo for it once a day (scope `accounts:read`; without the
 scope it uses the storage time zone), and keeps it with the account's currency in the table `account` beside them.
@@ -29,24 +32,18 @@ that lands meanwhile. If time zones, metric roles or SQL change, it builds the r
 build everything again, for example after you changed `events` by hand without `_loaded_at`, delete the folder
 `<database>.analytics` and materialize the tables.
 """
-NONE = "There are none in this version.\n"
 
 
 def assets() -> list[dg.AssetSpec]:
-    """The assets that are made from others, not read from Klaviyo."""
-    specs = definitions().resolve_all_asset_specs()
-    return sorted(
-        (spec for spec in specs if spec.key.path[0] not in {KEY_PREFIX, TRANSFERS}), key=lambda spec: spec.key.path
-    )
+    """The assets of all analytics tables, by key, as if all data sources were chosen."""
+    made = build_analytics_assets(Naming(sources=tuple(SOURCES)))
+    return sorted((spec for asset in made for spec in asset.specs), key=lambda spec: spec.key.path)
 
 
 def page() -> str:
     """The page's text."""
     parts = [INTRO]
-    found = assets()
-    if not found:
-        return INTRO + "\n" + NONE
-    for spec in found:
+    for spec in assets():
         name = spec.key.to_user_string()
         parts += [f"## `{name}`\n", _paragraphs(described_text(spec)) + "\n", _facts(spec), _columns(spec, name)]
     return "\n".join(parts)

@@ -35,6 +35,9 @@ _TIMES = {
     "list_profiles": ("joined_group_at", DELETED_AT),
     "profiles": ("created",),
     "consents": ("last_updated",),
+    "list_counts": ("observed_at",),
+    "segment_counts": ("observed_at",),
+    "suppressions": ("suppressed_at", DELETED_AT),
 }
 """The times that SQL files take the day of."""
 _MARGIN = timedelta(days=2)

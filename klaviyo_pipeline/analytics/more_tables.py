@@ -9,7 +9,13 @@ from klaviyo_pipeline.analytics.steps import (
     CONSENT_STATES,
     FLOW_NAMES,
     FLOW_REACTIONS,
+    LIST_DAY_COUNTS,
+    LIST_NAMES,
     ORDER_EVENTS,
+    SEGMENT_DAY_COUNTS,
+    SEGMENT_NAMES,
+    SUPPRESSION_DAYS,
+    Step,
 )
 from klaviyo_pipeline.analytics.tables import CAMPAIGN_PERFORMANCE, MONEY, TABLES, AnalyticsTable
 from klaviyo_pipeline.charts.counting import Counted
@@ -129,7 +135,81 @@ CAMPAIGN_COMPARISON = AnalyticsTable(
     views=(*CAMPAIGN_PERFORMANCE.views, "campaign_performance"),
 )
 
-MORE = {table.name: table for table in (FLOW_PERFORMANCE, CONSENT_OVERVIEW, CAMPAIGN_COMPARISON)}
+
+def _sizes(noun: str, counts: Step, names: Step) -> AnalyticsTable:
+    """The sizes of lists or segments by day."""
+    return AnalyticsTable(
+        name=f"{noun}_sizes",
+        description=(
+            f"How many profiles each {noun} has, by Klaviyo's own count, and how it grows. The last count of a day "
+            f"stands for the day. A day on which no load counted the {noun} has no row.\n\n"
+            f"```sql\nSELECT day, {noun}_name, profiles, change FROM klaviyo_analytics.{noun}_sizes\n"
+            f"ORDER BY day, {noun}_name\n```"
+        ),
+        made_from=(counts.source, names.source),
+        columns=(
+            Column("day", "DATE", f"{_DAY} of the count"),
+            Column(f"{noun}_id", "VARCHAR", f"The {noun}; joins {noun}s.id"),
+            Column(f"{noun}_name", "VARCHAR", f"The {noun}'s current name"),
+            Column("profiles", "BIGINT", f"Profiles in the {noun} at the last count of the day"),
+            Column("previous_day", "DATE", "The last day before with a count; empty for the first count"),
+            Column("change", "BIGINT", "Growth since previous_day, negative if it shrank; empty for the first count"),
+        ),
+        key=("day", f"{noun}_id"),
+        chart=Counted(
+            f"Profiles by {noun}",
+            f"SELECT day, coalesce({noun}_name, {noun}_id) AS series, coalesce(change, profiles) AS amount "
+            "FROM {table}",
+            is_level=True,
+            by_day=True,
+        ),
+        steps=(counts, names),
+    )
+
+
+LIST_SIZES = _sizes("list", LIST_DAY_COUNTS, LIST_NAMES)
+SEGMENT_SIZES = _sizes("segment", SEGMENT_DAY_COUNTS, SEGMENT_NAMES)
+
+SUPPRESSION_OVERVIEW = AnalyticsTable(
+    name="suppression_overview",
+    description=(
+        "How many profiles are suppressed, for the account or for a list, and why, with a row for each day of a "
+        "change. A profile counts once for each of its reasons. Klaviyo does not report when a profile was freed: "
+        "it counts on the day of the full read that found it. A profile that is suppressed for the same reason again "
+        "counts on its latest day only.\n\n"
+        "```sql\nSELECT channel, scope, reason, sum(newly_suppressed - freed) AS suppressed_now\n"
+        "FROM klaviyo_analytics.suppression_overview GROUP BY ALL ORDER BY suppressed_now DESC\n```"
+    ),
+    made_from=("suppressions",),
+    columns=(
+        Column("day", "DATE", f"{_DAY}; empty for suppressions without a time, which count before all others"),
+        Column("channel", "VARCHAR", "email"),
+        Column("scope", "VARCHAR", "global for the whole account, or the id of a list; joins lists.id"),
+        Column("reason", "VARCHAR", "HARD_BOUNCE, INVALID_EMAIL, SPAM_COMPLAINT, UNSUBSCRIBE or USER_SUPPRESSED"),
+        Column("newly_suppressed", "BIGINT", "Profiles whose suppression began"),
+        Column("freed", "BIGINT", "Profiles that are suppressed no longer, by the day of the full read that found it"),
+        Column("suppressed", "BIGINT", "Profiles that were suppressed at the end of the day"),
+    ),
+    key=("day", "channel", "scope", "reason"),
+    chart=Counted(
+        "Newly suppressed profiles per {step} by reason",
+        "SELECT day, reason AS series, newly_suppressed AS amount FROM {table} WHERE day IS NOT NULL",
+        by_day=True,
+    ),
+    steps=(SUPPRESSION_DAYS,),
+)
+
+MORE = {
+    table.name: table
+    for table in (
+        FLOW_PERFORMANCE,
+        CONSENT_OVERVIEW,
+        CAMPAIGN_COMPARISON,
+        LIST_SIZES,
+        SEGMENT_SIZES,
+        SUPPRESSION_OVERVIEW,
+    )
+}
 ALL = {**TABLES, **MORE}
 
 

@@ -70,6 +70,10 @@ FLOW_NAMES = Step("flow_names", "flows")
 CONSENT_STATES = Step("consent_states", "consents")
 CAMPAIGN_REPORTS = Step("campaign_reports", "campaign_values")
 MEMBERSHIPS = Step("memberships", "list_profiles")
+LIST_DAY_COUNTS = Step("list_day_counts", "list_counts")
+SEGMENT_DAY_COUNTS = Step("segment_day_counts", "segment_counts")
+SEGMENT_NAMES = Step("segment_names", "segments")
+SUPPRESSION_DAYS = Step("suppression_days", "suppressions")
 
 
 def sql_of(name: str) -> str:

@@ -18,7 +18,7 @@ def chart(name: str, output: str | None, json_: bool) -> None:
 
     NAME is a data source (events, event_metrics, profiles, campaigns, list_profiles) or a table of analytics
     (daily_metrics, campaign_performance, list_growth, profile_activity, flow_performance, consent_overview,
-    campaign_comparison). --json prints the values instead. The command
+    campaign_comparison, list_sizes, segment_sizes, suppression_overview). --json prints the values instead. The command
     asks Klaviyo for the names of metrics and lists that have not landed. Without a usable key the chart has ids.
     """
     from klaviyo_pipeline.analytics.account import zone_of_tables

@@ -24,9 +24,9 @@ def test_table_is_an_asset_if_all_its_data_sources_are_chosen(monkeypatch: pytes
     assert list(tables_of(CORE)) == list(TABLES)
     assert list(tables_of(DEFAULT)) == [*TABLES, "flow_performance"]
     assert tables_of(SOURCES) == ALL
-    monkeypatch.setenv("KLAVIYO_SOURCES", "default, consents")
+    monkeypatch.setenv("KLAVIYO_SOURCES", "default, consents, segment_counts")
     names = [asset.key.path[-1] for asset in build_analytics_assets()]
-    assert names == [*TABLES, "flow_performance", "consent_overview"]
+    assert names == [*TABLES, "flow_performance", "consent_overview", "segment_sizes"]
 
 
 def test_flow_has_its_messages_people_and_orders_by_day_and_a_person_counts_once(loaded: Loaded) -> None:
@@ -105,8 +105,9 @@ def test_tables_are_made_in_a_run_of_the_shop_and_are_those_of_its_events(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KLAVIYO_SOURCES", "default, consents, campaign_values")
-    sources = sorted({name for table in MORE.values() for name in table.made_from} - {"consents"})
     made = tuple(asset for asset in build_analytics_assets() if asset.key.path[-1] in MORE)
+    names = {name for asset in made for name in MORE[asset.key.path[-1]].made_from}
+    sources = sorted(names - {"consents"})
     loaded = world.run("profiles", *sources, days=(FIRST_DAY, LAST_DAY), extra_assets=made)
     assert loaded.success
     received = {
