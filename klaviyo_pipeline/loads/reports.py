@@ -8,11 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock
+from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.catalogue import dimensions
 from klaviyo_pipeline.klaviyo.extract.report import Budget, ReportRequest, Unlimited
 from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.loads.quota import DailyBudget
 from klaviyo_pipeline.loads.request import last_end_before, window_of
 from klaviyo_pipeline.times import parse_zone, start_of
+from klaviyo_pipeline.warehouse.sql import quote
+from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,11 +49,14 @@ def report_request(load: ReportLoad, account: Account, warn: Callable[[str], obj
         warn: Takes a warning.
 
     Raises:
-        ConfigurationError: for times that cannot be read or lie in the future, or a time zone that is not known.
+        ConfigurationError: for times that cannot be read or lie in the future, a time zone that is not known, or a
+            table whose rows are divided by other dimensions.
     """
     wanted, source, now = load.request, load.request.source, load.now or clock.now()
     report = source.report
     assert report is not None
+    if report.dimensions and not wanted.clears_table:
+        _refuse_other_dimensions(load.place, report.by)
     zone = parse_zone(account.timezone, "the account's time zone")
     last_end = None
     if wanted.continues:
@@ -75,6 +82,30 @@ def said_of_stop(source_title: str, stopped: QuotaSpentError, read: Window | Non
         f"{source_title}: {stopped} {have}; the next run reads the rest. "
         f"Requests are free again from {stopped.free_at:%Y-%m-%d %H:%M} UTC on."
     )
+
+
+def _refuse_other_dimensions(place: Place, by: tuple[str, ...]) -> None:
+    """Rows by other dimensions count the same events: whoever sums a table that has both counts them twice."""
+    for other in _dimensions_in(place):
+        if other != by:
+            raise ConfigurationError(
+                f"The rows of {place.schema}.{place.table} are divided by {', '.join(other) or 'no dimensions'}, and "
+                f"those of this load by {', '.join(by) or 'none'}. Their sums would count events twice: write to "
+                f"another table, or replace the rows of this one (write_mode: replace, accept_shrink: true)."
+            )
+
+
+def _dimensions_in(place: Place) -> set[tuple[str, ...]]:
+    """The dimensions that rows of a table are divided by; empty without rows."""
+    if not place.database.file.exists():
+        return set()
+    with place.database.reading() as con:
+        columns = {column.name for column in existing_columns(con, place.schema, place.table)}
+        if not columns:
+            return set()
+        names = f"json_keys({quote(dimensions.COLUMN)})" if dimensions.COLUMN in columns else "NULL"
+        table = full_name(con, place.schema, place.table)
+        return {tuple(found or ()) for (found,) in con.execute(f"SELECT DISTINCT {names} FROM {table}").fetchall()}
 
 
 def _last_end(load: ReportLoad, not_after: datetime | None = None) -> datetime | None:

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.catalogue import dimensions
 from klaviyo_pipeline.klaviyo.catalogue.leaving_out import SETTING, without
 from klaviyo_pipeline.loads.destination import Destination
 from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
@@ -40,6 +41,7 @@ def spec_of(file: TransferFile) -> LoadSpec:
     begin, until = options.pop("start_time", None), options.pop("end_time", None)
     events_table = options.pop("events_table", EVENTS_TABLE)
     lands, source = transfer.destination, without(transfer.catalogued, options.get(SETTING, ()))
+    source = dimensions.grouped(source, options.get(dimensions.SETTING, ()))
     if "incremental" not in options and source.takes_window:
         options["incremental"] = transfer.incremental
     follows = source.fan_out is not None and source.fan_out.batch is not None

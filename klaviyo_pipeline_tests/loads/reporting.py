@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from klaviyo_pipeline import clock
+from klaviyo_pipeline.klaviyo.catalogue.dimensions import grouped
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.transport import Http
@@ -67,13 +68,22 @@ class Reporting:
     def database(self) -> Database:
         return Database(self.folder / "warehouse.duckdb")
 
-    def load(self, name: str, *, run_id: str = "run", client: KlaviyoClient | None = None, **request: Any) -> Any:
+    def load(
+        self,
+        name: str,
+        *,
+        run_id: str = "run",
+        client: KlaviyoClient | None = None,
+        by: Sequence[str] = (),
+        table: str = "",
+        **request: Any,
+    ) -> Any:
         """Load a report as its asset does; the result, or None if nothing was read."""
-        source = SOURCES[name]
+        source = grouped(SOURCES[name], by)
         settings: dict[str, Any] = {"options": source.choose(), "incremental": source.incremental, **request}
         load = Load(
             request=LoadRequest(source=source, **settings),
-            place=Place(database=self.database, table=name),
+            place=Place(database=self.database, table=table or name),
             run_id=run_id,
         )
         log = logging.getLogger(f"reports.{self.folder.name}")

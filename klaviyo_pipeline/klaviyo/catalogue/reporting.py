@@ -40,6 +40,8 @@ class Report:
         cursor_in_body: Whether the cursor of a next page belongs into the body; otherwise the next link has it.
         role: The role (in mapped_metrics) of the metric to ask about, unless a load names others; blank: each metric.
         quota: The quota that its requests spend.
+        dimensions: What rows can be divided by, if a person wants that.
+        by: The dimensions that rows are divided by; empty for one row a day.
     """
 
     of: str
@@ -54,6 +56,8 @@ class Report:
     cursor_in_body: bool = False
     role: str = ""
     quota: Quota | None = None
+    dimensions: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
 
     def statistics_in(self, revision: str) -> tuple[str, ...]:
         """The statistics that a revision has."""

@@ -81,6 +81,15 @@ _AGGREGATES = {
     "sum_value": "Sum of the events' $value.",
     "unique": "Profiles with such an event.",
 }
+_DIMENSIONS = (
+    "$attributed_channel", "$attributed_flow", "$attributed_message", "$attributed_variation", "$campaign_channel",
+    "$flow", "$flow_channel", "$message", "$message_send_cohort", "$usage_amount", "$value_currency", "$variation",
+    "$variation_send_cohort", "Bot Click", "Bounce Type", "Campaign Name", "Client Canonical", "Client Name",
+    "Client Type", "Email Domain", "Failure Source", "Failure Type", "From Number", "From Phone Region",
+    "Inbox Provider", "List", "Message Format", "Message Name", "Message Type", "Method", "Segment Count", "Subject",
+    "To Number", "To Phone Region", "URL", "form_id",
+)  # fmt: skip
+"""What metric aggregates can be divided by: OpenAPI 2026-07-15."""
 _OF_MESSAGES = (("", tuple(_MESSAGES)), ("2025-10-15", (*_MESSAGES, *_TEXT_MESSAGES)))
 
 _DATE = required(Column("date", ColumnType.DATE, None, "The day, in the account's time zone."))
@@ -301,6 +310,7 @@ METRIC_AGGREGATES_DAILY = Source(
         interval="day",
         longest_days=360,
         cursor_in_body=True,
+        dimensions=_DIMENSIONS,
     ),
 )
 

@@ -1,7 +1,8 @@
 """A report's answer to an Arrow batch: groups and statistics become rows, and a series one row for each group and day.
 
 The reports have ``results`` of ``groupings`` and ``statistics``, and ``date_times`` beside a series. Metric aggregates
-have ``data`` of ``dimensions`` and ``measurements``, and ``dates``. Answers are small, so they are decoded whole.
+have ``data`` of ``dimensions`` (values in the order that was asked for) and ``measurements``, and ``dates``. Answers
+are small, so they are decoded whole.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import EXTRA, Column, ColumnType
 from klaviyo_pipeline.klaviyo.client.answers import document, part, shown, whole_number
@@ -51,6 +54,7 @@ class ReportDecoder:
         grain: The columns whose values, joined by colons, are a row's id.
         zone: The account's time zone, whose days a series has.
         counts: Statistics that must be counts: an answer with anything else there is a fault.
+        by: The dimensions that were asked for.
     """
 
     def __init__(
@@ -61,12 +65,14 @@ class ReportDecoder:
         zone: ZoneInfo,
         *,
         counts: Sequence[str] = (),
+        by: Sequence[str] = (),
     ) -> None:
         self._columns = columns
         self._resource = resource
         self._grain = grain
         self._zone = zone
         self._counts = counts
+        self._by = by
         self._schema = arrow_schema(columns)
         self._known = {column.path for column in columns if column.path}
 
@@ -75,13 +81,13 @@ class ReportDecoder:
 
         Raises:
             UnreadablePageError: if it is not the report that was asked for, or a series is of another length than its
-                dates, or has something else where a count must be.
+                dates, or has something else where a count must be, or other dimensions than were asked for.
         """
         found = check_document(document(body), many=False)
         kind = part(found, "data", "type", kind=str)
         if kind != self._resource:
             raise UnreadablePageError(f"an answer of type {shown(repr(kind), 40)} where {self._resource!r} belongs")
-        days, groups = _groups(part(found, "data", "attributes", kind=dict), self._zone)
+        days, groups = _groups(part(found, "data", "attributes", kind=dict), self._zone, self._by)
         rows = [row for group in groups for row in _rows(group, days)]
         for name in self._counts:
             for _day, group in rows:
@@ -149,7 +155,7 @@ def _text(value: Any) -> str:  # noqa: ANN401 - a cell
     return "" if value is None else str(value)
 
 
-def _groups(attributes: dict[str, Any], zone: ZoneInfo) -> tuple[list[date] | None, list[_Group]]:
+def _groups(attributes: dict[str, Any], zone: ZoneInfo, by: Sequence[str]) -> tuple[list[date] | None, list[_Group]]:
     """An answer's days, None where it has none, and its groups."""
     if "results" in attributes:
         groups = [
@@ -158,9 +164,23 @@ def _groups(attributes: dict[str, Any], zone: ZoneInfo) -> tuple[list[date] | No
         ]
         times = part(attributes, "date_times", kind=list) if "date_times" in attributes else None
     else:
-        groups = [_Group({}, part(each, "measurements", kind=dict)) for each in part(attributes, "data", kind=list)]
+        groups = [
+            _Group(_dimensions(each, by), part(each, "measurements", kind=dict))
+            for each in part(attributes, "data", kind=list)
+        ]
         times = part(attributes, "dates", kind=list)
     return [day_of(text, zone) for text in times] if times is not None else None, groups
+
+
+def _dimensions(found: Any, by: Sequence[str]) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON holds
+    """The values of a group's dimensions, as the JSON text of an object that goes into one column."""
+    if not by:
+        return {}
+    values = part(found, "dimensions", kind=list)
+    if len(values) != len(by):
+        raise UnreadablePageError(f"a group has {len(values)} dimensions where {', '.join(by)} were asked for")
+    text = json.dumps(dict(zip(by, values, strict=True)), ensure_ascii=False, separators=(",", ":"))
+    return {"dimensions": msgspec.Raw(text.encode())}
 
 
 def _rows(group: _Group, days: list[date] | None) -> list[tuple[date | None, _Group]]:

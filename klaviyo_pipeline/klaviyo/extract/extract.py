@@ -204,5 +204,6 @@ def _identity(client: KlaviyoClient, request: ExtractRequest) -> Mapping[str, ob
         "options": sorted(request.options),
         "ids": list(request.ids) if request.ids is not None else None,
         **({"chosen": sorted(request.chosen)} if request.chosen is not None else {}),
+        **({"by": list(request.source.report.by)} if request.source.report and request.source.report.by else {}),
         "columns": [[column.name, column.type.value] for column in request.columns],
     }

@@ -73,7 +73,7 @@ def stream_of(source: Source, piece: Piece, id_: str | None, zone: ZoneInfo, now
     if report.cursor_in_body:
         assert id_ is not None
         high = min(start_of(piece.last + DAY, zone), now)
-        attributes = counts_of(id_, report.statistics_in(revision), start_of(piece.first, zone), high, zone)
+        attributes = counts_of(id_, report.statistics_in(revision), start_of(piece.first, zone), high, zone, report.by)
     else:
         groups = report.groups_in(revision)
         attributes = {
@@ -92,7 +92,7 @@ def stream_of(source: Source, piece: Piece, id_: str | None, zone: ZoneInfo, now
         path=source.path,
         subject=f"{source.title}{of_which}, {piece}",
         constants=constants,
-        question=Question(source.resource, attributes, report.grain, zone, report.cursor_in_body),
+        question=Question(source.resource, attributes, report.grain, zone, report.cursor_in_body, by=report.by),
     )
 
 

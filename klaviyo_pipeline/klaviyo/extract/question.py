@@ -34,6 +34,7 @@ class Question:
         zone: The account's time zone.
         cursor_in_body: Whether the cursor of a next page belongs into the body.
         counts: Statistics that must be counts: an answer with anything else there is a fault.
+        by: The dimensions that the rows are divided by.
     """
 
     resource: str
@@ -42,6 +43,7 @@ class Question:
     zone: ZoneInfo
     cursor_in_body: bool = False
     counts: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
 
     def put(self, request: Request) -> Request:
         """The POST for a page: the first, or the one that a next link leads to.
@@ -61,13 +63,21 @@ class Question:
         """Decodes the answers."""
         from klaviyo_pipeline.klaviyo.decode.reports import ReportDecoder
 
-        return ReportDecoder(columns, self.resource, self.grain, self.zone, counts=self.counts)
+        return ReportDecoder(columns, self.resource, self.grain, self.zone, counts=self.counts, by=self.by)
 
 
 def counts_of(
-    metric_id: str, measurements: Sequence[str], low: datetime, high: datetime, zone: ZoneInfo
+    metric_id: str,
+    measurements: Sequence[str],
+    low: datetime,
+    high: datetime,
+    zone: ZoneInfo,
+    by: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What is asked of metric aggregates: measurements of a metric by day of a zone, of events in ``[low, high)``."""
+    """What is asked of metric aggregates: measurements of a metric by day of a zone, of events in ``[low, high)``.
+
+    With ``by``, they are divided by these dimensions.
+    """
     return {
         "metric_id": metric_id,
         "measurements": list(measurements),
@@ -75,6 +85,7 @@ def counts_of(
         "timezone": zone.key,
         "page_size": _PAGE_SIZE,
         "filter": [condition(GREATER_OR_EQUAL, "datetime", low), condition(LESS_THAN, "datetime", high)],
+        **({"by": list(by)} if by else {}),
     }
 
 

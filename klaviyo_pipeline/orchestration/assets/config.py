@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, create_model, field_validator
 
 from klaviyo_pipeline import grammar
 from klaviyo_pipeline.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.catalogue import leaving_out
+from klaviyo_pipeline.klaviyo.catalogue import dimensions, leaving_out
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.destination import Destination
@@ -139,6 +139,8 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
     if leaving_out.takes(source):
         text = "Columns to do without: not fetched where Klaviyo allows it, and not stored."
         fields[leaving_out.SETTING] = (list[str] | None, Field(default=None, description=text))
+    if dimensions.takes(source):
+        fields[dimensions.SETTING] = (list[str] | None, Field(default=None, description=dimensions.MEANING))
     for name, value in (defaults or {}).items():
         kind, described = fields.get(name) or (str | None, FilterConfig.model_fields[name])
         extra = described.json_schema_extra
@@ -166,7 +168,8 @@ def load_request(spec: LoadSpec, config: LoadConfig) -> LoadRequest:
     """The request of a run: its config, and the load's own values for the rest.
 
     Raises:
-        ConfigurationError: if a column is left out that the load needs.
+        ConfigurationError: if a column is left out that the load needs, or rows are to be divided by what is no
+            dimension of theirs.
     """
     given: dict[str, Any] = dict(config)
     source = _source(spec, given)
@@ -196,7 +199,9 @@ def load_request(spec: LoadSpec, config: LoadConfig) -> LoadRequest:
 
 
 def _source(spec: LoadSpec, given: Mapping[str, Any]) -> Source:
-    """The data source without the columns that the run leaves out."""
+    """The data source without the columns that the run leaves out, and with the dimensions that it names."""
+    if dimensions.takes(spec.source):
+        return dimensions.grouped(SOURCES[spec.source.name], given.get(dimensions.SETTING) or ())
     names = tuple(dict.fromkeys(given.get(leaving_out.SETTING) or ()))
     own = tuple(column.name for column in spec.source.left_out)
     return spec.source if names == own else leaving_out.without(SOURCES[spec.source.name], names)

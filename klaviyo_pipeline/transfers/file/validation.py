@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from klaviyo_pipeline import clock, environment, grammar
 from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.catalogue import dimensions, leaving_out
 from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
-from klaviyo_pipeline.klaviyo.catalogue.leaving_out import SETTING, takes, without
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
@@ -180,7 +180,12 @@ def _options(source: Source, given: dict[str, Any]) -> Iterator[Violation]:
             yield Violation(("options", name), f"is not taken: {source.name} {takes}{hint}", key=True)
         elif value == []:
             yield Violation(("options", name), "is empty: name at least one, or leave it out.")
-    yield from _left_out(source, given.get(SETTING))
+    if leaving_out.takes(source):
+        names = given.get(leaving_out.SETTING)
+        yield from _each(leaving_out.SETTING, names, lambda name: leaving_out.without(source, [name]))
+    if dimensions.takes(source):
+        names = given.get(dimensions.SETTING)
+        yield from _each(dimensions.SETTING, names, lambda name: dimensions.grouped(source, [name]))
     filter_by = given.get("filter_by")
     if isinstance(filter_by, str) and "filter_by" in fields:
         allowed = tuple(str(each) for each in source.filter_by)
@@ -195,14 +200,14 @@ def _options(source: Source, given: dict[str, Any]) -> Iterator[Violation]:
             yield Violation(("options", "lookback_days"), str(error).removeprefix("lookback_days "))
 
 
-def _left_out(source: Source, names: Any) -> Iterator[Violation]:  # noqa: ANN401
-    if not takes(source) or not isinstance(names, list):
-        return
-    for position, name in enumerate(names):
+def _each(option: str, names: Any, check: Callable[[str], object]) -> Iterator[Violation]:  # noqa: ANN401
+    """Violations in a list of names, each of which ``check`` refuses by itself."""
+    for position, name in enumerate(names if isinstance(names, list) else ()):
         try:
-            without(source, [name] if isinstance(name, str) else [])
+            if isinstance(name, str):
+                check(name)
         except ConfigurationError as error:
-            yield Violation(("options", SETTING, position), f"is {name!r}: {error}")
+            yield Violation(("options", option, position), f"is {name!r}: {error}")
 
 
 def _times(source: Source, given: dict[str, Any], destination: dict[str, Any]) -> Iterator[Violation]:

@@ -1,0 +1,113 @@
+"""Metric aggregates by dimensions: rows that a person divides, in a table of their own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.catalogue.dimensions import grouped
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.sandbox.api import aggregates
+from klaviyo_pipeline.sandbox.server import RunningSandbox
+from klaviyo_pipeline.warehouse.write_modes import WriteMode
+from klaviyo_pipeline_tests.loads.reporting import Reporting, at, reports, sandbox
+from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text, world
+from klaviyo_pipeline_tests.transfers.workplace import Workplace, place, shop
+
+__all__ = ["place", "reports", "sandbox", "shop", "world"]
+
+NAME = "metric_aggregates_daily"
+MORNING = "2026-11-20T13:00:00+00:00"
+START = "2026-11-10T00:00:00+01:00"
+BY = ["$attributed_message", "$attributed_flow"]
+SUMS = "SELECT date, metric_id, sum(count), round(sum(sum_value), 2) FROM klaviyo.{} GROUP BY ALL ORDER BY ALL"
+
+
+def _sums(reports: Reporting, table: str) -> list[tuple[object, ...]]:
+    return [row for row in reports.sql(SUMS.format(table)) if row[2]]
+
+
+def test_rows_by_dimensions_sum_to_those_without_and_a_second_load_changes_nothing(
+    sandbox: RunningSandbox, reports: Reporting
+) -> None:
+    with at(MORNING):
+        reports.load(NAME, start_time=START)
+        requests = reports.sent
+        reports.load(NAME, start_time=START, by=BY, table="divided")
+        before = reports.hash_of("divided")
+        again = reports.load(NAME, start_time=START, by=BY[::-1], table="divided")
+    assert (again.inserted, again.updated) == (0, 0)
+    assert reports.hash_of("divided") == before
+    assert reports.sent == 3 * requests
+    assert reports.asked.bodies[-1]["by"] == ["$attributed_flow", "$attributed_message"]
+    assert _sums(reports, "divided") == _sums(reports, NAME) != []
+
+    flow = """dimensions->>'$."$attributed_flow"'"""
+    flows = reports.sql(f"SELECT {flow}, sum(count) FROM klaviyo.divided WHERE {flow} != '' GROUP BY 1 ORDER BY 1")
+    flow_ids = {event.attribution.flow_id for event in sandbox.store.events if event.attribution}
+    assert {found for found, _count in flows} <= flow_ids
+    assert flows
+    (key,) = reports.sql("SELECT id, date, metric_id, dimensions FROM klaviyo.divided ORDER BY ALL LIMIT 1")
+    assert key[0] == f"{key[1]}:{key[2]}:{key[3]}"
+    assert list(json.loads(key[3])) == ["$attributed_flow", "$attributed_message"]
+
+
+def test_table_without_dimensions_stays_as_it_is(reports: Reporting) -> None:
+    assert grouped(SOURCES[NAME], []) is SOURCES[NAME]
+    with at(MORNING):
+        reports.load(NAME, start_time=START)
+        before = reports.hash_of(NAME)
+        with pytest.raises(ConfigurationError, match=r"divided by no dimensions, and those of this load by \$flow"):
+            reports.load(NAME, start_time=START, by=["$flow"])
+    assert reports.hash_of(NAME) == before
+    assert not [body for body in reports.asked.bodies if "by" in body]
+
+
+def test_table_by_other_dimensions_is_refused_until_it_is_replaced(reports: Reporting) -> None:
+    with at(MORNING):
+        reports.load(NAME, start_time=START, by=["$flow"], table="divided")
+        for other in (["URL", "$flow"], []):
+            with pytest.raises(ConfigurationError, match=r"klaviyo\.divided are divided by \$flow.*another table"):
+                reports.load(NAME, start_time=START, by=other, table="divided")
+        anew = {"write_mode": WriteMode.REPLACE, "accept_shrink": True}
+        reports.load(NAME, start_time=START, by=["URL"], table="divided", **anew)
+    assert reports.sql("SELECT DISTINCT json_keys(dimensions) FROM klaviyo.divided") == [(["URL"],)]
+
+
+def test_dimensions_are_those_that_the_sandbox_takes() -> None:
+    """The sandbox is held against Klaviyo's documents by tests of its own."""
+    report = SOURCES[NAME].report
+    assert report is not None
+    assert report.dimensions == aggregates._DIMENSIONS
+
+
+def test_dimension_that_there_is_none_of_is_refused_with_those_that_there_are(place: Workplace) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"by has '\$flows', but metric_aggregates_daily takes .*\$flow, .*form_id"
+    ):
+        grouped(SOURCES[NAME], ["$flows"])
+    with pytest.raises(ConfigurationError, match="flow_series_daily takes no by"):
+        grouped(SOURCES["flow_series_daily"], ["$flow"])
+    path = place.write("wrong", f"source: {NAME}\noptions:\n  by: [$flow, $flows]\n")
+    said = place.cli("preview", str(path), exit_code=2).stderr
+    assert "wrong.yml:3:15: options.by[1] is '$flows': by has '$flows', but" in said.replace("\n", "")
+
+
+def test_transfer_and_run_config_name_the_dimensions(place: Workplace) -> None:
+    place.write("by_flow", f"source: {NAME}\noptions: {{by: [$attributed_flow]}}")
+    assert place.run("by_flow").success
+    assert place.sql("SELECT DISTINCT json_keys(dimensions) FROM klaviyo.by_flow") == [(["$attributed_flow"],)]
+    shown = place.json("preview", "by_flow")["columns"]
+    assert [column["name"] for column in shown][:4] == ["id", "date", "metric_id", "dimensions"]
+
+
+def test_run_by_dimensions_goes_to_the_table_that_its_config_names(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLAVIYO_SOURCES", f"default,{NAME}")
+    assert world.run(NAME, config={"by": ["$attributed_channel"], "table": "by_channel"}).success
+    assert world.column("SELECT DISTINCT json_keys(dimensions) FROM klaviyo.by_channel") == [["$attributed_channel"]]
+    wrong = world.run(NAME, config={"by": ["channel"], "table": "by_channel"})
+    assert "by has 'channel', but metric_aggregates_daily takes $attributed_channel," in failure_text(wrong)
