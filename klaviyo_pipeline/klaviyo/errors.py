@@ -41,6 +41,10 @@ class NotFoundError(KlaviyoError):
     """Klaviyo does not have the requested object (HTTP 404)."""
 
 
+class NoCountError(KlaviyoError):
+    """Klaviyo has the object, but no count for it at the moment: its schema allows null (OpenAPI 2026-07-15)."""
+
+
 class RevisionError(KlaviyoError):
     """Klaviyo does not serve this API revision (HTTP 410, or 400 about the revision)."""
 

@@ -7,6 +7,7 @@ comparison covers only days that have landed by the ledger, so that every differ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from klaviyo_pipeline import clock
 from klaviyo_pipeline.errors import no_secrets
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day
-from klaviyo_pipeline.klaviyo.errors import RequestRefusedError
+from klaviyo_pipeline.klaviyo.errors import NoCountError, RequestRefusedError
 from klaviyo_pipeline.klaviyo.windows import Window
 from klaviyo_pipeline.loads.chosen import resolve
 from klaviyo_pipeline.loads.completeness import DAY, covers, landed_days
@@ -209,7 +210,7 @@ def reconcile_members(
 ) -> tuple[MemberDifference, ...]:
     """Lists with another number of members than at Klaviyo, because Klaviyo does not report who left.
 
-    Takes one request for each list; Klaviyo allows fifteen a minute.
+    Takes one request for each list; Klaviyo allows fifteen a minute. Leaves out lists for which Klaviyo has no count.
 
     Args:
         client: The account.
@@ -239,7 +240,10 @@ def reconcile_members(
     if most is not None and len(list_ids) > most:
         begin = now.toordinal() * most % len(list_ids)
         list_ids = [*list_ids, *list_ids][begin : begin + most]
-    counted = [MemberDifference(each, ours.get(each, 0), count_of_children(client, source, each)) for each in list_ids]
+    counted = []
+    for each in list_ids:
+        with suppress(NoCountError):  # nothing to compare with
+            counted.append(MemberDifference(each, ours.get(each, 0), count_of_children(client, source, each)))
     return tuple(each for each in counted if each.ours != (each.klaviyos or 0))
 
 

@@ -114,3 +114,11 @@ def test_load_of_events_dated_after_today_says_how_many_wait_for_a_later_load(
 def test_load_without_a_key_says_so_once(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KLAVIYO_API_KEY")
     assert place.cli("load", "--all", exit_code=2).stderr.count("No Klaviyo API key") == 1
+
+
+def test_load_all_builds_no_analytics_of_data_sources_that_are_not_chosen(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLAVIYO_SOURCES", "lists")
+    shown = place.cli("load", "--all").output
+    assert [line.partition(":")[0] for line in shown.splitlines()] == ["lists"]

@@ -17,7 +17,7 @@ from klaviyo_pipeline.klaviyo.endpoints.account import Account, read_account
 from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
 from klaviyo_pipeline.klaviyo.endpoints.metric_aggregates import events_by_day
 from klaviyo_pipeline.klaviyo.endpoints.parents import count_of_children
-from klaviyo_pipeline.klaviyo.errors import KlaviyoError, UnavailableError, UnreadablePageError
+from klaviyo_pipeline.klaviyo.errors import KlaviyoError, NoCountError, UnavailableError, UnreadablePageError
 from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.hostile.documents import variants
 from klaviyo_pipeline_tests.hostile.server import WireServer, answer, says, serving
@@ -164,7 +164,6 @@ MESSAGES = {
         {"data": {"type": "metric-aggregate", "attributes": {"dates": ["9999-12-31T23:59:59-12:00"], "data": []}}},
         "which begins no day in UTC",
     ),
-    "no profile_count": ("list_count", {"data": {"attributes": {}}}, "profile_count is null"),
     "no attributes": ("list_count", {"data": {}}, "the answer has no data.attributes"),
     "two accounts": ("account", {"data": [{}, {}]}, "the answer has 2 accounts, but must have one"),
     "a time zone that is a number": (
@@ -189,6 +188,12 @@ def test_message_when_a_document_is_wrong_then_names_the_place_and_what_is_there
 def test_account_when_it_has_no_time_zone_then_it_is_blank(timezone: Any, client: KlaviyoClient) -> None:
     document = {"data": [{"id": "A", "attributes": {"timezone": timezone}}]}
     assert reading(client, "account", json.dumps(document).encode()) == Account("A", "", "")
+
+
+@pytest.mark.parametrize("attributes", [{}, {"profile_count": None}])
+def test_count_when_klaviyo_has_none_then_is_not_asked_for_again(attributes: Any, client: KlaviyoClient) -> None:
+    with pytest.raises(NoCountError, match="no profile_count for list 'L'"):
+        reading(client, "list_count", json.dumps({"data": {"attributes": attributes}}).encode())
 
 
 def test_counts_when_written_as_texts_then_are_read(client: KlaviyoClient) -> None:

@@ -96,3 +96,8 @@ def test_transfer_of_a_source_that_has_children_fills_its_own_table_only(place: 
     assert place.run("one").success
     assert rows(place, "one") == sorted(row["id"] for row in place.truth("campaigns"))
     assert {row[0] for row in place.sql("SELECT table_name FROM duckdb_tables()")} == {"one", "ledger"}
+
+
+def test_child_table_alone_has_no_chart_and_no_warning_about_one(place: Workplace) -> None:
+    place.write("one", "source: event_attributions\n")
+    assert "plot" not in place.cli("transfer", "run", "one").output

@@ -9,13 +9,16 @@ from klaviyo_pipeline.klaviyo.catalogue.model import EXTRA_SMALL, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.answers import part, whole_number
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient, Request, target
-from klaviyo_pipeline.klaviyo.errors import NotFoundError
+from klaviyo_pipeline.klaviyo.errors import NoCountError, NotFoundError
 
 
 def count_of_children(client: KlaviyoClient, source: Source, parent_id: str) -> int | None:
     """Klaviyo's count of a parent's children, such as a list's members; None if Klaviyo does not have the parent.
 
     Klaviyo allows fifteen such requests a minute (OpenAPI 2026-07-15).
+
+    Raises:
+        NoCountError: if Klaviyo has the parent, and no count for it.
     """
     fan_out = source.fan_out
     assert fan_out is not None
@@ -29,13 +32,17 @@ def count_of_children(client: KlaviyoClient, source: Source, parent_id: str) -> 
         scopes=parent.scopes,
     )
 
-    def count(document: dict[str, Any]) -> int:
-        return whole_number(part(document, "data", "attributes", kind=dict).get(field), field)
+    def count(document: dict[str, Any]) -> int | None:
+        value = part(document, "data", "attributes", kind=dict).get(field)
+        return None if value is None else whole_number(value, field)
 
     try:
-        return client.get(request, count, many=False)
+        counted = client.get(request, count, many=False)
     except NotFoundError:
         return None
+    if counted is None:
+        raise NoCountError(f"Klaviyo has no {field} for {fan_out.noun} {parent_id!r} at the moment.")
+    return counted
 
 
 def parent_exists(client: KlaviyoClient, source: Source, parent_id: str) -> bool:

@@ -162,7 +162,8 @@ def _report(context: dg.OutputContext, ready: StagedLoad, staged: StagedExtract,
     pictures: dict[str, Any] = {"first_rows": rows} if rows else {}
     if rows and (note := hidden_note(staged.source, staged.schema.names)):
         pictures["hidden_columns"] = note
-    if landed.rows_fetched and not landed.skipped:
+    # A child table that is loaded by itself has no chart: the request reads its parent.
+    if landed.rows_fetched and not landed.skipped and staged.source.name == ready.load.request.source.name:
         pictures |= plotted(
             lambda: chart_of_load(place.database, staged.request, place.schema, place.table, place.zone, ready.names),
             context.log.warning,
