@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from klaviyo_pipeline.klaviyo.extract.pieces import days_of
+from klaviyo_pipeline.klaviyo.extract.report import ReportRequest
 from klaviyo_pipeline.loads.children import child_rows
 from klaviyo_pipeline.loads.request import Range, replaced_ranges
 from klaviyo_pipeline.loads.table import not_answered, table_of
 from klaviyo_pipeline.redaction import redact_values
+from klaviyo_pipeline.warehouse.batch import Days
 from klaviyo_pipeline.warehouse.land_request import ChildRows, LandRequest, Sweep, TimeRange
 from klaviyo_pipeline.warehouse.ledger import CHOSEN
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
@@ -44,7 +47,7 @@ def land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:
         count_ranges=load.count_ranges,
         version_column=request.source.version_column,
         fixed_time=request.source.fixed_time,
-        sweep=sweep_of(load, request),
+        sweep=days_swept(load, staged) or sweep_of(load, request),
         unknown=not_answered(request.columns, staged.revision),
         window=read if load.moves_watermark else None,
         filter_field=by,
@@ -105,6 +108,23 @@ def sweep_of(load: Load, request: ExtractRequest) -> Sweep | None:
         return Sweep() if request.is_whole and load.request.replaces else None
     # A run of other parents than the load's own clears only theirs.
     return some if load.request.replaces and not load.moves_watermark else None
+
+
+def days_swept(load: Load, staged: StagedExtract) -> Sweep | None:
+    """The days and metrics that were read, of rows by dimensions: rows of other combinations in them are gone.
+
+    Klaviyo attributes events up to hours later. An event then counts for another combination, and the one that it
+    counted for before may have no events left, so that answers lack it.
+    """
+    request = staged.request
+    source = request.source
+    if source.report is None or not source.report.by or load.request.write_mode is not WriteMode.MERGE:
+        return None
+    assert isinstance(request, ReportRequest)
+    assert request.zone is not None
+    assert source.fan_out is not None
+    read = dict.fromkeys(stream.split(" ")[0] for stream in staged.rows_by_stream)
+    return Sweep(source.fan_out.id_column, tuple(read), days=Days("date", *days_of(request.window, request.zone)))
 
 
 def _partitions(load: Load, request: ExtractRequest) -> tuple[Range, ...]:

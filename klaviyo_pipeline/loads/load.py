@@ -319,6 +319,8 @@ def _shrink_limits(load: Load, client: KlaviyoClient, staged: StagedExtract, log
     """How much the landing may take away: by parent, and without those that Klaviyo no longer has."""
     source, table = load.request.source, load.table
     limits = None if load.request.accept_shrink else load.shrink
+    if source.report is not None and source.report.by:
+        return None if load.request.merges else limits  # a combination without events is gone, and others have them
     if limits is not None and source.fan_out is not None and source.shows_deletions:
         limits = replace(limits, by=source.fan_out.id_column)
     if source.fan_out is None or not source.fan_out.count_field or not staged.request.is_whole:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.warehouse import parts
@@ -76,19 +76,34 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Days:
+    """The days from ``first`` to ``last``, both included, of a column of dates."""
+
+    column: str
+    first: date
+    last: date
+
+
+@dataclass(frozen=True)
 class Among:
-    """Rows whose ``column`` has one of the values."""
+    """Rows whose ``column`` has one of the values; with ``days``, only those of the days, both included."""
 
     column: str
     values: tuple[str, ...]
+    days: Days | None = None
 
     def condition(self, prefix: str = "") -> tuple[str, list[Any]]:
         """The SQL condition and its parameters."""
-        return f"coalesce(list_contains(?, CAST({prefix}{quote(self.column)} AS VARCHAR)), false)", [list(self.values)]
+        sql = f"coalesce(list_contains(?, CAST({prefix}{quote(self.column)} AS VARCHAR)), false)"
+        if self.days is None:
+            return sql, [list(self.values)]
+        day = f"{prefix}{quote(self.days.column)}"
+        return f"({sql} AND {day} BETWEEN ? AND ?)", [list(self.values), self.days.first, self.days.last]
 
     def described(self) -> str:
         """The scope in words."""
-        return f"{self.column} {', '.join(self.values[:5])}{' …' if len(self.values) > 5 else ''}"
+        days = f" from {self.days.first} to {self.days.last}" if self.days else ""
+        return f"{self.column} {', '.join(self.values[:5])}{' …' if len(self.values) > 5 else ''}{days}"
 
 
 PARENTS = f"{TEMPORARY}_parents"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_pipeline.warehouse.batch import Among, AmongParents, Around
+from klaviyo_pipeline.warehouse.batch import Among, AmongParents, Around, Days
 from klaviyo_pipeline.warehouse.errors import LoadError
 from klaviyo_pipeline.warehouse.names import check_schema, check_table
 from klaviyo_pipeline.warehouse.ownership import Owner
@@ -39,6 +39,8 @@ class TimeRange:
 class Sweep:
     """Says that the extract is the full truth of the table, or of the rows whose ``column`` is among ``values``.
 
+    With ``days`` it is so for these days only.
+
     In merge mode rows in that scope that the extract has not are marked ``_deleted_at``. In the replace modes only
     rows in that scope are cleared. Rows of a child table are in scope by their ``parents`` instead.
     """
@@ -46,11 +48,12 @@ class Sweep:
     column: str | None = None
     values: tuple[str, ...] = ()
     parents: AmongParents | None = None
+    days: Days | None = None
 
     @property
     def among(self) -> Among | AmongParents | None:
         """The rows in scope; None for all."""
-        return self.parents or (Among(self.column, self.values) if self.column is not None else None)
+        return self.parents or (Among(self.column, self.values, self.days) if self.column is not None else None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.sandbox.api import aggregates
 from klaviyo_pipeline.sandbox.server import RunningSandbox
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
-from klaviyo_pipeline_tests.loads.reporting import Reporting, at, reports, sandbox
+from klaviyo_pipeline_tests.loads.reporting import Reporting, at, reporting_on, reports, sandbox, sandbox_of_the_clock
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text, world
 from klaviyo_pipeline_tests.transfers.workplace import Workplace, place, shop
 
@@ -52,6 +53,33 @@ def test_rows_by_dimensions_sum_to_those_without_and_a_second_load_changes_nothi
     (key,) = reports.sql("SELECT id, date, metric_id, dimensions FROM klaviyo.divided ORDER BY ALL LIMIT 1")
     assert key[0] == f"{key[1]}:{key[2]}:{key[3]}"
     assert list(json.loads(key[3])) == ["$attributed_flow", "$attributed_message"]
+
+
+def test_event_that_moves_to_another_combination_is_not_counted_twice(tmp_path: Path) -> None:
+    """The combination that it counted for has no events left, so that Klaviyo's answer lacks it."""
+    live = """SELECT dimensions->>'$."$flow"' AS flow, sum(count) FROM klaviyo.divided
+        WHERE _deleted_at IS NULL GROUP BY flow"""
+    with sandbox_of_the_clock() as sandbox, reporting_on(sandbox, tmp_path) as reports, at(MORNING):
+        metric, other = (each.id for each in list(sandbox.store.metrics)[:2])
+        profile = next(iter(sandbox.store.profiles)).id
+        event = {"id": "moved", "datetime": "2026-11-12T10:00:00Z", "metric_id": metric, "profile_id": profile}
+        late = {**event, "id": "stays", "datetime": "2026-11-02T10:00:00Z"}
+        apart = {**event, "id": "apart", "metric_id": other}
+        asked = {"by": ["$flow"], "table": "divided"}
+
+        def put(flow: str, *events: dict[str, str]) -> None:
+            sandbox.store.put("events", [{**each, "event_properties": {"$flow": flow}} for each in events])
+
+        put("First", event, late, apart)
+        reports.load(NAME, start_time="2026-11-01T00:00:00+01:00", **asked)
+        put("Second", event)
+        reports.load(NAME, start_time=START, ids=(metric,), **asked)
+        named = {name: count for name, count in reports.sql(live) if name in {"First", "Second"}}
+        assert named == {"First": 2, "Second": 1}
+        put("First", event)
+        reports.load(NAME, start_time=START, ids=(metric,), **asked)
+        named = {name: count for name, count in reports.sql(live) if name in {"First", "Second"}}
+        assert named == {"First": 3}
 
 
 def test_table_without_dimensions_stays_as_it_is(reports: Reporting) -> None:

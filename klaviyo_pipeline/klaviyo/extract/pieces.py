@@ -42,12 +42,10 @@ def pieces_of(report: Report, window: Window, zone: ZoneInfo) -> list[Piece]:
         window: The window; days that it touches are read whole.
         zone: The account's time zone, whose days count.
     """
-    today = window.now.astimezone(zone).date()
     if report.windows:
+        today = window.now.astimezone(zone).date()
         return [Piece(today, today, name) for name in report.windows]
-    assert window.start is not None
-    first = window.start.astimezone(zone).date()
-    last = min(today, (window.end - timedelta(microseconds=1)).astimezone(zone).date()) if window.end else today
+    first, last = days_of(window, zone)
     pieces = []
     while True:
         end = min(last, first + (report.longest_days - 1) * DAY)
@@ -55,6 +53,14 @@ def pieces_of(report: Report, window: Window, zone: ZoneInfo) -> list[Piece]:
         if end == last:
             return pieces
         first = end + DAY - report.overlap_days * DAY
+
+
+def days_of(window: Window, zone: ZoneInfo) -> tuple[date, date]:
+    """The first and the last day that a window with a start touches, up to today."""
+    assert window.start is not None
+    today = window.now.astimezone(zone).date()
+    last = min(today, (window.end - timedelta(microseconds=1)).astimezone(zone).date()) if window.end else today
+    return window.start.astimezone(zone).date(), last
 
 
 def stream_of(source: Source, piece: Piece, id_: str | None, zone: ZoneInfo, now: datetime, revision: str) -> Stream:
