@@ -28,14 +28,14 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from klaviyo_pipeline.warehouse import ledger
-from klaviyo_pipeline_tests.orchestration.conftest import World
+from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
 record = ledger.record
 def record_and_wait(con, entry):
     record(con, entry)
     print("ready", flush=True)
     sys.stdin.readline()
 ledger.record = record_and_wait
-World(SimpleNamespace(url=sys.argv[1]), Path(sys.argv[2])).run(sys.argv[3], days=sys.argv[4])
+print(failure_text(World(SimpleNamespace(url=sys.argv[1]), Path(sys.argv[2])).run(sys.argv[3], days=sys.argv[4])))
 """
 
 

@@ -8,8 +8,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
+import klaviyo_pipeline.definitions  # noqa: F401 - with the default data sources, before a test sets others
 from klaviyo_pipeline import clock
+from klaviyo_pipeline.built_in import built_in_definitions
 from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
+from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.status.gather import gather
 from klaviyo_pipeline.status.model import State, Status, TableStatus
@@ -35,7 +38,7 @@ def status_of(place: Workplace, exit_code: int) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def three_sources(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    monkeypatch.setenv("KLAVIYO_SOURCES", "metrics, lists, flows")
+    monkeypatch.setenv("KLAVIYO_SOURCES", "metrics, lists, templates")
     monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC))  # Dagster's records know the machine's time only
     return place
 
@@ -49,7 +52,7 @@ def test_table_when_loaded_failed_late_or_neither_then_says_so(
     assert {name: table["state"] for name, table in found.items()} == {
         "klaviyo.metrics": "ok",
         "klaviyo.lists": "ok",
-        "klaviyo.flows": "never loaded",
+        "klaviyo.templates": "never loaded",
     }
     lists = found["klaviyo.lists"]
     assert lists["rows"] == len(place.truth("lists"))
@@ -60,19 +63,23 @@ def test_table_when_loaded_failed_late_or_neither_then_says_so(
     assert 0 <= lists["lag_s"] < 600
     assert lists["late_s"] is None
     assert lists["rate_limit_used"] > 0
-    assert found["klaviyo.flows"]["rows"] is None
+    assert found["klaviyo.templates"]["rows"] is None
 
     monkeypatch.setenv("KLAVIYO_API_KEY", "pk_wrong")
-    place.cli("load", "lists", "flows", exit_code=1)
+    place.cli("load", "lists", "templates", exit_code=1)
     found = status_of(place, exit_code=1)
-    assert [found[f"klaviyo.{name}"]["state"] for name in ("metrics", "lists", "flows")] == ["ok", "failed", "failed"]
+    assert [found[f"klaviyo.{name}"]["state"] for name in ("metrics", "lists", "templates")] == [
+        "ok",
+        "failed",
+        "failed",
+    ]
     assert "pk_wrong" not in str(found)
     assert "API key" in found["klaviyo.lists"]["error"]
     assert "\n" not in found["klaviyo.lists"]["error"]
     assert found["klaviyo.lists"]["rows"] == lists["rows"]
 
     monkeypatch.setenv("KLAVIYO_API_KEY", "pk_sandbox")
-    place.cli("load", "lists", "flows")
+    place.cli("load", "lists", "templates")
     found = status_of(place, exit_code=0)
     assert {table["state"] for table in found.values()} == {"ok"}
     assert {table["error"] for table in found.values()} == {""}
@@ -84,14 +91,19 @@ def test_table_when_loaded_failed_late_or_neither_then_says_so(
 
 
 def test_data_source_when_the_key_lacks_its_scope_then_is_skipped_and_nobody_is_called(
-    three_sources: Workplace, monkeypatch: pytest.MonkeyPatch
+    three_sources: Workplace, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KLAVIYO_SOURCES", "lists, flows")
     monkeypatch.setenv("KLAVIYO_API_KEY", "pk_lists_only")
-    three_sources.cli("load", "lists", "flows")
-    found = status_of(three_sources, exit_code=0)
-    assert found["klaviyo.flows"]["state"] == "skipped"
-    assert "flows:read" in found["klaviyo.flows"]["error"]
+    defs = built_in_definitions(daily_partitions("2026-09-01", "UTC"))
+    keys = [dg.AssetKey(["klaviyo", name]) for name in ("lists", "flows")]
+    job = defs.resolve_implicit_global_asset_job_def()
+    assert job.execute_in_process(asset_selection=keys, instance=instance).success
+    found = gather(defs.get_repository_def(), instance, Folder())
+    assert found.well
+    assert of(found, "klaviyo/lists").state is State.OK
+    assert of(found, "klaviyo/flows").state is State.SKIPPED
+    assert "flows:read" in of(found, "klaviyo/flows").error
 
 
 def test_commands_table_has_a_line_for_each_table_and_problems_only_those_that_need_a_person(
@@ -99,12 +111,12 @@ def test_commands_table_has_a_line_for_each_table_and_problems_only_those_that_n
 ) -> None:
     three_sources.cli("load", "metrics")
     shown = three_sources.cli("status", exit_code=1).stdout
-    assert "| klaviyo.metrics | ok " in shown
+    assert "| klaviyo.metrics | ok " in " ".join(shown.split())
     assert "1 of 3 tables are well." in shown
     assert "No schedule is on" in shown
     problems = three_sources.cli("status", "--problems", exit_code=1).stdout
     assert "| klaviyo.metrics" not in problems
-    assert "| klaviyo.flows | never loaded " in " ".join(problems.split())
+    assert "| klaviyo.templates | never loaded " in " ".join(problems.split())
 
 
 @pytest.fixture

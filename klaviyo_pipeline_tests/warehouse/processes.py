@@ -25,7 +25,8 @@ def holding(code: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]
     process = start(code, *arguments)
     try:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        said = process.stdout.readline()
+        assert said == "ready\n", said  # otherwise the code says why it ended
         yield process
     finally:
         process.kill()
