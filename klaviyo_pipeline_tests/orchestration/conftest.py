@@ -65,7 +65,7 @@ class World:
                 "loggers": {"console": {"config": {"log_level": log_level}}},
             },
             raise_on_error=False,
-            instance=_instance(),
+            instance=instances.of_dagster(),
         )
 
     def _job(
@@ -118,12 +118,6 @@ class World:
     def ids(self, collection: str, since: str | None = None, until: str | None = None) -> list[str]:
         """Sorted ids of what the sandbox has."""
         return sorted(row["id"] for row in self.truth(collection, since, until))
-
-
-@cache
-def _instance() -> dg.DagsterInstance:
-    """Keeps the records of this process' runs; making one takes a tenth of a run."""
-    return dg.DagsterInstance.ephemeral()
 
 
 @cache

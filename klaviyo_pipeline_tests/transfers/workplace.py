@@ -111,8 +111,8 @@ class Workplace:
 
 
 def run_file(file: TransferFile, **window: str) -> RunOutcome:
-    """Run a transfer under Dagster, in an instance that keeps its records for this process only."""
-    return run(file, _instance(), log_level="ERROR", **window)
+    """Run a transfer under Dagster, in an instance that keeps no records."""
+    return run(file, instances.of_dagster() or dg.DagsterInstance.ephemeral(), log_level="ERROR", **window)
 
 
 def load_file(file: TransferFile) -> LandingResult | None:
@@ -122,11 +122,6 @@ def load_file(file: TransferFile) -> LandingResult | None:
     client = spec.account(KlaviyoResource()).client()
     load = load_of(spec, config_class(spec.source.name, spec.options)(), warehouse, client.base_url)
     return load_and_land(load, client, warehouse.staging_area())
-
-
-@cache
-def _instance() -> dg.DagsterInstance:
-    return dg.DagsterInstance.ephemeral()
 
 
 @cache
