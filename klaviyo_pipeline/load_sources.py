@@ -13,7 +13,7 @@ import dagster as dg
 
 from klaviyo_pipeline import clock, environment
 from klaviyo_pipeline.analytics.assets import KEY_PREFIX
-from klaviyo_pipeline.analytics.more_tables import tables_of
+from klaviyo_pipeline.analytics.more_tables import ALL
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, children_of, comes_along, lookback_days
 from klaviyo_pipeline.loads.completeness import landed_days
@@ -85,9 +85,9 @@ def load_sources(names: Sequence[str], log_level: str = "WARNING", *, analytics:
             runs = [waits] if waits else launch(keys, days)
             failed |= {run.source for run in runs if run.error}
             yield from runs
-        for table in tables_of(chosen := environment.sources()).values() if analytics else ():
-            if not set(table.made_from) <= set(chosen):
-                continue  # an asset all the same, for tables that transfers load
+        # A usual table of which a data source is not chosen is an asset all the same: a transfer may load that one.
+        chosen = set(environment.sources())
+        for table in (each for each in ALL.values() if analytics and set(each.made_from) <= chosen):
             key = dg.AssetKey([KEY_PREFIX, table.name])
             waits = _follow("/".join(key.path), failed & set(table.made_from))
             yield from [waits] if waits else launch([key])

@@ -69,7 +69,7 @@ def zone_of_tables(duckdb: KlaviyoDuckDBResource) -> ZoneInfo:
     """The time zone of the days in the analytics tables. Does not ask Klaviyo.
 
     Raises:
-        WarehouseError: if the database can not be read.
+        WarehouseError: if the database cannot be read.
     """
     known = _kept(duckdb.warehouse(), analytics_schema(duckdb.schema_or_default))
     return duckdb.zone if known is None else ZoneInfo(known[0].timezone)

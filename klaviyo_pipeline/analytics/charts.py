@@ -34,7 +34,7 @@ def chart_of_table(database: Database, table: AnalyticsTable, schema: str, zone:
 
     Raises:
         TableMissingError: if it has not been built.
-        WarehouseError: if the database can not be read.
+        WarehouseError: if the database cannot be read.
     """
     kept_in = analytics_schema(schema)
     with database.reading() as con:

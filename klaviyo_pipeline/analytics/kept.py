@@ -46,7 +46,7 @@ def opened(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInf
     """Open the file of a table, alone. Empties it if its definition or time zone changed.
 
     Raises:
-        WarehouseError: if the file can not be written.
+        WarehouseError: if the file cannot be written.
     """
     file = kept_folder(database) / in_a_path(schema, safe="") / f"{table.name}.duckdb"
     definition = _definition(table, zone)

@@ -17,7 +17,7 @@ from klaviyo_pipeline.analytics.steps import (
     SUPPRESSION_DAYS,
     Step,
 )
-from klaviyo_pipeline.analytics.tables import CAMPAIGN_PERFORMANCE, MONEY, TABLES, AnalyticsTable
+from klaviyo_pipeline.analytics.tables import CAMPAIGN_PERFORMANCE, MONEY, TABLES, AnalyticsTable, results
 from klaviyo_pipeline.charts.counting import Counted
 from klaviyo_pipeline.warehouse.tables import Column
 
@@ -37,23 +37,7 @@ FLOW_PERFORMANCE = AnalyticsTable(
         Column("event_day", "DATE", f"{_DAY} of the event"),
         Column("flow_name", "VARCHAR", "The flow's current name; empty for a deleted flow that was never loaded"),
         Column("status", "VARCHAR", "live, manual or draft, as of the last load"),
-        Column("received", "BIGINT", "Messages that arrived"),
-        Column("recipients", "BIGINT", "People who received one, counted on their first day"),
-        Column("bounced", "BIGINT", "Messages that did not arrive"),
-        Column("opens", "BIGINT", "Opens, including Apple's privacy opens"),
-        Column("unique_opens", "BIGINT", "People who opened one, counted on their first day"),
-        Column("clicks", "BIGINT", "Clicks"),
-        Column("unique_clicks", "BIGINT", "People who clicked, counted on their first day"),
-        Column("unsubscribed", "BIGINT", "Unsubscriptions from this flow"),
-        Column("marked_as_spam", "BIGINT", "Complaints"),
-        Column("orders", "BIGINT", "Orders that Klaviyo attributes to it"),
-        Column("revenue", MONEY, "Sum of the values of these orders"),
-        Column(
-            "refunded",
-            MONEY,
-            "Sum of later refunds and cancellations of these orders, negative, on the day of the order",
-        ),
-        Column("net_revenue", MONEY, "revenue plus refunded"),
+        *results("flow", "one"),
     ),
     key=("flow_id", "event_day"),
     chart=Counted(

@@ -102,6 +102,30 @@ DAILY_METRICS = AnalyticsTable(
     steps=(METRIC_DAYS, METRIC_NAMES),
 )
 
+
+def results(noun: str, received: str) -> tuple[Column, ...]:
+    """What came of a campaign or a flow, of whose messages a person received ``it`` or ``one``."""
+    return (
+        Column("received", "BIGINT", "Messages that arrived"),
+        Column("recipients", "BIGINT", f"People who received {received}, counted on their first day"),
+        Column("bounced", "BIGINT", "Messages that did not arrive"),
+        Column("opens", "BIGINT", "Opens, including Apple's privacy opens"),
+        Column("unique_opens", "BIGINT", f"People who opened {received}, counted on their first day"),
+        Column("clicks", "BIGINT", "Clicks"),
+        Column("unique_clicks", "BIGINT", "People who clicked, counted on their first day"),
+        Column("unsubscribed", "BIGINT", f"Unsubscriptions from this {noun}"),
+        Column("marked_as_spam", "BIGINT", "Complaints"),
+        Column("orders", "BIGINT", "Orders that Klaviyo attributes to it"),
+        Column("revenue", MONEY, "Sum of the values of these orders"),
+        Column(
+            "refunded",
+            MONEY,
+            "Sum of later refunds and cancellations of these orders, negative, on the day of the order",
+        ),
+        Column("net_revenue", MONEY, "revenue plus refunded"),
+    )
+
+
 CAMPAIGN_PERFORMANCE = AnalyticsTable(
     name="campaign_performance",
     description=(
@@ -120,23 +144,7 @@ CAMPAIGN_PERFORMANCE = AnalyticsTable(
         Column("send_day", "DATE", f"{_DAY} when the campaign was sent"),
         Column("campaign_name", "VARCHAR", "The campaign's name"),
         Column("channel", "VARCHAR", "email, sms or mobile_push"),
-        Column("received", "BIGINT", "Messages that arrived"),
-        Column("recipients", "BIGINT", "People who received it, counted on their first day"),
-        Column("bounced", "BIGINT", "Messages that did not arrive"),
-        Column("opens", "BIGINT", "Opens, including Apple's privacy opens"),
-        Column("unique_opens", "BIGINT", "People who opened it, counted on their first day"),
-        Column("clicks", "BIGINT", "Clicks"),
-        Column("unique_clicks", "BIGINT", "People who clicked, counted on their first day"),
-        Column("unsubscribed", "BIGINT", "Unsubscriptions from this campaign"),
-        Column("marked_as_spam", "BIGINT", "Complaints"),
-        Column("orders", "BIGINT", "Orders that Klaviyo attributes to it"),
-        Column("revenue", MONEY, "Sum of the values of these orders"),
-        Column(
-            "refunded",
-            MONEY,
-            "Sum of later refunds and cancellations of these orders, negative, on the day of the order",
-        ),
-        Column("net_revenue", MONEY, "revenue plus refunded"),
+        *results("campaign", "it"),
     ),
     key=("campaign_id", "event_day"),
     chart=Counted(

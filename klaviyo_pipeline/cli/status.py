@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,19 +32,18 @@ def status(problems: bool, json_: bool) -> None:
     from klaviyo_pipeline.definitions import defs
     from klaviyo_pipeline.orchestration import dagster_home
     from klaviyo_pipeline.status.gather import gather
-    from klaviyo_pipeline.status.model import WELL
 
     with dagster_home.kept_instance() as instance:
         found = gather(defs.get_repository_def(), instance, transfers_folder())
-    shown = [table for table in found.tables if not problems or table.state not in WELL]
+    shown = found.problems if problems else found.tables
     if json_:
-        print_json({**asdict(found), "tables": [asdict(table) for table in shown], "ok": found.well})
+        print_json({**asdict(found), "tables": [asdict(table) for table in shown], "ok": not found.problems})
     else:
         _print(found, shown)
-    sys.exit(0 if found.well else 1)
+    sys.exit(1 if found.problems else 0)
 
 
-def _print(found: Status, shown: list[TableStatus]) -> None:
+def _print(found: Status, shown: Sequence[TableStatus]) -> None:
     print_table(_HEADERS, [_row(table) for table in shown])
     for table in shown:
         if table.error:
@@ -56,7 +56,7 @@ def _print(found: Status, shown: list[TableStatus]) -> None:
         click.echo(f"Disk: {disk.bytes / 1e6:,.1f} MB, {disk.what} {disk.path}")
     for warning in found.warnings:
         click.echo(warning)
-    bad = sum(1 for table in found.tables if table.state not in ("ok", "skipped"))
+    bad = len(found.problems)
     click.echo(f"{len(found.tables) - bad} of {len(found.tables)} tables are well." if bad else "All tables are well.")
 
 

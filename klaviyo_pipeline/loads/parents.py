@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.loads.whole_reads import living_children
+from klaviyo_pipeline.loads.whole_reads import living_in
 from klaviyo_pipeline.warehouse import ledger
 from klaviyo_pipeline.warehouse.sql import quoted_list
 from klaviyo_pipeline.warehouse.tables import DELETED_AT, existing_columns, full_name
@@ -14,6 +14,9 @@ from klaviyo_pipeline.warehouse.tables import DELETED_AT, existing_columns, full
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
     from klaviyo_pipeline.loads.model import Load, Log
+
+
+_CLOCK_STEP = timedelta(minutes=1)
 
 
 def known_parents(load: Load, client: KlaviyoClient, log: Log) -> tuple[str, ...] | None:
@@ -29,33 +32,24 @@ def known_parents(load: Load, client: KlaviyoClient, log: Log) -> tuple[str, ...
     by_role = source.report is not None and source.report.role
     if fan_out is None or fan_out.batch is not None or load.request.ids is not None or by_role:
         return None
-    if not load.fresh_parents:
+    if not load.fresh_parents or not place.database.file.exists():
         return None
-    now = load.now or clock.now()
-    until = landed_whole_until(load, client, fan_out.parent)
-    if until is None or not now - load.fresh_parents <= until <= now + _CLOCK_STEP:
-        return None
+    now, parent = load.now or clock.now(), fan_out.parent
     with place.database.reading() as con:
-        columns = {column.name for column in existing_columns(con, place.schema, fan_out.parent)}
-        asked = ("id", *(column for column, _values in fan_out.childless))
-        if not columns.issuperset(asked):
+        spans = ledger.covered_in(con, parent, f"{place.schema}.{parent}", account_key=client.account)
+        until = next((end for start, end in spans if start is None), None)
+        if until is None or not now - load.fresh_parents <= until <= now + _CLOCK_STEP:
             return None
+        columns = {column.name for column in existing_columns(con, place.schema, parent)}
+        if not columns.issuperset(fan_out.deciding_columns):
+            return None
+        asked = quoted_list(fan_out.deciding_columns)
         live = f"WHERE {DELETED_AT} IS NULL" if DELETED_AT in columns else ""
-        table = full_name(con, place.schema, fan_out.parent)
-        found = con.execute(f"SELECT DISTINCT ON (id) {quoted_list(asked)} FROM {table} {live} ORDER BY id").fetchall()
-    parents = [dict(zip(asked, row, strict=True)) for row in found]
-    here = living_children(place.database, source, place.schema, place.table) if source.shows_deletions else {}
-    if not here.keys() <= {parent["id"] for parent in parents}:
+        name = full_name(con, place.schema, parent)
+        found = con.execute(f"SELECT DISTINCT ON (id) {asked} FROM {name} {live} ORDER BY id").fetchall()
+        here = living_in(con, source, place.schema, place.table) if source.shows_deletions else {}
+    parents = [dict(zip(fan_out.deciding_columns, row, strict=True)) for row in found]
+    if not here.keys() <= {each["id"] for each in parents}:
         return None
-    log.info(f"The {fan_out.noun}s are those of {place.schema}.{fan_out.parent}, landed until {until.isoformat()}.")
-    return tuple(parent["id"] for parent in parents if fan_out.can_have_children(parent))
-
-
-_CLOCK_STEP = timedelta(minutes=1)
-
-
-def landed_whole_until(load: Load, client: KlaviyoClient, parent: str) -> datetime | None:
-    """Up to when all parents have landed in their table, by loads of this key; None if not all have."""
-    place = load.place
-    spans = ledger.coverage(place.database, parent, f"{place.schema}.{parent}", account_key=client.account)
-    return next((end for start, end in spans if start is None), None)
+    log.info(f"The {fan_out.noun}s are those of {place.schema}.{parent}, landed until {until.isoformat()}.")
+    return tuple(each["id"] for each in parents if fan_out.can_have_children(each))

@@ -17,6 +17,8 @@ from klaviyo_pipeline.warehouse.tables import DELETED_AT, Table, existing_column
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
+    import duckdb
+
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
     from klaviyo_pipeline.klaviyo.endpoints.account import Account
     from klaviyo_pipeline.klaviyo.extract.model import StagedExtract
@@ -131,16 +133,19 @@ def _hold_against_count(client: KlaviyoClient, source: Source, parent_id: str, r
 
 def living_children(database: Database, source: Source, schema: str, table: str) -> dict[str, int]:
     """The number of rows that are not marked deleted, by parent; empty without a table."""
-    assert source.fan_out is not None
-    parent = source.fan_out.id_column
     if not database.file.exists():
         return {}
     with database.reading() as con:
-        columns = {column.name for column in existing_columns(con, schema, table)}
-        if not columns:
-            return {}
-        live = f"WHERE {DELETED_AT} IS NULL" if DELETED_AT in columns else ""
-        rows = con.execute(
-            f"SELECT {parent}, count(DISTINCT id) FROM {full_name(con, schema, table)} {live} GROUP BY 1"
-        ).fetchall()
-    return dict(rows)
+        return living_in(con, source, schema, table)
+
+
+def living_in(con: duckdb.DuckDBPyConnection, source: Source, schema: str, table: str) -> dict[str, int]:
+    """As `living_children`, in the caller's session."""
+    assert source.fan_out is not None
+    columns = {column.name for column in existing_columns(con, schema, table)}
+    if not columns:
+        return {}
+    live = f"WHERE {DELETED_AT} IS NULL" if DELETED_AT in columns else ""
+    name = full_name(con, schema, table)
+    rows = con.execute(f"SELECT {source.fan_out.id_column}, count(DISTINCT id) FROM {name} {live} GROUP BY 1")
+    return dict(rows.fetchall())

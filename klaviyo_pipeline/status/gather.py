@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock, environment
+from klaviyo_pipeline.analytics.kept import kept_folder
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.reports import QUOTA
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION
-from klaviyo_pipeline.loads.children import time_column
 from klaviyo_pipeline.orchestration import dagster_home
-from klaviyo_pipeline.orchestration.assets.spec import LoadSpec, default_spec
+from klaviyo_pipeline.orchestration.assets.spec import LoadSpec, default_spec, time_of_rows
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.status import runs
@@ -29,22 +28,9 @@ from klaviyo_pipeline.warehouse.quota import booked_by_account
 if TYPE_CHECKING:
     import dagster as dg
 
+    from klaviyo_pipeline.loads.destination import Place
     from klaviyo_pipeline.transfers.folder import Folder
     from klaviyo_pipeline.warehouse.database import Database
-
-
-@dataclass(frozen=True)
-class _Load:
-    """A configured load, and where its rows are."""
-
-    spec: LoadSpec
-    database: Database
-    schema: str
-    table: str
-
-    @property
-    def place(self) -> str:
-        return f"{self.schema}.{self.table}"
 
 
 @dataclass(frozen=True)
@@ -65,26 +51,27 @@ def gather(repository: dg.RepositoryDefinition, instance: dg.DagsterInstance, fo
 
     Raises:
         ConfigurationError: if a setting is wrong.
-        WarehouseError: if a database can not be read.
+        WarehouseError: if a database cannot be read.
     """
     now, duckdb = clock.now(), KlaviyoDuckDBResource()
     files = folder.all()
-    loads = [_placed(spec, duckdb) for spec in (*_chosen(), *_transferred(files))]
-    due, failures = runs.due(repository, instance, now), runs.failures(instance)
-    states = list[tuple[_Load, TableStatus]]()
-    quotas = list[QuotaStatus]()
-    for _file, group in groupby(sorted(loads, key=_file_of), _file_of):
-        of_file = list(group)
-        found, spent = _read(of_file[0].database, of_file, now)
+    specs = [*_chosen(), *_transferred(files)]
+    loads = [(spec, duckdb.place(spec.destination, spec.key.path[-1])) for spec in specs]
+    databases = {place.database.file: place.database for _spec, place in loads}
+    found, quotas = dict[str, _Found](), list[QuotaStatus]()
+    for file, database in databases.items():
+        of_file = [(spec, place) for spec, place in loads if place.database.file == file]
+        landed, spent = _read(database, of_file, now)
+        found |= landed
         quotas += spent
-        for load in of_file:
-            asset = load.spec.key.to_user_string()
-            failure = _latest(failures.get(asset), runs.skipped(instance, load.spec.key))
-            states.append((load, _state_of(load, found[asset], failure, due.get(asset), now)))
-    order = {id(load): number for number, load in enumerate(loads)}
-    tables = [state for _load, state in sorted(states, key=lambda each: order[id(each[0])])]
+    due, failures = runs.due(repository, instance, now), runs.failures(instance)
+    tables = []
+    for spec, place in loads:
+        asset = spec.key.to_user_string()
+        failure = _latest(failures.get(asset), runs.skipped(instance, spec.key))
+        tables.append(_state_of(spec, place, found[asset], failure, due.get(asset), now))
     tables += [_broken(file) for file in files if isinstance(file, Broken)]
-    return Status(now, tables, quotas, list(_disk(loads, duckdb)), list(_warnings(instance, due, now)))
+    return Status(now, tables, quotas, list(_disk(databases, duckdb)), list(_warnings(instance, due, now)))
 
 
 def _chosen() -> Iterator[LoadSpec]:
@@ -98,31 +85,21 @@ def _transferred(files: Iterable[object]) -> Iterator[LoadSpec]:
     yield from (spec_of(file) for file in files if isinstance(file, TransferFile))
 
 
-def _placed(spec: LoadSpec, duckdb: KlaviyoDuckDBResource) -> _Load:
-    lands = spec.destination
-    database = duckdb.at(lands.database).warehouse()
-    return _Load(spec, database, lands.schema or duckdb.schema_or_default, lands.table or spec.key.path[-1])
-
-
-def _file_of(load: _Load) -> str:
-    return str(load.database.file)
-
-
 def _read(
-    database: Database, loads: Sequence[_Load], now: datetime
+    database: Database, loads: Sequence[tuple[LoadSpec, Place]], now: datetime
 ) -> tuple[Mapping[str, _Found], Sequence[QuotaStatus]]:
     """What a database has of the loads, by the asset's key, and the quotas that were spent; in one session."""
-    nothing = {load.spec.key.to_user_string(): _Found(None, None) for load in loads}
+    nothing = {spec.key.to_user_string(): _Found(None, None) for spec, _place in loads}
     try:
         with database.reading() as con:
             latest = latest_loads(con)
             found = {}
-            for load in loads:
+            for spec, place in loads:
                 newest = None
-                if column := _time_of(load.spec):
-                    newest = newest_time(con, load.schema, load.table, column, now)
-                of_load = latest.get((load.spec.ledger_name, load.place))
-                found[load.spec.key.to_user_string()] = _Found(of_load, newest)
+                if column := time_of_rows(spec.source):
+                    newest = newest_time(con, place.schema, place.table, column, now)
+                of_load = latest.get((spec.ledger_name, place.plain_name))
+                found[spec.key.to_user_string()] = _Found(of_load, newest)
             spent = [
                 QuotaStatus(account, quota, QUOTA.a_day, max(0, QUOTA.a_day - requests))
                 for account, quota, requests in booked_by_account(con, now)
@@ -132,24 +109,19 @@ def _read(
     return found, spent
 
 
-def _time_of(spec: LoadSpec) -> str | None:
-    """The column that says how new a row is."""
-    source = spec.source
-    if source.child is not None:
-        return time_column(source)
-    if source.fan_out is not None and spec.follows:
-        return "event_datetime"
-    return source.time_fields[0].name if source.time_fields else None
-
-
 def _latest(*found: runs.Failure | None) -> runs.Failure | None:
     return max((each for each in found if each is not None), key=lambda each: each.at, default=None)
 
 
 def _state_of(
-    load: _Load, found: _Found, failure: runs.Failure | None, due: runs.Due | None, now: datetime
+    spec: LoadSpec,
+    place: Place,
+    found: _Found,
+    failure: runs.Failure | None,
+    due: runs.Due | None,
+    now: datetime,
 ) -> TableStatus:
-    latest, spec = found.latest, load.spec
+    latest = found.latest
     failed = failure is not None and (latest is None or failure.at > latest.landed_at)
     late = _late_by(spec, latest, due, now)
     if failed and failure is not None:
@@ -161,8 +133,8 @@ def _state_of(
     return TableStatus(
         asset=spec.key.to_user_string(),
         source=spec.source.name,
-        table=load.place,
-        database=str(load.database.file),
+        table=place.plain_name,
+        database=str(place.database.file),
         state=state,
         account=latest.account if latest else "",
         rows=latest.rows if latest else None,
@@ -190,9 +162,8 @@ def _late_by(spec: LoadSpec, latest: LatestLoad | None, due: runs.Due | None, no
 
 
 def _rate_limit_used(spec: LoadSpec, latest: LatestLoad) -> float:
-    """The share of the steady limit: requests a minute of a fetch, one of less than a minute as a whole one."""
     tier = spec.source.tier_for(environment.REVISION.value or DEFAULT_REVISION, spec.source.choose())
-    return round(latest.requests / max(latest.fetch_s / 60, 1) / tier.steady, 4)
+    return tier.share_of_steady(latest.requests, latest.fetch_s)
 
 
 def _broken(file: Broken) -> TableStatus:
@@ -206,9 +177,9 @@ def _broken(file: Broken) -> TableStatus:
     )
 
 
-def _disk(loads: Sequence[_Load], duckdb: KlaviyoDuckDBResource) -> Iterator[DiskUse]:
-    for file in dict.fromkeys(load.database.file for load in loads):
-        beside = (file, Path(f"{file}.wal"), Path(f"{file}.analytics"))
+def _disk(databases: Mapping[Path, Database], duckdb: KlaviyoDuckDBResource) -> Iterator[DiskUse]:
+    for file, database in databases.items():
+        beside = (file, Path(f"{file}.wal"), kept_folder(database))
         yield DiskUse("database", str(file), sum(_size(each) for each in beside))
     stages = duckdb.staging_area().root
     yield DiskUse("stages", str(stages), _size(stages))

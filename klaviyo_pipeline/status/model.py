@@ -99,6 +99,6 @@ class Status:
     warnings: Sequence[str] = field(default=())
 
     @property
-    def well(self) -> bool:
-        """Whether no table needs a person."""
-        return all(table.state in WELL for table in self.tables)
+    def problems(self) -> Sequence[TableStatus]:
+        """The tables that need a person."""
+        return [table for table in self.tables if table.state not in WELL]

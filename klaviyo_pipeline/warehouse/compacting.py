@@ -32,7 +32,7 @@ def space(database: Database) -> Space:
 
     Raises:
         DatabaseMissingError: There is no such file.
-        WarehouseError: The file can not be read.
+        WarehouseError: The file cannot be read.
     """
     with database.reading() as con:
         return _space(con, database)

@@ -287,13 +287,12 @@ def coverage(
     *,
     filter_field: str | None = None,
     chosen: Collection[str] | None = None,
-    account_key: str | None = None,
 ) -> list[Span]:
     """As `covered_in`, in a session of its own; none where there is no database yet."""
     if not database.file.exists():
         return []
     with database.reading() as con:
-        return covered_in(con, source, table, filter_field=filter_field, chosen=chosen, account_key=account_key)
+        return covered_in(con, source, table, filter_field=filter_field, chosen=chosen)
 
 
 def covered_in(

@@ -145,7 +145,7 @@ def flow_triggers_of(parent: Source) -> Source:
 
 
 def observation(of: Column) -> tuple[Column, ...]:
-    """The first columns of rows that say what a load has seen: the key, what it is about, and when."""
+    """The first columns of a history, which has rows for each load: the key, the subject, and the time of the load."""
     words = of.name.removesuffix("_id").replace("_", " ")
     text = f"The {words}'s id and the time of the load, joined by a colon."
     return (

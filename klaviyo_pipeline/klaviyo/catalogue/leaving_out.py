@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import replace
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, like
 
 SETTING = "leave_out"
-_NEAR = 3
 
 
 def takes(source: Source) -> bool:
@@ -35,8 +33,7 @@ def without(source: Source, names: Iterable[str]) -> Source:
     needed = _needed(source)
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=_NEAR) or sorted(known)
-            raise ConfigurationError(f"{source.name} has no column {name!r}; it has {', '.join(near)}.")
+            raise ConfigurationError(f"{source.name} has no column {name!r}; it has {like(name, sorted(known))}.")
         if name in needed:
             raise ConfigurationError(f"{source.name}.{name} cannot be left out: {needed[name]}.")
     return replace(

@@ -36,6 +36,10 @@ class Tier:
         day = ((86_400.0, self.daily),) if self.daily is not None else ()
         return ((1.0, self.burst), (60.0, self.steady), *day)
 
+    def share_of_steady(self, requests: int, seconds: float) -> float:
+        """The share of the limit a minute that requests have used; less than a minute counts as a whole one."""
+        return round(requests / max(seconds / 60, 1) / self.steady, 4)
+
 
 EXTRA_SMALL = Tier(1, 15)
 SMALL, MEDIUM, LARGE, EXTRA_LARGE = Tier(3, 60), Tier(10, 150), Tier(75, 750), Tier(350, 3500)
@@ -180,6 +184,11 @@ class FanOut:
         return tuple(
             dict.fromkeys(["id", *(theirs for _ours, theirs in self.carries), *([self.key] if self.key else [])])
         )
+
+    @property
+    def deciding_columns(self) -> tuple[str, ...]:
+        """The columns of a parent's row that say whether it is worth a request, and its id."""
+        return ("id", *(column for column, _values in self.childless))
 
     def can_have_children(self, parent: Mapping[str, Any]) -> bool:
         """Whether a row of the parent is worth a request."""

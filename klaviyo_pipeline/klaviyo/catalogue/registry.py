@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.account import ACCOUNTS, BILLING_USAGE, TRACKING_SETTINGS
@@ -163,10 +163,13 @@ def _meant(word: str) -> set[str]:
         return set(GROUPS[word])
     found = set(fnmatch.filter(SOURCES, word))
     if not found:
-        names = [*GROUPS, ALL, *SOURCES]
-        like = difflib.get_close_matches(word, names, n=3) or names
-        raise ConfigurationError(f"there is no data source {word!r}; there is {', '.join(like)}.")
+        raise ConfigurationError(f"there is no data source {word!r}; there is {like(word, [*GROUPS, ALL, *SOURCES])}.")
     return found
+
+
+def like(word: str, names: Sequence[str]) -> str:
+    """The names that are like a word, for a message; all of them if none is."""
+    return ", ".join(difflib.get_close_matches(word, names, n=3) or names)
 
 
 def source_named(name: str) -> Source:

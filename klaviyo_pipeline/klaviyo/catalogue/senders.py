@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from klaviyo_pipeline.klaviyo.catalogue.columns import Column
+from klaviyo_pipeline.klaviyo.catalogue.columns import Column, ColumnType
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     JSON,
     STRING,
@@ -18,9 +18,8 @@ from klaviyo_pipeline.klaviyo.catalogue.model import DOC, SMALL, Include, Source
 _REGISTRATION = "text-messaging-sender-registration"
 
 
-def _registered(name: str, kind: str, description: str) -> Column:
-    types = {"text": STRING, "time": TIMESTAMP, "json": JSON}
-    return Column(f"registration_{name}", types[kind], ("attributes", name), description, via=_REGISTRATION)
+def _registered(name: str, kind: ColumnType, description: str) -> Column:
+    return Column(f"registration_{name}", kind, ("attributes", name), description, via=_REGISTRATION)
 
 
 TEXT_MESSAGING_SENDERS = Source(
@@ -47,12 +46,12 @@ TEXT_MESSAGING_SENDERS = Source(
         attribute("forwarding_number", STRING, "The number that calls are forwarded to."),
         attribute("sender_identifier", STRING, "The number or name that people see."),
         Column("registration_id", STRING, ("relationships", _REGISTRATION, "data", "id"), "Its registration."),
-        _registered("status", "text", "How far the registration is."),
-        _registered("failures", "json", "Why it failed."),
-        _registered("created_at", "time", "When it was created."),
-        _registered("updated_at", "time", "When it last changed."),
-        _registered("submitted_at", "time", "When it was handed in."),
-        _registered("decided_at", "time", "When it was decided."),
+        _registered("status", STRING, "How far the registration is."),
+        _registered("failures", JSON, "Why it failed."),
+        _registered("created_at", TIMESTAMP, "When it was created."),
+        _registered("updated_at", TIMESTAMP, "When it last changed."),
+        _registered("submitted_at", TIMESTAMP, "When it was handed in."),
+        _registered("decided_at", TIMESTAMP, "When it was decided."),
     ),
     impersonal=(
         *("id", "sender_type", "country", "status", "created_at", "registration_id", "registration_status"),

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.catalogue.model import Source
+from klaviyo_pipeline.klaviyo.catalogue.model import FanOut, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, parent_of
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
@@ -65,7 +65,7 @@ def extract(
     if source.fan_out is not None and ids is None:
         ids, fan_out = request.known_parents, source.fan_out
         if ids is None:
-            ids = read_ids(client, SOURCES[fan_out.parent], area, request.window, fan_out.can_have_children)
+            ids = read_ids(client, SOURCES[fan_out.parent], area, request.window, fan_out)
     others = read_ids(client, SOURCES[source.per_parent.parent], area, request.window) if source.per_parent else ()
     identity = _identity(client, request)
     stage = area.open({**identity, "run": uuid.uuid4().hex} if anew else identity, request.begins or now)
@@ -86,7 +86,7 @@ def read_ids(
     source: Source,
     area: StagingArea,
     window: Window,
-    wanted: Callable[[Mapping[str, Any]], bool] = lambda _row: True,
+    fan_out: FanOut | None = None,
 ) -> tuple[str, ...]:
     """All ids of a collection, sorted; read anew, whatever an earlier run has staged: a list may be new or gone.
 
@@ -95,12 +95,14 @@ def read_ids(
         source: The collection.
         area: Where fetched pages wait.
         window: When the run began.
-        wanted: Which rows count.
+        fan_out: What follows from the rows: only ids of rows that can have children count. None for all ids.
     """
     staged = extract(client, all_of(source, window.now), area, anew=True)
     try:
         batches = (rows_of(source, batch, staged.revision) for batch in staged.batches())
-        return tuple(sorted({row["id"] for batch in batches for row in python_rows(batch) if wanted(row)}))
+        columns = list(fan_out.deciding_columns if fan_out is not None else ("id",))
+        rows = (row for batch in batches for row in python_rows(batch.select(columns)))
+        return tuple(sorted({row["id"] for row in rows if fan_out is None or fan_out.can_have_children(row)}))
     finally:
         staged.landed()
 

@@ -89,7 +89,7 @@ def load_metadata(staged: StagedExtract, landed: LandingResult, timezone: str) -
         "lock_wait_seconds": round(landed.lock_wait_s, 3),
         "rate_limit_wait_seconds": round(staged.waited_for_limit_s, 3),
         "rows_per_second": round(landed.rows_fetched / seconds, 1),
-        "rate_limit_used": round(staged.traffic.requests / max(seconds / 60, 1) / limit.steady, 4),
+        "rate_limit_used": limit.share_of_steady(staged.traffic.requests, staged.duration_s),
         "revision": staged.revision,
         "storage_timezone": timezone,
     }

@@ -109,7 +109,7 @@ def chart_of_load(
     ``ask`` is as for ``chart_of_source``.
 
     Raises:
-        WarehouseError: if the database can not be read.
+        WarehouseError: if the database cannot be read.
     """
     window, plot = request.window, PLOTS.get(request.source.name)
     if plot is None:
@@ -151,7 +151,7 @@ def chart_of_source(
     Raises:
         KeyError: for a data source that has no chart.
         TableMissingError: if there is no such table.
-        WarehouseError: if the database can not be read.
+        WarehouseError: if the database cannot be read.
     """
     from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
 

@@ -26,11 +26,16 @@ GROUP = DEFAULT.group
 
 def partition_key_of(source: Source) -> str | None:
     """The column whose time decides which day partition a row lies in; None for a child that does not have it."""
-    if not source.partitioned_by_day:
-        return None
+    return time_of_rows(source) if source.partitioned_by_day else None
+
+
+def time_of_rows(source: Source) -> str | None:
+    """The column of the time of windows; None without one. Metrics and profiles of events have the event's time."""
     if source.child is not None:
         return time_column(source)
-    return source.time_fields[0].name if source.time_fields else "event_datetime"
+    if source.time_fields:
+        return source.time_fields[0].column
+    return "event_datetime" if source.fan_out is not None and source.fan_out.batch is not None else None
 
 
 def _same(account: KlaviyoResource) -> KlaviyoResource:

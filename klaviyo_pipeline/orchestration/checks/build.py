@@ -10,7 +10,7 @@ from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
 from klaviyo_pipeline.orchestration.assets.spec import LoadSpec, default_spec, partition_key_of
 from klaviyo_pipeline.orchestration.checks.data import REFERENCES, references_verdict, referencing_columns
-from klaviyo_pipeline.orchestration.checks.load import NOTHING_LANDED, build_load_checks, place_of, result_of
+from klaviyo_pipeline.orchestration.checks.load import NOTHING_LANDED, build_load_checks, result_of
 from klaviyo_pipeline.orchestration.checks.reconciliation import build_reconciliation_checks
 from klaviyo_pipeline.orchestration.checks.results import could_not_run
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
@@ -66,16 +66,16 @@ def _reference_checks(specs: Sequence[LoadSpec], naming: Naming) -> list[dg.Asse
             with duckdb.warehouse().reading() as con:
                 for key in keys:
                     spec = by_key[key.asset_key]
-                    schema, name = place_of(spec, duckdb)
+                    place = duckdb.place(spec.destination, spec.key.path[-1])
                     table = landed_table(
                         con,
-                        schema,
-                        name,
+                        place.schema,
+                        place.table,
                         ledger_name=spec.ledger_name,
                         run_id=context.run.run_id,
                         partition_key=partition_key_of(spec.source),
                     )
-                    verdict = references_verdict(table, spec.source, schema) if table.there else NOTHING_LANDED
+                    verdict = references_verdict(table, spec.source, place.schema) if table.there else NOTHING_LANDED
                     results.append(result_of(key.asset_key, key.name, verdict))
         except WarehouseError as error:
             results = [could_not_run(key, error) for key in keys]

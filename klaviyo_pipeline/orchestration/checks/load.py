@@ -67,11 +67,6 @@ def _check_specs(spec: LoadSpec) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def place_of(spec: LoadSpec, duckdb: KlaviyoDuckDBResource) -> tuple[str, str]:
-    """Schema and table of a load."""
-    return spec.destination.schema or duckdb.schema_or_default, spec.destination.table or spec.key.path[-1]
-
-
 def _table_results(
     context: dg.AssetCheckExecutionContext,
     spec: LoadSpec,
@@ -89,12 +84,12 @@ def _table_results(
     if not names:
         return results
     try:
-        with duckdb.at(lands.database).warehouse().reading() as con:
-            schema, name = place_of(spec, duckdb)
+        place = duckdb.place(lands, spec.key.path[-1])
+        with place.database.reading() as con:
             table = landed_table(
                 con,
-                schema,
-                name,
+                place.schema,
+                place.table,
                 ledger_name=spec.ledger_name,
                 run_id=context.run.run_id,
                 partition_key=lands.partition_key or by_day,
@@ -103,7 +98,7 @@ def _table_results(
                 verdict = check.look(table, source) if table.there else NOTHING_LANDED
                 results.append(result_of(spec.key, check.name, verdict))
             if DAYS_HAVE_LANDED in names:
-                spans = spans_in(con, source, f"{schema}.{name}", spec.ledger_name, spec.chosen)
+                spans = spans_in(con, source, place.plain_name, spec.ledger_name, spec.chosen)
     except WarehouseError as error:
         return [could_not_run(selected[name], error) for name in names]
     if IS_FRESH in names and spec.cadence is not None:
