@@ -15,7 +15,7 @@ from klaviyo_pipeline.sandbox import server
 from klaviyo_pipeline.sandbox.data.rows import Shop
 from klaviyo_pipeline.sandbox.data.shop.generate import generate_shop
 from klaviyo_pipeline.sandbox.options import SandboxOptions
-from klaviyo_pipeline_tests import clocks, instances
+from klaviyo_pipeline_tests import clocks
 from klaviyo_pipeline_tests.soaking import examples
 
 # How long an example takes says nothing on a busy machine.
@@ -50,13 +50,6 @@ def migrations_read_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScriptDirectory, "from_config", from_config)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def duckdb_started_once() -> Iterator[None]:
-    """The sessions of a test process share a started DuckDB, one after another."""
-    with instances.shared():
         yield
 
 

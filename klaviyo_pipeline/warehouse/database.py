@@ -28,6 +28,7 @@ from klaviyo_pipeline.warehouse.errors import (
     StorageFullError,
 )
 from klaviyo_pipeline.warehouse.file_modes import DEFAULT_MODE, mode_of, no_wider_than
+from klaviyo_pipeline.warehouse.instances import instance
 from klaviyo_pipeline.warehouse.sql import fold, literal, qualified, quote
 
 if TYPE_CHECKING:
@@ -186,13 +187,18 @@ class Database:
             except duckdb.Error as error:
                 raise self._explained(error) from error
 
-    @contextmanager
-    def _instance(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _instance(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """A DuckDB of this session's own, which has no file yet."""
-        import duckdb
-
-        with duckdb.connect(":memory:", config=self._config()) as con:
-            yield con
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": self.memory_limit,
+            # Row order means nothing here, and keeping it costs memory and parallelism.
+            "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            **self.settings,
+        }
+        spills_to = settings.pop("temp_directory", None) or self.temp_directory or f"{self.file}.tmp"
+        return instance(settings, str(spills_to))
 
     def _refuse_hard_links(self) -> None:
         """Refuses a file with several names: its WAL and its lock lie beside one of them only."""
@@ -203,18 +209,6 @@ class Database:
                 "a .wal file beside the name that it used, and they are lost if the file is written by another name. "
                 "Keep one name, and replace the others by copies (cp) or symbolic links (ln -s). Nothing was changed."
             )
-
-    def _config(self) -> dict[str, str | bool | int | float | list[str]]:
-        temp_directory = self.temp_directory or f"{self.file}.tmp"
-        return {
-            "memory_limit": self.memory_limit,
-            "temp_directory": str(temp_directory),
-            # Row order means nothing here, and keeping it costs memory and parallelism.
-            "preserve_insertion_order": False,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            **self.settings,
-        }
 
     def _take_file_lock(self, stack: ExitStack, *, read_only: bool) -> None:
         from filelock import FileLock, Timeout
