@@ -25,8 +25,8 @@ from klaviyo_pipeline.klaviyo.errors import KlaviyoError, RequestRefusedError
 from klaviyo_pipeline.loads.landing import plain_details
 from klaviyo_pipeline.orchestration.automation.webhook import WebhookError
 from klaviyo_pipeline.redaction import ADDRESS, keep_secret, redact, redact_values
-from klaviyo_pipeline.transfers.file.problems import FileError, Problem
 from klaviyo_pipeline.warehouse.errors import WarehouseError
+from klaviyo_pipeline.yaml_files.problems import FileError, Problem
 from klaviyo_pipeline_tests.soaking import examples
 
 HOOK = "https://hooks.example/services/T0/B0/f00-ba4"

@@ -91,8 +91,8 @@ def _named(source: str, database: str) -> tuple[str, Database]:
     """A load's name in the ledger, and the database it lands in."""
     from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
     from klaviyo_pipeline.transfers.file.model import source_name
-    from klaviyo_pipeline.transfers.file.problems import one_of
     from klaviyo_pipeline.transfers.loading import KEY_PREFIX, ledger_name
+    from klaviyo_pipeline.yaml_files.problems import one_of
 
     folder = transfers_folder()
     if source_name(source) in SOURCES:

@@ -34,7 +34,7 @@ def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> Non
     from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
     from klaviyo_pipeline.load_sources import load_sources
     from klaviyo_pipeline.transfers.file.model import source_name
-    from klaviyo_pipeline.transfers.file.problems import one_of
+    from klaviyo_pipeline.yaml_files.problems import one_of
 
     names = [source_name(each) for each in sources]
     for name in names:

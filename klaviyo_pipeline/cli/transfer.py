@@ -58,8 +58,8 @@ def create(
     sample_db is data/sample_db.duckdb. CONFIG has Treasure Data's form or ours. The command copies it with its
     comments.
     """
-    from klaviyo_pipeline.transfers.file.problems import FileError
     from klaviyo_pipeline.transfers.file.reading import read_file
+    from klaviyo_pipeline.yaml_files.problems import FileError
 
     given = read_file(config)
     if not (database.strip() and table.strip()):
@@ -89,7 +89,7 @@ def _schedule_changes(cron: str | None, timezone: str | None, delay: str | None)
 
 def _about_arguments(error: Exception, names: dict[str, str]) -> WrongInput:
     """Names the argument of a wrong value, because the file has no line with it."""
-    from klaviyo_pipeline.transfers.file.problems import FileError
+    from klaviyo_pipeline.yaml_files.problems import FileError
 
     assert isinstance(error, FileError)
     texts = []
@@ -124,8 +124,8 @@ def update(
     json_: bool,
 ) -> None:
     """Change the transfer NAME: the given options, and with CONFIG what it imports. The rest of its file stays."""
-    from klaviyo_pipeline.transfers.file.problems import FileError
     from klaviyo_pipeline.transfers.file.reading import read_file
+    from klaviyo_pipeline.yaml_files.problems import FileError
 
     folder = transfers_folder()
     now = folder.get(name)

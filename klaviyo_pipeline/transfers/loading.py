@@ -15,9 +15,9 @@ from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource
 from klaviyo_pipeline.transfers.file.authentications import read_authentications, resolve, variable_named_in
 from klaviyo_pipeline.transfers.file.model import EVENTS_TABLE, Transfer
-from klaviyo_pipeline.transfers.file.problems import one_of
 from klaviyo_pipeline.transfers.file.reading import TransferFile
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
+from klaviyo_pipeline.yaml_files.problems import one_of
 
 KEY_PREFIX = "transfers"
 GROUP = "transfers"

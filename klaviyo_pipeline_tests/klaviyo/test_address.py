@@ -16,7 +16,7 @@ from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.orchestration.automation.webhook import WebhookError, post
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource
 from klaviyo_pipeline.transfers.file.authentications import read_authentications
-from klaviyo_pipeline.transfers.file.problems import FileError
+from klaviyo_pipeline.yaml_files.problems import FileError
 from klaviyo_pipeline_tests.hostile.listener import Listener, listening
 
 KEY = "pk_for_this_machine_only"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from klaviyo_pipeline.transfers.file.editing import with_values
+from klaviyo_pipeline.yaml_files.editing import with_values
 
 TEXT = """\
 # daily lists

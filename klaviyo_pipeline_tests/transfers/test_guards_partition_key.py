@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
-from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline.transfers.file.reading import read_text
+from klaviyo_pipeline.yaml_files.problems import FileError
 from klaviyo_pipeline_tests.core import CORE
 
 REFUSAL = "a replace over another column would lose rows"

@@ -17,8 +17,8 @@ import yaml
 
 from klaviyo_pipeline.sandbox.server import RunningSandbox
 from klaviyo_pipeline.transfers.file.model import MODES, for_child_tables, options_of
-from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline.transfers.file.reading import read_text
+from klaviyo_pipeline.yaml_files.problems import FileError
 from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.transfers.workplace import Workplace, load_file, run_file, workplace_at
 

@@ -12,8 +12,8 @@ from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS
 from klaviyo_pipeline.transfers.file.json_schema import json_schema
 from klaviyo_pipeline.transfers.file.model import ALIASES, options_of
-from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline.transfers.file.reading import TransferFile, check_name, read_text
+from klaviyo_pipeline.yaml_files.problems import FileError
 from klaviyo_pipeline_tests.transfers.workplace import EXAMPLE, schema_for_editors
 
 FILE = Path("transfers/example.yml")

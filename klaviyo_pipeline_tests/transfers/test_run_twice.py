@@ -12,9 +12,9 @@ import yaml
 
 from klaviyo_pipeline.transfers.definitions import transfer_definitions
 from klaviyo_pipeline.transfers.file.model import MODES
-from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline.transfers.file.reading import read_text
 from klaviyo_pipeline.transfers.folder import Folder
+from klaviyo_pipeline.yaml_files.problems import FileError
 from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.transfers.test_matrix import events, expected
 from klaviyo_pipeline_tests.transfers.workplace import Workplace, load_file, run_file

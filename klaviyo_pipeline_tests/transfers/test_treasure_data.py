@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION, REVISIONS, today_utc, who_answers
-from klaviyo_pipeline.transfers.file.problems import FileError
 from klaviyo_pipeline.transfers.file.reading import TransferFile, read_file, read_text
 from klaviyo_pipeline.transfers.folder import Broken, Folder
+from klaviyo_pipeline.yaml_files.problems import FileError
 from klaviyo_pipeline_tests.transfers.workplace import Workplace, schema_for_editors
 
 FILES = Path(__file__).parent / "treasure_data"

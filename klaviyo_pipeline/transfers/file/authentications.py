@@ -14,10 +14,10 @@ from klaviyo_pipeline import environment, grammar, redaction
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
 from klaviyo_pipeline.klaviyo.client.address import check_address
-from klaviyo_pipeline.transfers.file.problems import FileError, Problem, Violation, did_you_mean, spell
+from klaviyo_pipeline.yaml_files.problems import FileError, Problem, Violation, did_you_mean, spell
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.transfers.file.documents import Document
+    from klaviyo_pipeline.yaml_files.documents import Document
 
 DEFAULT = "default"
 FILE = environment.Variable(
@@ -90,7 +90,7 @@ def read_authentications(file: str | None = None) -> dict[str, Authentication]:
     path = Path(file or FILE.value)
     if not path.exists():
         return known
-    from klaviyo_pipeline.transfers.file.documents import parse
+    from klaviyo_pipeline.yaml_files.documents import parse
 
     try:
         document = parse(path.read_text(encoding="utf-8"), str(path))

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import Field, create_model
 from pydantic.fields import FieldInfo
 
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
@@ -16,6 +16,7 @@ from klaviyo_pipeline.klaviyo.client.settings import INTEGER_SETTINGS, SETTINGS,
 from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class
 from klaviyo_pipeline.paths import file_path, refuse_scheme
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
+from klaviyo_pipeline.yaml_files.shape import Section
 
 MODES = tuple(mode.value for mode in WriteMode)
 DATABASE_FOLDER = "data"
@@ -37,12 +38,6 @@ ALIASES = {
     "profiles_in_lists": "list_profiles",
     "profile": "profiles",
 }
-
-
-class Section(BaseModel):
-    """A part of a transfer file. An unknown key, or a value of another type, is an error."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
 
 def _http_field(name: str, setting: Setting) -> tuple[Any, Any]:

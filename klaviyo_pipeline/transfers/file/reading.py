@@ -12,10 +12,10 @@ from typing import Any
 from klaviyo_pipeline.orchestration.names import may_be_a_name
 from klaviyo_pipeline.transfers.file import treasure_data
 from klaviyo_pipeline.transfers.file.authentications import REFERENCE, read_authentications
-from klaviyo_pipeline.transfers.file.documents import LARGEST, Document, parse
 from klaviyo_pipeline.transfers.file.model import Transfer, source_name
-from klaviyo_pipeline.transfers.file.problems import FileError, Problem, Violation, spell
 from klaviyo_pipeline.transfers.file.validation import violations_in
+from klaviyo_pipeline.yaml_files.documents import LARGEST, Document, parse
+from klaviyo_pipeline.yaml_files.problems import FileError, Problem, Violation, spell
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 LONGEST_NAME = 100

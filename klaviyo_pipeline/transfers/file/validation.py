@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from klaviyo_pipeline import clock, environment, grammar
 from klaviyo_pipeline.errors import ConfigurationError
@@ -21,29 +21,18 @@ from klaviyo_pipeline.loads.request import parse_lookback
 from klaviyo_pipeline.orchestration.automation.cron import check_cron, delayed, parse_delay
 from klaviyo_pipeline.paths import UnusablePathError
 from klaviyo_pipeline.times import parse_time, parse_zone
-from klaviyo_pipeline.transfers.file import liquid
 from klaviyo_pipeline.transfers.file.authentications import REFERENCE
 from klaviyo_pipeline.transfers.file.model import (
-    MODES,
     Transfer,
     database_file,
     for_child_tables,
     options_of,
     source_name,
 )
-from klaviyo_pipeline.transfers.file.problems import Path, Violation, did_you_mean, one_of
+from klaviyo_pipeline.yaml_files import liquid
+from klaviyo_pipeline.yaml_files.problems import Path, Violation, did_you_mean, one_of
+from klaviyo_pipeline.yaml_files.shape import shape_violations, worded
 
-_KINDS = {
-    "string_type": "a text (in quotes if it looks like something else)",
-    "bool_type": "true or false",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "list_type": "a list",
-    "dict_type": "a mapping of keys to values",
-    "model_type": "a mapping of keys to values",
-    "model_attributes_type": "a mapping of keys to values",
-}
 _SECRET = "api_token"  # noqa: S105 - a key's name
 _FREE_OF_REFERENCES: tuple[Path, ...] = (("description",), ("destination", "database"))
 """Where ${ is not ours to check: a description, and paths, which expand variables themselves."""
@@ -51,7 +40,7 @@ _FREE_OF_REFERENCES: tuple[Path, ...] = (("description",), ("destination", "data
 
 def violations_in(data: dict[str, Any], accounts: Collection[str]) -> list[Violation]:
     """All violations of a transfer in our form."""
-    found = [*_shape(data), *_references(data)]
+    found = [*shape_violations(Transfer, data), *_references(data)]
     options, destination = _mapping(data.get("options")), _mapping(data.get("destination"))
     source = SOURCES.get(source_name(data["source"])) if isinstance(data.get("source"), str) else None
     if isinstance(data.get("source"), str) and source is None:
@@ -77,45 +66,6 @@ def violations_in(data: dict[str, Any], accounts: Collection[str]) -> list[Viola
 
 def _mapping(value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever the file has
     return value if isinstance(value, dict) else {}
-
-
-def _shape(data: dict[str, Any]) -> Iterator[Violation]:
-    try:
-        Transfer.model_validate(data)
-    except ValidationError as error:
-        for each in error.errors():
-            yield _worded(each, Transfer)
-
-
-def _worded(error: Any, model: type[BaseModel]) -> Violation:  # noqa: ANN401 - pydantic's error
-    path: Path = tuple(step for step in error["loc"] if step not in {"int", "str"})
-    kind, given = error["type"], error["input"]
-    if kind == "extra_forbidden":
-        allowed = _keys_at(model, path[:-1])
-        text = f"is not known; there is {', '.join(allowed)}{did_you_mean(str(path[-1]), allowed)}"
-        return Violation(path, text, key=True)
-    if kind == "missing":
-        return Violation(path, "is missing.", key=True)
-    if path and path[-1] == _SECRET:
-        return Violation(path, "must be a text.")
-    if kind == "literal_error":
-        return Violation(path, f"is {given!r}, but {one_of(str(given), MODES)}")
-    return Violation(path, f"is {_shown(given)}, but must be {_KINDS.get(kind, error['msg'])}.")
-
-
-def _keys_at(model: type[BaseModel], path: Path) -> tuple[str, ...]:
-    for step in path:
-        annotation: Any = model.model_fields[str(step)].annotation
-        candidates = (annotation, *getattr(annotation, "__args__", ()))
-        model = next(each for each in candidates if isinstance(each, type) and issubclass(each, BaseModel))
-    return tuple(field.alias or name for name, field in model.model_fields.items())
-
-
-def _shown(value: Any) -> str:  # noqa: ANN401
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    text = {True: "true", False: "false"}.get(value, repr(value)) if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _references(value: Any, path: Path = ()) -> Iterator[Violation]:  # noqa: ANN401
@@ -164,7 +114,7 @@ def _types(source: Source | None, given: dict[str, Any]) -> Iterator[Violation]:
             kind.validate_python(given[name])
         except ValidationError as error:
             first = error.errors()[0]
-            yield _worded({**first, "loc": ("options", name, *first["loc"])}, Transfer)
+            yield worded({**first, "loc": ("options", name, *first["loc"])}, Transfer)
 
 
 def _options(source: Source, given: dict[str, Any]) -> Iterator[Violation]:
@@ -230,7 +180,7 @@ def _times(source: Source, given: dict[str, Any], destination: dict[str, Any]) -
 
 
 def _replacing(source: Source, options: dict[str, Any], destination: dict[str, Any]) -> Iterator[Violation]:
-    replaces = destination.get("mode") in {"replace", "replace_on_new_data"}
+    replaces = destination.get("mode") in ["replace", "replace_on_new_data"]
     if replaces and source.observed_at is not None:
         text = f"is {destination['mode']!r}, which would clear what earlier runs have seen: use merge or append."
         yield Violation(("destination", "mode"), text)
@@ -246,7 +196,7 @@ def _replacing(source: Source, options: dict[str, Any], destination: dict[str, A
     if not (replaces and source.time_fields and incremental):
         return
     filter_by = options.get("filter_by")
-    known = filter_by is None or filter_by in {str(each) for each in source.filter_by}
+    known = filter_by is None or filter_by in [str(each) for each in source.filter_by]
     field = source.time_field(FilterBy(filter_by) if filter_by else None) if known else None
     if field is not None and field.name != name:
         text = f"is {name!r}, but rows are read by {field.name}: a replace over another column would lose rows."

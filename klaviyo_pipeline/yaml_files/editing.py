@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from klaviyo_pipeline.transfers.file import liquid
-from klaviyo_pipeline.transfers.file.documents import parse
-from klaviyo_pipeline.transfers.file.problems import FileError, Problem, spell
+from klaviyo_pipeline.yaml_files import liquid
+from klaviyo_pipeline.yaml_files.documents import parse
+from klaviyo_pipeline.yaml_files.problems import FileError, Problem, spell
 
 Change = tuple[tuple[str, ...], Any]
 """A path of keys, and its new value."""

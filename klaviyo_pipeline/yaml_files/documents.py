@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from klaviyo_pipeline.transfers.file import liquid
-from klaviyo_pipeline.transfers.file.problems import FileError, Path, Problem, Violation, spell
+from klaviyo_pipeline.yaml_files import liquid
+from klaviyo_pipeline.yaml_files.problems import FileError, Path, Problem, Violation, spell
 
 _READ_BY_US = ("timestamp", "int", "float")
 LARGEST = 300_000

@@ -1,0 +1,1 @@
+"""YAML files that people write: values with positions, problems with line and column, edits that keep the rest."""
