@@ -14,14 +14,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from klaviyo_pipeline.library import KlaviyoTranslator, build_definitions
 
+    __version__: str
+
 __all__ = ["KlaviyoTranslator", "__version__", "build_definitions"]
-__version__ = "0.1.0"
 
 zoneinfo.reset_tzpath(())
 zoneinfo.ZoneInfo.clear_cache()
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any exported name
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("klaviyo-pipeline")
     # Not imported above: the sandbox and the command line start without Dagster.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-import klaviyo_pipeline
 from klaviyo_pipeline.cli.auth import auth
 from klaviyo_pipeline.cli.chart import chart
 from klaviyo_pipeline.cli.check import check
@@ -27,7 +26,7 @@ from klaviyo_pipeline.sandbox.command import sandbox
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(klaviyo_pipeline.__version__, prog_name="klaviyo-pipeline")
+@click.version_option(package_name="klaviyo-pipeline", prog_name="klaviyo-pipeline")
 def main() -> None:
     """Load Klaviyo into DuckDB as Dagster assets.
 
