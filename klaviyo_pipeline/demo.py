@@ -44,13 +44,12 @@ class DemoRow:
 
 @dataclass(frozen=True)
 class DemoRun:
-    """The result of the demo: its days, the seconds of each part, and the reasons for skipped data sources."""
+    """The result of the demo: its days, and the seconds of each part."""
 
     rows: list[DemoRow]
     first: date
     last: date
     seconds: dict[str, float]
-    skipped: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def run_demo(days: int, sandbox: SandboxProcess | None) -> DemoRun:
                 expected = len(_truth(sandbox, source, window))
             taken = steps.get("__".join(asset_key(source).path), 0.0)
             rows.append(DemoRow(source.name, counted, ids, expected, taken))
-    return DemoRun(rows, first, last, _parts(steps, run_s, rows), skipped)
+    return DemoRun(rows, first, last, _parts(steps, run_s, rows))
 
 
 def analytics_made() -> list[DemoTable]:

@@ -113,7 +113,7 @@ def _launch(
         instance=instance,
         asset_selection=keys,
         tags=range_tags(*days) if days else {},
-        run_config={"loggers": {"console": {"config": {"log_level": log_level, "failures": False}}}},
+        run_config={"loggers": {"console": {"config": {"log_level": log_level, "outcomes": False}}}},
         raise_on_error=False,
     )
     error = why_failed(result)

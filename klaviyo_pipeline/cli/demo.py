@@ -36,8 +36,6 @@ def demo(days: int) -> None:
         run = run_demo(days, running)
     compared = running is not None
     console.print(_summary(run, compared=compared))
-    for name, reason in run.skipped.items():
-        console.print(f"{name} was skipped: {reason}", markup=False)
     total_s = time.monotonic() - started
     database = KlaviyoDuckDBResource().warehouse()
     rows = sum(row.rows for row in run.rows)

@@ -90,9 +90,9 @@ def window_text(start: object, end: object) -> str:
 def _named(source: str, database: str) -> tuple[str, Database]:
     """A load's name in the ledger, and the database it lands in."""
     from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+    from klaviyo_pipeline.similar import did_you_mean
     from klaviyo_pipeline.transfers.file.model import source_name
     from klaviyo_pipeline.transfers.loading import KEY_PREFIX, ledger_name
-    from klaviyo_pipeline.yaml_files.problems import one_of
 
     folder = transfers_folder()
     if source_name(source) in SOURCES:
@@ -101,7 +101,7 @@ def _named(source: str, database: str) -> tuple[str, Database]:
     if folder.path_of(plain) is not None:
         return ledger_name(plain), _project(database or folder.get(plain).transfer.database_file)
     names = (*SOURCES, *(file.name for file in folder.all()))
-    raise WrongInput(f"SOURCE is {source!r}, but {one_of(source, names)}")
+    raise WrongInput(f"SOURCE is {source!r}, but there is no such data source or transfer{did_you_mean(source, names)}")
 
 
 def _project(database: str) -> Database:

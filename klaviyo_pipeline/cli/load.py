@@ -31,17 +31,21 @@ def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> Non
     read. Data sources that most reports need, such as events, fail instead.
     """
     from klaviyo_pipeline import environment
-    from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+    from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, no_source
     from klaviyo_pipeline.load_sources import load_sources
     from klaviyo_pipeline.transfers.file.model import source_name
-    from klaviyo_pipeline.yaml_files.problems import one_of
 
     names = [source_name(each) for each in sources]
     for name in names:
         if name not in SOURCES:
-            raise WrongInput(f"SOURCES has {name!r}, but {one_of(name, tuple(SOURCES))}")
+            raise WrongInput(f"SOURCES has {name!r}, but {no_source(name)}")
     if bool(names) == every:
         raise WrongInput("Name data sources, or give --all, but not both.")
+    if others := [name for name in names if name not in environment.sources()]:
+        raise WrongInput(
+            f"{', '.join(others)} {'is' if len(others) == 1 else 'are'} not chosen. Set the environment variable "
+            f"KLAVIYO_SOURCES to {','.join([environment.SOURCES.text, *others])}"
+        )
     runs = []
     log_level = "CRITICAL" if quiet or json_ else "WARNING"
     for run in load_sources(list(environment.sources()) if every else names, log_level, analytics=every):

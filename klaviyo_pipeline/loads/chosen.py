@@ -6,7 +6,6 @@ gets its history first: one load of its own up to the watermark of the others, t
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.similar import similar
 from klaviyo_pipeline.times import parse_time
 
 if TYPE_CHECKING:
@@ -52,10 +52,7 @@ def resolve(choice: Choice, words: Iterable[str], names: Mapping[str, str]) -> d
 
 
 def _unknown(choice: Choice, word: str, names: Mapping[str, str]) -> str:
-    known = {name.casefold(): name for name in sorted(set(names.values()))}
-    near = difflib.get_close_matches(word.casefold(), known, n=_NEAR, cutoff=0.5)
-    near += [name for name in known if word.casefold() in name and name not in near]
-    like = ", ".join(repr(known[name]) for name in near[:_NEAR])
+    like = ", ".join(map(repr, similar(word, sorted(set(names.values())), _NEAR)))
     return f"The account has no {choice.noun} {word!r} ({choice.setting}){f'; similar names: {like}' if like else ''}."
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_pipeline.orchestration.failures import reason_of_step
+from klaviyo_pipeline.orchestration.skipping import SKIPPED_LOAD
 
 _LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
@@ -37,9 +38,11 @@ def _is_no_consequence(record: logging.LogRecord) -> bool:
     return not str(meta.get("orig_message")).startswith("Dependencies for step ")
 
 
-def _is_no_failure(record: logging.LogRecord) -> bool:
-    event = (getattr(record, "dagster_meta", None) or {}).get("dagster_event")
-    return event is None or not event.is_failure
+def _is_no_outcome(record: logging.LogRecord) -> bool:
+    """Leaves out failures and skipped loads."""
+    meta: dict[str, Any] = getattr(record, "dagster_meta", None) or {}
+    event = meta.get("dagster_event")
+    return not (event is not None and event.is_failure) and not str(meta.get("orig_message")).startswith(SKIPPED_LOAD)
 
 
 @dg.logger(
@@ -49,8 +52,10 @@ def _is_no_failure(record: logging.LogRecord) -> bool:
             default_value="INFO",
             description="The lowest level to print.",
         ),
-        "failures": dg.Field(
-            bool, default_value=True, description="Off: prints no failures, because the command prints them."
+        "outcomes": dg.Field(
+            bool,
+            default_value=True,
+            description="Off: prints no failures and no skipped loads, because the command prints them.",
         ),
     },
     description="Prints each message as one line on standard error, and the reason of a failure without a traceback.",
@@ -61,7 +66,7 @@ def console(context: dg.InitLoggerContext) -> logging.Logger:
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine())
     handler.addFilter(_is_no_consequence)
-    if not context.logger_config["failures"]:
-        handler.addFilter(_is_no_failure)
+    if not context.logger_config["outcomes"]:
+        handler.addFilter(_is_no_outcome)
     made.addHandler(handler)
     return made

@@ -9,12 +9,14 @@ import dagster as dg
 
 SKIPPED = "skipped"
 """The metadata of an asset's observation that says why a load was skipped."""
+SKIPPED_LOAD = "Skipped: "
+"""How the message of a skipped load begins."""
 
 
 def skip(context: dg.AssetExecutionContext, key: dg.AssetKey, reason: str) -> Iterator[Any]:
     """End a step without an output, and record the reason. Dependent steps are skipped too."""
-    context.log.warning(f"Skipped: {reason}")
-    context.log_event(dg.AssetObservation(key, description=f"Skipped: {reason}", metadata={SKIPPED: reason}))
+    context.log.warning(said := f"{SKIPPED_LOAD}{reason}")
+    context.log_event(dg.AssetObservation(key, description=said, metadata={SKIPPED: reason}))
     yield from ()
 
 

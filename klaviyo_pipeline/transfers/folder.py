@@ -11,10 +11,11 @@ from pathlib import Path
 
 from klaviyo_pipeline import environment
 from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.similar import did_you_mean
 from klaviyo_pipeline.transfers.file.authentications import read_authentications
 from klaviyo_pipeline.transfers.file.reading import TransferFile, check_name, read_file, read_text, text_of
 from klaviyo_pipeline.yaml_files.editing import Change, with_values
-from klaviyo_pipeline.yaml_files.problems import FileError, Problem, did_you_mean
+from klaviyo_pipeline.yaml_files.problems import FileError, Problem
 
 _log = logging.getLogger(__name__)
 SUFFIXES = (".yml", ".yaml")

@@ -73,7 +73,7 @@ def run(
         config.setdefault("ops", {}).setdefault(op_name(file.name), {}).setdefault("config", {})["accept_shrink"] = True
     if (start or end) and not file.transfer.incremental:
         config["ops"][op_name(file.name)]["config"]["incremental"] = True
-    config["loggers"] = {"console": {"config": {"log_level": log_level, "failures": False}}}
+    config["loggers"] = {"console": {"config": {"log_level": log_level, "outcomes": False}}}
     result = definitions.resolve_job_def(file.name).execute_in_process(
         run_config=config, instance=instance, raise_on_error=False
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.redaction import redact
+from klaviyo_pipeline.similar import did_you_mean
 
 Path = tuple[str | int, ...]
 """The path of a value in a document: keys, and positions in lists."""
@@ -51,12 +51,6 @@ def spell(path: Path) -> str:
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
     return text
-
-
-def did_you_mean(given: str, allowed: Sequence[str]) -> str:
-    """A hint at the nearest allowed text; a full stop if none is near."""
-    near = difflib.get_close_matches(given.lower(), allowed, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else "."
 
 
 def one_of(given: str, allowed: Sequence[str]) -> str:

@@ -8,7 +8,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from klaviyo_pipeline.errors import ConfigurationError
-from klaviyo_pipeline.yaml_files.problems import Path, Violation, did_you_mean, one_of
+from klaviyo_pipeline.similar import did_you_mean
+from klaviyo_pipeline.yaml_files.problems import Path, Violation, one_of
 
 _KINDS = {
     "string_type": "a text (in quotes if it looks like something else)",

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-import klaviyo_pipeline.definitions  # noqa: F401 - with the default days, before a test sets others
+import klaviyo_pipeline.definitions  # with the default days, before a test sets others
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.analytics.tables import TABLES
 from klaviyo_pipeline_tests.core import CORE
@@ -90,7 +90,9 @@ def test_load_all_when_a_source_fails_makes_no_table_of_analytics_that_reads_it(
     [
         ((), "Name data sources, or give --all"),
         (("events", "--all"), "not both"),
-        (("evnts",), "SOURCES has 'evnts'"),
+        (("evnts",), "SOURCES has 'evnts', but there is no data source 'evnts'; did you mean events?"),
+        (("nonsense",), "there is no data source 'nonsense'; klaviyo-pipeline sources lists all of them."),
+        (("lists", "reviews", "tags"), "reviews, tags are not chosen. Set the environment variable KLAVIYO_SOURCES to"),
     ],
 )
 def test_load_of_nothing_that_there_is_says_what_to_name(
@@ -122,3 +124,15 @@ def test_load_all_builds_no_analytics_of_data_sources_that_are_not_chosen(
     monkeypatch.setenv("KLAVIYO_SOURCES", "lists")
     shown = place.cli("load", "--all").output
     assert [line.partition(":")[0] for line in shown.splitlines()] == ["lists"]
+
+
+def test_load_of_a_source_that_the_key_may_not_read_says_so_once(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KLAVIYO_API_KEY", "pk_lists_only")
+    monkeypatch.setenv("KLAVIYO_SOURCES", "tags")
+    monkeypatch.setattr(klaviyo_pipeline.definitions, "defs", klaviyo_pipeline.definitions.definitions())
+    result = place.cli("load", "tags")
+    assert result.stdout.startswith("tags: skipped: Tags: ")
+    assert "tags:read" in result.stdout
+    assert (result.output + "".join(capfd.readouterr())).casefold().count("skipped: ") == 1

@@ -73,9 +73,9 @@ def test_choice_when_words_add_and_take_away_then_is_in_the_catalogues_order(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("evnts", r"no data source 'evnts'; there is events"),
-        ("events, -flow", r"no data source 'flow'; there is flows"),
-        ("core, catalogue_*", r"no data source 'catalogue_\*'; there is "),
+        ("evnts", r"no data source 'evnts'; did you mean events"),
+        ("events, -flow", r"no data source 'flow'; did you mean flows"),
+        ("core, catalogue_*", r"no data source 'catalogue_\*'; klaviyo-pipeline sources lists all"),
         ("lists, -lists", r"'lists, -lists' leaves no data source"),
     ],
 )
@@ -167,10 +167,22 @@ def test_options_when_left_open_then_are_the_defaults_and_a_choice_overrides_the
     assert source.choose(nonsense=None) == source.choose()
 
 
-def test_source_when_unknown_then_message_names_those_that_exist() -> None:
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("event", "did you mean events or event_metrics or event_profiles?"),
+        ("campaing_tags", "did you mean campaign_tags?"),
+        ("predictions", "did you mean profile_predictions?"),
+        ("nonsense", "klaviyo-pipeline sources lists all of them."),
+        ("x", "klaviyo-pipeline sources lists all of them."),
+    ],
+)
+def test_source_when_unknown_then_message_names_only_those_that_are_like_it(word: str, hint: str) -> None:
     assert source_named("events") is SOURCES["events"]
-    with pytest.raises(ConfigurationError, match=r"'event'.*metrics, events"):
-        source_named("event")
+    for ask in (source_named, choose):
+        with pytest.raises(ConfigurationError) as refused:
+            ask(word)
+        assert str(refused.value) == f"there is no data source {word!r}; {hint}"
 
 
 def test_filter_by_when_a_source_lacks_it_then_message_names_what_it_takes() -> None:

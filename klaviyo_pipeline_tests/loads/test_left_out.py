@@ -101,7 +101,7 @@ def test_column_that_is_not_there_is_an_error_with_similar_names(place: Workplac
     path = place.write("less", "source: events\noptions:\n  leave_out: [event_propertys]\n")
     said = place.cli("preview", str(path), exit_code=2).stderr
     assert "less.yml:3:15: options.leave_out[0]" in said.replace("\n", "")
-    assert "events has no column 'event_propertys'; it has event_properties" in said
+    assert "events has no column 'event_propertys'; did you mean event_properties?" in said
 
 
 @pytest.mark.parametrize("source", [source for source in SOURCES.values() if takes(source)], ids=lambda each: each.name)

@@ -11,6 +11,8 @@ from klaviyo_pipeline.klaviyo.catalogue.declaring import STRING, TIMESTAMP, attr
 from klaviyo_pipeline.klaviyo.catalogue.filters import EQUALS, condition
 from klaviyo_pipeline.klaviyo.catalogue.model import LARGE, MEDIUM, FanOut, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
 from klaviyo_pipeline.orchestration.assets.build import asset_key
 from klaviyo_pipeline.orchestration.skipping import skipped_in
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text, world
@@ -137,8 +139,10 @@ def test_source_that_begins_with_a_later_revision_is_skipped_and_says_so(world: 
     assert result.success
     assert skipped_in(result) == {
         LATER.name: "Metrics to come: Klaviyo has them from revision 2026-10-15 on, and 2026-07-15 answers. "
-        "Set a newer revision, or leave it blank."
+        "Set KLAVIYO_REVISION, or the account's revision, to 2026-10-15."
     }
+    checked = check_account(KlaviyoClient("pk_sandbox", base_url=world.sandbox.url), [LATER.name, "metrics"])
+    assert [each.problem for each in checked.sources] == [skipped_in(result)[LATER.name], ""]
     assert [event.asset_key for event in result.get_asset_materialization_events()] == [asset_key(SOURCES["metrics"])]
     assert world.column("SELECT table_name FROM information_schema.tables WHERE table_schema = 'klaviyo'") == [
         "metrics"

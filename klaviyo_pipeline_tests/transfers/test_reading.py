@@ -130,7 +130,7 @@ parser: []
         ("out: {mode: append}", "in is missing"),
         ("in: klaviyo", ":1:5: in must be a mapping"),
         ("source: lists\noptions: 3", ":2:10: options is 3, but must be a mapping"),
-        ("source: evnts", ":1:9: source is 'evnts', but must be one of metrics, events"),
+        ("source: evnts", ":1:9: source is 'evnts', but there is no data source 'evnts'; did you mean events?"),
         ("source: lists\noption: {}", ":2:1: option is not known; there is description,"),
         ("source: lists\noptions: {filter_by: opened}", "options.filter_by is 'opened', but lists takes updated or"),
         ("source: events\noptions: {filter_by: updated}", "but events takes created"),

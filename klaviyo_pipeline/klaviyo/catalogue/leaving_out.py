@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, like
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.similar import similar
 
 SETTING = "leave_out"
 
@@ -33,7 +34,9 @@ def without(source: Source, names: Iterable[str]) -> Source:
     needed = _needed(source)
     for name in names:
         if name not in known:
-            raise ConfigurationError(f"{source.name} has no column {name!r}; it has {like(name, sorted(known))}.")
+            near = " or ".join(similar(name, known))
+            hint = f"did you mean {near}?" if near else f"klaviyo-pipeline sources {source.name} lists them."
+            raise ConfigurationError(f"{source.name} has no column {name!r}; {hint}")
         if name in needed:
             raise ConfigurationError(f"{source.name}.{name} cannot be left out: {needed[name]}.")
     return replace(

@@ -6,9 +6,8 @@ its table, its documentation and its tests follow from it.
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.account import ACCOUNTS, BILLING_USAGE, TRACKING_SETTINGS
@@ -78,6 +77,7 @@ from klaviyo_pipeline.klaviyo.catalogue.tags import TAG_GROUPS, TAGS
 from klaviyo_pipeline.klaviyo.catalogue.templates import TEMPLATES
 from klaviyo_pipeline.klaviyo.catalogue.translations import TRANSLATION_VALUES, TRANSLATIONS
 from klaviyo_pipeline.klaviyo.catalogue.webhooks import WEBHOOK_TOPICS, WEBHOOKS
+from klaviyo_pipeline.similar import similar
 
 _CORE = (METRICS, EVENTS, EVENT_METRICS, EVENT_PROFILES, TEMPLATES, CAMPAIGNS, LISTS, LIST_PROFILES, PROFILES)
 _USUAL = (EVENT_ATTRIBUTIONS, ACCOUNTS, MAPPED_METRICS, CUSTOM_METRICS, SEGMENTS, FLOWS, FORMS, TAGS, TAG_GROUPS)
@@ -163,21 +163,23 @@ def _meant(word: str) -> set[str]:
         return set(GROUPS[word])
     found = set(fnmatch.filter(SOURCES, word))
     if not found:
-        raise ConfigurationError(f"there is no data source {word!r}; there is {like(word, [*GROUPS, ALL, *SOURCES])}.")
+        raise ConfigurationError(no_source(word, [*GROUPS, ALL, *SOURCES]))
     return found
 
 
-def like(word: str, names: Sequence[str]) -> str:
-    """The names that are like a word, for a message; all of them if none is."""
-    return ", ".join(difflib.get_close_matches(word, names, n=3) or names)
+def no_source(word: str, names: Iterable[str] = ()) -> str:
+    """A message that there is no data source of this name: those that are like it, or how to list all of them."""
+    near = similar(word, names or SOURCES)
+    hint = f"did you mean {' or '.join(near)}?" if near else "klaviyo-pipeline sources lists all of them."
+    return f"there is no data source {word!r}; {hint}"
 
 
 def source_named(name: str) -> Source:
     """A data source by its name.
 
     Raises:
-        ConfigurationError: naming the data sources that exist.
+        ConfigurationError: with the names that are like it.
     """
     if name not in SOURCES:
-        raise ConfigurationError(f"data source {name!r} does not exist; there are {', '.join(SOURCES)}.")
+        raise ConfigurationError(no_source(name))
     return SOURCES[name]

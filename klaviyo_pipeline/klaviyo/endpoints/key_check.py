@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from klaviyo_pipeline.klaviyo.catalogue.model import EXTRA_SMALL, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, comes_along, parent_of
 from klaviyo_pipeline.klaviyo.catalogue.revisions import sunset_of
-from klaviyo_pipeline.klaviyo.errors import AuthenticationError, KlaviyoError, ScopeError
+from klaviyo_pipeline.klaviyo.errors import AuthenticationError, KlaviyoError, LaterRevisionError, ScopeError
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
@@ -84,7 +84,7 @@ def check_account(client: KlaviyoClient, names: Iterable[str]) -> AccountReport:
             continue
         others = [granted[scope] for scope in source.scopes if scope in granted]
         missing = tuple(dict.fromkeys(scope for other in others for scope in other.missing))
-        problem = next((other.problem for other in others if other.problem), "")
+        problem = _lacking(client, source) or next((other.problem for other in others if other.problem), "")
         found.append(Readable(name, source.scopes, missing, problem))
     attributes = _object(account.get("attributes"))
     contact = _object(attributes.get("contact_information"))
@@ -142,12 +142,25 @@ def _revision(client: KlaviyoClient) -> str:
     return expected_answer(client.revision)
 
 
+def _lacking(client: KlaviyoClient, source: Source) -> str:
+    """Why the revision does not have a data source; blank if it has."""
+    from klaviyo_pipeline.klaviyo.extract.extract import refuse_older_revision
+
+    try:
+        refuse_older_revision(client, source)
+    except LaterRevisionError as error:
+        return str(error)
+    return ""
+
+
 def _probe(client: KlaviyoClient, source: Source) -> Readable:
     from klaviyo_pipeline.klaviyo.catalogue.columns import since
     from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
     from klaviyo_pipeline.klaviyo.extract.requests import first_request, streams_of
     from klaviyo_pipeline.klaviyo.windows import TimeSlice
 
+    if lacking := _lacking(client, source):
+        return Readable(source.name, source.scopes, problem=lacking)
     revision = expected_answer(client.revision)
     stream = streams_of(source, revision, None)[0]
     page_size = 1 if since(source.page_size, revision) else None

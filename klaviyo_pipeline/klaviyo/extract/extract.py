@@ -55,7 +55,7 @@ def extract(
         KlaviyoError: of the first page that could not be read; what was read stays staged for the next run.
     """
     source, now = request.source, request.window.now
-    _check_revision(client, source)
+    refuse_older_revision(client, source)
     if source.fan_out is not None and source.fan_out.batch is not None and request.ids is None:
         return extract_by_parents(client, request, area, report, report_every_s)
     begun = Begun(client, request)
@@ -149,12 +149,16 @@ def metric_in_role(mapped_metrics: Iterable[Mapping[str, Any]], role: str) -> st
     return str(found)
 
 
-def _check_revision(client: KlaviyoClient, source: Source) -> None:
-    """Refuse a data source that the revision does not have; Klaviyo's answer would be a plain 404."""
+def refuse_older_revision(client: KlaviyoClient, source: Source) -> None:
+    """Refuse a data source that the revision does not have; Klaviyo's answer would be a plain 404.
+
+    Raises:
+        LaterRevisionError: with the revision to set.
+    """
     if (answering := expected_answer(client.revision)) < source.since:
         raise LaterRevisionError(
             f"{source.title}: Klaviyo has them from revision {source.since} on, and {answering} answers. "
-            "Set a newer revision, or leave it blank."
+            f"Set KLAVIYO_REVISION, or the account's revision, to {source.since}."
         )
 
 

@@ -14,7 +14,8 @@ from klaviyo_pipeline import environment, grammar, redaction
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
 from klaviyo_pipeline.klaviyo.client.address import check_address
-from klaviyo_pipeline.yaml_files.problems import FileError, Problem, Violation, did_you_mean, spell
+from klaviyo_pipeline.similar import did_you_mean
+from klaviyo_pipeline.yaml_files.problems import FileError, Problem, Violation, spell
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.yaml_files.documents import Document

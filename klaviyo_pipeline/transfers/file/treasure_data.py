@@ -15,8 +15,9 @@ from typing import Any
 from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.similar import did_you_mean
 from klaviyo_pipeline.transfers.file.model import MODES, options_of, source_name
-from klaviyo_pipeline.yaml_files.problems import Path, Violation, did_you_mean
+from klaviyo_pipeline.yaml_files.problems import Path, Violation
 
 SECTIONS = ("in", "out")
 OURS_TOO = ("description", "schedule", "run_on_change")

@@ -14,12 +14,13 @@ from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue import dimensions, leaving_out
 from klaviyo_pipeline.klaviyo.catalogue.columns import ColumnType
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, no_source
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS, check_setting
 from klaviyo_pipeline.loads.request import parse_lookback
 from klaviyo_pipeline.orchestration.automation.cron import check_cron, delayed, parse_delay
 from klaviyo_pipeline.paths import UnusablePathError
+from klaviyo_pipeline.similar import did_you_mean
 from klaviyo_pipeline.times import parse_time, parse_zone
 from klaviyo_pipeline.transfers.file.authentications import REFERENCE
 from klaviyo_pipeline.transfers.file.model import (
@@ -30,7 +31,7 @@ from klaviyo_pipeline.transfers.file.model import (
     source_name,
 )
 from klaviyo_pipeline.yaml_files import liquid
-from klaviyo_pipeline.yaml_files.problems import Path, Violation, did_you_mean, one_of
+from klaviyo_pipeline.yaml_files.problems import Path, Violation, one_of
 from klaviyo_pipeline.yaml_files.shape import shape_violations, worded
 
 _SECRET = "api_token"  # noqa: S105 - a key's name
@@ -44,7 +45,7 @@ def violations_in(data: dict[str, Any], accounts: Collection[str]) -> list[Viola
     options, destination = _mapping(data.get("options")), _mapping(data.get("destination"))
     source = SOURCES.get(source_name(data["source"])) if isinstance(data.get("source"), str) else None
     if isinstance(data.get("source"), str) and source is None:
-        found.append(Violation(("source",), f"is {data['source']!r}, but {one_of(data['source'], tuple(SOURCES))}"))
+        found.append(Violation(("source",), f"is {data['source']!r}, but {no_source(data['source'])}"))
     found += _account(data, accounts)
     found += _numbers(data.get("http"))
     found += _types(source, options)
