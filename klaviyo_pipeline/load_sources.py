@@ -31,9 +31,9 @@ class SourceRun:
     """How the load of one data source ended, or of one table of analytics (``klaviyo_analytics/daily_metrics``).
 
     ``first`` and ``last`` are the days that were read, None for a data source without day partitions. ``error`` says
-    in a sentence why the load failed, ``skipped`` why it was skipped; blank if it was not. ``outside`` counts rows that
-    were fetched and lie outside of the days, such as events dated after today: a later load has them. ``run_id`` is
-    blank if no run was started.
+    in a sentence why the load failed, ``skipped`` why it was skipped; blank if it was not. ``deleted`` counts rows that
+    were marked deleted (merge) or cleared, ``outside`` rows that were fetched and lie outside of the days, such as
+    events dated after today: a later load has them. ``run_id`` is blank if no run was started.
     """
 
     source: str
@@ -46,6 +46,7 @@ class SourceRun:
     fetched: int = 0
     inserted: int = 0
     updated: int = 0
+    deleted: int = 0
     outside: int = 0
     total: int = 0
 
@@ -135,6 +136,7 @@ def _launch(
                 fetched=landed.get("rows_fetched", 0),
                 inserted=landed.get("rows_inserted", 0),
                 updated=landed.get("rows_updated", 0),
+                deleted=landed.get("rows_deleted", 0),
                 outside=landed.get("rows_outside_window", 0),
                 total=landed.get("dagster/row_count", 0),
             )

@@ -66,7 +66,9 @@ def _line(run: SourceRun) -> str:
         return printable(f"{run.source}: skipped: {run.skipped}")
     days = f"{run.first} to {run.last}, " if run.first else ""
     outside = f", {run.outside:,} dated outside these days" if run.first and run.outside else ""
+    deleted = f", {run.deleted:,} deleted" if run.deleted else ""
+    changed = f"{run.inserted:,} inserted, {run.updated:,} updated{deleted}"
     return (
-        f"{run.source}: {days}{run.fetched:,} rows fetched, {run.inserted:,} inserted, {run.updated:,} updated{outside}"
+        f"{run.source}: {days}{run.fetched:,} rows fetched, {changed}{outside}"
         f"; {run.total:,} in the table, {duration(run.seconds)}"
     )

@@ -58,6 +58,12 @@ def test_load_of_days_that_are_missing_begins_with_the_first_of_them(
     assert events["total"] == len(place.truth("events")) > later
 
 
+def test_load_says_how_many_rows_are_deleted(own_place: Workplace) -> None:
+    assert "deleted" not in own_place.cli("load", "metrics").stdout
+    own_place.sandbox.store.delete("metrics", own_place.truth("metrics")[0]["id"])
+    assert " 0 inserted, 0 updated, 1 deleted; " in own_place.cli("load", "metrics").stdout
+
+
 def test_load_when_a_source_fails_loads_the_others_but_not_what_follows_from_it(
     place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
