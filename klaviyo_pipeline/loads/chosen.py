@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.loads.model import Load
     from klaviyo_pipeline.warehouse.ledger import Loads
 
-LONG = timedelta(days=31)
-"""A longer window is read metric by metric, because a load of one metric can land in parts."""
+LONG = timedelta(days=7)
+"""A longer window is read metric by metric, because only a load of one metric can land in parts."""
 APART = timedelta(hours=1)
 """A merge reads metrics whose watermarks differ by no more than this in one load, from the earliest watermark on."""
 _NEAR = 5
@@ -100,8 +100,8 @@ def _is_long(load: Load, now: datetime) -> bool:
     start, end = load.partition or (None, None)
     if wanted.start_time or wanted.begin:
         start = parse_time(wanted.start_time or wanted.begin or "", zone, "start_time")
-    if wanted.end_time:
-        end = parse_time(wanted.end_time, zone, "end_time")
+    if wanted.end_time or wanted.until:
+        end = parse_time(wanted.end_time or wanted.until or "", zone, "end_time")
     return start is None or (end or now) - start > LONG
 
 

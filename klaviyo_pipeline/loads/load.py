@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -22,7 +22,7 @@ from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
 from klaviyo_pipeline.loads import parts as in_parts
 from klaviyo_pipeline.loads.children import read_for
 from klaviyo_pipeline.loads.chosen import earliest_end, loads_of, resolve
-from klaviyo_pipeline.loads.known import known_of
+from klaviyo_pipeline.loads.known import Known, known_of
 from klaviyo_pipeline.loads.landing import land_request, sweep_of
 from klaviyo_pipeline.loads.metric_names import names_at_klaviyo
 from klaviyo_pipeline.loads.model import Load, Log, Silent, StagedLoad
@@ -82,8 +82,8 @@ def fetch(
     following = iter(_limited(load, client, area))
 
     def next_load() -> StagedLoad | None:
-        for each in following:
-            ready = _fetch(each, client, area, log, reporting, ask_account)
+        for each, known in following:
+            ready = _fetch(each, known or known_of(each, client.account), client, area, log, reporting, ask_account)
             if ready is not None:
                 return replace(ready, next_load=next_load)
         return None
@@ -91,18 +91,24 @@ def fetch(
     return next_load()
 
 
-def _limited(load: Load, client: KlaviyoClient, area: StagingArea) -> Iterable[Load]:
-    """A load of some rows only, such as of some metrics: the loads that it comes to."""
+def _limited(load: Load, client: KlaviyoClient, area: StagingArea) -> Iterator[tuple[Load, Known | None]]:
+    """The loads that a load comes to, several if it has some rows only, such as those of some metrics.
+
+    Each with its state, where that has been read and no load has landed since.
+    """
     choice, words = load.request.source.choice, load.request.chosen
     if choice is None or words is None:
-        return [load]
-    loads = known_of(load, client.account).loads
+        yield load, None
+        return
+    known = known_of(load, client.account)
     names = names_at_klaviyo(client, area, load.now or clock.now(), choice.of)
-    return loads_of(replace(load, chosen=resolve(choice, words, names)), loads)
+    for number, each in enumerate(loads_of(replace(load, chosen=resolve(choice, words, names)), known.loads)):
+        yield each, None if number else known
 
 
 def _fetch(
     load: Load,
+    known: Known,
     client: KlaviyoClient,
     area: StagingArea,
     log: Log,
@@ -110,7 +116,6 @@ def _fetch(
     ask_account: Callable[[KlaviyoClient], Account],
 ) -> StagedLoad | None:
     wanted = load.request
-    known = known_of(load, client.account)
     if wanted.source.report is None:
         planned = _plan(load, known.loads, log)
     else:

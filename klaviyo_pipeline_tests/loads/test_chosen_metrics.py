@@ -11,11 +11,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.loads import load as load_module
 from klaviyo_pipeline.loads.completeness import landed_days
+from klaviyo_pipeline.loads.known import Known, known_of
+from klaviyo_pipeline.loads.model import Load
+from klaviyo_pipeline.transfers.folder import Folder
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline_tests.incremental.support import Project
 from klaviyo_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, World, failure_text, world
-from klaviyo_pipeline_tests.transfers.workplace import Workplace, own_place, place, shop
+from klaviyo_pipeline_tests.transfers.workplace import Workplace, load_file, own_place, place, shop
 
 __all__ = ["own_place", "place", "shop", "world"]
 
@@ -31,15 +35,17 @@ def metrics_by_use(place: Workplace | World) -> list[tuple[str, str]]:
     return [(id_, name) for name, id_ in reversed(once.items())]
 
 
-def ids_of(place: Workplace | World, *names: str, until: str | None = None) -> list[str]:
-    """The ids of the events of all metrics of these names, before a time."""
+def ids_of(place: Workplace | World, *names: str, since: str | None = None, until: str | None = None) -> list[str]:
+    """The ids of the events of all metrics of these names, from a time on and before another."""
     chosen = {row["id"] for row in place.truth("metrics") if row["name"] in names}
-    return sorted(row["id"] for row in place.truth("events", None, until) if row["metric_id"] in chosen)
+    return sorted(row["id"] for row in place.truth("events", since, until) if row["metric_id"] in chosen)
 
 
-def chosen(*words: str, **destination: str) -> str:
+def chosen(*words: str, window: tuple[str, str] | None = None, **destination: str) -> str:
+    start, end = window or ("", "")
+    within = f"\n  start_time: {start}\n  end_time: {end}" if window else ""
     lands = "".join(f"\n  {name}: {value}" for name, value in {"table": "events", **destination}.items())
-    return f"source: events\noptions:\n  metrics: {list(words)}\ndestination:{lands}\n"
+    return f"source: events\noptions:\n  metrics: {list(words)}{within}\ndestination:{lands}\n"
 
 
 def landed(place: Workplace, *more: str) -> list[Any]:
@@ -95,6 +101,28 @@ def test_metric_that_is_chosen_later_gets_its_history_and_the_others_are_not_rea
     assert place.sql("SELECT id, _run_id FROM klaviyo.events ORDER BY ALL") == before
     again = place.sql(f"{LINES} FROM klaviyo_pipeline.ledger ORDER BY entry")[len(lines) :]
     assert not any(line[1] for line in again)
+
+
+@pytest.mark.parametrize(("first_day", "loads"), [(10, [1, 1]), (14, [2])])
+def test_window_of_more_than_a_week_is_read_metric_by_metric_and_each_load_reads_its_state_once(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch, first_day: int, loads: list[int]
+) -> None:
+    """Only a load of one metric can land in parts."""
+    (_id, name), (_other, other), *_rest = metrics_by_use(place)
+    start, end = f"2026-09-{first_day}T00:00:00Z", "2026-09-20T00:00:00Z"
+    place.write("some", chosen(name, other, window=(start, end)))
+    read: list[Load] = []
+
+    def counted(load: Load, key: str) -> Known:
+        read.append(load)
+        return known_of(load, key)
+
+    monkeypatch.setattr(load_module, "known_of", counted)
+    load_file(Folder().get("some"))
+    assert landed(place) == ids_of(place, name, other, since=start, until=end) != []
+    lines = place.sql("SELECT len(json_keys(details->'chosen')) FROM klaviyo_pipeline.ledger ORDER BY entry")
+    assert [metrics for (metrics,) in lines] == loads
+    assert len(read) == len(loads)
 
 
 def test_all_metrics_after_some_are_read_from_the_beginning(place: Workplace) -> None:
