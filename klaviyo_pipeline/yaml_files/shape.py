@@ -23,7 +23,7 @@ _KINDS = {
     "model_type": "a mapping of keys to values",
     "model_attributes_type": "a mapping of keys to values",
 }
-_SECRETS = frozenset({"api_token"})
+_SECRETS = frozenset({"api_token", "api_key", "api_key_env"})
 """Keys whose value no message shows."""
 
 

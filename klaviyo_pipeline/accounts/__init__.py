@@ -1,0 +1,1 @@
+"""Several Klaviyo accounts of one project, from the file klaviyo.yml."""

@@ -1,0 +1,177 @@
+"""Reads klaviyo.yml. A wrong account does not affect the others; a file that is no list of accounts is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from klaviyo_pipeline import environment, grammar, redaction
+from klaviyo_pipeline.accounts.model import AccountSettings, AccountsFile
+from klaviyo_pipeline.accounts.validation import violations_in
+from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.yaml_files.problems import FileError, Problem, Violation, one_of, spell
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.yaml_files.documents import Document
+
+FILE = environment.Variable(
+    "KLAVIYO_ACCOUNTS", "klaviyo.yml", "File with the Klaviyo accounts of the project.", grammar.file
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account of the file, and the file's path."""
+
+    name: str
+    settings: AccountSettings
+    file: str
+
+    @property
+    def schema(self) -> str:
+        """The schema of its tables."""
+        return self.settings.schema_name or self.name
+
+    @property
+    def key_origin(self) -> str:
+        """The origin of the key, for the message about a wrong key."""
+        return f"account {self.name!r} in {self.file} (environment variable {self.settings.api_key_env})"
+
+
+@dataclass(frozen=True)
+class BrokenAccount:
+    """An account that cannot be used, and its errors."""
+
+    name: str
+    error: FileError
+
+
+def read_accounts(file: str | None = None) -> list[Account | BrokenAccount]:
+    """All accounts in the file's order, broken ones too; none if there is no file.
+
+    Args:
+        file: The file; by default KLAVIYO_ACCOUNTS.
+
+    Raises:
+        FileError: if the file is not YAML, or has no mapping of accounts.
+        ConfigurationError: if KLAVIYO_ACCOUNTS is no path of a file.
+    """
+    path = Path(file or FILE.value)
+    if not path.exists():
+        return []
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(str(path), [Problem(0, 0, f"can't be read: {error}")]) from None
+    return read_text(text, str(path))
+
+
+def good_accounts(file: str | None = None) -> list[Account]:
+    """The accounts that can be used.
+
+    Raises:
+        FileError: if the file is not YAML, or has no mapping of accounts.
+        ConfigurationError: if KLAVIYO_ACCOUNTS is no path of a file.
+    """
+    return [each for each in read_accounts(file) if isinstance(each, Account)]
+
+
+def account_named(name: str) -> Account:
+    """One account.
+
+    Raises:
+        FileError: with everything that is wrong with it.
+        ConfigurationError: if there is none of this name.
+    """
+    found = {each.name: each for each in read_accounts()}
+    if name not in found:
+        raise ConfigurationError(f"The account is {name!r}, but {one_of(name, ('default', *found))}")
+    account = found[name]
+    if isinstance(account, BrokenAccount):
+        raise account.error
+    return account
+
+
+def read_text(text: str, file: str) -> list[Account | BrokenAccount]:
+    """The accounts of a text as if it stood in the file.
+
+    Raises:
+        FileError: if the text is not YAML, or has no mapping of accounts.
+    """
+    from klaviyo_pipeline.yaml_files.documents import parse
+
+    document = parse(text, file)
+    _check_top(document)
+    given: dict[str, Any] = document.data["accounts"]
+    taken: dict[tuple[str, ...], str] = {}
+    return [_account(document, name, data, taken) for name, data in given.items()]
+
+
+def _check_top(document: Document) -> None:
+    """Check the part of the file that belongs to no account."""
+    allowed = tuple(AccountsFile.model_fields)
+    wrong = [
+        Violation((key,), f"is not known; the file {one_of(key, allowed).replace('must be one of', 'has')}", key=True)
+        for key in document.data
+        if key not in allowed
+    ]
+    if not isinstance(document.data.get("accounts"), dict):
+        wrong.append(Violation(("accounts",), "must be a mapping of names to accounts."))
+    if wrong:
+        raise FileError(document.file, [_located(document, each) for each in wrong])
+
+
+def _account(
+    document: Document,
+    name: str,
+    data: Any,  # noqa: ANN401 - whatever the file has
+    taken: dict[tuple[str, ...], str],
+) -> Account | BrokenAccount:
+    at = ("accounts", name)
+    clean = _without_blanks(data)
+    found = violations_in(name, clean)
+    if not found:
+        account = Account(name, AccountSettings.model_validate(clean), document.file)
+        found = list(_clashes(account, taken))
+    problems = [_located(document, Violation((*at, *each.path), each.text, each.key)) for each in found]
+    problems += _unreadable(document, at)
+    if problems:
+        return BrokenAccount(name, FileError(document.file, problems))
+    redaction.watch(account.settings.api_key_env)
+    return account
+
+
+def _clashes(account: Account, taken: dict[tuple[str, ...], str]) -> Iterator[Violation]:
+    """What an account above has already. DuckDB and some file systems do not tell names apart by case."""
+    settings = account.settings
+    database, prefix = settings.database or environment.DATABASE.text, settings.key_prefix or account.name
+    own: list[tuple[tuple[str, ...], str, str]] = [((), "name", account.name)]
+    own += [(("schema",), f"schema in {database}", account.schema + each) for each in ("", "_analytics")]
+    own += [(("key_prefix",), "key_prefix", prefix + each) for each in ("", "_analytics")]
+    for path, what, value in own:
+        first = taken.setdefault((what, value.lower()), account.name)
+        if first != account.name:
+            yield Violation(path, f"is that of the account {first} above: each account needs its own.", key=not path)
+            return
+
+
+def _without_blanks(data: Any) -> Any:  # noqa: ANN401
+    """A key without a value is as if it were not there."""
+    if not isinstance(data, dict):
+        return data
+    return {name: _without_blanks(value) for name, value in data.items() if value is not None}
+
+
+def _unreadable(document: Document, at: tuple[str, str]) -> list[Problem]:
+    """The parser's own problems that lie in an account."""
+    begins = document.keys[at]
+    later = [place for path, place in document.keys.items() if len(path) == 2 and place > begins]
+    ends = min(later, default=(float("inf"), 0))
+    return [each for each in document.problems if begins <= (each.line, each.column) < ends]
+
+
+def _located(document: Document, violation: Violation) -> Problem:
+    place = document.locate(violation)
+    return Problem(place.line, place.column, f"{spell(violation.path)} {violation.text}")
