@@ -6,9 +6,13 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import grammar, redaction
 from klaviyo_pipeline.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.klaviyo.privacy.rules import Rules
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,20 @@ PREVIEW_COLUMNS = Variable(
     "Columns whose values Dagster's records may show (first rows, examples in checks): impersonal, or all.",
     grammar.one_of("impersonal", "all"),
 )
+PRIVACY_SECRET = Variable(
+    "KLAVIYO_PRIVACY_SECRET",
+    "",
+    "Key of the hashes that privacy rules make and that keep erased people out; at least 16 characters.",
+    grammar.privacy_secret,
+    is_secret=True,
+)
+redaction.watch(PRIVACY_SECRET.name, "[privacy secret]")
+PRIVACY = Variable(
+    "KLAVIYO_PRIVACY",
+    "",
+    "Privacy rules: pseudonymous, or YAML in braces with a rule for each column; blank to keep all.",
+    grammar.privacy(lambda: PRIVACY_SECRET.text),
+)
 DAGSTER_URL = Variable(
     "KLAVIYO_DAGSTER_URL", "", "Address of Dagster's UI, for links to runs in messages.", grammar.address
 )
@@ -178,7 +196,8 @@ SANDBOX_END = Variable(
 VARIABLES = (
     *(API_KEY, BASE_URL, REVISION, SOURCES, METRICS, LEAVE_OUT, DATABASE, DATABASE_MODE, SCHEMA, TIMEZONE),
     *(PARTITION_START, STAGING_DIR, STAGE_MB, FRESH_PARENTS_MINUTES, PROGRESS, TRANSFERS, SHRINK_SHARE),
-    *(SHRINK_ROWS, AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, PREVIEW_COLUMNS, DAGSTER_URL, OWNERS, SANDBOX_END),
+    *(SHRINK_ROWS, AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, PREVIEW_COLUMNS, PRIVACY, PRIVACY_SECRET, DAGSTER_URL),
+    *(OWNERS, SANDBOX_END),
 )
 
 
@@ -224,6 +243,17 @@ def chosen(setting: str) -> tuple[str, ...] | None:
     """
     variable = {"metrics": METRICS}.get(setting)
     return tuple(json.loads(variable.value)) if variable and variable.value else None
+
+
+def privacy_rules(given: str = "") -> Rules:
+    """The rules of what may be kept of an account's rows; blank for those of the default account.
+
+    Raises:
+        ConfigurationError: A rule is wrong, or there is no secret for hashes.
+    """
+    from klaviyo_pipeline.klaviyo.privacy.parsing import read_rules
+
+    return read_rules(given or PRIVACY.text, "privacy" if given else PRIVACY.name, PRIVACY_SECRET.value)
 
 
 def left_out(source: str) -> tuple[str, ...]:

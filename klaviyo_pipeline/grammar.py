@@ -22,6 +22,7 @@ from klaviyo_pipeline.warehouse.names import check_schema, check_table
 
 Parser = Callable[[str, str], str]
 
+LEAST_PRIVACY_SECRET = 16
 LEAST_MEMORY_MB = 64
 """With less DuckDB cannot land the widest tables."""
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 1, 1)
@@ -243,3 +244,22 @@ def key(given: str, name: str) -> str:
     if not (given.isascii() and given.isprintable()) or " " in given:
         raise ConfigurationError(f"{name} has spaces, line breaks or other characters that no API key has.")
     return given
+
+
+def privacy_secret(given: str, name: str) -> str:
+    """The key of hashes. The message does not show it."""
+    if len(given) < LEAST_PRIVACY_SECRET:
+        raise ConfigurationError(f"{name} must have at least {LEAST_PRIVACY_SECRET} characters.")
+    return given
+
+
+def privacy(secret: Callable[[], str]) -> Parser:
+    """Privacy rules, unchanged. ``secret`` gives the key of hashes."""
+
+    def parse(given: str, name: str) -> str:
+        from klaviyo_pipeline.klaviyo.privacy.parsing import read_rules
+
+        read_rules(given, name, secret())
+        return given
+
+    return parse

@@ -80,6 +80,9 @@ class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-
     key_origin: str = Field(default="", description="Origin of the key, for the message about a wrong key.")
     base_url: str = Field(default="", description="Klaviyo's address; blank for KLAVIYO_BASE_URL, else Klaviyo.")
     revision: str = Field(default="", description=f"API revision, YYYY-MM-DD. Blank: {DEFAULT_REVISION}.")
+    privacy: str = Field(
+        default="", description="Privacy rules: a preset, or YAML in braces; blank for KLAVIYO_PRIVACY."
+    )
     retry_limit: int = _setting("retry_limit")
     initial_retry_wait_s: float = _setting("initial_retry_wait_s")
     max_retry_wait_s: float = _setting("max_retry_wait_s")
@@ -101,6 +104,16 @@ class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-
             check_setting(info.field_name or "", value)
         except ConfigurationError as error:
             raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("privacy")
+    @classmethod
+    def _check_privacy(cls, value: str) -> str:
+        if value and not is_variable(value):
+            try:
+                environment.privacy_rules(value)
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
         return value
 
     @field_validator("revision")
@@ -149,6 +162,7 @@ class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-
             base_url=value_of(self.base_url) or environment.BASE_URL.value,
             key_origin=origin,
             allow_http=environment.allow_http(),
+            rules=environment.privacy_rules(value_of(self.privacy)),
         )
 
 

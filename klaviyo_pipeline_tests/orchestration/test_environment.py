@@ -78,6 +78,8 @@ WRONG = {
     ],
     "KLAVIYO_ALLOW_HTTP": ["perhaps"],
     "KLAVIYO_PREVIEW_COLUMNS": ["some"],
+    "KLAVIYO_PRIVACY": ["anonymous", "{", "[]", "{profiles.id: drop}", "{profiles.emial: drop}", "{email: hash}"],
+    "KLAVIYO_PRIVACY_SECRET": ["short"],
     "KLAVIYO_SANDBOX_END": ["yesterday"],
     "KLAVIYO_DAGSTER_URL": ["localhost:3000"],
     "KLAVIYO_OWNERS": ["data-platform", "team:", "team:a b", "a@b", "team:data,,b@shop.example", "me@shop.example;x"],

@@ -31,7 +31,7 @@ def without(source: Source, names: Iterable[str]) -> Source:
     if not takes(source):
         raise ConfigurationError(f"{source.name} takes no {SETTING}.")
     known = {column.name: column for column in source.columns}
-    needed = _needed(source)
+    needed = needed_columns(source)
     for name in names:
         if name not in known:
             near = " or ".join(similar(name, known))
@@ -47,7 +47,7 @@ def without(source: Source, names: Iterable[str]) -> Source:
     )
 
 
-def _needed(source: Source) -> dict[str, str]:
+def needed_columns(source: Source) -> dict[str, str]:
     """The columns that loads need, and why."""
     needed: dict[str, str] = {}
     for other in SOURCES.values():

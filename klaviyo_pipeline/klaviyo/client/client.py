@@ -37,6 +37,7 @@ from klaviyo_pipeline.klaviyo.errors import (
     UnavailableError,
     UnreadablePageError,
 )
+from klaviyo_pipeline.klaviyo.privacy.rules import Rules
 from klaviyo_pipeline.redaction import keep_secret
 
 T = TypeVar("T")
@@ -130,6 +131,7 @@ class KlaviyoClient:
         base_url: Klaviyo's address, or another one that speaks the same API.
         key_origin: Where the key was taken from, for the message of a wrong key.
         allow_http: Whether the key may leave this machine over http.
+        rules: What may be kept of the account's rows.
 
     Raises:
         ConfigurationError: for a missing or malformed key, revision or address.
@@ -144,6 +146,7 @@ class KlaviyoClient:
         base_url: str = KLAVIYO_URL,
         key_origin: str = "the code",
         allow_http: bool = False,
+        rules: Rules | None = None,
     ) -> None:
         key = api_key.strip()
         keep_secret(key)
@@ -160,6 +163,7 @@ class KlaviyoClient:
         self.settings = settings or ClientSettings()
         self.revision = check_revision(revision)
         self.written_revision = (revision or "").strip() or self.revision
+        self.rules = rules or Rules()
         self.traffic = Traffic()
         self._key = key
         self._key_origin = key_origin

@@ -97,6 +97,31 @@ def _one_by_one(values: list[Any], kind: ColumnType) -> tuple[pa.Array, dict[int
     return _MAKE_FITTED[kind](fitted), refused
 
 
+def copied(array: pa.Array) -> pa.Array:
+    """A copy that shares no memory with other arrays.
+
+    The arrays of ``convert`` are slices of longer ones. Arrow writes a slice with up to 63 bytes of what stands behind
+    it: values of another column, which may not be kept.
+    """
+    if array.null_count == len(array):
+        return pa.nulls(len(array), array.type)
+    if isinstance(array, pa.ExtensionArray):
+        return json_array(array.storage.to_pylist())
+    if array.type == pa.string():
+        return string_array(array.to_pylist())
+    valid = _bits(array.is_valid().to_pylist(), len(array)) if array.null_count else None
+    if array.type == pa.bool_():
+        return pa.Array.from_buffers(array.type, len(array), [valid, _bits(map(bool, array.to_pylist()), len(array))])
+    width = array.type.bit_width // 8
+    content = array.buffers()[1].slice(array.offset * width, len(array) * width).to_pybytes()
+    return pa.Array.from_buffers(array.type, len(array), [valid, pa.py_buffer(content)])
+
+
+def boolean_array(values: list[bool]) -> pa.Array:
+    """Truth values as an Arrow array."""
+    return _booleans(values)
+
+
 def constant_array(value: Any, kind: ColumnType, rows: int) -> pa.Array:  # noqa: ANN401 - of the kind
     """An array of one repeated value."""
     return _MAKE_FITTED[kind]([value] * rows)

@@ -14,9 +14,10 @@ from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.decode.arrays import python_rows
 from klaviyo_pipeline.klaviyo.decode.children import ChildDecoder
+from klaviyo_pipeline.klaviyo.decode.guarding import Guard
 from klaviyo_pipeline.klaviyo.errors import LaterRevisionError
 from klaviyo_pipeline.klaviyo.extract.fan_out import extract_by_parents
-from klaviyo_pipeline.klaviyo.extract.model import Begun, ExtractRequest, StagedExtract
+from klaviyo_pipeline.klaviyo.extract.model import Begun, ExtractRequest, StagedExtract, kept_by
 from klaviyo_pipeline.klaviyo.extract.progress import Connections, Progress
 from klaviyo_pipeline.klaviyo.extract.report import ReportRequest, stage_report
 from klaviyo_pipeline.klaviyo.extract.requests import (
@@ -72,7 +73,8 @@ def extract(
     if isinstance(request, ReportRequest):
         return stage_report(client, request, stage, ids if source.fan_out is not None else None, report)
     try:
-        fetch = Fetch(client, source, request.columns, request.options, stage, now, request.most_bytes)
+        guard = Guard.of(source, request.columns, client.rules, request.people)
+        fetch = Fetch(client, source, request.columns, request.options, stage, now, request.most_bytes, guard=guard)
         streams = observed(_streams(client, request, ids, others), source, now)
         fetch.run(streams, _slices(client, request), report, report_every_s)
     except BaseException:
@@ -212,4 +214,5 @@ def _identity(client: KlaviyoClient, request: ExtractRequest) -> Mapping[str, ob
         **({"chosen": sorted(request.chosen)} if request.chosen is not None else {}),
         **({"by": list(request.source.report.by)} if request.source.report and request.source.report.by else {}),
         "columns": [[column.name, column.type.value] for column in request.columns],
+        **kept_by(client, request),
     }

@@ -21,8 +21,9 @@ from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 from klaviyo_pipeline.klaviyo.decode.arrays import python_rows
+from klaviyo_pipeline.klaviyo.decode.guarding import Guard
 from klaviyo_pipeline.klaviyo.decode.pages import arrow_schema, joined
-from klaviyo_pipeline.klaviyo.extract.model import Begun, ExtractRequest, StagedExtract, read_batches
+from klaviyo_pipeline.klaviyo.extract.model import Begun, ExtractRequest, StagedExtract, kept_by, read_batches
 from klaviyo_pipeline.klaviyo.extract.progress import Findings, Progress
 from klaviyo_pipeline.klaviyo.extract.requests import streams_of, streams_of_ids, streams_of_parents
 from klaviyo_pipeline.klaviyo.extract.workers import Fetch
@@ -132,7 +133,8 @@ class _Children:
             streams = streams_of_ids(self._source, ids, self._chunk)
         stage = self._area.open(self._identity(ids), request.window.now)
         self.stages.append(stage)
-        fetch = Fetch(client, self._source, self._columns, request.options, stage, request.window.now)
+        guard = Guard.of(request.source, self._columns, client.rules, request.people)
+        fetch = Fetch(client, self._source, self._columns, request.options, stage, request.window.now, guard=guard)
         before = self._read
         fetch.run(streams, _WHOLE, lambda progress: report(before.plus(progress)), report_every_s)
         self._read = before.plus(fetch.snapshot())
@@ -154,6 +156,7 @@ class _Children:
             "columns": [[column.name, column.type.value] for column in self._columns],
             "chunk": self._chunk,
             "ids": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
+            **kept_by(self._client, self._request),
         }
 
 
@@ -182,7 +185,8 @@ def _read_one_by_one(
     asked = sorted(first.values())
     carried = {row["id"]: source.fan_out.carried(row) for row in events}
     while asked:
-        fetch = Fetch(client, source, request.columns, request.options, stage, request.window.now)
+        guard = Guard.of(source, request.columns, client.rules, request.people)
+        fetch = Fetch(client, source, request.columns, request.options, stage, request.window.now, guard=guard)
         streams = [
             replace(stream, constants={**stream.constants, **carried[stream.key]})
             for stream in streams_of_parents(source, asked, None, single=True, may_vanish=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from klaviyo_pipeline.klaviyo.errors import QuotaSpentError, StageDamagedError
 from klaviyo_pipeline.klaviyo.extract.progress import Findings, Progress
 from klaviyo_pipeline.klaviyo.staging.stage import Stage
 from klaviyo_pipeline.klaviyo.windows import Window
+from klaviyo_pipeline.people import Known, NobodyKnown
 from klaviyo_pipeline.staged_pages import DamagedPagesError, StagedFile, read_pages
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class ExtractRequest:
         children: Data sources whose rows stand in these; the extract has the columns that they are made from.
         known_parents: For a source that fans out: the ids of all parents, if they are known. None to ask for them.
         chosen: For a source with a choice: the ids of what its rows must belong to. None for all rows.
+        people: People who were erased, and who must not come back.
     """
 
     source: Source
@@ -56,6 +59,7 @@ class ExtractRequest:
     children: tuple[Source, ...] = ()
     chosen: tuple[str, ...] | None = None
     known_parents: tuple[str, ...] | None = None
+    people: Known = field(default_factory=NobodyKnown, repr=False)
 
     @property
     def can_end_early(self) -> bool:
@@ -222,6 +226,15 @@ class Begun:
             stage=stage,
             beside=beside,
         )
+
+
+def kept_by(client: KlaviyoClient, request: ExtractRequest) -> dict[str, str]:
+    """What else decides the rows of a stage: the account's privacy rules, and who was erased."""
+    people = hashlib.sha256("\n".join(sorted(request.people.tokens)).encode()).hexdigest()[:16]
+    return {
+        **({"privacy": client.rules.fingerprint} if client.rules else {}),
+        **({"people": people} if request.people else {}),
+    }
 
 
 def read_batches(files: tuple[StagedFile, ...], columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -12,6 +12,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer, shape_of
 from klaviyo_pipeline.klaviyo.client.client import Answer, KlaviyoClient
 from klaviyo_pipeline.klaviyo.client.envelope import check_links, check_next
+from klaviyo_pipeline.klaviyo.decode.guarding import Guard
 from klaviyo_pipeline.klaviyo.decode.pages import Page, PageDecoder
 from klaviyo_pipeline.klaviyo.errors import CursorRefusedError, RequestRefusedError
 from klaviyo_pipeline.klaviyo.extract.paging import Paging
@@ -38,6 +39,7 @@ class PageReader:
         largest: Ask for no larger pages than this; None for Klaviyo's largest.
         cancelled: Once it is set, no request is sent.
         book: Called each time before a request is sent; what it raises keeps it from being sent.
+        guard: Lets through what may be kept; by default by the account's rules.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class PageReader:
         largest: int | None = None,
         cancelled: threading.Event | None = None,
         book: Callable[[], None] | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._client = client
         self._source = source
@@ -62,6 +65,7 @@ class PageReader:
         self._largest = largest
         self._cancelled = cancelled
         self._book = book
+        self._guard = guard or Guard.of(source, columns, client.rules)
         self._revision = expected_answer(client.revision)
         self._decoders: dict[tuple[str, bool], PageDecoder] = {}
 
@@ -133,6 +137,7 @@ class PageReader:
 
         def read(body: bytes, revision: str) -> Page:
             page = decoder(revision).decode(body, stream.constants).filled(stream.fills)
+            page = self._guard.let(page)
             check_links(has_links=page.has_links, linked=linked)
             check_next(target, page.next_target)
             return page

@@ -23,6 +23,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import Answer, KlaviyoClient
 from klaviyo_pipeline.klaviyo.decode.arrays import times_within
+from klaviyo_pipeline.klaviyo.decode.guarding import Guard
 from klaviyo_pipeline.klaviyo.decode.pages import Page, arrow_schema
 from klaviyo_pipeline.klaviyo.errors import CancelledError, NotFoundError
 from klaviyo_pipeline.klaviyo.extract.page_reader import PageReader
@@ -49,6 +50,7 @@ class Fetch:
         stage: Where pages go. Slices that a killed run finished there are not read again.
         now: When the run began; the upper end, for dividing, of a slice that is open towards the future.
         most_bytes: Stage no more than this, and end where that is reached (``stage.until``); None: read everything.
+        guard: Lets through what may be kept; by default by the account's rules.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class Fetch:
         stage: Stage,
         now: datetime,
         most_bytes: int | None = None,
+        *,
+        guard: Guard | None = None,
     ) -> None:
         self.progress = Progress()
         self.findings = Findings()
@@ -70,6 +74,7 @@ class Fetch:
         self._options = options
         self._stage = stage
         self._now = now
+        self._guard = guard
         self._bound = PartBound(stage, now, most_bytes) if most_bytes is not None else None
         self._revision = expected_answer(client.revision)
         self._time_column: str | None = None
@@ -109,6 +114,7 @@ class Fetch:
             self._options,
             time_column=self._time_column,
             cancelled=self._cancelled,
+            guard=self._guard,
         )
         self._plan(streams, slices)
         with self._changed:

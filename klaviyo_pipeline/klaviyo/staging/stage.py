@@ -264,6 +264,7 @@ class StagingArea:
         with disk_errors(self.root):
             make_folder(self.root)
             self.remove_stale(now)
+            self._remove_of_other_rules(identity)
             text = json.dumps({"format": manifest.FORMAT, **identity}, sort_keys=True)
             name = f"{identity['source']}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
             for number in itertools.count():
@@ -305,6 +306,17 @@ class StagingArea:
                 folders.clear(folder)
             lock.release()
         folders.remove_idle_locks(self.root, RESUMABLE_FOR)
+
+    def _remove_of_other_rules(self, identity: Mapping[str, Any]) -> None:
+        """Remove the stages of the account that were fetched under other privacy rules, unless a run has them open."""
+        for folder in folders.stages(self.root) if "account" in identity else ():
+            begin = manifest.read_begin(folder)
+            known = json.loads(begin["begin"]) if begin is not None else {}
+            same = all(known.get(name) == identity.get(name) for name in ("privacy", "people"))
+            if known.get("account") != identity["account"] or same or (lock := folders.lock(folder)) is None:
+                continue
+            folders.clear(folder)
+            lock.release()
 
 
 def _taken_up(folder: Path, lock: filelock.BaseFileLock, identity: str, now: datetime) -> Stage | None:
