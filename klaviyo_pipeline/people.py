@@ -117,23 +117,38 @@ def keyed_hash(secret: bytes, text: str) -> str:
 
 
 def tokens(kind: Kind, value: str) -> Iterator[str]:
-    """What is compared: the kind and the spelling of an identifier.
+    """What is remembered of an identifier: its kind and its spelling.
 
-    A phone number has an international token and a national one.
+    Of an international phone number, also how it is written in its country; of a national one, only that.
     """
-    if not value.strip():
-        return
-    if kind is Kind.EMAIL:
-        yield f"{kind}:{mailbox(value)}"
-    elif kind is Kind.PHONE:
+    if kind is Kind.PHONE and value.strip():
         number = phone(value)
         if len(number) >= _FEWEST_DIGITS:
-            yield f"{kind}:{number}"
-            yield f"{kind}:{national(number)}"
-    elif kind is Kind.PROFILE:
-        yield f"{kind}:{folded(value).strip()}"
-    else:
-        yield f"{kind}:{plain(value)}"
+            yield from (f"phone:{number}", f"national:{national(number)}") if number[0] == "+" else (_bare(number),)
+    elif value.strip():
+        yield f"{kind}:{_SPELLED[kind](value)}"
+
+
+def _looked_up(kind: Kind, value: str) -> Iterable[str]:
+    """The tokens, one of which is remembered if an identifier is that of the person.
+
+    Two international numbers are the same if all of their digits are. A national one may be of any country.
+    """
+    if kind is not Kind.PHONE:
+        return tokens(kind, value)
+    number = phone(value)
+    if len(number) < _FEWEST_DIGITS:
+        return ()
+    digits = national(number)
+    return (
+        (f"phone:{number}", f"bare:{digits}")
+        if number[0] == "+"
+        else (f"national:{digits}", f"bare:{digits}", f"phone:+{digits}")
+    )
+
+
+def _bare(number: str) -> str:
+    return f"bare:{national(number)}"
 
 
 def emails_in(text: str) -> list[str]:
@@ -158,8 +173,15 @@ def _readings(text: str) -> Iterable[str]:
     return (text, unquote_plus(text)) if "%" in text else (text,)
 
 
+_SPELLED: dict[Kind, Callable[[str], str]] = {
+    Kind.PROFILE: lambda text: folded(text).strip(),
+    Kind.EMAIL: mailbox,
+    Kind.EXTERNAL: plain,
+}
+
+
 @dataclass(frozen=True)
-class Known:
+class People:
     """People to look for, by the tokens of their identifiers.
 
     Args:
@@ -177,7 +199,7 @@ class Known:
 
     def has(self, kind: Kind, value: str) -> bool:
         """Whether a value of this kind is one of these people's."""
-        return value in self.hashes or any(self.digest(token) in self.tokens for token in tokens(kind, value))
+        return value in self.hashes or any(self.digest(token) in self.tokens for token in _looked_up(kind, value))
 
     def is_mentioned_in(self, text: str, name: str = "") -> bool:
         """Whether a text, the value of ``name``, has an identifier of one of these people in it."""
@@ -186,21 +208,12 @@ class Known:
             return True
         if any(self.has(Kind.PROFILE, each) for each in _ID.findall(small)) or self.has(Kind.PROFILE, text):
             return True
-        if any(self._is_phone(each) for each in phones_in(text)):
+        if any(self.has(Kind.PHONE, each) for each in phones_in(text)):
             return True
         if self.hashes and any(each in self.hashes for each in _HASH.findall(small)):
             return True
         says_so = len(plain(text)) >= LEAST_ID or _NAMES_AN_ID.search(folded(name)) is not None
         return says_so and self.has(Kind.EXTERNAL, text)
-
-    def _is_phone(self, number: str) -> bool:
-        if self.digest(f"{Kind.PHONE}:{number}") in self.tokens:
-            return True
-        if number.startswith("+"):
-            return False
-        # Without a plus it is national, with a zero in front or without, or international all the same.
-        bare = number.lstrip("0")
-        return any(self.digest(f"{Kind.PHONE}:{each}") in self.tokens for each in (bare, f"+{bare}"))
 
     def without(self, value: Any, name: str = "") -> Any:  # noqa: ANN401 - whatever JSON holds
         """A JSON value in which each text, number and name that mentions one of these people is ``[erased]``."""
@@ -218,7 +231,7 @@ class Known:
         return ERASED if self.is_mentioned_in(key) else key
 
 
-class NobodyKnown(Known):
+class Nobody(People):
     """Nobody to look for."""
 
     def __init__(self) -> None:
@@ -253,7 +266,7 @@ class Person:
         )
         return frozenset(token for kind, values in named for value in values for token in tokens(kind, value))
 
-    def known(self, secret: bytes | None = None) -> Known:
+    def known(self, secret: bytes | None = None) -> People:
         """To look for in text; with a ``secret``, also for the hashes that privacy rules made."""
         hashes: set[str] = set()
         if secret is not None:
@@ -264,4 +277,4 @@ class Person:
                 *map(plain, self.external_ids),
             }
             hashes = {keyed_hash(secret, each) for each in spelled}
-        return Known(self.tokens, hashes=frozenset(hashes))
+        return People(self.tokens, hashes=frozenset(hashes))

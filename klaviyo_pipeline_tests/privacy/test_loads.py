@@ -101,20 +101,18 @@ MARK = "zqmark"
 NUMBER = 77700012345
 ODD = st.text(max_size=12)
 VALUES = st.one_of(
-    ODD.map(lambda text: f"{MARK}{text}"),
-    ODD.map(lambda text: f"{text}{MARK}+x@{MARK}.example"),
-    st.just(NUMBER),
-    st.just([MARK, {"a": NUMBER}]),
-    st.just({MARK: [f"+49 170 {NUMBER}"]}),
-    st.just(int(f"{NUMBER}" * 9)),
-    st.just(float("nan")).map(lambda nan: [MARK, nan]),
-    st.integers(2, 600).map(lambda depth: json.loads("[" * depth + f'"{MARK}"' + "]" * depth)),
+    ODD.map(lambda text: json.dumps(f"{MARK}{text}")),
+    ODD.map(lambda text: json.dumps(f"{text}{MARK}+x@{MARK}.example")),
+    st.sampled_from([f"{NUMBER}", f'["{MARK}", {{"a": {NUMBER}}}]', f'{{"{MARK}": ["+49 170 {NUMBER}"]}}']),
+    st.sampled_from([f"{NUMBER}" * 9, f'["{MARK}", NaN]', f"{NUMBER}e999", "null"]),
+    st.integers(2, 450).map(lambda depth: "[" * depth + f'"{MARK}"' + "]" * depth),
 )
+"""JSON texts: hypothesis cannot print what is nested too deeply."""
 _ATTRIBUTES = ("email", "phone_number", "external_id", "first_name", "title", "locale", "properties", "image")
 _KINDS = st.sampled_from(["drop", "redact"])
 
 
-@examples(12, settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]))
+@examples(9, settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]))
 @given(
     st.fixed_dictionaries(dict.fromkeys(_ATTRIBUTES, VALUES)),
     st.fixed_dictionaries(dict.fromkeys(("address1", "city", "latitude", "zip", "new"), VALUES)),
@@ -122,16 +120,20 @@ _KINDS = st.sampled_from(["drop", "redact"])
     _KINDS,
 )
 def test_no_value_that_is_dropped_hashed_or_redacted_reaches_a_file(
-    shop: Shop, attributes: dict[str, Any], location: dict[str, Any], properties: dict[str, Any], kind: str
+    shop: Shop, attributes: dict[str, str], location: dict[str, str], properties: dict[str, str], kind: str
 ) -> None:
     shutil.rmtree(shop.folder)
     shop.folder.mkdir()
 
+    given = {name: json.loads(text) for name, text in attributes.items()}
+    placed = {name: json.loads(text) for name, text in location.items()}
+    said = {name: json.loads(text) for name, text in properties.items()}
+
     def plant(type_: str, resource: dict[str, Any]) -> None:
         if type_ == "profile":
-            resource["attributes"] |= {**attributes, "location": location, "nickname": attributes["email"]}
+            resource["attributes"] |= {**given, "location": placed, "nickname": given["email"]}
         elif type_ == "event":
-            resource["attributes"]["event_properties"] = {"$value": 5, "$extra": properties, **properties}
+            resource["attributes"]["event_properties"] = {"$value": 5, "$extra": said, **said}
 
     shop.alter(plant)
     shop.privacy = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from klaviyo_pipeline.people import ERASED, Kind, Person, email, keyed_hash, mailbox, phone, tokens
+from klaviyo_pipeline.people import ERASED, Kind, Person, email, keyed_hash, mailbox, phone
 
 ANNA = Person(
     frozenset({"01GDDKASAP8TKDDA2GRZDSVP4H"}),
@@ -47,12 +47,20 @@ def test_number_however_it_is_written_has_one_spelling(written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "national"),
-    [("+491701234567", "1701234567"), ("+14155552671", "4155552671"), ("+353861234567", "861234567")],
+    ("number", "here", "elsewhere"),
+    [
+        ("+491701234567", "0170 1234567", "+11701234567"),
+        ("+14155552671", "(415) 555-2671", "+494155552671"),
+        ("+353861234567", "086 123 4567", "+49861234567"),
+    ],
 )
-def test_number_has_an_international_and_a_national_token(number: str, national: str) -> None:
-    assert set(tokens(Kind.PHONE, number)) == {f"phone:{number}", f"phone:{national}"}
-    assert f"phone:{national}" in set(tokens(Kind.PHONE, f"0{national}"))
+def test_number_is_that_of_its_country_and_no_other_countrys(number: str, here: str, elsewhere: str) -> None:
+    person = Person(phones=frozenset({number})).known()
+    assert person.has(Kind.PHONE, here)
+    assert not person.has(Kind.PHONE, elsewhere)
+    of_here = Person(phones=frozenset({here})).known()
+    assert of_here.has(Kind.PHONE, number)
+    assert of_here.has(Kind.PHONE, elsewhere), "nothing says of which country it is"
 
 
 @pytest.mark.parametrize(
@@ -96,12 +104,12 @@ def test_person_is_found_by_the_hashes_that_rules_made() -> None:
 
 
 def test_digests_are_looked_up_in_place_of_tokens() -> None:
-    from klaviyo_pipeline.people import Known
+    from klaviyo_pipeline.people import People
 
     def digest(token: str) -> str:
         return keyed_hash(b"another secret", token)
 
-    known = Known(frozenset(map(digest, ANNA.tokens)), digest)
+    known = People(frozenset(map(digest, ANNA.tokens)), digest)
     assert known.has(Kind.EMAIL, "ánna+other@exämple.com")
     assert known.is_mentioned_in("call 0170 1234567")
     assert not known.is_mentioned_in("bob@example.com")

@@ -18,7 +18,7 @@ from klaviyo_pipeline.klaviyo.decode.arrays import boolean_array, copied, json_a
 from klaviyo_pipeline.klaviyo.decode.pages import Page
 from klaviyo_pipeline.klaviyo.privacy.model import KINDS, Action, Rule, is_about_people, spelled_as
 from klaviyo_pipeline.klaviyo.privacy.rules import Rules
-from klaviyo_pipeline.people import Kind, Known, NobodyKnown, email, keyed_hash, phone, plain
+from klaviyo_pipeline.people import Kind, Nobody, People, email, keyed_hash, phone, plain
 
 REDACTED = "[redacted]"
 _SPELL: dict[Kind, Callable[[str], str]] = {Kind.EMAIL: email, Kind.PHONE: phone, Kind.EXTERNAL: plain}
@@ -39,18 +39,18 @@ class Guard:
 
     rules: Mapping[str, Rule] = field(default_factory=dict)
     secret: bytes = field(default=b"", repr=False)
-    people: Known = field(default_factory=NobodyKnown, repr=False)
+    people: People = field(default_factory=Nobody, repr=False)
     owners: Mapping[str, Kind] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, source: Source, columns: Sequence[Column], rules: Rules, people: Known | None = None) -> Guard:
+    def of(cls, source: Source, columns: Sequence[Column], rules: Rules, people: People | None = None) -> Guard:
         """The guard of a data source.
 
         Raises:
             ConfigurationError: A rule cannot be about one of its columns.
         """
-        people = people or NobodyKnown()
+        people = people or Nobody()
         fixed = frozenset(needed_columns(source)) if people else frozenset[str]()
         return cls(rules.of(source), rules.secret, people, owners_of(source, columns), fixed)
 
@@ -88,10 +88,10 @@ class Guard:
             return text if changed == text else str(changed)
         try:
             value = msgspec.json.decode(text)
-        except _UNREADABLE:
+            changed = self.people.without(value, name)
+            return text if changed == value else msgspec.json.encode(changed).decode()
+        except _UNREADABLE:  # also nested too deeply
             return None if self.people.is_mentioned_in(text, name) else text
-        changed = self.people.without(value, name)
-        return text if changed == value else msgspec.json.encode(changed).decode()
 
     def _ruled(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         dropped = {name for name, rule in self.rules.items() if rule.action is Action.DROP}
@@ -107,10 +107,9 @@ class Guard:
         if rule.action is Action.REDACT:
             return f'"{REDACTED}"'
         try:
-            value = msgspec.json.decode(text)
+            return msgspec.json.encode(self._sorted_out(msgspec.json.decode(text), rule)).decode()
         except _UNREADABLE:
-            return None  # what cannot be read cannot be sorted
-        return msgspec.json.encode(self._sorted_out(value, rule)).decode()
+            return None  # what cannot be read, or is nested too deeply, cannot be sorted
 
     def _sorted_out(self, value: Any, rule: Rule) -> Any:  # noqa: ANN401 - whatever JSON holds
         if rule.allow is not None:

@@ -18,7 +18,7 @@ from klaviyo_pipeline.klaviyo.errors import QuotaSpentError, StageDamagedError
 from klaviyo_pipeline.klaviyo.extract.progress import Findings, Progress
 from klaviyo_pipeline.klaviyo.staging.stage import Stage
 from klaviyo_pipeline.klaviyo.windows import Window
-from klaviyo_pipeline.people import Known, NobodyKnown
+from klaviyo_pipeline.people import Nobody, People
 from klaviyo_pipeline.staged_pages import DamagedPagesError, StagedFile, read_pages
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class ExtractRequest:
     children: tuple[Source, ...] = ()
     chosen: tuple[str, ...] | None = None
     known_parents: tuple[str, ...] | None = None
-    people: Known = field(default_factory=NobodyKnown, repr=False)
+    people: People = field(default_factory=Nobody, repr=False)
 
     @property
     def can_end_early(self) -> bool:
