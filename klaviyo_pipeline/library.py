@@ -31,6 +31,7 @@ def build_definitions(
     group: str | None = None,
     owners: Sequence[str] | None = None,
     resource_keys: Mapping[str, str] | None = None,
+    automation: bool | None = None,
     executor: bool = False,
     translator: KlaviyoTranslator | None = None,
 ) -> dg.Definitions:
@@ -55,6 +56,7 @@ def build_definitions(
         owners: Owners of the assets, ``team:name`` or mail addresses. Default: ``KLAVIYO_OWNERS``.
         resource_keys: Other keys for ``klaviyo``, ``duckdb`` and ``io_manager``. Default: the account's name, and
             that name with ``_duckdb`` and ``_io_manager`` behind it.
+        automation: Whether schedules, sensors and automation conditions are on. Default: ``KLAVIYO_AUTOMATION``.
         executor: Also give the definitions an in-process executor, which loads faster than a process for each asset.
             Merge such definitions only with those that have no executor.
         translator: Decides keys, groups, descriptions, tags and owners for each data source.
@@ -75,6 +77,7 @@ def build_definitions(
         owners=tuple(grammar.owners(",".join(owners), "owners").split(",")) if owners else None,
         sources=tuple(grammar.sources(",".join(sources), "sources").split(",")) if sources is not None else None,
         resource_keys=keys,
+        automation=automation,
         translator=translator or KlaviyoTranslator(),
     )
     zone = grammar.zone(timezone, "timezone") if timezone else environment.TIMEZONE.value

@@ -55,6 +55,7 @@ class Naming:
         owners: The owners of the assets; None: those in ``KLAVIYO_OWNERS``.
         sources: The data sources, in the catalogue's order; None: those in ``KLAVIYO_SOURCES``.
         resource_keys: Other keys for the resources ``klaviyo``, ``duckdb`` and ``io_manager``.
+        automation: Schedules, sensors and automation conditions are on; None: as ``KLAVIYO_AUTOMATION`` says.
         translator: Has the last word about keys, groups, descriptions, tags and owners.
     """
 
@@ -65,6 +66,7 @@ class Naming:
     owners: tuple[str, ...] | None = None
     sources: tuple[str, ...] | None = None
     resource_keys: Mapping[str, str] = field(default_factory=dict)
+    automation: bool | None = None
     translator: KlaviyoTranslator = field(default_factory=KlaviyoTranslator)
 
     def chosen(self) -> tuple[str, ...]:
@@ -82,6 +84,14 @@ class Naming:
             ConfigurationError: if ``KLAVIYO_OWNERS`` has a wrong value.
         """
         return tuple(environment.owners()) if self.owners is None else self.owners
+
+    def is_automatic(self) -> bool:
+        """Whether schedules, sensors and automation conditions are on from the start.
+
+        Raises:
+            ConfigurationError: if ``KLAVIYO_AUTOMATION`` is neither on nor off.
+        """
+        return environment.AUTOMATION.value == "on" if self.automation is None else self.automation
 
     def asset_key(self, source: Source) -> dg.AssetKey:
         """The asset key of a data source."""

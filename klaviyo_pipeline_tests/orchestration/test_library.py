@@ -223,6 +223,7 @@ def test_argument_when_wrong_then_the_error_names_it(given: dict[str, object], n
 
 def test_names_at_the_top_of_the_package_are_those_of_the_library() -> None:
     assert {name for name in klaviyo_pipeline.__all__ if not name.startswith("__")} == {
+        "KlaviyoComponent",
         "KlaviyoTranslator",
         "build_definitions",
     }

@@ -22,7 +22,6 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, comes_along, lookback_days
 from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
@@ -98,8 +97,8 @@ def _only(names: Iterable[str], config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition, naming: Naming = DEFAULT) -> dg.Definitions:
-    """Jobs, schedules and sensors, running from the start if ``KLAVIYO_AUTOMATION`` is on."""
-    running = environment.AUTOMATION.value == "on"
+    """Jobs, schedules and sensors, running from the start if automation is on."""
+    running = naming.is_automatic()
     chosen = naming.chosen()
     by_day = [source.name for source in _chosen(naming) if source.partitioned_by_day]
     hourly = _job(naming, HOURLY, by_day, "Loads the latest days of events, profiles and campaigns.")
