@@ -14,8 +14,9 @@ from klaviyo_pipeline.klaviyo.endpoints.account import Account, read_account
 from klaviyo_pipeline.klaviyo.errors import AuthenticationError, ScopeError
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.times import parse_zone
-from klaviyo_pipeline.warehouse.database import Database, transaction
+from klaviyo_pipeline.warehouse.database import transaction
 from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
+from klaviyo_pipeline.warehouse.interface import Warehouse
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def zone_of_tables(duckdb: KlaviyoDuckDBResource) -> ZoneInfo:
     return duckdb.zone if known is None else ZoneInfo(known[0].timezone)
 
 
-def _kept(database: Database, schema: str) -> tuple[Account, datetime] | None:
+def _kept(database: Warehouse, schema: str) -> tuple[Account, datetime] | None:
     try:
         with database.reading() as con:
             if not existing_columns(con, schema, "account"):
@@ -87,7 +88,7 @@ def _kept(database: Database, schema: str) -> tuple[Account, datetime] | None:
     return None if row is None else (Account(*row[:3]), datetime.fromtimestamp(row[3] / 1e6, UTC))
 
 
-def _keep(database: Database, schema: str, account: Account) -> None:
+def _keep(database: Warehouse, schema: str, account: Account) -> None:
     table = Table(schema, "account", _COLUMNS, (), "The Klaviyo account, as it was when analytics last asked for it.")
     with database.writing() as con, transaction(con):
         shape(con, table, table.columns)

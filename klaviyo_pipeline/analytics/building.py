@@ -19,7 +19,8 @@ from klaviyo_pipeline import clock
 from klaviyo_pipeline.analytics.kept import Kept, opened
 from klaviyo_pipeline.analytics.loaded import Fingerprints, Loaded, missing_sources
 from klaviyo_pipeline.analytics.tables import UNREADABLE, AnalyticsTable
-from klaviyo_pipeline.warehouse.database import Database, transaction
+from klaviyo_pipeline.warehouse.database import transaction
+from klaviyo_pipeline.warehouse.interface import Warehouse
 from klaviyo_pipeline.warehouse.ledger import LEDGER, last_entry
 from klaviyo_pipeline.warehouse.sql import quote
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape, typed_path
@@ -68,7 +69,7 @@ def analytics_schema(schema: str) -> str:
     return f"{schema}_analytics"
 
 
-def build(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInfo) -> Built:
+def build(database: Warehouse, table: AnalyticsTable, schema: str, zone: ZoneInfo) -> Built:
     """Update a table from the loaded tables. A reader sees the old rows or the new ones.
 
     Builds the days that changed since the last build, or all days if nothing of it was kept.
@@ -83,7 +84,7 @@ def build(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInfo
         TableMissingError: if a table that it reads has not been loaded.
         WarehouseError: if the database cannot be read or written. The table is unchanged.
     """
-    if not database.file.exists():
+    if not database.exists():
         raise missing_sources(table, schema, table.made_from)
     with opened(database, table, schema, zone) as kept:
         making = _Making(database, table, schema, zone, kept)
@@ -114,7 +115,7 @@ class _Run(NamedTuple):
 class _Making:
     """One build at work."""
 
-    database: Database
+    database: Warehouse
     table: AnalyticsTable
     schema: str
     zone: ZoneInfo

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import duckdb
 
     from klaviyo_pipeline.charts.model import Chart
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 
-def chart_of_table(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInfo) -> Chart | None:
+def chart_of_table(database: Warehouse, table: AnalyticsTable, schema: str, zone: ZoneInfo) -> Chart | None:
     """The chart of an analytics table, over all its days up to today; None if it is empty.
 
     Args:

@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from zoneinfo import ZoneInfo
 from klaviyo_pipeline.analytics.loaded import MACROS, Fingerprint, Fingerprints
 from klaviyo_pipeline.analytics.metric_roles import ROLES
 from klaviyo_pipeline.analytics.steps import CAMPAIGN_MESSAGES, DAYS, Step, sql_of
-from klaviyo_pipeline.warehouse.database import transaction
+from klaviyo_pipeline.warehouse.database import file_like, transaction
 from klaviyo_pipeline.warehouse.errors import DatabaseFileError
 from klaviyo_pipeline.warehouse.local_days import whole_rules
 from klaviyo_pipeline.warehouse.sql import quote, quoted_list
@@ -29,20 +28,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from klaviyo_pipeline.analytics.tables import AnalyticsTable
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 _FORMAT = 1
 """Raised when files of older builds can't be read any more."""
 _CAME, _STREAM = "_came", "_stream"
 
 
-def kept_folder(database: Database) -> Path:
+def kept_folder(database: Warehouse) -> Path:
     """The folder of these files of a database."""
-    return Path(f"{database.file}.analytics")
+    return Path(f"{database.local}.analytics")
 
 
 @contextmanager
-def opened(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInfo) -> Iterator[Kept]:
+def opened(database: Warehouse, table: AnalyticsTable, schema: str, zone: ZoneInfo) -> Iterator[Kept]:
     """Open the file of a table, alone. Empties it if its definition or time zone changed.
 
     Raises:
@@ -50,7 +49,7 @@ def opened(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInf
     """
     file = kept_folder(database) / in_a_path(schema, safe="") / f"{table.name}.duckdb"
     definition = _definition(table, zone)
-    beside = replace(database, path=file)
+    beside = file_like(database, file)
     if file.exists() and _definition_in(beside) != definition:
         file.unlink(missing_ok=True)
         Path(f"{file}.wal").unlink(missing_ok=True)
@@ -58,7 +57,7 @@ def opened(database: Database, table: AnalyticsTable, schema: str, zone: ZoneInf
         yield Kept(con, table, definition)
 
 
-def _definition_in(beside: Database) -> str | None:
+def _definition_in(beside: Warehouse) -> str | None:
     """The definition in a file; None if the file is damaged or incomplete."""
     import duckdb
 

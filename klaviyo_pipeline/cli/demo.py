@@ -28,6 +28,7 @@ def demo(days: int) -> None:
     from klaviyo_pipeline import environment
     from klaviyo_pipeline.demo import analytics_made, klaviyo_or_sandbox, run_demo
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+    from klaviyo_pipeline.warehouse.database import Database
 
     console, started = Console(soft_wrap=True), time.monotonic()
     with klaviyo_or_sandbox() as running:
@@ -38,8 +39,9 @@ def demo(days: int) -> None:
     console.print(_summary(run, compared=compared))
     total_s = time.monotonic() - started
     database = KlaviyoDuckDBResource().warehouse()
+    file = database.path if isinstance(database, Database) else None
     rows = sum(row.rows for row in run.rows)
-    console.print(f"{rows:,} rows of {run.first} to {run.last} in {database.path}, in {total_s:.0f} s.")
+    console.print(f"{rows:,} rows of {run.first} to {run.last} in {file or database.name}, in {total_s:.0f} s.")
     parts = {"the start" + (" of the sandbox and Dagster" if compared else ""): total_s - sum(run.seconds.values())}
     parts |= run.seconds
     console.print("Of these: " + ", ".join(f"{part_s:.1f} s for {part}" for part, part_s in parts.items()) + ".")
@@ -54,7 +56,8 @@ def demo(days: int) -> None:
     console.print("\nNext:")
     console.print("  klaviyo-pipeline chart daily_metrics   draws artifacts/daily_metrics.png")
     console.print("  make dev                               the same assets in Dagster's UI")
-    console.print(f"  python -c \"import duckdb; duckdb.connect('{database.path}').sql('from klaviyo.events').show()\"")
+    if file:
+        console.print(f"  python -c \"import duckdb; duckdb.connect('{file}').sql('from klaviyo.events').show()\"")
     if compared:
         console.print(
             "  docs/getting-started.md                how to load your own account, into a database of its own"

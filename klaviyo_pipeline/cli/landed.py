@@ -12,7 +12,7 @@ from klaviyo_pipeline.cli.folder import transfers_folder
 from klaviyo_pipeline.cli.output import as_json, cell, print_json, print_table
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 _database = click.option(
     "--database", default="", help="A DuckDB file or name; by default the database of the transfer or project."
@@ -53,7 +53,7 @@ def ledger(source: str | None, limit: int, database: str, json_: bool) -> None:
     headers = ["landed at", "source", "table", "mode", "window", "fetched", "outside", "inserted", "updated", "deleted"]
     print_table(headers, rows, widest=60)
     if not rows:
-        click.echo(f"No load has landed in {file.file} yet.", err=True)
+        click.echo(f"No load has landed in {file.name} yet.", err=True)
 
 
 @click.command()
@@ -71,11 +71,11 @@ def rewind(source: str, to: str, database: str, json_: bool) -> None:
     moment = parse_time(to, KlaviyoDuckDBResource().zone, "--to")
     if moment >= clock.now():
         raise WrongInput(f"--to is {to!r}, which lies in the future.")
-    if not file.file.exists():
-        raise WrongInput(f"There is no database at {file.file} yet, so you cannot rewind.")
+    if not file.exists():
+        raise WrongInput(f"There is no database at {file.name} yet, so you cannot rewind.")
     ledgers.rewind(file, name, moment)
     if json_:
-        print_json({"source": name, "to": moment, "database": str(file.file)})
+        print_json({"source": name, "to": moment, "database": file.name})
     else:
         click.echo(f"The next incremental run of {name} begins at {cell(moment)}.")
 
@@ -87,7 +87,7 @@ def window_text(start: object, end: object) -> str:
     return f"{cell(start) or 'beginning'} - {cell(end)}".replace(" UTC", "")
 
 
-def _named(source: str, database: str) -> tuple[str, Database]:
+def _named(source: str, database: str) -> tuple[str, Warehouse]:
     """A load's name in the ledger, and the database it lands in."""
     from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
     from klaviyo_pipeline.similar import did_you_mean
@@ -104,7 +104,7 @@ def _named(source: str, database: str) -> tuple[str, Database]:
     raise WrongInput(f"SOURCE is {source!r}, but there is no such data source or transfer{did_you_mean(source, names)}")
 
 
-def _project(database: str) -> Database:
+def _project(database: str) -> Warehouse:
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
     from klaviyo_pipeline.transfers.file.model import database_file
 

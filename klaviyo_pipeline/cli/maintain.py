@@ -82,10 +82,13 @@ def _stages(duckdb: KlaviyoDuckDBResource, dry_run: bool) -> Iterator[Done]:
 
 def _database(duckdb: KlaviyoDuckDBResource, dry_run: bool) -> Iterator[Done]:
     from klaviyo_pipeline.warehouse.compacting import compact, space
+    from klaviyo_pipeline.warehouse.database import Database
 
     database = duckdb.warehouse()
-    if not database.file.exists():
-        yield Done("Database", f"there is none at {database.file} yet", 0)
+    if not database.exists():
+        yield Done("Database", f"there is none at {database.name} yet", 0)
+        return
+    if not isinstance(database, Database):
         return
     before = space(database)
     found = f"{_mb(before.free)} of {_mb(before.size)} are free in {database.file}"

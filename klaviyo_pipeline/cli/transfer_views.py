@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from klaviyo_pipeline.transfers.file.model import Transfer
     from klaviyo_pipeline.transfers.file.reading import TransferFile
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 
 @click.command("list")
@@ -68,7 +68,7 @@ def show(name: str, json_: bool) -> None:
             ("Cron", when.cron if when else "none"),
             ("Timezone", when.timezone if when else None),
             ("Delay", when.delay if when else None),
-            ("Database", lands.database or str(_database(file).file)),
+            ("Database", lands.database or _database(file).name),
             ("Schema", lands.schema_name),
             ("Table", lands.table or name),
             ("Mode", lands.mode),
@@ -229,7 +229,7 @@ def _account(made: Transfer) -> str:
     return f"API key in the environment variable {found[1]}" if found else "API key in the file"
 
 
-def _database(file: TransferFile) -> Database:
+def _database(file: TransferFile) -> Warehouse:
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 
     return KlaviyoDuckDBResource().at(file.transfer.database_file).warehouse()

@@ -16,7 +16,7 @@ from klaviyo_pipeline.warehouse import ledger
 if TYPE_CHECKING:
     import duckdb
 
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 DAY = timedelta(days=1)
 Span = ledger.Span
@@ -45,7 +45,7 @@ class LandedDays:
 
 
 def landed_days(
-    database: Database,
+    database: Warehouse,
     source: Source,
     table: str,
     zone: ZoneInfo,
@@ -69,7 +69,7 @@ def landed_days(
         chosen: Names or ids of what the rows are limited to, such as metrics; None for all rows.
         now: The current time.
     """
-    if not database.file.exists():
+    if not database.exists():
         return days_of((), zone, first, last, now=now)
     with database.reading() as con:
         spans = spans_in(con, source, table, ledger_name, chosen)

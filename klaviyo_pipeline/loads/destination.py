@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Place:
         zone: The storage time zone: bounds of days, and times given without an offset.
     """
 
-    database: Database
+    database: Warehouse
     table: str
     schema: str = "klaviyo"
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))

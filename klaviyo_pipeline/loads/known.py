@@ -50,7 +50,7 @@ def known_of(load: Load, account_key: str) -> Known:
     try:
         with database.reading() as con:
             if load.origin is not None:
-                refuse_mixed(con, database.file, load.origin)
+                refuse_mixed(con, database.name, load.origin)
             has_key, account = ownership.known_account(con, account_key)
             loads = loads_in(con, load.ledger_name, table.plain_name, load.now)
             return Known(loads, ownership.history(con, table), has_key, account)

@@ -15,7 +15,7 @@ from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, TableMissing
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
     from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 
 @no_secrets()
@@ -38,7 +38,7 @@ def names_at_klaviyo(
         staged.landed()
 
 
-def landed_metrics(database: Database, schema: str) -> list[str]:
+def landed_metrics(database: Warehouse, schema: str) -> list[str]:
     """The ids of the landed metrics; none without a table.
 
     Raises:

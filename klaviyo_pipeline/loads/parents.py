@@ -32,7 +32,7 @@ def known_parents(load: Load, client: KlaviyoClient, log: Log) -> tuple[str, ...
     by_role = source.report is not None and source.report.role
     if fan_out is None or fan_out.batch is not None or load.request.ids is not None or by_role:
         return None
-    if not load.fresh_parents or not place.database.file.exists():
+    if not load.fresh_parents or not place.database.exists():
         return None
     now, parent = load.now or clock.now(), fan_out.parent
     with place.database.reading() as con:

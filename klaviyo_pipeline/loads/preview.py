@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.decode.pages import Page
     from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
     from klaviyo_pipeline.klaviyo.extract.requests import Stream
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 DEFAULT_ROWS = 10
 MOST_ROWS = 1_000
@@ -44,7 +44,11 @@ class Preview:
 
 
 def preview(
-    client: KlaviyoClient, wanted: LoadRequest, zone: tzinfo, rows: int = DEFAULT_ROWS, database: Database | None = None
+    client: KlaviyoClient,
+    wanted: LoadRequest,
+    zone: tzinfo,
+    rows: int = DEFAULT_ROWS,
+    database: Warehouse | None = None,
 ) -> Preview:
     """Read the first rows of what a first run would load; of a report, those of the last 30 days.
 
@@ -121,7 +125,7 @@ def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterato
                 raise
 
 
-def _of_report(client: KlaviyoClient, request: ExtractRequest, database: Database | None) -> Iterator[Answer[Page]]:
+def _of_report(client: KlaviyoClient, request: ExtractRequest, database: Warehouse | None) -> Iterator[Answer[Page]]:
     """The answer for the first piece of a report's window."""
     from klaviyo_pipeline.klaviyo.endpoints.account import read_account
     from klaviyo_pipeline.klaviyo.extract.extract import metric_in_role

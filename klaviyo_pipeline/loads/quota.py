@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from klaviyo_pipeline.klaviyo.catalogue.reporting import Quota
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 
 class DailyBudget:
@@ -26,7 +26,7 @@ class DailyBudget:
         run_id: The run.
     """
 
-    def __init__(self, database: Database, quota: Quota, account: str, data_source: str, run_id: str) -> None:
+    def __init__(self, database: Warehouse, quota: Quota, account: str, data_source: str, run_id: str) -> None:
         self._database = database
         self._quota = quota
         self._booking = bookings.Booking(account, quota.name, data_source, run_id)

@@ -97,7 +97,7 @@ def _refuse_other_dimensions(place: Place, by: tuple[str, ...]) -> None:
 
 def _dimensions_in(place: Place) -> set[tuple[str, ...]]:
     """The dimensions that rows of a table are divided by; empty without rows."""
-    if not place.database.file.exists():
+    if not place.database.exists():
         return set()
     with place.database.reading() as con:
         columns = {column.name for column in existing_columns(con, place.schema, place.table)}

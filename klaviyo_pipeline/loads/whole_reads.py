@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.endpoints.account import Account
     from klaviyo_pipeline.klaviyo.extract.model import StagedExtract
     from klaviyo_pipeline.loads.known import Known
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
     from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
 COUNTED_PARENTS = 5
@@ -131,9 +131,9 @@ def _hold_against_count(client: KlaviyoClient, source: Source, parent_id: str, r
         )
 
 
-def living_children(database: Database, source: Source, schema: str, table: str) -> dict[str, int]:
+def living_children(database: Warehouse, source: Source, schema: str, table: str) -> dict[str, int]:
     """The number of rows that are not marked deleted, by parent; empty without a table."""
-    if not database.file.exists():
+    if not database.exists():
         return {}
     with database.reading() as con:
         return living_in(con, source, schema, table)

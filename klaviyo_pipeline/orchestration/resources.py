@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
     from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
     from klaviyo_pipeline.loads.destination import Destination, Place
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
     from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
 IMPATIENT: dict[str, Any] = {"retry_limit": 1, "connect_timeout_s": 30, "read_timeout_s": 30}
@@ -267,7 +267,7 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         """The schema for the tables."""
         return self.schema_name or environment.SCHEMA.value
 
-    def warehouse(self) -> Database:
+    def warehouse(self) -> Warehouse:
         """The database, to land in and to read from."""
         from klaviyo_pipeline.warehouse.database import Database
 
@@ -334,8 +334,8 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         if given:
             # A folder of our own in it: the one given may hold other things.
             return StagingArea(Path(given) / STAGING_SUBFOLDER)
-        file = self.warehouse().file
-        return StagingArea(file.with_name(f".{file.name}.staging"))
+        local = self.warehouse().local
+        return StagingArea(local.with_name(f".{local.name}.staging"))
 
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:

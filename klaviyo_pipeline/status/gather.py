@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from klaviyo_pipeline.loads.destination import Place
     from klaviyo_pipeline.transfers.folder import Folder
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ def gather(repository: dg.RepositoryDefinition, instance: dg.DagsterInstance, fo
     files = folder.all()
     specs = [*_chosen(), *_transferred(files)]
     loads = [(spec, duckdb.place(spec.destination, spec.key.path[-1])) for spec in specs]
-    databases = {place.database.file: place.database for _spec, place in loads}
+    databases = {place.database.name: place.database for _spec, place in loads}
     found, quotas = dict[str, _Found](), list[QuotaStatus]()
-    for file, database in databases.items():
-        of_file = [(spec, place) for spec, place in loads if place.database.file == file]
-        landed, spent = _read(database, of_file, now)
+    for name, database in databases.items():
+        of_database = [(spec, place) for spec, place in loads if place.database.name == name]
+        landed, spent = _read(database, of_database, now)
         found |= landed
         quotas += spent
     due, failures = runs.due(repository, instance, now), runs.failures(instance)
@@ -86,7 +86,7 @@ def _transferred(files: Iterable[object]) -> Iterator[LoadSpec]:
 
 
 def _read(
-    database: Database, loads: Sequence[tuple[LoadSpec, Place]], now: datetime
+    database: Warehouse, loads: Sequence[tuple[LoadSpec, Place]], now: datetime
 ) -> tuple[Mapping[str, _Found], Sequence[QuotaStatus]]:
     """What a database has of the loads, by the asset's key, and the quotas that were spent; in one session."""
     nothing = {spec.key.to_user_string(): _Found(None, None) for spec, _place in loads}
@@ -134,7 +134,7 @@ def _state_of(
         asset=spec.key.to_user_string(),
         source=spec.source.name,
         table=place.plain_name,
-        database=str(place.database.file),
+        database=place.database.name,
         state=state,
         account=latest.account if latest else "",
         rows=latest.rows if latest else None,
@@ -177,10 +177,10 @@ def _broken(file: Broken) -> TableStatus:
     )
 
 
-def _disk(databases: Mapping[Path, Database], duckdb: KlaviyoDuckDBResource) -> Iterator[DiskUse]:
-    for file, database in databases.items():
-        beside = (file, Path(f"{file}.wal"), kept_folder(database))
-        yield DiskUse("database", str(file), sum(_size(each) for each in beside))
+def _disk(databases: Mapping[str, Warehouse], duckdb: KlaviyoDuckDBResource) -> Iterator[DiskUse]:
+    for name, database in databases.items():
+        paths = (*database.disk_paths(), kept_folder(database))
+        yield DiskUse("database", name, sum(_size(each) for each in paths))
     stages = duckdb.staging_area().root
     yield DiskUse("stages", str(stages), _size(stages))
     home = dagster_home.given_home()

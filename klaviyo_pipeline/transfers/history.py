@@ -12,7 +12,7 @@ from klaviyo_pipeline.transfers.loading import TAG, ledger_name
 if TYPE_CHECKING:
     import dagster as dg
 
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
     from klaviyo_pipeline.warehouse.ledger import Entry
 
 
@@ -42,7 +42,7 @@ class HistoryRow:
         return (self.ended - self.started).total_seconds() if self.started and self.ended else None
 
 
-def history(name: str, instance: dg.DagsterInstance, database: Database, limit: int = 20) -> list[HistoryRow]:
+def history(name: str, instance: dg.DagsterInstance, database: Warehouse, limit: int = 20) -> list[HistoryRow]:
     """The latest runs of a transfer, newest first.
 
     Runs that Dagster has no record of, such as runs in CI, come from the ledger alone.
@@ -83,7 +83,7 @@ def history(name: str, instance: dg.DagsterInstance, database: Database, limit: 
     return sorted(rows, key=lambda row: row.started or row.ended or oldest, reverse=True)[:limit]
 
 
-def ledger_entries(name: str, database: Database, limit: int) -> list[Entry]:
+def ledger_entries(name: str, database: Warehouse, limit: int) -> list[Entry]:
     """A transfer's lines in the ledger, newest first; none without a database."""
     from klaviyo_pipeline.warehouse import ledger
 

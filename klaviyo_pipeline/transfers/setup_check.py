@@ -86,9 +86,9 @@ def _rehearse(database: str, schema: str) -> str:
 
     resource = KlaviyoDuckDBResource(lock_timeout_s=10).at(database)
     warehouse = resource.warehouse()
-    existed = warehouse.file.exists()
+    existed = warehouse.exists()
     rehearse(warehouse, table_of(SOURCES["events"], schema or resource.schema_or_default))
-    return f"{warehouse.file}{'' if existed else ' (will be made by the first run)'}"
+    return f"{warehouse.name}{'' if existed else ' (will be made by the first run)'}"
 
 
 def _accounts(files: list[TransferFile]) -> Iterator[Finding]:

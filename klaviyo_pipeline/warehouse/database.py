@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import random
 import re
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,9 @@ from klaviyo_pipeline.warehouse.errors import (
     DatabaseFileError,
     DatabaseMissingError,
     DatabasePathError,
-    OutOfMemoryError,
-    StorageFullError,
 )
-from klaviyo_pipeline.warehouse.file_modes import DEFAULT_MODE, mode_of, no_wider_than
-from klaviyo_pipeline.warehouse.instances import instance
+from klaviyo_pipeline.warehouse.file_modes import mode_of
+from klaviyo_pipeline.warehouse.interface import Warehouse
 from klaviyo_pipeline.warehouse.sql import fold, literal, qualified, quote
 
 if TYPE_CHECKING:
@@ -49,27 +48,16 @@ _RESERVED_NAMES = {"memory", "temp", "system", "main"}
 
 
 @dataclass(frozen=True)
-class Database:
-    """A DuckDB file and how it is opened.
+class Database(Warehouse):
+    """A DuckDB file and how it is opened. An existing file keeps its mode.
 
     Args:
         path: The database file; ``~`` and ``$VAR`` are expanded. Its folder is created when first written.
-        lock_timeout_s: The longest wait for other processes, in seconds.
-        settings: DuckDB settings, unchanged, e.g. ``{"threads": 2}``.
         storage_version: The oldest DuckDB that can read a new file.
-        memory_limit: DuckDB's buffer limit, 64 MB or more. Landing streams rows and merges large batches in parts that
-            fit in it; a smaller limit means more parts. It does not cover the memory of Arrow and Python.
-        temp_directory: The folder for DuckDB's temporary files; by default ``<path>.tmp``.
-        file_mode: The mode of a new database file. An existing one keeps its own.
     """
 
     path: str | Path
-    lock_timeout_s: float = 300.0
-    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     storage_version: str = "v1.5.0"
-    memory_limit: str = "256MB"
-    temp_directory: str | Path | None = None
-    file_mode: int = DEFAULT_MODE
 
     def __post_init__(self) -> None:
         """Expands the path, and refuses one that cannot be a shared file."""
@@ -84,15 +72,39 @@ class Database:
         return Path(os.path.realpath(self.path))
 
     @property
+    def name(self) -> str:
+        """The path of the file."""
+        return str(self.file)
+
+    @property
+    def local(self) -> Path:
+        """The file itself."""
+        return self.file
+
+    @property
     def catalog(self) -> str:
         """The name under which DuckDB's SQL knows this file: up to the file name's first dot, as DuckDB has it."""
         name = Path(self.path).name
         stem = name.split(".")[0] or name
         return f"{stem}_db" if fold(stem) in _RESERVED_NAMES else stem
 
-    def nearest_folder(self) -> Path:
-        """The folder that the file lies in, or the nearest folder above that exists."""
-        return next(folder for folder in self.file.parents if folder.is_dir())
+    def exists(self) -> bool:
+        """Whether there is such a file."""
+        return self.file.exists()
+
+    def disk_paths(self) -> tuple[Path, ...]:
+        """The file and its WAL."""
+        return self.file, Path(f"{self.file}.wal")
+
+    @contextmanager
+    def rehearsing(self) -> Iterator[Database]:
+        """The file; if there is none, a temporary one in the same folder, or the nearest folder above that exists."""
+        if self.exists():
+            yield self
+            return
+        folder = next(folder for folder in self.file.parents if folder.is_dir())
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".klaviyo_pipeline_check_") as made:
+            yield replace(self, path=Path(made) / self.file.name)
 
     @contextmanager
     def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -126,28 +138,6 @@ class Database:
         self._check_there()
         with self._session(read_only=True) as con:
             yield con
-
-    @contextmanager
-    def scratch(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A DuckDB without the file, for temporary tables; it has the same limits, and its time zone is UTC.
-
-        What may spill is to be done within ``private_files``.
-
-        Raises:
-            OutOfMemoryError, StorageFullError: as of the file.
-        """
-        import duckdb
-
-        with self._instance() as con:
-            con.execute("SET TimeZone = 'UTC'")
-            try:
-                yield con
-            except duckdb.Error as error:
-                raise self._explained(error) from error
-
-    def private_files(self) -> AbstractContextManager[None]:
-        """Temporary files made meanwhile can be read by no more users than the database."""
-        return no_wider_than(mode_of(self.file, self.file_mode))
 
     @contextmanager
     def lent_to(self, con: duckdb.DuckDBPyConnection) -> Iterator[None]:
@@ -186,19 +176,6 @@ class Database:
                 yield con
             except duckdb.Error as error:
                 raise self._explained(error) from error
-
-    def _instance(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        """A DuckDB of this session's own, which has no file yet."""
-        settings: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": self.memory_limit,
-            # Row order means nothing here, and keeping it costs memory and parallelism.
-            "preserve_insertion_order": False,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            **self.settings,
-        }
-        spills_to = settings.pop("temp_directory", None) or self.temp_directory or f"{self.file}.tmp"
-        return instance(settings, str(spills_to))
 
     def _refuse_hard_links(self) -> None:
         """Refuses a file with several names: its WAL and its lock lie beside one of them only."""
@@ -279,20 +256,11 @@ class Database:
         return explained
 
     def _explained(self, error: duckdb.Error) -> Exception:
-        """DuckDB's error in this project's words where it is about the file; otherwise the error itself."""
-        import duckdb
-
+        """DuckDB's error in this project's words where there are any; otherwise the error itself."""
+        explained = super()._explained(error)
+        if explained is not error:
+            return explained
         text = str(error)
-        if "No space left on device" in text:
-            return StorageFullError(
-                f"The disk of {self.file} (or of its temporary folder) is full; nothing was changed. "
-                f"Free some space and run again. DuckDB said: {text}"
-            )
-        if isinstance(error, duckdb.OutOfMemoryException):
-            return OutOfMemoryError(
-                f"DuckDB's memory limit of {self.memory_limit} was too small; nothing was changed. "
-                f"Raise memory_limit in the destination's settings. DuckDB said: {text}"
-            )
         if any(words in text for words in _DAMAGED):
             return DatabaseFileError(
                 f"{self.file} is not a DuckDB database, or it is damaged. Check the configured path; "
@@ -309,6 +277,14 @@ class Database:
                 f"DuckDB said: {text}"
             )
         return error
+
+
+def file_like(warehouse: Warehouse, path: Path) -> Database:
+    """A DuckDB file that is opened as the warehouse is."""
+    if isinstance(warehouse, Database):
+        return replace(warehouse, path=path)
+    common = {each.name: getattr(warehouse, each.name) for each in fields(Warehouse)}
+    return Database(path, **common)
 
 
 @contextmanager

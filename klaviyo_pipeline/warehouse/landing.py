@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.warehouse import batch, child_tables, deciding, ledger, ownership, shrinking, write_modes
 from klaviyo_pipeline.warehouse.batch import BATCH, Among, AmongParents, Gathered, Job, Range
-from klaviyo_pipeline.warehouse.database import Database, transaction
+from klaviyo_pipeline.warehouse.database import transaction
 from klaviyo_pipeline.warehouse.errors import RowsError, without_values
+from klaviyo_pipeline.warehouse.interface import Warehouse
 from klaviyo_pipeline.warehouse.land_request import REPLACING, ChildRows, LandRequest, Sweep, TimeRange, check
 from klaviyo_pipeline.warehouse.range_counts import RangeCounts, Tally
 from klaviyo_pipeline.warehouse.rows import Incoming
@@ -70,7 +71,7 @@ class LandingResult:
     children: tuple[LandingResult, ...] = ()
 
 
-def land(database: Database, load: LandRequest) -> LandingResult:
+def land(database: Warehouse, load: LandRequest) -> LandingResult:
     """Lands rows and their ledger line in one transaction; on any failure everything stays as it was.
 
     Only new columns of a large table, of which a transaction would hold too much in memory, come before it and stay.
@@ -100,7 +101,7 @@ def land(database: Database, load: LandRequest) -> LandingResult:
             try:
                 with transaction(con):
                     if load.origin is not None:
-                        keep_apart(con, database.file, load.origin)
+                        keep_apart(con, database.name, load.origin)
                     outcome = land_within(con, load, incoming, may_commit=True)
             except BaseException as error:
                 cause = incoming.failure or error

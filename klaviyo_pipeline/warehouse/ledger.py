@@ -20,7 +20,7 @@ from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, f
 if TYPE_CHECKING:
     import duckdb
 
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 LEDGER = Table(
     "klaviyo_pipeline",
@@ -258,7 +258,7 @@ def loads_in(con: duckdb.DuckDBPyConnection, source: str, table: str, now: datet
     return Loads(entries[position + 1 :], entries[position], entries[:position])
 
 
-def rewind(database: Database, source: str, to: datetime, *, table: str | None = None) -> None:
+def rewind(database: Warehouse, source: str, to: datetime, *, table: str | None = None) -> None:
     """Makes the next incremental run of a source start at ``to`` (aware), whatever was landed before.
 
     Args:
@@ -271,9 +271,9 @@ def rewind(database: Database, source: str, to: datetime, *, table: str | None =
         record(con, Entry("rewind", source, table_name=table, window_end=to))
 
 
-def history(database: Database, source: str | None = None, *, limit: int = 100) -> list[Entry]:
+def history(database: Warehouse, source: str | None = None, *, limit: int = 100) -> list[Entry]:
     """The latest entries, newest first; of one source or of all. Empty where nothing was landed yet."""
-    if not database.file.exists():
+    if not database.exists():
         return []
     query = "SELECT {columns} FROM {ledger} WHERE source = coalesce($source, source) ORDER BY entry DESC LIMIT $limit"
     with database.reading() as con:
@@ -281,7 +281,7 @@ def history(database: Database, source: str | None = None, *, limit: int = 100) 
 
 
 def coverage(
-    database: Database,
+    database: Warehouse,
     source: str,
     table: str | None = None,
     *,
@@ -289,7 +289,7 @@ def coverage(
     chosen: Collection[str] | None = None,
 ) -> list[Span]:
     """As `covered_in`, in a session of its own; none where there is no database yet."""
-    if not database.file.exists():
+    if not database.exists():
         return []
     with database.reading() as con:
         return covered_in(con, source, table, filter_field=filter_field, chosen=chosen)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 KEYS_AT_ONCE = 50_000
 """A group has about so many keys, and at least half as many unless it is the only one."""
@@ -42,7 +42,7 @@ class ParentRows:
         advice: What to do if there is no such table, in place of the usual words.
     """
 
-    database: Database
+    database: Warehouse
     rows: Selection | pa.Table
     columns: Sequence[str]
     key: str

@@ -18,7 +18,7 @@ from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, f
 if TYPE_CHECKING:
     import duckdb
 
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 QUOTA_REQUESTS = Table(
     "klaviyo_pipeline",
@@ -53,7 +53,7 @@ class Booking:
     run_id: str
 
 
-def book(database: Database, booking: Booking, at: datetime, most: int) -> datetime | None:
+def book(database: Warehouse, booking: Booking, at: datetime, most: int) -> datetime | None:
     """Book a request at a time (aware), if fewer than ``most`` were booked in the 24 hours before it.
 
     Returns:
@@ -74,7 +74,7 @@ def book(database: Database, booking: Booking, at: datetime, most: int) -> datet
     return None
 
 
-def booked(database: Database, account: str, quota: str, at: datetime) -> list[datetime]:
+def booked(database: Warehouse, account: str, quota: str, at: datetime) -> list[datetime]:
     """When requests were booked in the 24 hours before a time (aware), in order."""
     try:
         with database.reading() as con:

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.warehouse.batch import Range
-from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import TableMissingError, TableShapeError
+from klaviyo_pipeline.warehouse.interface import Warehouse
 from klaviyo_pipeline.warehouse.sql import fold, quoted_list
 from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
 
@@ -31,7 +31,7 @@ class Selection:
         ranges: Only rows whose ``partition_key`` is in one of these half-open ranges of aware datetimes.
     """
 
-    database: Database
+    database: Warehouse
     schema: str
     table: str
     columns: Sequence[str] | None = None
@@ -48,7 +48,7 @@ class Selection:
         there = existing_columns(con, self.schema, self.table)
         if not there:
             raise TableMissingError(
-                f"There is no table {self.schema}.{self.table} in {self.database.file}. Materialize its asset "
+                f"There is no table {self.schema}.{self.table} in {self.database.name}. Materialize its asset "
                 f"first, or check the name."
             )
         known = {fold(column.name) for column in there}
@@ -68,7 +68,7 @@ class Selection:
         return f"SELECT {selected} FROM {full_name(con, self.schema, self.table)} WHERE {condition}", parameters
 
 
-def read_table(database: Database, schema: str, table: str, **some: Any) -> pd.DataFrame:  # noqa: ANN401
+def read_table(database: Warehouse, schema: str, table: str, **some: Any) -> pd.DataFrame:  # noqa: ANN401
     """Reads a table into a data frame; ``some`` are the other fields of a `Selection`. JSON comes as text.
 
     Raises:

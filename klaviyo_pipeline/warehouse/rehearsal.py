@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import uuid
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from klaviyo_pipeline.warehouse.database import Database
+from klaviyo_pipeline.warehouse.interface import Warehouse
 from klaviyo_pipeline.warehouse.landing import LandRequest, land_within
 from klaviyo_pipeline.warehouse.rows import Incoming
 from klaviyo_pipeline.warehouse.sql import quote
@@ -20,10 +18,10 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def rehearse(database: Database, table: Table) -> None:
+def rehearse(database: Warehouse, table: Table) -> None:
     """Create a table of this shape, add columns to it, merge rows and write to the ledger; then roll back.
 
-    Without a database it uses a temporary one in the same folder, so nothing stays.
+    Without a database it uses a temporary one, so nothing stays.
 
     Args:
         database: The database, with the settings of a load.
@@ -33,13 +31,11 @@ def rehearse(database: Database, table: Table) -> None:
         WarehouseError: a load would fail, for this reason.
         duckdb.Error: likewise.
     """
-    if database.file.exists():
-        return _rehearse(database, table)
-    with tempfile.TemporaryDirectory(dir=database.nearest_folder(), prefix=".klaviyo_pipeline_check_") as folder:
-        return _rehearse(replace(database, path=Path(folder) / database.file.name), table)
+    with database.rehearsing() as here:
+        _rehearse(here, table)
 
 
-def _rehearse(database: Database, table: Table) -> None:
+def _rehearse(database: Warehouse, table: Table) -> None:
     unused = replace(table, name=f"_klaviyo_pipeline_check_{uuid.uuid4().hex}")
     import duckdb
 

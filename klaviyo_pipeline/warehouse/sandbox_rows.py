@@ -6,7 +6,7 @@ sandbox with the same end has the same rows and ids, so a later run finds every 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,9 @@ from klaviyo_pipeline.warehouse.ledger import LEDGER
 from klaviyo_pipeline.warehouse.tables import Column, Table, full_name, has_table, shape
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import duckdb
 
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 SANDBOX = Table(
     "klaviyo_pipeline",
@@ -38,7 +36,7 @@ class Origin:
     sandbox_end: datetime | None = None
 
 
-def remembered_end(database: Database) -> datetime | None:
+def remembered_end(database: Warehouse) -> datetime | None:
     """Where the history of the database's sandbox ends (UTC); None for a database without loads.
 
     Raises:
@@ -49,38 +47,38 @@ def remembered_end(database: Database) -> datetime | None:
         with database.reading() as con:
             end = _end(con)
             if end is None and _has_loads(con):
-                raise MixedRowsError(_account_rows(database.file))
+                raise MixedRowsError(_account_rows(database.name))
             return end
     except DatabaseMissingError:
         return None
 
 
-def check_apart(database: Database, origin: Origin) -> None:
+def check_apart(database: Warehouse, origin: Origin) -> None:
     """Refuses a load before it fetches. Does not wait for a busy database: the landing checks again.
 
     Raises:
         MixedRowsError: The database has rows of the other kind, or of another sandbox.
     """
     try:
-        with replace(database, lock_timeout_s=min(database.lock_timeout_s, _SHORT_WAIT_S)).reading() as con:
-            refuse_mixed(con, database.file, origin)
+        with database.waiting(_SHORT_WAIT_S).reading() as con:
+            refuse_mixed(con, database.name, origin)
     except (DatabaseBusyError, DatabaseMissingError):
         return
 
 
-def keep_apart(con: duckdb.DuckDBPyConnection, file: Path, origin: Origin) -> None:
+def keep_apart(con: duckdb.DuckDBPyConnection, name: str, origin: Origin) -> None:
     """Refuses rows of the other kind, and remembers the sandbox, in the caller's transaction.
 
     Raises:
         MixedRowsError: As for `check_apart`.
     """
-    refuse_mixed(con, file, origin)
+    refuse_mixed(con, name, origin)
     if origin.sandbox_end is not None and _end(con) is None:
         shape(con, SANDBOX, SANDBOX.columns)
         con.execute(f"INSERT INTO {full_name(con, SANDBOX.schema, SANDBOX.name)} VALUES (?)", [origin.sandbox_end])
 
 
-def refuse_mixed(con: duckdb.DuckDBPyConnection, file: Path, origin: Origin) -> None:
+def refuse_mixed(con: duckdb.DuckDBPyConnection, name: str, origin: Origin) -> None:
     """Refuses rows of the other kind, in the caller's session.
 
     Raises:
@@ -89,22 +87,22 @@ def refuse_mixed(con: duckdb.DuckDBPyConnection, file: Path, origin: Origin) -> 
     known, sandbox_end = _end(con), origin.sandbox_end
     if sandbox_end is None and known is not None:
         raise MixedRowsError(
-            f"{file} has the rows of a sandbox (`klaviyo-pipeline demo` or `with-sandbox` loaded them). Rows of an "
+            f"{name} has the rows of a sandbox (`klaviyo-pipeline demo` or `with-sandbox` loaded them). Rows of an "
             "account do not go into the same database. Delete that file, or choose another one, for example with "
             "KLAVIYO_DUCKDB_PATH=data/account.duckdb."
         )
     if sandbox_end is not None and known is None and _has_loads(con):
-        raise MixedRowsError(_account_rows(file))
+        raise MixedRowsError(_account_rows(name))
     if sandbox_end is not None and known is not None and sandbox_end != known:
         raise MixedRowsError(
-            f"{file} has the rows of another sandbox, whose history ends at {known.isoformat()}, not at "
+            f"{name} has the rows of another sandbox, whose history ends at {known.isoformat()}, not at "
             f"{sandbox_end.isoformat()}. Delete that file, or choose another one."
         )
 
 
-def _account_rows(file: Path) -> str:
+def _account_rows(name: str) -> str:
     return (
-        f"{file} has rows that no sandbox of `klaviyo-pipeline demo` or `with-sandbox` loaded. A sandbox's rows do not "
+        f"{name} has rows that no sandbox of `klaviyo-pipeline demo` or `with-sandbox` loaded. A sandbox's rows do not "
         "go into the same database. Choose another file, for example with KLAVIYO_DUCKDB_PATH=data/demo.duckdb, or "
         "set KLAVIYO_API_KEY to load from your account."
     )

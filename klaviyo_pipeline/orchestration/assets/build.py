@@ -246,7 +246,7 @@ def _parents(spec: LoadSpec, place: "Place", rows: Any) -> "ParentRows":  # noqa
         rows = Selection(place.database, place.schema, spec.events_table, spec.parent_columns)
         advice = (
             f"{spec.source.name} follows the events in {place.schema}.{spec.events_table}, and "
-            f"{place.database.file} has no such table. Load the data source events first, into the same "
+            f"{place.database.name} has no such table. Load the data source events first, into the same "
             f"database and schema, with table: {spec.events_table}. Or name another table in events_table."
         )
     elif not isinstance(rows, Selection):  # of another IO manager

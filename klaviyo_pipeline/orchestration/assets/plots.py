@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.charts.model import Chart
     from klaviyo_pipeline.klaviyo.catalogue.model import Source
     from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 
 AskNames = Callable[[str], Mapping[str, str]]
@@ -97,7 +97,7 @@ PLOTS = {
 
 
 def chart_of_load(
-    database: Database,
+    database: Warehouse,
     request: ExtractRequest,
     schema: str,
     table: str,
@@ -118,12 +118,12 @@ def chart_of_load(
     loaded = None
     if window.start and request.time_field is not None and request.time_field.name == plot.time:
         loaded = (window.start, end)
-    patient = replace(database, lock_timeout_s=min(database.lock_timeout_s, _PATIENCE_S))
+    patient = database.waiting(_PATIENCE_S)
     return chart_of_source(patient, request.source, schema, table, zone, window.start, end, loaded=loaded, ask=ask)
 
 
 def chart_of_source(
-    database: Database,
+    database: Warehouse,
     source: Source,
     schema: str,
     table: str,
