@@ -17,13 +17,15 @@ from klaviyo_pipeline.orchestration.event_log import record_once
 from klaviyo_pipeline.orchestration.names import names_in
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.overview import overview_definitions
 from klaviyo_pipeline.transfers.preview_job import preview_job
 
 
 def built_in_definitions(days: dg.DailyPartitionsDefinition) -> dg.Definitions:
-    """The definitions of the account in the environment, with the project's executor, logger and preview."""
+    """The definitions of the account in the environment, with the project's executor, logger, preview and overview."""
     return dg.Definitions.merge(
         account_definitions(days, KlaviyoResource(), KlaviyoDuckDBResource()),
+        overview_definitions(),
         dg.Definitions(
             jobs=[preview_job],
             # One process: eight assets take 4 s of overhead so, 26 to 36 s with a process each.

@@ -41,19 +41,25 @@ class _Found:
     newest_row: datetime | None
 
 
-def gather(repository: dg.RepositoryDefinition, instance: dg.DagsterInstance, folder: Folder) -> Status:
+def gather(
+    repository: dg.RepositoryDefinition | None,
+    instance: dg.DagsterInstance,
+    folder: Folder,
+    duckdb: KlaviyoDuckDBResource | None = None,
+) -> Status:
     """The state of the chosen data sources and of all transfers.
 
     Args:
-        repository: The definitions, for the schedules.
+        repository: The definitions, for the schedules. None: no next run is known.
         instance: Dagster's records.
         folder: The transfers.
+        duckdb: The database of the data sources, and how long to wait for it.
 
     Raises:
         ConfigurationError: if a setting is wrong.
         WarehouseError: if a database cannot be read.
     """
-    now, duckdb = clock.now(), KlaviyoDuckDBResource()
+    now, duckdb = clock.now(), duckdb or KlaviyoDuckDBResource()
     files = folder.all()
     specs = [*_chosen(), *_transferred(files)]
     loads = [(spec, duckdb.place(spec.destination, spec.key.path[-1])) for spec in specs]
@@ -64,14 +70,15 @@ def gather(repository: dg.RepositoryDefinition, instance: dg.DagsterInstance, fo
         landed, spent = _read(database, of_database, now)
         found |= landed
         quotas += spent
-    due, failures = runs.due(repository, instance, now), runs.failures(instance)
+    due = runs.due(repository, instance, now) if repository is not None else {}
+    failures = runs.failures(instance)
     tables = []
     for spec, place in loads:
         asset = spec.key.to_user_string()
         failure = _latest(failures.get(asset), runs.skipped(instance, spec.key))
         tables.append(_state_of(spec, place, found[asset], failure, due.get(asset), now))
     tables += [_broken(file) for file in files if isinstance(file, Broken)]
-    return Status(now, tables, quotas, list(_disk(databases, duckdb)), list(_warnings(instance, due, now)))
+    return Status(now, tables, quotas, list(_disk(databases, duckdb)), list(_warnings(repository, instance, due, now)))
 
 
 def _chosen() -> Iterator[LoadSpec]:
@@ -199,10 +206,15 @@ def _size(path: Path) -> int:
     return size
 
 
-def _warnings(instance: dg.DagsterInstance, due: Mapping[str, runs.Due], now: datetime) -> Iterator[str]:
+def _warnings(
+    repository: dg.RepositoryDefinition | None,
+    instance: dg.DagsterInstance,
+    due: Mapping[str, runs.Due],
+    now: datetime,
+) -> Iterator[str]:
     if due and not runs.daemon_runs(instance, now):
         yield "Schedules are on, but Dagster's daemon has not run for five minutes, so they start no runs."
-    if not due:
+    if repository is not None and not due:
         yield (
             f"No schedule is on, so loads start by hand only. Set {environment.AUTOMATION.name}=on, or start schedules "
             "in Dagster's UI."

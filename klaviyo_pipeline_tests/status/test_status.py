@@ -14,6 +14,7 @@ from klaviyo_pipeline.built_in import built_in_definitions
 from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.overview import STATUS_JOB, overview_definitions
 from klaviyo_pipeline.status.gather import gather
 from klaviyo_pipeline.status.model import State, Status, TableStatus
 from klaviyo_pipeline.transfers.definitions import transfer_definitions
@@ -170,3 +171,28 @@ def test_quota_of_reports_says_what_is_left_of_the_day(
         )
     (quota,) = look(instance).quotas
     assert (quota.account, quota.quota, quota.a_day, quota.left) == ("AbC", "reports", 225, 223)
+
+
+def test_asset_shows_the_table_of_the_command(
+    three_sources: Workplace, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three_sources.cli("load", "metrics", "lists")
+    monkeypatch.setenv("KLAVIYO_API_KEY", "pk_wrong")
+    three_sources.cli("load", "lists", exit_code=1)
+    monkeypatch.setenv("DAGSTER_HOME", str(three_sources.root / ".dagster"))
+    made = overview_definitions()
+    with dg.DagsterInstance.get() as kept:
+        result = made.resolve_job_def(STATUS_JOB).execute_in_process(instance=kept)
+    (event,) = result.get_asset_materialization_events()
+    metadata = event.materialization.metadata
+    shown = {record.data["table"]: record.data for record in metadata["status"].records}
+    assert {name: record["state"] for name, record in shown.items()} == {
+        "klaviyo.metrics": "ok",
+        "klaviyo.lists": "failed",
+        "klaviyo.templates": "never loaded",
+    }
+    assert "API key" in shown["klaviyo.lists"]["error"]
+    assert shown["klaviyo.metrics"]["rows"] == f"{len(three_sources.truth('metrics')):,}"
+    assert metadata["tables_with_problems"].value == 2
+    assert "1 of 3 tables are well." in metadata["summary"].value
+    assert "pk_wrong" not in str(metadata)
