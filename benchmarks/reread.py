@@ -76,7 +76,7 @@ def _measured(about: list[str], rows: int, outcome: str) -> float:
 def _change_all(folder: Path, source: str) -> None:
     """Gives every row of the table another content."""
     column = "email" if source == "list_profiles" else "event_properties"
-    other = "'other' || email" if column == "email" else "'{\"page\":\"another\"}'"
+    other = "'other' || email" if column == "email" else '\'{"page":"another"}\''
     with Database(folder / "warehouse.duckdb").writing() as con:
         con.execute(f"CREATE TABLE klaviyo.changed AS SELECT * REPLACE ({other} AS {column}) FROM klaviyo.{source}")
         con.execute(f"DROP TABLE klaviyo.{source}")

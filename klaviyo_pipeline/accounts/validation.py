@@ -12,7 +12,8 @@ from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.automation.cron import check_cron
 from klaviyo_pipeline.orchestration.names import may_be_a_name
-from klaviyo_pipeline.yaml_files.problems import Violation, did_you_mean
+from klaviyo_pipeline.similar import did_you_mean
+from klaviyo_pipeline.yaml_files.problems import Violation
 from klaviyo_pipeline.yaml_files.shape import refused, shape_violations
 
 DEFAULT = "default"

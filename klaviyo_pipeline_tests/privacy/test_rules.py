@@ -81,7 +81,7 @@ def test_preset_leaves_what_is_not_about_people() -> None:
     ("written", "said"),
     [
         ("anonymous", "there is no preset 'anonymous'; there is pseudonymous"),
-        ("{profiles.emial: drop}", r"there is no column 'profiles.emial'; there is profiles.email"),
+        ("{profiles.emial: drop}", r"there is no column 'profiles.emial'; did you mean profiles.email"),
         ("{nothing.email: drop}", "there is no column 'nothing.email'"),
         ("{mail: drop}", "'mail' is neither source.column nor one of email"),
         ("{profiles.id: hash}", "profiles.id cannot be changed: it is the key"),

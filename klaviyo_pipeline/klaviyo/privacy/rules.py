@@ -12,9 +12,10 @@ from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.columns import EXTRA, Column, ColumnType
 from klaviyo_pipeline.klaviyo.catalogue.leaving_out import needed_columns
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, like, parent_of
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, parent_of
 from klaviyo_pipeline.klaviyo.privacy.model import DROP, KEEP, KINDS, Action, Rule, is_about_people
 from klaviyo_pipeline.klaviyo.privacy.presets import preset_rule
+from klaviyo_pipeline.similar import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -146,4 +147,4 @@ def _check_name(name: str) -> None:
     if not fnmatch.filter(places, name):
         source = name.partition(".")[0]
         near = [each for each in places if each.startswith(f"{source}.")] or places
-        raise ConfigurationError(f"there is no column {name!r}; there is {like(name, near)[:200]}.")
+        raise ConfigurationError(f"there is no column {name!r}{did_you_mean(name, near)}")
