@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock
+from klaviyo_pipeline.klaviyo.catalogue import dimensions
 from klaviyo_pipeline.klaviyo.endpoints.account import read_account
 from klaviyo_pipeline.klaviyo.errors import QuotaSpentError
 from klaviyo_pipeline.klaviyo.extract.extract import extract
@@ -324,8 +325,10 @@ def _shrink_limits(load: Load, client: KlaviyoClient, staged: StagedExtract, log
     """How much the landing may take away: by parent, and without those that Klaviyo no longer has."""
     source, table = load.request.source, load.table
     limits = None if load.request.accept_shrink else load.shrink
-    if source.report is not None and source.report.by:
-        return None if load.request.merges else limits  # a combination without events is gone, and others have them
+    if limits is not None and source.report is not None and source.report.by and load.request.merges:
+        # Events move from one combination to another, but a metric does not lose all events of the days that were read.
+        assert source.fan_out is not None
+        return replace(limits, by=source.fan_out.id_column, share=1.0, counted=dimensions.COUNT)
     if limits is not None and source.fan_out is not None and source.shows_deletions:
         limits = replace(limits, by=source.fan_out.id_column)
     if source.fan_out is None or not source.fan_out.count_field or not staged.request.is_whole:

@@ -39,12 +39,14 @@ class ShrinkLimits:
         rows: 0 or more.
         by: The column whose values are checked separately, such as a list's id.
         known_gone: Values of ``by`` that the source has deleted. Their rows do not count.
+        counted: The column that must be above zero for a row to count; None if every row counts.
     """
 
     share: float = SHARE
     rows: int = ROWS
     by: str | None = None
     known_gone: tuple[str, ...] = ()
+    counted: str | None = None
 
     def refuses(self, before: int, gone: int, *, whole: bool) -> bool:
         """Whether so many rows gone, of so many before, are too many; ``whole`` for all of the scope."""
@@ -99,6 +101,8 @@ def _counts(
         sql, bound = each.condition("t.")
         conditions.append(sql)
         parameters += bound
+    if limits.counted in there:
+        conditions.append(f"t.{quote(limits.counted)} > 0")
     if limits.by in there and limits.known_gone:
         conditions.append(f"NOT coalesce(list_contains(?, {value}), false)")
         parameters.append(list(limits.known_gone))

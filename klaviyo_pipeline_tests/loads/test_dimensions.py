@@ -12,6 +12,7 @@ from klaviyo_pipeline.klaviyo.catalogue.dimensions import grouped
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.sandbox.api import aggregates
 from klaviyo_pipeline.sandbox.server import RunningSandbox
+from klaviyo_pipeline.warehouse.errors import ShrinkError
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 from klaviyo_pipeline_tests.loads.reporting import Reporting, at, reporting_on, reports, sandbox, sandbox_of_the_clock
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text, world
@@ -80,6 +81,28 @@ def test_event_that_moves_to_another_combination_is_not_counted_twice(tmp_path: 
         reports.load(NAME, start_time=START, ids=(metric,), **asked)
         named = {name: count for name, count in reports.sql(live) if name in {"First", "Second"}}
         assert named == {"First": 3}
+
+
+@pytest.mark.parametrize("chosen", [1, None], ids=["one metric", "all metrics"])
+def test_answer_without_events_of_days_that_had_them_is_refused(
+    sandbox: RunningSandbox, reports: Reporting, monkeypatch: pytest.MonkeyPatch, chosen: int | None
+) -> None:
+    """It is valid, and an outage can look like it."""
+    asked = {"by": ["$flow"], "table": "divided", "start_time": START}
+    with at(MORNING):
+        reports.load(NAME, **asked)
+        before = reports.hash_of("divided")
+        most = "SELECT metric_id FROM klaviyo.divided WHERE count > 0 GROUP BY 1 ORDER BY count(*) DESC"
+        empty = {metric_id for (metric_id,) in reports.sql(most)[:chosen]}
+
+        of_metric = sandbox.store.events.of_metric
+        monkeypatch.setattr(sandbox.store.events, "of_metric", lambda each: [] if each in empty else of_metric(each))
+        with pytest.raises(ShrinkError, match="would mark as deleted"):
+            reports.load(NAME, **asked)
+        assert reports.hash_of("divided") == before
+        reports.load(NAME, accept_shrink=True, **asked)
+    left = reports.sql("SELECT DISTINCT metric_id FROM klaviyo.divided WHERE _deleted_at IS NULL AND count > 0")
+    assert not empty & {metric_id for (metric_id,) in left}
 
 
 def test_table_without_dimensions_stays_as_it_is(reports: Reporting) -> None:

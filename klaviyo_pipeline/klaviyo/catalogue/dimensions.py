@@ -11,6 +11,8 @@ from klaviyo_pipeline.klaviyo.catalogue.model import Source
 
 SETTING = "by"
 COLUMN = "dimensions"
+COUNT = "count"
+"""The column with the number of events of a combination."""
 MEANING = (
     "Divide the rows by these dimensions, such as $attributed_flow or $message. They need a table of their own; blank: "
     "one row for each metric and day."
