@@ -45,7 +45,6 @@ LEFT_OUT = {
     "/api/object-schemas/{id}/profile-object-schemas": "which schemas belong to profiles: a request each, few accounts",
     "/api/object-types/{id}/object-types": "which types belong together: a request each, few accounts",
     "/api/object-types/{id}/profile-object-types": "which types belong to profiles: a request each, few accounts",
-    "/api/profile-bulk-import-jobs/{id}/lists": "the lists that an import added to: a request for each job",
     "/client/geofences": "needs the public id of a company, not a private key",
     "/client/review-values-reports": "needs the public id of a company, not a private key",
     "/client/reviews": "needs the public id of a company, not a private key; reviews has the same rows",

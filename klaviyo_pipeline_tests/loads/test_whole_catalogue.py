@@ -85,6 +85,9 @@ def test_every_collection_of_the_catalogue_is_loaded_twice_with_the_same_tables_
     names = [name for name, source in SOURCES.items() if source.report is None and source.since <= DEFAULT_REVISION]
     load_twice(world, names, DEFAULT_REVISION)
     check_answers(answers, names, DEFAULT_REVISION)
+    jobs = world.truth("profile-bulk-import-jobs")
+    of_jobs = sorted((job["id"], each) for job in jobs for each in job["related"]["lists"])
+    assert world.sql("SELECT job_id, list_id FROM klaviyo.profile_import_job_lists ORDER BY ALL") == of_jobs != []
 
 
 def test_what_the_newest_revision_adds_is_loaded_twice_with_the_same_tables_once_it_is_set(

@@ -85,6 +85,26 @@ PROFILE_IMPORT_ERRORS = Source(
     shows_deletions=True,
 )
 
+PROFILE_IMPORT_JOB_LISTS = Source(
+    name="profile_import_job_lists",
+    title="Lists of import jobs",
+    description="Which lists each job added profiles to.",
+    doc=DOC + "get_list_ids_for_bulk_import_profiles_job",
+    path="/api/profile-bulk-import-jobs/{id}/relationships/lists",
+    resource="list",
+    scopes=("lists:read",),
+    columns=(
+        pair("job_id", "list_id"),
+        _JOB_ID,
+        key(replace(id_("The list; joins lists.id."), name="list_id"), "lists"),
+    ),
+    impersonal=("id", "job_id", "list_id"),
+    tier=(("", MEDIUM),),
+    fan_out=_OF_IMPORT,
+    incremental=False,
+    shows_deletions=True,
+)
+
 PROFILE_IMPORT_JOB_PROFILES = Source(
     name="profile_import_job_profiles",
     title="Profiles of import jobs",
