@@ -55,8 +55,8 @@ def load_sources(names: Sequence[str], log_level: str = "WARNING", *, analytics:
     """Load data sources in the catalogue's order, which has events before what follows from them.
 
     A data source by day is read from its first day that has not landed whole, and over its lookback at least. One
-    that fails does not stop the others, other than those that follow from its rows. Pages that a stopped run has
-    fetched are taken up.
+    that fails or is skipped does not stop the others, other than those that follow from its rows. Pages that a stopped
+    run has fetched are taken up.
 
     Args:
         names: Data sources.
@@ -72,7 +72,7 @@ def load_sources(names: Sequence[str], log_level: str = "WARNING", *, analytics:
 
     KlaviyoResource().client()
     job = defs.resolve_implicit_global_asset_job_def()
-    failed: set[str] = set()
+    failed, skipped = set[str](), set[str]()
     with dagster_home.kept_instance() as instance:
         launch = partial(_launch, job, instance, log_level)
         for source in (SOURCES[name] for name in SOURCES if name in names):
@@ -82,23 +82,29 @@ def load_sources(names: Sequence[str], log_level: str = "WARNING", *, analytics:
             days = _days(source, KlaviyoDuckDBResource()) if source.partitioned_by_day else None
             parent = source.fan_out.parent if source.fan_out is not None and source.fan_out.key else ""
             keys = [asset_key(each) for each in (source, *along)]
-            waits = _follow(source.name, failed & {parent})
+            waits = _follow(source.name, failed & {parent}, skipped & {parent})
             runs = [waits] if waits else launch(keys, days)
             failed |= {run.source for run in runs if run.error}
+            skipped |= {run.source for run in runs if run.skipped}
             yield from runs
         # A usual table of which a data source is not chosen is an asset all the same: a transfer may load that one.
         chosen = set(environment.sources())
         for table in (each for each in ALL.values() if analytics and set(each.made_from) <= chosen):
             key = dg.AssetKey([KEY_PREFIX, table.name])
-            waits = _follow("/".join(key.path), failed & set(table.made_from))
+            made_from = set(table.made_from)
+            waits = _follow("/".join(key.path), failed & made_from, skipped & made_from)
             yield from [waits] if waits else launch([key])
 
 
-def _follow(name: str, failed: set[str]) -> SourceRun | None:
-    """What is said of a load that follows from others, if they have failed."""
-    if not failed:
-        return None
-    return SourceRun(name, f"Not started: it follows from {' and '.join(sorted(failed))}, which failed.", 0.0)
+def _follow(name: str, failed: set[str], skipped: set[str]) -> SourceRun | None:
+    """The outcome of a load that follows from others, if they have failed or were skipped; None otherwise."""
+    if failed:
+        return SourceRun(name, f"Not started: it follows from {' and '.join(sorted(failed))}, which failed.", 0.0)
+    if skipped:
+        verb = "was" if len(skipped) == 1 else "were"
+        reason = f"It follows from {' and '.join(sorted(skipped))}, which {verb} skipped."
+        return SourceRun(name, "", 0.0, skipped=reason)
+    return None
 
 
 def _launch(

@@ -60,10 +60,10 @@ def load(sources: tuple[str, ...], every: bool, quiet: bool, json_: bool) -> Non
 
 
 def _line(run: SourceRun) -> str:
-    if "/" in run.source:
-        return f"{run.source}: {run.total:,} rows in the table, {duration(run.seconds)}"
     if run.skipped:
         return printable(f"{run.source}: skipped: {run.skipped}")
+    if "/" in run.source:
+        return f"{run.source}: {run.total:,} rows in the table, {duration(run.seconds)}"
     days = f"{run.first} to {run.last}, " if run.first else ""
     outside = f", {run.outside:,} dated outside these days" if run.first and run.outside else ""
     deleted = f", {run.deleted:,} deleted" if run.deleted else ""

@@ -132,13 +132,14 @@ def test_load_all_builds_no_analytics_of_data_sources_that_are_not_chosen(
     assert [line.partition(":")[0] for line in shown.splitlines()] == ["lists"]
 
 
-def test_load_of_a_source_that_the_key_may_not_read_says_so_once(
+def test_load_of_a_source_that_the_key_may_not_read_says_so_once_and_skips_the_analytics_of_it(
     place: Workplace, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("KLAVIYO_API_KEY", "pk_lists_only")
-    monkeypatch.setenv("KLAVIYO_SOURCES", "tags")
+    monkeypatch.setenv("KLAVIYO_SOURCES", "suppressions")
     monkeypatch.setattr(klaviyo_pipeline.definitions, "defs", klaviyo_pipeline.definitions.definitions())
-    result = place.cli("load", "tags")
-    assert result.stdout.startswith("tags: skipped: Tags: ")
-    assert "tags:read" in result.stdout
-    assert (result.output + "".join(capfd.readouterr())).casefold().count("skipped: ") == 1
+    result = place.cli("load", "--all")
+    of_source, of_analytics = (result.output + "".join(capfd.readouterr())).splitlines()
+    assert of_source.startswith("suppressions: skipped: Suppressed profiles: the API key may not read this (403: ")
+    name = "klaviyo_analytics/suppression_overview"
+    assert of_analytics == f"{name}: skipped: It follows from suppressions, which was skipped."
