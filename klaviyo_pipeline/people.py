@@ -23,7 +23,8 @@ HASH_DIGITS = 32
 ERASED = "[erased]"
 """Stands where a value mentioned a person who was erased."""
 LEAST_ID = 6
-"""A shorter id of the account's own system, such as 1001, is taken for a person's only under a name that says so."""
+"""A shorter id of the account's own system, or one of digits only, such as 1001, is taken for a person's only under a
+name that says so: orders and products have such ids too."""
 
 
 class Kind(StrEnum):
@@ -45,6 +46,7 @@ _HASH = re.compile(rf"(?<![0-9a-z])[0-9a-f]{{{HASH_DIGITS}}}(?![0-9a-z])")
 _NAMES_AN_ID = re.compile(
     r"(external|customer|user|person|profile|client|member|shopper|subscriber).{0,2}(id|number|no)"
 )
+_NAMES_A_PHONE = re.compile(r"phone|mobile|tel|cell|sms|whatsapp|handy|call|contact")
 _TWO_DIGIT_CODES = frozenset(
     map(
         str,
@@ -158,15 +160,18 @@ def emails_in(text: str) -> list[str]:
     return [found for each in _readings(text) for found in _EMAIL.findall(folded(each))]
 
 
-def phones_in(text: str) -> Iterator[str]:
-    """What may be phone numbers in a text, as ``phone`` spells them."""
+def phones_in(text: str) -> Iterator[tuple[str, bool]]:
+    """What may be phone numbers in a text, as ``phone`` spells them, and whether each is written as plain digits.
+
+    Plain digits without a zero in front may be anything, such as a time in seconds.
+    """
     for found in _DIGITS.findall(_TRUNK_ZERO.sub("", folded(text))):
         groups = found.split()
         for first in range(min(len(groups), _MOST_GROUPS)):
             for last in range(first + 1, min(len(groups), first + _MOST_GROUPS) + 1):
                 number = phone("".join(groups[first:last]))
                 if _FEWEST_DIGITS <= len(number) <= _MOST_DIGITS:
-                    yield number
+                    yield number, last - first == 1 and groups[first].isdigit() and groups[first][0] != "0"
 
 
 def _readings(text: str) -> Iterable[str]:
@@ -208,12 +213,18 @@ class People:
             return True
         if any(self.has(Kind.PROFILE, each) for each in _ID.findall(small)) or self.has(Kind.PROFILE, text):
             return True
-        if any(self.has(Kind.PHONE, each) for each in phones_in(text)):
+        if any(self._is_phone(each, is_plain, name, small) for each, is_plain in phones_in(text)):
             return True
         if self.hashes and any(each in self.hashes for each in _HASH.findall(small)):
             return True
-        says_so = len(plain(text)) >= LEAST_ID or _NAMES_AN_ID.search(folded(name)) is not None
-        return says_so and self.has(Kind.EXTERNAL, text)
+        id_ = plain(text)
+        is_telling = len(id_) >= LEAST_ID and not id_.isdigit()
+        return (is_telling or _NAMES_AN_ID.search(folded(name)) is not None) and self.has(Kind.EXTERNAL, text)
+
+    def _is_phone(self, number: str, is_plain: bool, name: str, text: str) -> bool:
+        if not is_plain or _NAMES_A_PHONE.search(f"{folded(name)} {text}"):
+            return self.has(Kind.PHONE, number)
+        return self.digest(f"phone:+{number}") in self.tokens
 
     def without(self, value: Any, name: str = "") -> Any:  # noqa: ANN401 - whatever JSON holds
         """A JSON value in which each text, number and name that mentions one of these people is ``[erased]``."""

@@ -60,6 +60,7 @@ def land_request(ready: StagedLoad, staged: StagedExtract) -> LandRequest:
         children=_children(ready, staged),
         staged_only=tuple(column.name for column in request.staged_only),
         written=not by_itself,
+        people=request.people,
         details=plain_details(
             {
                 **load.details,

@@ -23,7 +23,7 @@ from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
 from klaviyo_pipeline.loads import parts as in_parts
 from klaviyo_pipeline.loads.children import read_for
 from klaviyo_pipeline.loads.chosen import earliest_end, loads_of, resolve
-from klaviyo_pipeline.loads.known import Known, known_of
+from klaviyo_pipeline.loads.known import Known, known_of, people_erased
 from klaviyo_pipeline.loads.landing import land_request, sweep_of
 from klaviyo_pipeline.loads.metric_names import names_at_klaviyo
 from klaviyo_pipeline.loads.model import Load, Log, Silent, StagedLoad
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.endpoints.account import Account
     from klaviyo_pipeline.klaviyo.extract.progress import Progress
     from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
+    from klaviyo_pipeline.people import People
     from klaviyo_pipeline.warehouse.ownership import Owner
 
 Report = Callable[["Progress"], None]
@@ -124,7 +125,7 @@ def _fetch(
     if planned is None:
         return None
     request, parts = planned
-    request = replace(request, known_parents=known_parents(load, client, log))
+    request = replace(request, known_parents=known_parents(load, client, log), people=known.people)
     if parts is not None:
         ended = {parts.ended} if parts.ended else set[str]()
         if area.remove_landed(parts.extracts | ended) & ended:
@@ -159,11 +160,11 @@ class _Reading:
             request = parts.request(request, begins=request.window.now + later)
         self.log.info(f"Reading {request.source.name} {_described(request)}, revision {self.client.written_revision}.")
 
-        def read() -> StagedExtract:
+        def read(people: People) -> StagedExtract:
             with self.reporting() as report:
-                return extract(self.client, request, self.area, report, LOOK_EVERY_S)
+                return extract(self.client, replace(request, people=people), self.area, report, LOOK_EVERY_S)
 
-        staged = read()
+        staged = read(request.people)
         if staged.stopped is not None and self.load.request.replaces:
             staged.keep()  # a part of the window must not take the place of all of it
             raise staged.stopped
@@ -180,7 +181,7 @@ class _Reading:
             staged=staged,
             owner=self.owner,
             shrink=shrink,
-            fetch_again=read,
+            fetch_again=lambda: read(people_erased(self.load.place)),
             parts=parts,
             next_part=(lambda through: self.part(parts.after(through))) if parts is not None else None,
         )

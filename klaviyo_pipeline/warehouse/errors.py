@@ -69,6 +69,10 @@ class MixedRowsError(WarehouseError):
     """The load has rows of a sandbox and the database has rows of an account, or the reverse. Nothing changed."""
 
 
+class PrivacySecretError(WarehouseError):
+    """People were erased from the database with a secret that is not set now. Nothing changed."""
+
+
 class StagedFileError(WarehouseError):
     """A staged file is missing, incomplete, or in an unknown format."""
 

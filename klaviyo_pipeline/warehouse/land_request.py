@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from klaviyo_pipeline.people import People
+
 REPLACING = (WriteMode.REPLACE, WriteMode.REPLACE_ON_NEW_DATA)
 
 
@@ -122,6 +124,7 @@ class LandRequest:
         children: Rows of other tables that stand in these rows, landed in the same transaction.
         staged_only: Columns that the rows have for their children alone; the table gets none of them.
         written: Whether the rows are written. If not, only their children are.
+        people: Whom the fetch has left out because they were erased; None for rows of any other origin.
     """
 
     table: Table
@@ -152,6 +155,7 @@ class LandRequest:
     children: tuple[ChildRows, ...] = ()
     staged_only: tuple[str, ...] = ()
     written: bool = True
+    people: People | None = None
 
 
 def check(load: LandRequest) -> None:

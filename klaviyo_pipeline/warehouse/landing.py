@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.warehouse import batch, child_tables, deciding, ledger, ownership, shrinking, write_modes
+from klaviyo_pipeline.warehouse import batch, child_tables, deciding, erased, ledger, ownership, shrinking, write_modes
 from klaviyo_pipeline.warehouse.batch import BATCH, Among, AmongParents, Gathered, Job, Range
 from klaviyo_pipeline.warehouse.database import transaction
 from klaviyo_pipeline.warehouse.errors import RowsError, without_values
@@ -83,7 +83,7 @@ def land(database: Warehouse, load: LandRequest) -> LandingResult:
         TableNameError: There can be no such schema or table.
         TableShapeError: The table exists with an incompatible shape.
         RowsError: A value does not fit its column, or a row lacks its key.
-        StageDamagedError: A staged page is not as it was written: fetch again.
+        StageDamagedError: A staged page is not as it was written, or people were erased meanwhile: fetch again.
         StagedFileError: A staged file is missing or torn.
         ShrinkError: The rows are so many fewer than the table's that it takes consent.
         OwnerError: The table has rows of another data source or account.
@@ -102,6 +102,8 @@ def land(database: Warehouse, load: LandRequest) -> LandingResult:
                 with transaction(con):
                     if load.origin is not None:
                         keep_apart(con, database.name, load.origin)
+                    if load.people is not None:
+                        erased.check_same(con, load.table.schema, load.people)
                     outcome = land_within(con, load, incoming, may_commit=True)
             except BaseException as error:
                 cause = incoming.failure or error

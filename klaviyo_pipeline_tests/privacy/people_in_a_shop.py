@@ -87,8 +87,8 @@ class Shop:
         for name in names:
             land(self.fetch(name, **options))
 
-    def sql(self, query: str) -> list[tuple[Any, ...]]:
-        return instances.rows(self.database.file, query)
+    def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        return instances.rows(self.database.file, query, *parameters)
 
     def texts(self) -> Iterator[str]:
         """The content of each table, as text: files hold it compressed."""
