@@ -10,7 +10,7 @@ RUN useradd --uid 10001 --create-home klaviyo && install -d -m 0750 -o klaviyo -
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY workspace.yaml ./
-COPY --chown=klaviyo:klaviyo klaviyo_pipeline/dagster.yaml /opt/dagster/dagster.yaml
+COPY --from=build --chown=klaviyo:klaviyo /venv/lib/python3.11/site-packages/klaviyo_pipeline/dagster.yaml /opt/dagster/
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONTZPATH="" DAGSTER_HOME=/opt/dagster KLAVIYO_DUCKDB_PATH=/data/klaviyo.duckdb
 USER klaviyo
 EXPOSE 3000

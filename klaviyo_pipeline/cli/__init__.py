@@ -14,6 +14,7 @@ from klaviyo_pipeline.cli.chart import chart
 from klaviyo_pipeline.cli.check import check
 from klaviyo_pipeline.cli.demo import demo, with_sandbox
 from klaviyo_pipeline.cli.failing import Commands
+from klaviyo_pipeline.cli.init import init
 from klaviyo_pipeline.cli.landed import ledger, rewind
 from klaviyo_pipeline.cli.load import load
 from klaviyo_pipeline.cli.maintain import maintain
@@ -44,6 +45,7 @@ for _command in (
     chart,
     check,
     demo,
+    init,
     ledger,
     load,
     maintain,

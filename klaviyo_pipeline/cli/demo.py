@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -54,14 +55,16 @@ def demo(days: int) -> None:
     for made in analytics_made():
         console.print(f"  {made.name:<40} {made.rows:>8,} rows")
     console.print("\nNext:")
-    console.print("  klaviyo-pipeline chart daily_metrics   draws artifacts/daily_metrics.png")
-    console.print("  make dev                               the same assets in Dagster's UI")
+    steps = {"klaviyo-pipeline chart daily_metrics": "draws artifacts/daily_metrics.png"}
+    if not Path("pyproject.toml").exists():
+        steps["klaviyo-pipeline init"] = "writes the files of a project into this folder"
+    steps["klaviyo-pipeline with-sandbox -- dg dev" if compared else "dg dev"] = "the same assets in Dagster's UI"
+    for command, text in steps.items():
+        console.print(f"  {command:<40} {text}")
     if file:
         console.print(f"  python -c \"import duckdb; duckdb.connect('{file}').sql('from klaviyo.events').show()\"")
     if compared:
-        console.print(
-            "  docs/getting-started.md                how to load your own account, into a database of its own"
-        )
+        console.print("Your own account needs a database of its own: set KLAVIYO_API_KEY and KLAVIYO_DUCKDB_PATH.")
     if not all(row.is_right for row in run.rows):
         sys.exit(1)
 

@@ -1,0 +1,1 @@
+"""The files of a project that runs this package: what `klaviyo-pipeline init` writes, and those of a clone."""
