@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -55,10 +56,12 @@ def demo(days: int) -> None:
     for made in analytics_made():
         console.print(f"  {made.name:<40} {made.rows:>8,} rows")
     console.print("\nNext:")
-    steps = {"klaviyo-pipeline chart daily_metrics": "draws artifacts/daily_metrics.png"}
+    ours = _as_typed("klaviyo-pipeline")
+    steps = {f"{ours} chart daily_metrics": "draws artifacts/daily_metrics.png"}
     if not Path("pyproject.toml").exists():
-        steps["klaviyo-pipeline init"] = "writes the files of a project into this folder"
-    steps["klaviyo-pipeline with-sandbox -- dg dev" if compared else "dg dev"] = "the same assets in Dagster's UI"
+        steps[f"{ours} init"] = "writes the files of a project into this folder"
+    ui = f"{ours} with-sandbox -- {_as_typed('dg')} dev" if compared else f"{_as_typed('dg')} dev"
+    steps["make dev" if Path("Makefile").exists() else ui] = "the same assets in Dagster's UI"
     for command, text in steps.items():
         console.print(f"  {command:<40} {text}")
     if file:
@@ -67,6 +70,15 @@ def demo(days: int) -> None:
         console.print("Your own account needs a database of its own: set KLAVIYO_API_KEY and KLAVIYO_DUCKDB_PATH.")
     if not all(row.is_right for row in run.rows):
         sys.exit(1)
+
+
+def _as_typed(command: str) -> str:
+    """A command of this environment, with its folder if a shell would not find it."""
+    here = Path(sys.executable).with_name(command)
+    found = shutil.which(command)
+    if not here.exists() or (found and Path(found).samefile(here)):
+        return command
+    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
 
 
 def _summary(run: DemoRun, *, compared: bool) -> Table:
