@@ -20,7 +20,7 @@ from klaviyo_pipeline.sandbox.api.messages import Request, Response
 from klaviyo_pipeline.sandbox.counts import Counts
 from klaviyo_pipeline.sandbox.data.kinds import BY_PATH, TIMES, Record
 from klaviyo_pipeline.sandbox.data.rows import Value
-from klaviyo_pipeline.sandbox.data.store import Store
+from klaviyo_pipeline.sandbox.data.store import Store, no_collection
 from klaviyo_pipeline.sandbox.data.tables import Members
 from klaviyo_pipeline.sandbox.data.times import SECOND, in_micros, in_seconds, parse_time
 from klaviyo_pipeline.sandbox.faults.plan import FaultPlan, Faults
@@ -81,12 +81,11 @@ def truth(store: Store, collection: str, since: str | None = None, until: str | 
     """All rows' ids and main fields, with the main time within [since, until).
 
     The main time is an event's `datetime`, a membership's `joined_at`, otherwise the row's `updated`.
-    Collections: events, profiles, metrics, lists, templates, campaigns, campaign-messages, members,
-    segment-members, event-attributions, suppressions, and all collections of records by their path (records come with
-    all their attributes).
+    Collections: the readers below, and all collections of records by their path (records come with all their
+    attributes).
 
     Raises:
-        ValueError: for another collection.
+        ValueError: for another collection, with all names.
     """
     low = parse_time(since) if since else None
     high = parse_time(until) if until else None
@@ -104,7 +103,7 @@ def _rows(store: Store, collection: str) -> Found:
         return read(store)
     if collection in BY_PATH:
         return [(_moved(row), _of_record(row)) for row in store.records(BY_PATH[collection].type)]
-    raise ValueError(f"there is no truth of '{collection}'")
+    raise no_collection(collection, (*_READERS, *BY_PATH))
 
 
 def _events(store: Store) -> Found:

@@ -172,7 +172,10 @@ def test_mistakes_are_told(own: Client) -> None:
         answer = own.send("POST", path, payload)
         assert answer.status == 400
         assert answer.json["error"]
-    assert own.get("/sandbox/truth/soups").status == 400
+    for method, path in (("GET", "/sandbox/truth/soups"), ("POST", "/sandbox/soups")):
+        said = own.send(method, path, {}).json["error"]
+        assert "'soups' is not a collection of the sandbox; there are " in said
+        assert {"events", "profiles", "flows", "segments"} <= set(said.replace(",", "").split())
     assert own.get("/sandbox/soup").status == 404
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -185,7 +185,10 @@ class Store:
             "campaigns": self.campaigns,
         }
         if collection not in tables:
-            raise ValueError(
-                f"'{collection}' is not a collection of the sandbox; there are {sorted([*tables, *BY_PATH])}"
-            )
+            raise no_collection(collection, ("events", *tables, *BY_PATH))
         return tables[collection]
+
+
+def no_collection(name: str, names: Iterable[str]) -> ValueError:
+    """The error about a collection that the sandbox does not have."""
+    return ValueError(f"'{name}' is not a collection of the sandbox; there are {', '.join(sorted(names))}")
