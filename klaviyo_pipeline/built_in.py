@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import dagster as dg
 
+from klaviyo_pipeline.accounts.parts import AccountParts, project_accounts
+from klaviyo_pipeline.accounts.validation import DEFAULT
 from klaviyo_pipeline.analytics.assets import build_analytics_assets
-from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
+from klaviyo_pipeline.orchestration.account import DEFAULT as DEFAULT_NAMING
+from klaviyo_pipeline.orchestration.account import Naming
 from klaviyo_pipeline.orchestration.assets.build import build_assets
 from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
+from klaviyo_pipeline.orchestration.automation.failed_runs import failed_runs_sensor
 from klaviyo_pipeline.orchestration.automation.schedules import automation_definitions
 from klaviyo_pipeline.orchestration.checks.build import build_checks
 from klaviyo_pipeline.orchestration.console import console
@@ -21,10 +26,38 @@ from klaviyo_pipeline.overview import overview_definitions
 from klaviyo_pipeline.transfers.preview_job import preview_job
 
 
+def project_definitions(accounts: Sequence[AccountParts]) -> dg.Definitions:
+    """The definitions of the project's accounts, with its executor, logger, preview, and the resources of transfers.
+
+    Raises:
+        ConfigurationError: if a setting of the environment is wrong.
+    """
+    made = [account_definitions(each.days, each.klaviyo, each.duckdb, each.naming) for each in accounts]
+    if not any("klaviyo" in (each.resources or {}) for each in made):
+        made.append(_without_default(accounts))
+    return dg.Definitions.merge(*made, _shared())
+
+
+def _without_default(accounts: Sequence[AccountParts]) -> dg.Definitions:
+    """What a project has although none of its accounts is the default one."""
+    duckdb = KlaviyoDuckDBResource()
+    return dg.Definitions(
+        resources={"klaviyo": KlaviyoResource(), "duckdb": duckdb, "io_manager": KlaviyoDuckDBIOManager(duckdb=duckdb)},
+        sensors=[failed_runs_sensor(running=any(each.naming.choices.is_automatic() for each in accounts))],
+    )
+
+
 def built_in_definitions(days: dg.DailyPartitionsDefinition) -> dg.Definitions:
     """The definitions of the account in the environment, with the project's executor, logger, preview and overview."""
     return dg.Definitions.merge(
         account_definitions(days, KlaviyoResource(), KlaviyoDuckDBResource()),
+        _shared(),
+    )
+
+
+def _shared() -> dg.Definitions:
+    """What a project has once, however many accounts it has."""
+    return dg.Definitions.merge(
         overview_definitions(),
         dg.Definitions(
             jobs=[preview_job],
@@ -39,7 +72,7 @@ def account_definitions(
     days: dg.DailyPartitionsDefinition,
     klaviyo: KlaviyoResource,
     duckdb: KlaviyoDuckDBResource,
-    naming: Naming = DEFAULT,
+    naming: Naming = DEFAULT_NAMING,
 ) -> dg.Definitions:
     """The assets of an account, their checks and resources, jobs, schedules and sensors, over these day partitions."""
     checks = build_checks(days, naming)
@@ -55,7 +88,17 @@ def account_definitions(
     )
 
 
-@cache
 def taken_names() -> frozenset[str]:
-    """The names that no transfer can have, in any environment."""
+    """The names that no transfer can have: those of the default account in any environment, and of the others.
+
+    Raises:
+        ConfigurationError: if klaviyo.yml is not YAML, or a setting of the environment is wrong.
+    """
+    others = [each for each in project_accounts() if each.name != DEFAULT]
+    made = [account_definitions(each.days, each.klaviyo, each.duckdb, each.naming) for each in others]
+    return _default_names().union(*map(names_in, made))
+
+
+@cache
+def _default_names() -> frozenset[str]:
     return names_in(built_in_definitions(daily_partitions("2024-01-01", "UTC")))

@@ -5,22 +5,21 @@ from __future__ import annotations
 import dagster as dg
 
 from klaviyo_pipeline import environment
-from klaviyo_pipeline.built_in import built_in_definitions
+from klaviyo_pipeline.accounts.parts import project_accounts
+from klaviyo_pipeline.built_in import project_definitions
 from klaviyo_pipeline.orchestration.names import names_in
-from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.transfers.definitions import transfer_definitions
 from klaviyo_pipeline.transfers.folder import Folder
 
 
 def definitions() -> dg.Definitions:
-    """The project's definitions, from the environment and the folder of transfers.
+    """The project's definitions, from the environment, klaviyo.yml and the folder of transfers.
 
     Raises:
         ConfigurationError: naming each environment variable that is wrong.
     """
     environment.check_all()
-    days = daily_partitions(environment.PARTITION_START.value, environment.TIMEZONE.value)
-    built_in = built_in_definitions(days)
+    built_in = project_definitions(project_accounts())
     return dg.Definitions.merge(built_in, transfer_definitions(Folder(taken=lambda: names_in(built_in))))
 
 

@@ -10,6 +10,7 @@ from klaviyo_pipeline import environment, grammar
 from klaviyo_pipeline.built_in import account_definitions
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.account import RESOURCES, KlaviyoTranslator, Naming
+from klaviyo_pipeline.orchestration.choices import Choices
 from klaviyo_pipeline.orchestration.names import may_be_a_name
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
@@ -74,10 +75,12 @@ def build_definitions(
         guest=True,
         key_prefix=prefix,
         group=group or account,
-        owners=tuple(grammar.owners(",".join(owners), "owners").split(",")) if owners else None,
-        sources=tuple(grammar.sources(",".join(sources), "sources").split(",")) if sources is not None else None,
+        choices=Choices(
+            automation=automation,
+            owners=tuple(grammar.owners(",".join(owners), "owners").split(",")) if owners else None,
+            sources=tuple(grammar.sources(",".join(sources), "sources").split(",")) if sources is not None else None,
+        ),
         resource_keys=keys,
-        automation=automation,
         translator=translator or KlaviyoTranslator(),
     )
     zone = grammar.zone(timezone, "timezone") if timezone else environment.TIMEZONE.value

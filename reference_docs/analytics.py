@@ -10,6 +10,7 @@ import dagster as dg
 from klaviyo_pipeline.analytics.assets import build_analytics_assets
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.account import Naming
+from klaviyo_pipeline.orchestration.choices import Choices
 from reference_docs.markdown import code, codes, described, table
 
 INTRO = """\
@@ -36,7 +37,7 @@ build everything again, for example after you changed `events` by hand without `
 
 def assets() -> list[dg.AssetSpec]:
     """The assets of all analytics tables, by key, as if all data sources were chosen."""
-    made = build_analytics_assets(Naming(sources=tuple(SOURCES)))
+    made = build_analytics_assets(Naming(choices=Choices(sources=tuple(SOURCES))))
     return sorted((spec for asset in made for spec in asset.specs), key=lambda spec: spec.key.path)
 
 

@@ -37,7 +37,7 @@ class Account:
     @property
     def key_origin(self) -> str:
         """The origin of the key, for the message about a wrong key."""
-        return f"account {self.name!r} in {self.file} (environment variable {self.settings.api_key_env})"
+        return f"the environment variable {self.settings.api_key_env} of account {self.name!r} in {self.file}"
 
 
 @dataclass(frozen=True)

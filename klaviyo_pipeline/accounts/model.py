@@ -6,8 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from klaviyo_pipeline.orchestration.automation.cron import check_cron
 from klaviyo_pipeline.yaml_files.shape import Section
 
+CRONS = ("hourly", "daily", "weekly", "checks")
+"""The schedules of an account."""
 Mode = Literal["append", "replace", "replace_on_new_data", "merge"]
 
 
@@ -54,6 +57,10 @@ class ScheduleSettings(Section):
     daily: str = Field(default="23 4 * * *", description="When slowly changing data is loaded.")
     weekly: str = Field(default="41 5 * * 6", description="When the last 35 days and whole collections are reloaded.")
     checks: str = Field(default="53 6 * * *", description="When every check runs over all rows.")
+
+    def crons(self) -> dict[str, str]:
+        """The cron expressions by schedule, with five fields each."""
+        return {name: check_cron(getattr(self, name)) for name in CRONS}
 
 
 class AccountSettings(Section):

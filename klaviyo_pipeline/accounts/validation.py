@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from klaviyo_pipeline import environment, grammar
-from klaviyo_pipeline.accounts.model import AccountSettings
+from klaviyo_pipeline.accounts.model import CRONS, AccountSettings
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.automation.cron import check_cron
@@ -20,7 +20,6 @@ DEFAULT = "default"
 """The name of the account of KLAVIYO_API_KEY, for commands and transfers."""
 LONGEST_NAME = 50
 """A name becomes part of the names of jobs, schemas and files."""
-_CRONS = ("hourly", "daily", "weekly", "checks")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -121,6 +120,6 @@ def _schedule(data: dict[str, Any]) -> Iterator[Violation]:
         return
     yield from refused(("schedule", "timezone"), given.get("timezone"), grammar.zone)
     cron: Callable[[str, str], object] = lambda text, _name: check_cron(text)  # noqa: E731
-    for name in _CRONS:
+    for name in CRONS:
         for each in refused(("schedule", name), given.get(name), cron):
             yield Violation(each.path, each.text.removeprefix("cron "))

@@ -10,8 +10,8 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
+from klaviyo_pipeline.orchestration.choices import Choices
 
 RESOURCES = ("klaviyo", "duckdb", "io_manager")
 
@@ -45,17 +45,16 @@ class KlaviyoTranslator:
 
 @dataclass(frozen=True, kw_only=True)
 class Naming:
-    """How the definitions of one account are named, and which data sources are its assets.
+    """How the definitions of one account are named, and what its assets load.
 
     Attributes:
         account: Begins the names of jobs, schedules and sensors.
         guest: The definitions are part of a project of others, whose names and runs are not ours.
         key_prefix: Begins the asset keys.
         group: The group of the assets; that of analytics has ``_analytics`` behind it.
-        owners: The owners of the assets; None: those in ``KLAVIYO_OWNERS``.
-        sources: The data sources, in the catalogue's order; None: those in ``KLAVIYO_SOURCES``.
+        choices: What its assets load, and when.
+        alone: It is the only account of the project; else its automation conditions count for its own assets only.
         resource_keys: Other keys for the resources ``klaviyo``, ``duckdb`` and ``io_manager``.
-        automation: Schedules, sensors and automation conditions are on; None: as ``KLAVIYO_AUTOMATION`` says.
         translator: Has the last word about keys, groups, descriptions, tags and owners.
     """
 
@@ -63,10 +62,9 @@ class Naming:
     guest: bool = False
     key_prefix: tuple[str, ...] = ("klaviyo",)
     group: str = "klaviyo"
-    owners: tuple[str, ...] | None = None
-    sources: tuple[str, ...] | None = None
+    choices: Choices = field(default_factory=Choices)
+    alone: bool = True
     resource_keys: Mapping[str, str] = field(default_factory=dict)
-    automation: bool | None = None
     translator: KlaviyoTranslator = field(default_factory=KlaviyoTranslator)
 
     def chosen(self) -> tuple[str, ...]:
@@ -75,7 +73,7 @@ class Naming:
         Raises:
             ConfigurationError: if ``KLAVIYO_SOURCES`` names a data source that does not exist.
         """
-        return environment.sources() if self.sources is None else self.sources
+        return self.choices.sources_or_default()
 
     def owners_or_default(self) -> tuple[str, ...]:
         """The owners of the assets.
@@ -83,15 +81,7 @@ class Naming:
         Raises:
             ConfigurationError: if ``KLAVIYO_OWNERS`` has a wrong value.
         """
-        return tuple(environment.owners()) if self.owners is None else self.owners
-
-    def is_automatic(self) -> bool:
-        """Whether schedules, sensors and automation conditions are on from the start.
-
-        Raises:
-            ConfigurationError: if ``KLAVIYO_AUTOMATION`` is neither on nor off.
-        """
-        return environment.AUTOMATION.value == "on" if self.automation is None else self.automation
+        return self.choices.owners_or_default()
 
     def asset_key(self, source: Source) -> dg.AssetKey:
         """The asset key of a data source."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,7 +14,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 from pydantic import Field, field_validator
 
-from klaviyo_pipeline import environment, grammar
+from klaviyo_pipeline import environment, grammar, redaction
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION, check_revision
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS, ClientSettings, check_setting
@@ -76,6 +77,9 @@ class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-
         default="",
         repr=False,
         description="Private API key; blank to read KLAVIYO_API_KEY. Set it only by an environment variable.",
+    )
+    api_key_variable: str = Field(
+        default="", description="Environment variable with the key; blank for KLAVIYO_API_KEY. api_key wins."
     )
     key_origin: str = Field(default="", description="Origin of the key, for the message about a wrong key.")
     base_url: str = Field(default="", description="Klaviyo's address; blank for KLAVIYO_BASE_URL, else Klaviyo.")
@@ -154,7 +158,7 @@ class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-
 
         api_key, origin = value_of(self.api_key), self.key_origin or "the code"
         if not api_key:
-            api_key, origin = environment.API_KEY.value, f"the environment variable {environment.API_KEY.name}"
+            api_key, origin = self._key_of_variable()
         return KlaviyoClient(
             api_key,
             ClientSettings(**{name: value_of(getattr(self, name)) for name in SETTINGS}),
@@ -164,6 +168,18 @@ class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-
             allow_http=environment.allow_http(),
             rules=environment.privacy_rules(value_of(self.privacy)),
         )
+
+    def _key_of_variable(self) -> tuple[str, str]:
+        """The key in the environment, and its origin."""
+        name = value_of(self.api_key_variable)
+        if not name:
+            return environment.API_KEY.value, f"the environment variable {environment.API_KEY.name}"
+        origin = self.key_origin or f"the environment variable {name}"
+        redaction.watch(name)
+        key = os.environ.get(name, "").strip()
+        if not key:
+            raise ConfigurationError(f"No Klaviyo API key: {origin} is not set.")
+        return key, origin
 
 
 _PARSERS = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 import dagster as dg
@@ -122,6 +123,7 @@ _PLAIN: Mapping[Any, ConfigType] = {
 }
 
 
+@cache
 def launch_schema(config: type[dg.Config]) -> dict[str, dg.Field]:
     """The run config of an op or asset: the fields of a config class, without values from the environment."""
     fields, bounds = config.to_fields_dict(), {name: _bounds(each) for name, each in config.model_fields.items()}

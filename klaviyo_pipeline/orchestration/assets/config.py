@@ -94,7 +94,18 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
         source_name: The data source.
         defaults: Defaults other than the data source's own.
     """
-    source: Source = SOURCES[source_name]
+    # Accounts and transfers share the class of a data source, because it takes long to make.
+    source, key = SOURCES[source_name], (source_name, repr(sorted((defaults or {}).items())))
+    known = _made.get(key)
+    if known is None or known[0] is not source:
+        known = _made[key] = source, _config_class(source, defaults or {})
+    return known[1]
+
+
+_made: dict[tuple[str, str], tuple[Source, type[LoadConfig]]] = {}
+
+
+def _config_class(source: Source, defaults: Mapping[str, Any]) -> type[LoadConfig]:
     fields: dict[str, Any] = {}
     if source.takes_window:
         fields["start_time"] = _text(
@@ -141,7 +152,7 @@ def config_class(source_name: str, defaults: Mapping[str, Any] | None = None) ->
         fields[leaving_out.SETTING] = (list[str] | None, Field(default=None, description=text))
     if dimensions.takes(source):
         fields[dimensions.SETTING] = (list[str] | None, Field(default=None, description=dimensions.MEANING))
-    for name, value in (defaults or {}).items():
+    for name, value in defaults.items():
         kind, described = fields.get(name) or (str | None, FilterConfig.model_fields[name])
         extra = described.json_schema_extra
         fields[name] = (kind, Field(default=value, description=described.description, json_schema_extra=extra))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline import environment
 from klaviyo_pipeline.klaviyo.catalogue import leaving_out
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import CORE
@@ -128,10 +127,11 @@ def default_spec(
     options: dict[str, Any] = {
         option.setting: option.value_of(True) for option in source.options if option.name in needed
     }
-    if source.choice is not None and (chosen := environment.chosen(source.choice.setting)):
+    if source.choice is not None and (chosen := naming.choices.chosen(source.choice.setting)):
         options[source.choice.setting] = list(chosen)
-    if left_out := environment.left_out(source.name):
+    if left_out := naming.choices.columns_left_out(source.name):
         options[leaving_out.SETTING] = list(left_out)
+    mode = naming.choices.write_modes.get(source.name)
     return LoadSpec(
         key=naming.asset_key(source),
         source=leaving_out.without(source, left_out),
@@ -139,9 +139,14 @@ def default_spec(
         partitions=partitions if source.partitioned_by_day else None,
         options=options,
         skips=source.name not in CORE,
-        children=tuple(default_spec(each, partitions, naming=naming) for each in children),
+        children=tuple(
+            replace(
+                default_spec(each, partitions, naming=naming), destination=Destination(table=each.name, write_mode=mode)
+            )
+            for each in children
+        ),
         cadence=cadence_of(source),
         group=naming.group,
-        destination=Destination(table=source.name),
+        destination=Destination(table=source.name, write_mode=mode),
         naming=naming,
     )

@@ -97,8 +97,8 @@ def _only(names: Iterable[str], config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition, naming: Naming = DEFAULT) -> dg.Definitions:
-    """Jobs, schedules and sensors, running from the start if automation is on."""
-    running = naming.is_automatic()
+    """Jobs, schedules and sensors, running from the start if the account's automation is on."""
+    running = naming.choices.is_automatic()
     chosen = naming.chosen()
     by_day = [source.name for source in _chosen(naming) if source.partitioned_by_day]
     hourly = _job(naming, HOURLY, by_day, "Loads the latest days of events, profiles and campaigns.")
@@ -121,12 +121,12 @@ def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition, naming
     return dg.Definitions(
         jobs=[*hourly, *daily, *weekly, *latest, *checks, *build_reconciliation_jobs(naming)],
         schedules=[
-            _schedule(job, naming, name, cron, loads, partitions, running)
-            for jobs, name, cron, loads in (
-                (hourly, HOURLY, "7 * * * *", hourly_loads),
-                (daily, DAILY, "23 4 * * *", daily_loads),
-                (weekly, WEEKLY, "41 5 * * 6", weekly_loads),
-                (checks, CHECKS_JOB, "53 6 * * *", lambda _naming: [ScheduledLoad("checks", ())]),
+            _schedule(job, naming, name, naming.choices.crons.get(when, cron), loads, partitions, running)
+            for jobs, name, when, cron, loads in (
+                (hourly, HOURLY, "hourly", "7 * * * *", hourly_loads),
+                (daily, DAILY, "daily", "23 4 * * *", daily_loads),
+                (weekly, WEEKLY, "weekly", "41 5 * * 6", weekly_loads),
+                (checks, CHECKS_JOB, "checks", "53 6 * * *", lambda _naming: [ScheduledLoad("checks", ())]),
             )
             for job in jobs
         ],
@@ -155,8 +155,8 @@ def _job(naming: Naming, name: str, sources: Sequence[str], description: str) ->
 
 
 def _watched(naming: Naming) -> dg.AssetSelection:
-    """The assets whose conditions count: all of the project's, or those of a guest only."""
-    if not naming.guest:
+    """The assets whose conditions count: all of the project's, or those of the account only."""
+    if naming.alone and not naming.guest:
         return dg.AssetSelection.all()
     loaded = dg.AssetSelection.assets(*(naming.asset_key(source) for source in _chosen(naming)))
     return loaded | dg.AssetSelection.groups(f"{naming.group}_analytics")
@@ -192,7 +192,7 @@ def _schedule(
         name=f"{naming.name_of(name)}_schedule",
         job=job,
         cron_schedule=cron,
-        execution_timezone=partitions.timezone,
+        execution_timezone=naming.choices.cron_timezone or partitions.timezone,
         execution_fn=evaluate,
         default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
         description=job.description,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from klaviyo_pipeline import environment, grammar
+from klaviyo_pipeline import grammar
 from klaviyo_pipeline.errors import PipelineError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import today_utc
@@ -108,7 +108,7 @@ def build_reconciliation_checks(naming: Naming = DEFAULT) -> list[dg.AssetChecks
                 client = klaviyo.client()
                 if key.asset_key == events:
                     days = [_day(name, getattr(config, name)) for name in ("first_day", "last_day")]
-                    chosen = environment.chosen("metrics")
+                    chosen = naming.choices.chosen("metrics")
                     found = reconcile_events(client, place, area, *days, chosen=chosen)
                     yield _events_check(key, found, _other_rules(duckdb))
                 else:
