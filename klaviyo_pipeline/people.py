@@ -289,3 +289,22 @@ class Person:
             }
             hashes = {keyed_hash(secret, each) for each in spelled}
         return People(self.tokens, hashes=frozenset(hashes))
+
+
+UNUSUAL = r"[^\x00-\x7F]|\\u[0-9a-fA-F]{4}|%[0-9a-fA-F]{2}"
+"""A regular expression for texts that ``pattern`` does not see through: other letters, and what is escaped."""
+
+
+def pattern(person: Person, people: People) -> str:
+    """A regular expression, for RE2 and Python, without regard to case: ASCII text that mentions the person fits it.
+
+    Others may fit it too.
+    """
+    found = [re.escape(folded(each).strip()) for each in person.profiles]
+    for each in person.emails:
+        name, _at, host = email(each).rpartition("@")
+        found.append(re.escape(name.partition("+")[0] or name) + "[^@]*@" if name.isascii() else "@" + re.escape(host))
+    found += ["[^0-9a-z]{0,4}".join(national(phone(each))) for each in person.phones]
+    found += [re.escape(plain(each)) for each in person.external_ids]
+    found += sorted(people.hashes)
+    return "|".join(each for each in found if each) or r"[^\s\S]"

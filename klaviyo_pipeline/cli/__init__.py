@@ -18,6 +18,7 @@ from klaviyo_pipeline.cli.init import init
 from klaviyo_pipeline.cli.landed import ledger, rewind
 from klaviyo_pipeline.cli.load import load
 from klaviyo_pipeline.cli.maintain import maintain
+from klaviyo_pipeline.cli.person import erase, export
 from klaviyo_pipeline.cli.preview import preview
 from klaviyo_pipeline.cli.reconcile import reconcile
 from klaviyo_pipeline.cli.sources import sources
@@ -46,6 +47,8 @@ for _command in (
     check,
     demo,
     init,
+    erase,
+    export,
     ledger,
     load,
     maintain,

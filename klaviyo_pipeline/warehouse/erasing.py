@@ -11,6 +11,8 @@ from klaviyo_pipeline.people import Kind, Person, tokens
 from klaviyo_pipeline.warehouse import erased, ledger
 from klaviyo_pipeline.warehouse.compacting import compact
 from klaviyo_pipeline.warehouse.database import Database, transaction
+from klaviyo_pipeline.warehouse.errors import WarehouseError
+from klaviyo_pipeline.warehouse.interface import Warehouse
 from klaviyo_pipeline.warehouse.person_rows import Found, Held, PlainTable, find, resolve
 from klaviyo_pipeline.warehouse.sql import quote
 
@@ -37,7 +39,7 @@ class Erased:
     person: Person = field(repr=False)
 
 
-def erase(database: Database, asked: Person, secret: bytes, *, dry_run: bool = False) -> Erased:
+def erase(database: Warehouse, asked: Person, secret: bytes, *, dry_run: bool = False) -> Erased:
     """Erase a person in one transaction, then copy the database into a new file, so that no byte is left.
 
     Args:
@@ -49,8 +51,12 @@ def erase(database: Database, asked: Person, secret: bytes, *, dry_run: bool = F
     Raises:
         PrivacySecretError: The secret is not that of earlier hashes.
         StorageFullError: The disk has no room for the copy. The person is erased, but old bytes stay in the file.
-        WarehouseError: The database cannot be read or written.
+        WarehouseError: The database is no DuckDB file, or it cannot be read or written.
     """
+    if not isinstance(database, Database):
+        raise WarehouseError(
+            f"{database.name} is no DuckDB file. A person can be erased from DuckDB files only. Nothing was changed."
+        )
     if dry_run:
         with database.reading() as con:
             held = resolve(con, asked, secret)
@@ -68,7 +74,17 @@ def erase(database: Database, asked: Person, secret: bytes, *, dry_run: bool = F
     return done
 
 
-def held_of(database: Database, asked: Person, secret: bytes | None) -> dict[str, list[dict[str, Any]]]:
+def known_of(database: Warehouse, asked: Person, secret: bytes) -> Person:
+    """The person with the identifiers that the tables tell, but for the ids of the accounts' own systems.
+
+    Raises:
+        WarehouseError: The database cannot be read.
+    """
+    with database.reading() as con:
+        return resolve(con, asked, secret).person
+
+
+def held_of(database: Warehouse, asked: Person, secret: bytes | None) -> dict[str, list[dict[str, Any]]]:
     """All rows of a person, and all that mention them, by table: column to value.
 
     Raises:

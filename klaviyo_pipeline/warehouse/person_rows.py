@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.people import ERASED as ERASED_TEXT
-from klaviyo_pipeline.people import HASH_DIGITS, Kind, People, Person, email, folded, national, phone, plain
+from klaviyo_pipeline.people import HASH_DIGITS, UNUSUAL, Kind, People, Person, folded, pattern
 from klaviyo_pipeline.warehouse.erased import ERASED
 from klaviyo_pipeline.warehouse.sql import fold, qualified, quote, quoted_list
 
@@ -32,8 +32,6 @@ _CONTACTS = {
 }
 _OF_A_PERSON = {"profile_id", "first_name", "last_name", "profile_email", "author", "phone_number"}
 """A table with one of these columns has rows about people, so an address in it says whose row it is."""
-_UNUSUAL = r"[^\x00-\x7F]|\\u[0-9a-fA-F]{4}|%[0-9a-fA-F]{2}"
-"""Texts that SQL does not compare: other letters, and what is escaped."""
 _BATCH = 2_000
 _HASH = re.compile(f"[0-9a-f]{{{HASH_DIGITS}}}")
 EVENTS = "temp.main._klaviyo_pipeline_events_of_person"
@@ -184,7 +182,7 @@ def _find_in(con: duckdb.DuckDBPyConnection, table: PlainTable, person: Person, 
     texts = [f"CAST({quote(name)} AS VARCHAR)" for name in table.texts]
     may_be = " OR ".join(f"regexp_matches({text}, $needles, 'i') OR regexp_matches({text}, $unusual)" for text in texts)
     query = f"SELECT rowid, {', '.join(texts)} FROM {table.full} WHERE {may_be}"
-    for row, *values in _rows(con.execute(query, {"needles": _needles(person, people), "unusual": _UNUSUAL})):
+    for row, *values in _rows(con.execute(query, {"needles": pattern(person, people), "unusual": UNUSUAL})):
         if row in taken:
             continue
         cells = {name: value for name, value in zip(table.texts, values, strict=True) if value is not None}
@@ -222,21 +220,6 @@ def _without(table: PlainTable, name: str, text: str, people: People) -> str | N
     except (ValueError, RecursionError):
         return json.dumps(ERASED_TEXT) if people.is_mentioned_in(text, name) else text
     return text if changed == value else json.dumps(changed, ensure_ascii=False, separators=(",", ":"))
-
-
-def _needles(person: Person, people: People) -> str:
-    """A pattern that every text fits which mentions the person in plain ASCII."""
-    found = [re.escape(folded(each).strip()) for each in person.profiles]
-    for each in person.emails:
-        name, _at, host = email(each).rpartition("@")
-        if name.isascii():
-            found.append(re.escape(name.partition("+")[0] or name) + "[^@]*@")
-        else:
-            found.append("@" + re.escape(host))
-    found += ["[^0-9a-z]{0,4}".join(national(phone(each))) for each in person.phones]
-    found += [re.escape(plain(each)) for each in person.external_ids]
-    found += sorted(people.hashes)
-    return "|".join(each for each in found if each) or r"[^\s\S]"
 
 
 def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[Sequence[Any]]:

@@ -42,7 +42,7 @@ class Shop:
 
     @property
     def area(self) -> StagingArea:
-        return StagingArea(self.folder / "stage")
+        return StagingArea(self.folder / ".shop.duckdb.staging")
 
     @property
     def client(self) -> KlaviyoClient:

@@ -85,6 +85,20 @@ def clear(folder: Path) -> bool:
     return not any(_SLICE.fullmatch(path.name) or path.name == manifest.NAME for path in folder.iterdir())
 
 
+def clear_idle(root: Path) -> tuple[int, int]:
+    """Removes all stages that no run has open. Gives how many, and how many runs have open."""
+    removed = held = 0
+    for folder in stages(root) if root.is_dir() else ():
+        taken = lock(folder)
+        if taken is None:
+            held += 1
+            continue
+        clear(folder)
+        taken.release()
+        removed += 1
+    return removed, held
+
+
 def remove_idle_locks(root: Path, idle_for: timedelta) -> None:
     """Removes locks of stages that are gone, if nobody has touched them for so long."""
     for path in root.glob("*.lock"):

@@ -1,0 +1,127 @@
+"""A person in everything that this project writes: databases, stages, exports, and Dagster's records."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from klaviyo_pipeline.klaviyo.staging import folders
+from klaviyo_pipeline.orchestration.erased_records import Records, erase_records
+from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+from klaviyo_pipeline.people import People, Person
+from klaviyo_pipeline.private_files import is_plain_file, is_plain_folder, write_private
+from klaviyo_pipeline.warehouse.erasing import Erased, erase, held_of, known_of
+from klaviyo_pipeline.warehouse.interface import Warehouse
+
+EXPORTS = "klaviyo-exports"
+"""The folder beside the database that exports go to."""
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """What was erased of a person, or would be.
+
+    Attributes:
+        databases: What was erased, by the database's name.
+        stages: How many stages were removed. They hold pages that have not landed.
+        held: How many stages runs have open. They go when the runs end.
+        exports: How many files of ``export`` were removed.
+        records: What was erased from DAGSTER_HOME; None without it.
+    """
+
+    databases: dict[str, Erased] = field(default_factory=dict)
+    stages: int = 0
+    held: int = 0
+    exports: int = 0
+    records: Records | None = None
+
+
+def erase_everywhere(
+    databases: Sequence[KlaviyoDuckDBResource],
+    asked: Person,
+    secret: bytes,
+    home: Path | None,
+    *,
+    dry_run: bool = False,
+) -> Everywhere:
+    """Erase a person from databases, and from what lies beside them.
+
+    Args:
+        databases: The databases, with their staging folders. Those that do not exist are left out.
+        asked: The identifiers that are known.
+        secret: The key of hashes.
+        home: DAGSTER_HOME; None without it.
+        dry_run: Only count.
+
+    Raises:
+        PrivacySecretError: The secret is not that of people who were erased before.
+        RecordsBusyError: Dagster's processes hold its records.
+        WarehouseError: A database cannot be read or written.
+    """
+    there = [each for each in databases if each.warehouse().exists()]
+    person = asked
+    for each in there:  # what one database knows of the person counts in the others
+        person |= known_of(each.warehouse(), person, secret)
+    done = {each.warehouse().name: erase(each.warehouse(), person, secret, dry_run=dry_run) for each in there}
+    everything = person
+    for erased in done.values():
+        everything |= erased.person
+    people = everything.known(secret)
+    areas = {each.staging_area().root for each in there}
+    removed, held = _stages(areas, dry_run=dry_run)
+    exports = [path for each in there for path in _exports(each.warehouse()) if _mentions(path, people)]
+    for path in () if dry_run else exports:
+        path.unlink()
+    records = erase_records(home, everything, secret, dry_run=dry_run) if home is not None else None
+    return Everywhere(done, removed, held, len(exports), records)
+
+
+def export(database: Warehouse, asked: Person, secret: bytes, output: Path | None) -> tuple[Path, dict[str, int]]:
+    """Write all that a database has of a person to a JSON file that only its owner can read.
+
+    Args:
+        database: The database.
+        asked: The identifiers that are known.
+        secret: The key of hashes; blank without one.
+        output: The file, which must be new; None for one in the folder of exports beside the database.
+
+    Returns:
+        The file, and how many rows it has, by table.
+
+    Raises:
+        FileExistsError: There is such a file.
+        WarehouseError: The database cannot be read.
+    """
+    rows = held_of(database, asked, secret or None)
+    path = output or database.local.parent / EXPORTS / f"{uuid.uuid4().hex[:12]}.json"
+    if path.exists() or path.is_symlink():
+        raise FileExistsError(f"{path} exists. Give the name of a new file.")
+    write_private(path, json.dumps(rows, indent=2, default=_plain, ensure_ascii=False).encode())
+    return path, {table: len(each) for table, each in rows.items()}
+
+
+def _stages(areas: set[Path], *, dry_run: bool) -> tuple[int, int]:
+    if dry_run:
+        return sum(len(list(folders.stages(root))) for root in areas if root.is_dir()), 0
+    counted = [folders.clear_idle(root) for root in areas]
+    return sum(removed for removed, _held in counted), sum(held for _removed, held in counted)
+
+
+def _exports(database: Warehouse) -> list[Path]:
+    folder = database.local.parent / EXPORTS
+    if not is_plain_folder(folder):
+        return []
+    return [path for path in sorted(folder.glob("*.json")) if is_plain_file(path)]
+
+
+def _mentions(path: Path, people: People) -> bool:
+    value = json.loads(path.read_bytes())
+    return bool(people.without(value) != value)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
