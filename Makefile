@@ -8,7 +8,7 @@ export PYTHONTZPATH :=
 # Empty: bytecode is kept, whatever the shell says. Without it, each worker and process compiles everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo dev test test-clock libfaketime test-ui chromium soak check lint format docs docs-serve bench bench-big mutants profile clean
+.PHONY: help demo dev test test-clock libfaketime test-ui chromium soak check lint format docs docs-serve bench bench-big mutants profile dist clean
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -91,5 +91,8 @@ bench-big: .venv/.bench ## Measure tables of 20 million events and a first load 
 profile: .venv/.bench ## Show where the time of a load goes
 	$(BIN)/python -m benchmarks.profiling events
 
+dist: .venv/.installed ## Build the wheel and the sdist into dist/, and check them
+	rm -rf dist && $(BIN)/python -m build && $(BIN)/twine check --strict dist/*
+
 clean: ## Remove files that the targets above can make again; keeps the rows in data/ and the records in .dagster/
-	rm -rf .venv build site .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

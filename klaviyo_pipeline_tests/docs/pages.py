@@ -28,6 +28,8 @@ NOT_RUN = {
 NEWCOMER = "docs/getting-started.md"
 """The page that newcomer/test_ten_minutes.py runs, but for the section of an account."""
 ACCOUNT = "Your own account"
+INSTALLED = {"docs/install.md", "docs/component.md"}
+"""The pages that installed/test_wheel.py follows, with the wheel and without a clone."""
 ENDS_WITH = {("docs/sandbox.md", "klaviyo-pipeline reconcile"): 1}
 """Commands whose exit code is not 0, as their page says."""
 _LINE = r"(?m)^{}[ \t]*(?:#.*)?$"
@@ -76,7 +78,7 @@ def of_newcomer(block: Block) -> bool:
 
 def pages() -> list[Path]:
     """The pages that have a command which no other page has."""
-    lines = {page: set(_runs(page)) for page in DOCUMENTS}
+    lines = {page: set(_runs(page)) for page in DOCUMENTS if name_of(page) not in INSTALLED}
     return [page for page, own in lines.items() if own and not any(own < others for others in lines.values())]
 
 
@@ -128,12 +130,13 @@ def clone(folder: Path) -> None:
     (folder / "data").mkdir()
 
 
-def follow(page: Path, folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a page's commands in a folder, with these variables and nothing else of this process."""
+def follow(
+    page: Path, folder: Path, variables: dict[str, str], programs: Path = Path(sys.prefix) / "bin"
+) -> subprocess.CompletedProcess[str]:
+    """Run a page's commands in a folder, with these programs and variables and nothing else of this process."""
     home = folder / "home"
     home.mkdir()
-    plain = environment(home)
-    plain["PATH"] = f"{Path(sys.prefix) / 'bin'}:{plain['PATH']}"
+    plain = environment(home, programs)
     return subprocess.run(
         ["/bin/bash", "-euo", "pipefail", "-c", script(page)],
         cwd=folder,

@@ -14,6 +14,7 @@ import duckdb
 import pytest
 import yaml
 
+from klaviyo_pipeline import KlaviyoComponent
 from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
@@ -91,6 +92,7 @@ def test_block_without_a_language_has_no_command(block: Block) -> None:
 
 PYTHON = {
     "docs/library.md": "",
+    "docs/component.md": "",
     "docs/your-project.md": "",
     "docs/incremental-loading.md": """
 from klaviyo_pipeline.definitions import defs
@@ -140,6 +142,8 @@ def test_every_file_of_a_page_is_read_without_a_problem(
         for op, given in said["ops"].items():
             source = "lists" if op.startswith("transfers__") else op.removeprefix("klaviyo__")
             config_class(source)(**given["config"])
+    elif "attributes" in said:
+        assert KlaviyoComponent.resolve_from_dict(said["attributes"]).account
     elif "jobs" not in said:
         file = tmp_path / "authentications.yml"
         file.write_text(block.text)

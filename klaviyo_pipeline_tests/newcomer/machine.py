@@ -14,8 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def environment(home: Path) -> dict[str, str]:
-    """What a login gives: a home, a path, and how pip reaches packages on this machine.
+def environment(home: Path, *programs: Path) -> dict[str, str]:
+    """What a login gives: a home, a path that begins with these folders, and how pip reaches packages on this machine.
 
     Where packages come from, and pip's cache, are the machine's and not the project's; everything else is cleared.
     """
@@ -30,9 +30,39 @@ def environment(home: Path) -> dict[str, str]:
         **kept,
         "PIP_CACHE_DIR": cache,
         "HOME": str(home),
-        "PATH": os.pathsep.join([str(Path(sys.base_prefix) / "bin"), "/usr/bin", "/bin"]),
+        "PATH": os.pathsep.join([*map(str, programs), str(Path(sys.base_prefix) / "bin"), "/usr/bin", "/bin"]),
         "LANG": "C.UTF-8",
     }
+
+
+@contextmanager
+def leaves_running(command: str, ready: str, folder: Path, variables: dict[str, str]) -> Iterator[str]:
+    """Type a command that does not end, in a terminal of its own, and wait until it says a text; then Ctrl-C."""
+    with subprocess.Popen(
+        ["/bin/bash", "-c", f"exec {command}"],
+        cwd=folder,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        said: list[str] = []
+        try:
+            assert process.stdout
+            for line in process.stdout:
+                said.append(line)
+                if ready in line:
+                    break
+            else:
+                raise AssertionError("".join(said))
+            yield "".join(said)
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            try:
+                process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -51,32 +81,9 @@ class Newcomer:
 
     @contextmanager
     def leaves_running(self, command: str, ready: str) -> Iterator[str]:
-        """Type a command that does not end, in a terminal of its own, and wait until it says a text; then Ctrl-C."""
-        with subprocess.Popen(
-            ["/bin/bash", "-c", f"exec {command}"],
-            cwd=self.folder,
-            env=environment(self.home),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        ) as process:
-            said: list[str] = []
-            try:
-                assert process.stdout
-                for line in process.stdout:
-                    said.append(line)
-                    if ready in line:
-                        break
-                else:
-                    raise AssertionError("".join(said))
-                yield "".join(said)
-            finally:
-                os.killpg(process.pid, signal.SIGINT)
-                try:
-                    process.communicate(timeout=60)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
+        """Type a command that does not end, and wait until it says a text; then Ctrl-C."""
+        with leaves_running(command, ready, self.folder, environment(self.home)) as said:
+            yield said
 
     def types(self, script: str) -> subprocess.CompletedProcess[str]:
         """Type commands into one shell, which ends at the first that fails."""
