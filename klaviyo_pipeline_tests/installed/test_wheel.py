@@ -114,8 +114,9 @@ def test_new_project_of_dg_when_the_page_about_the_component_is_followed_then_a_
     installed: Installed, tmp_path: Path, account: RunningSandbox
 ) -> None:
     variables = {"BRAND_US_API_KEY": account.api_key, "KLAVIYO_BASE_URL": account.url}
+    of_project = {"PYTHONPATH": "src"}  # instead of the installation, which is left out
 
-    done = follow(DOCS / "component.md", tmp_path, variables, installed.bin)
+    done = follow(DOCS / "component.md", tmp_path, variables | of_project, installed.bin)
 
     assert done.returncode == 0, done.stdout
     assert "RUN_SUCCESS" in done.stdout
