@@ -94,7 +94,7 @@ def taken_names() -> frozenset[str]:
     Raises:
         ConfigurationError: if klaviyo.yml is not YAML, or a setting of the environment is wrong.
     """
-    others = [each for each in project_accounts() if each.name != DEFAULT]
+    others = [each for each in project_accounts(report=False) if each.name != DEFAULT]
     made = [account_definitions(each.days, each.klaviyo, each.duckdb, each.naming) for each in others]
     return _default_names().union(*map(names_in, made))
 

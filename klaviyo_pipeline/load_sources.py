@@ -11,17 +11,15 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_pipeline import clock, environment
-from klaviyo_pipeline.analytics.assets import KEY_PREFIX
+from klaviyo_pipeline import clock
+from klaviyo_pipeline.accounts.parts import AccountParts, default_parts
 from klaviyo_pipeline.analytics.more_tables import ALL
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, children_of, comes_along, lookback_days
 from klaviyo_pipeline.loads.completeness import landed_days
 from klaviyo_pipeline.loads.table import table_of
 from klaviyo_pipeline.orchestration import dagster_home
-from klaviyo_pipeline.orchestration.assets.build import asset_key
 from klaviyo_pipeline.orchestration.partitions import range_tags
-from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.skipping import skipped_in
 from klaviyo_pipeline.transfers.running import metadata_of, stopped_by_a_person, why_failed
 
@@ -51,7 +49,13 @@ class SourceRun:
     total: int = 0
 
 
-def load_sources(names: Sequence[str], log_level: str = "WARNING", *, analytics: bool = False) -> Iterator[SourceRun]:
+def load_sources(
+    names: Sequence[str],
+    log_level: str = "WARNING",
+    *,
+    analytics: bool = False,
+    account: AccountParts | None = None,
+) -> Iterator[SourceRun]:
     """Load data sources in the catalogue's order, which has events before what follows from them.
 
     A data source by day is read from its first day that has not landed whole, and over its lookback at least. One
@@ -63,6 +67,7 @@ def load_sources(names: Sequence[str], log_level: str = "WARNING", *, analytics:
         log_level: Which of the runs' messages are shown.
         analytics: Make the tables of analytics afterwards, except those that read a data source that failed or is
             not chosen.
+        account: The account; the default one if it is missing.
 
     Raises:
         ConfigurationError: if there is no usable account.
@@ -70,7 +75,9 @@ def load_sources(names: Sequence[str], log_level: str = "WARNING", *, analytics:
     """
     from klaviyo_pipeline.definitions import defs
 
-    KlaviyoResource().client()
+    account = account or default_parts()
+    naming = account.naming
+    account.klaviyo.client()
     job = defs.resolve_implicit_global_asset_job_def()
     failed, skipped = set[str](), set[str]()
     with dagster_home.kept_instance() as instance:
@@ -79,21 +86,22 @@ def load_sources(names: Sequence[str], log_level: str = "WARNING", *, analytics:
             if comes_along(source, names):
                 continue
             along = children_of(source.name, names)
-            days = _days(source, KlaviyoDuckDBResource()) if source.partitioned_by_day else None
+            days = _days(source, account) if source.partitioned_by_day else None
             parent = source.fan_out.parent if source.fan_out is not None and source.fan_out.key else ""
-            keys = [asset_key(each) for each in (source, *along)]
+            keys = [naming.asset_key(each) for each in (source, *along)]
             waits = _follow(source.name, failed & {parent}, skipped & {parent})
-            runs = [waits] if waits else launch(keys, days)
+            runs = [waits] if waits else launch([(key, key.path[-1]) for key in keys], days)
             failed |= {run.source for run in runs if run.error}
             skipped |= {run.source for run in runs if run.skipped}
             yield from runs
         # A usual table of which a data source is not chosen is an asset all the same: a transfer may load that one.
-        chosen = set(environment.sources())
+        chosen = set(naming.chosen())
         for table in (each for each in ALL.values() if analytics and set(each.made_from) <= chosen):
-            key = dg.AssetKey([KEY_PREFIX, table.name])
+            key = naming.analytics_key(table.name)
+            name = "/".join(key.path)
             made_from = set(table.made_from)
-            waits = _follow("/".join(key.path), failed & made_from, skipped & made_from)
-            yield from [waits] if waits else launch([key])
+            waits = _follow(name, failed & made_from, skipped & made_from)
+            yield from [waits] if waits else launch([(key, name)])
 
 
 def _follow(name: str, failed: set[str], skipped: set[str]) -> SourceRun | None:
@@ -111,14 +119,14 @@ def _launch(
     job: dg.JobDefinition,
     instance: dg.DagsterInstance,
     log_level: str,
-    keys: Sequence[dg.AssetKey],
+    named: Sequence[tuple[dg.AssetKey, str]],
     days: tuple[date, date] | None = None,
 ) -> list[SourceRun]:
-    """One run of some assets, and what it says of each; its time counts for the first."""
+    """One run of some assets with their names, and what it says of each; its time counts for the first."""
     started = time.monotonic()
     result = job.execute_in_process(
         instance=instance,
-        asset_selection=keys,
+        asset_selection=[key for key, _name in named],
         tags=range_tags(*days) if days else {},
         run_config={"loggers": {"console": {"config": {"log_level": log_level, "outcomes": False}}}},
         raise_on_error=False,
@@ -128,15 +136,15 @@ def _launch(
         raise KeyboardInterrupt(error)
     seconds, skipped = time.monotonic() - started, skipped_in(result)
     runs = []
-    for number, key in enumerate(keys):
+    for number, (key, name) in enumerate(named):
         landed: dict[str, Any] = metadata_of(result, key)
         runs.append(
             SourceRun(
-                key.path[-1] if key.path[0] != KEY_PREFIX else "/".join(key.path),
+                name,
                 error,
                 seconds if number == 0 else 0.0,
                 result.run_id,
-                skipped.get(keys[0].path[-1], ""),
+                skipped.get(named[0][0].path[-1], ""),
                 days[0] if days else None,
                 days[1] if days else None,
                 fetched=landed.get("rows_fetched", 0),
@@ -150,12 +158,13 @@ def _launch(
     return runs
 
 
-def _days(source: Source, duckdb: KlaviyoDuckDBResource) -> tuple[date, date]:
+def _days(source: Source, account: AccountParts) -> tuple[date, date]:
     """The first and the last day to read: from the first that has not landed whole, and the lookback at least."""
+    duckdb = account.duckdb
     today = clock.now().astimezone(duckdb.zone).date()
-    start = min(date.fromisoformat(environment.PARTITION_START.value), today)
+    start = min(date.fromisoformat(account.first_day), today)
     table = table_of(source, duckdb.schema_or_default).plain_name
-    chosen = environment.chosen(source.choice.setting) if source.choice is not None else None
+    chosen = account.naming.choices.chosen(source.choice.setting) if source.choice is not None else None
     found = landed_days(duckdb.warehouse(), source, table, duckdb.zone, start, chosen=chosen)
     first = min((*found.missing, *found.partial, today - timedelta(days=lookback_days(source))))
     return max(first, start), today

@@ -45,18 +45,21 @@ class AccountParts:
         return daily_partitions(self.first_day, self.duckdb.zone.key)
 
 
-def project_accounts() -> list[AccountParts]:
-    """The accounts of klaviyo.yml that can be used, and the default account. The log names the others.
+def project_accounts(*, report: bool = True) -> list[AccountParts]:
+    """The accounts of klaviyo.yml that can be used, and the default account.
 
     Without accounts in the file, the default account is the only one. With them, it is there if ``KLAVIYO_API_KEY`` is
     set and no account of the file uses this variable or has its names.
+
+    Args:
+        report: Whether the log names the accounts that cannot be used.
 
     Raises:
         ConfigurationError: if the file is not YAML, or a setting of the environment is wrong.
     """
     found = read_accounts()
     for each in found:
-        if isinstance(each, BrokenAccount):
+        if report and isinstance(each, BrokenAccount):
             _log.error("Account %s is left out:\n%s", each.name, each.error)
     accounts = [parts_of(each) for each in found if isinstance(each, Account)]
     if not found or _default_is_there(found):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from klaviyo_pipeline.cli.account import account
 from klaviyo_pipeline.cli.auth import auth
 from klaviyo_pipeline.cli.chart import chart
 from klaviyo_pipeline.cli.check import check
@@ -42,6 +43,7 @@ def main() -> None:
 
 
 for _command in (
+    account,
     auth,
     chart,
     check,

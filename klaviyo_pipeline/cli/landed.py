@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from klaviyo_pipeline import clock
+from klaviyo_pipeline.cli.account import of_account
 from klaviyo_pipeline.cli.failing import WrongInput
 from klaviyo_pipeline.cli.folder import transfers_folder
 from klaviyo_pipeline.cli.output import as_json, cell, print_json, print_table
@@ -64,20 +65,28 @@ def ledger(source: str | None, limit: int, database: str, json_: bool) -> None:
 @click.argument("source")
 @click.option("--to", required=True, help="The start, ISO 8601.")
 @_database
+@of_account
 @as_json
-def rewind(source: str, to: str, database: str, json_: bool) -> None:
+def rewind(source: str, to: str, database: str, account: str | None, json_: bool) -> None:
     """Set the start of the next incremental run of SOURCE (a data source or a transfer)."""
-    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+    from klaviyo_pipeline.accounts.parts import account_parts
+    from klaviyo_pipeline.accounts.validation import DEFAULT
+    from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
     from klaviyo_pipeline.times import parse_time
     from klaviyo_pipeline.warehouse import ledger as ledgers
 
     name, file = _named(source, database)
-    moment = parse_time(to, KlaviyoDuckDBResource().zone, "--to")
+    of = account_parts(account) if account or name in SOURCES else account_parts(DEFAULT)
+    if account and not database and name in SOURCES:
+        file = of.duckdb.warehouse()
+    moment = parse_time(to, of.duckdb.zone, "--to")
     if moment >= clock.now():
         raise WrongInput(f"--to is {to!r}, which lies in the future.")
     if not file.exists():
         raise WrongInput(f"There is no database at {file.name} yet, so you cannot rewind.")
-    ledgers.rewind(file, name, moment)
+    # Accounts with one database have loads of the same names, into tables of their own.
+    own = None if of.name == DEFAULT or name not in SOURCES else f"{of.duckdb.schema_or_default}.{name}"
+    ledgers.rewind(file, name, moment, table=own)
     if json_:
         print_json({"source": name, "to": moment, "database": file.name})
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from klaviyo_pipeline.cli.account import of_account
 from klaviyo_pipeline.cli.output import as_json, print_json, print_table
 
 if TYPE_CHECKING:
@@ -24,23 +25,30 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 @click.option("--members", is_flag=True, help="Compare members of lists instead of events (fifteen lists a minute).")
 @click.option("--repair", is_flag=True, help="Read the days or lists that differ again.")
 @click.option("--accept-shrink", is_flag=True, help="With --repair: clear or mark any number of rows.")
+@of_account
 @as_json
 def reconcile(
-    first: datetime | None, last: datetime | None, members: bool, repair: bool, accept_shrink: bool, json_: bool
+    first: datetime | None,
+    last: datetime | None,
+    members: bool,
+    repair: bool,
+    accept_shrink: bool,
+    account: str | None,
+    json_: bool,
 ) -> None:
     """Compare the tables with Klaviyo's own counts: events per metric and day, or members per list.
 
     Exit code 1 if counts differ (with --repair: still differ).
     """
-    from klaviyo_pipeline import environment
+    from klaviyo_pipeline.accounts.parts import account_parts
     from klaviyo_pipeline.loads import reconciliation
     from klaviyo_pipeline.loads.destination import Destination
     from klaviyo_pipeline.orchestration.automation.repair import repair_events, repair_members
-    from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 
-    duckdb = KlaviyoDuckDBResource()
-    client, area = KlaviyoResource().client(), duckdb.staging_area()
-    consent: dict[str, Any] = {"run_config": _QUIET, "accept_shrink": accept_shrink}
+    of = account_parts(account)
+    duckdb = of.duckdb
+    client, area = of.klaviyo.client(), duckdb.staging_area()
+    consent: dict[str, Any] = {"run_config": _QUIET, "accept_shrink": accept_shrink, "naming": of.naming}
     if members:
         place = duckdb.place(Destination(), "list_profiles")
         lists = reconciliation.reconcile_members(client, place, area)
@@ -49,7 +57,7 @@ def reconcile(
             lists = reconciliation.reconcile_members(client, place, area, [each.list_id for each in lists])
         _show_lists(lists, json_)
         sys.exit(1 if lists else 0)
-    chosen = environment.chosen("metrics")
+    chosen = of.naming.choices.chosen("metrics")
     days = (first.date() if first else None, last.date() if last else None)
     place = duckdb.place(Destination(), "events")
     found = reconciliation.reconcile_events(client, place, area, *days, chosen=chosen)

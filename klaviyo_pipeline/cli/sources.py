@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from klaviyo_pipeline import environment
+from klaviyo_pipeline.cli.account import of_account
 from klaviyo_pipeline.cli.output import as_json, print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
+@of_account
 @as_json
-def sources(name: str | None, json_: bool) -> None:
+def sources(name: str | None, account: str | None, json_: bool) -> None:
     """List the data sources with their options, rate limits and scopes, or show the data source NAME in detail."""
     from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, source_named
     from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION
     from klaviyo_pipeline.transfers.file.model import options_of, source_name
 
     chosen = [source_named(source_name(name))] if name else list(SOURCES.values())
+    assets = _assets(account)
     described: list[dict[str, Any]] = []
     for source in chosen:
         limit = source.tier_for(DEFAULT_REVISION, frozenset())
@@ -31,7 +33,7 @@ def sources(name: str | None, json_: bool) -> None:
                 "source": source.name,
                 "title": source.title,
                 "group": group_of(source.name),
-                "chosen": source.name in environment.sources(),
+                "chosen": source.name in assets,
                 "read": how_read(source),
                 "description": source.description,
                 "options": {
@@ -67,7 +69,17 @@ def sources(name: str | None, json_: bool) -> None:
         for each in described
     ]
     print_table(headers, rows, widest=100)
-    click.echo("* is an asset: KLAVIYO_SOURCES chooses it. Options and columns: klaviyo-pipeline sources NAME")
+    click.echo(
+        "* is an asset: KLAVIYO_SOURCES or the account chooses it. Options and columns: klaviyo-pipeline sources NAME"
+    )
+
+
+def _assets(account: str | None) -> set[str]:
+    """The data sources that are assets: those of one account, or of any without a name."""
+    from klaviyo_pipeline.accounts.parts import account_parts, project_accounts
+
+    accounts = project_accounts(report=False) if account is None else [account_parts(account)]
+    return {name for each in accounts for name in each.naming.chosen()}
 
 
 def group_of(name: str) -> str:
@@ -101,7 +113,7 @@ def _show(source: dict[str, Any]) -> None:
         [
             ("Source", source["source"]),
             ("What", source["description"]),
-            ("Group", source["group"] + (", chosen" if source["chosen"] else ", not chosen by KLAVIYO_SOURCES")),
+            ("Group", source["group"] + (", chosen" if source["chosen"] else ", not chosen")),
             ("Read", source["read"]),
             ("Filter by", source["filter_by"]),
             ("Primary key", source["primary_key"]),

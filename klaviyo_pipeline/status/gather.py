@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock, environment
+from klaviyo_pipeline.accounts.file import BrokenAccount, read_accounts
+from klaviyo_pipeline.accounts.parts import AccountParts, account_parts, project_accounts
+from klaviyo_pipeline.accounts.validation import DEFAULT
 from klaviyo_pipeline.analytics.kept import kept_folder
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.reports import QUOTA
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION
 from klaviyo_pipeline.orchestration import dagster_home
 from klaviyo_pipeline.orchestration.assets.spec import LoadSpec, default_spec, time_of_rows
-from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.status import runs
 from klaviyo_pipeline.status.model import DiskUse, QuotaStatus, State, Status, TableStatus
@@ -47,13 +49,13 @@ def gather(
     folder: Folder,
     duckdb: KlaviyoDuckDBResource | None = None,
 ) -> Status:
-    """The state of the chosen data sources and of all transfers.
+    """The state of the data sources of all accounts, and of all transfers.
 
     Args:
         repository: The definitions, for the schedules. None: no next run is known.
         instance: Dagster's records.
         folder: The transfers.
-        duckdb: The database of the data sources, and how long to wait for it.
+        duckdb: The database of the default account and of transfers, and how long to wait for it.
 
     Raises:
         ConfigurationError: if a setting is wrong.
@@ -61,8 +63,12 @@ def gather(
     """
     now, duckdb = clock.now(), duckdb or KlaviyoDuckDBResource()
     files = folder.all()
-    specs = [*_chosen(), *_transferred(files)]
-    loads = [(spec, duckdb.place(spec.destination, spec.key.path[-1])) for spec in specs]
+    accounts = [
+        replace(each, duckdb=duckdb) if each.name == DEFAULT else each for each in project_accounts(report=False)
+    ]
+    owned = [*_chosen(accounts), *((spec, name, duckdb) for spec, name in _transferred(files))]
+    loads = [(spec, at.place(spec.destination, spec.key.path[-1])) for spec, _name, at in owned]
+    names = {spec.key.to_user_string(): name for spec, name, _at in owned}
     databases = {place.database.name: place.database for _spec, place in loads}
     found, quotas = dict[str, _Found](), list[QuotaStatus]()
     for name, database in databases.items():
@@ -76,20 +82,42 @@ def gather(
     for spec, place in loads:
         asset = spec.key.to_user_string()
         failure = _latest(failures.get(asset), runs.skipped(instance, spec.key))
-        tables.append(_state_of(spec, place, found[asset], failure, due.get(asset), now))
-    tables += [_broken(file) for file in files if isinstance(file, Broken)]
-    return Status(now, tables, quotas, list(_disk(databases, duckdb)), list(_warnings(repository, instance, due, now)))
+        state = _state_of(spec, place, found[asset], failure, due.get(asset), now)
+        tables.append(replace(state, account_name=names[asset]))
+    tables += [_broken(f"{KEY_PREFIX}/{file.name}", file.error) for file in files if isinstance(file, Broken)]
+    wrong = [each for each in read_accounts() if isinstance(each, BrokenAccount)]
+    tables += [replace(_broken(f"account {each.name}", each.error), account_name=each.name) for each in wrong]
+    disk = list(_disk(databases, [duckdb, *(each.duckdb for each in accounts)]))
+    return Status(now, tables, quotas, disk, list(_warnings(repository, instance, due, now)))
 
 
-def _chosen() -> Iterator[LoadSpec]:
-    days = daily_partitions(environment.PARTITION_START.value, environment.TIMEZONE.value)
-    yield from (default_spec(SOURCES[name], days) for name in environment.sources())
+def of_one(found: Status, account: str | None) -> Status:
+    """The state of the tables of one account by its name; None: of all.
+
+    Raises:
+        ConfigurationError: if there is no account of this name.
+    """
+    if account is None:
+        return found
+    if account != DEFAULT and account not in {each.name for each in read_accounts()}:
+        account_parts(account)
+    return replace(found, tables=[table for table in found.tables if table.account_name == account])
 
 
-def _transferred(files: Iterable[object]) -> Iterator[LoadSpec]:
+def _chosen(accounts: Iterable[AccountParts]) -> Iterator[tuple[LoadSpec, str, KlaviyoDuckDBResource]]:
+    for each in accounts:
+        for name in each.naming.chosen():
+            yield default_spec(SOURCES[name], each.days, naming=each.naming), each.name, each.duckdb
+
+
+def _transferred(files: Iterable[object]) -> Iterator[tuple[LoadSpec, str]]:
+    """The loads of transfers, with the names of their accounts; blank for a key of a transfer's own."""
     from klaviyo_pipeline.transfers.file.reading import TransferFile
 
-    yield from (spec_of(file) for file in files if isinstance(file, TransferFile))
+    for file in files:
+        if isinstance(file, TransferFile):
+            made = file.transfer
+            yield spec_of(file), "" if made.api_token else made.authentication or DEFAULT
 
 
 def _read(
@@ -173,23 +201,16 @@ def _rate_limit_used(spec: LoadSpec, latest: LatestLoad) -> float:
     return tier.share_of_steady(latest.requests, latest.fetch_s)
 
 
-def _broken(file: Broken) -> TableStatus:
-    return TableStatus(
-        f"{KEY_PREFIX}/{file.name}",
-        "",
-        "",
-        "",
-        State.BROKEN,
-        error=runs.first_line(str(file.error)),
-    )
+def _broken(asset: str, error: Exception) -> TableStatus:
+    return TableStatus(asset, "", "", "", State.BROKEN, error=runs.first_line(str(error)))
 
 
-def _disk(databases: Mapping[str, Warehouse], duckdb: KlaviyoDuckDBResource) -> Iterator[DiskUse]:
+def _disk(databases: Mapping[str, Warehouse], resources: Iterable[KlaviyoDuckDBResource]) -> Iterator[DiskUse]:
     for name, database in databases.items():
         paths = (*database.disk_paths(), kept_folder(database))
         yield DiskUse("database", name, sum(_size(each) for each in paths))
-    stages = duckdb.staging_area().root
-    yield DiskUse("stages", str(stages), _size(stages))
+    for stages in dict.fromkeys(each.staging_area().root for each in resources):
+        yield DiskUse("stages", str(stages), _size(stages))
     home = dagster_home.given_home()
     if home is not None:
         yield DiskUse("DAGSTER_HOME", str(home), _size(home))

@@ -33,6 +33,8 @@ class TableStatus:
         database: The DuckDB file.
         state: Its state.
         account: Klaviyo's public id of the account; blank if it is not known.
+        account_name: The account's name in klaviyo.yml; ``default`` for that of ``KLAVIYO_API_KEY``, blank for a key
+            of a transfer's own.
         rows: Rows after the last load.
         newest_row: The newest time in the rows, of the time that windows are taken over.
         last_load: When the last load was committed.
@@ -50,6 +52,7 @@ class TableStatus:
     database: str
     state: State
     account: str = ""
+    account_name: str = ""
     rows: int | None = None
     newest_row: datetime | None = None
     last_load: datetime | None = None

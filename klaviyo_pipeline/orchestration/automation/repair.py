@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.completeness import ranges_of
-from klaviyo_pipeline.orchestration.assets.spec import KEY_PREFIX
+from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
 from klaviyo_pipeline.orchestration.partitions import range_tags
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -24,6 +25,7 @@ def repair_events(
     also: Sequence[str] = (),
     run_config: Mapping[str, Any] | None = None,
     accept_shrink: bool = False,
+    naming: Naming = DEFAULT,
 ) -> list[dg.ExecuteInProcessResult]:
     """Read the days that differ again, adjacent days in one run.
 
@@ -37,8 +39,9 @@ def repair_events(
         also: Data sources to read again that depend on events: event_metrics, event_profiles.
         run_config: More run config, such as loggers.
         accept_shrink: Clear any number of rows. Without it, a day that would lose too many rows fails.
+        naming: The account that was compared.
     """
-    keys = [dg.AssetKey([KEY_PREFIX, name]) for name in ("events", *also)]
+    keys = [naming.asset_key(SOURCES[name]) for name in ("events", *also)]
     surplus = set(found.surplus_days)
     results = []
     for days, mode in (
@@ -46,7 +49,7 @@ def repair_events(
         (surplus, WriteMode.REPLACE),
     ):
         config = {"write_mode": mode.value, "accept_shrink": accept_shrink}
-        ops = {f"{KEY_PREFIX}__{name}": {"config": config} for name in ("events", *also)}
+        ops = {"__".join(key.path): {"config": config} for key in keys}
         for low, high in ranges_of(days):
             results.append(
                 job.execute_in_process(
@@ -67,6 +70,7 @@ def repair_members(
     instance: dg.DagsterInstance | None = None,
     run_config: Mapping[str, Any] | None = None,
     accept_shrink: bool = False,
+    naming: Naming = DEFAULT,
 ) -> dg.ExecuteInProcessResult | None:
     """Read the members of the lists that differ again, and mark those who left; None if no list differs.
 
@@ -79,12 +83,13 @@ def repair_members(
     config: dict[str, Any] = {"accept_shrink": accept_shrink}
     if len(lists) == len(found):
         config["list_ids"] = lists
+    key = naming.asset_key(SOURCES["list_profiles"])
     return job.execute_in_process(
-        asset_selection=[dg.AssetKey([KEY_PREFIX, "list_profiles"])],
+        asset_selection=[key],
         instance=instance,
         run_config={
             **(run_config or {}),
-            "ops": {f"{KEY_PREFIX}__list_profiles": {"config": {"incremental": False, **config}}},
+            "ops": {"__".join(key.path): {"config": {"incremental": False, **config}}},
         },
         raise_on_error=False,
     )
