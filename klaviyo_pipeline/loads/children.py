@@ -19,16 +19,23 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 
 
-def read_for(wanted: LoadRequest, children: tuple[Source, ...]) -> tuple[Source, frozenset[str], tuple[Source, ...]]:
+def read_for(
+    wanted: LoadRequest, children: tuple[Source, ...], revision: str
+) -> tuple[Source, frozenset[str], tuple[Source, ...]]:
     """What is read for a load: the data source, its options, and the children among its rows.
 
-    A child that is loaded by itself is read as its parent is. Children whose option is off are left out.
+    A child that is loaded by itself is read as its parent is. Children whose option is off are left out, and those that
+    answers of this revision lack: their tables stay as they are.
     """
     source, options = wanted.source, wanted.options
     if source.child is not None:
         children, source = (source,), parent_of(source)
         options = source.choose() | {each.child.option for each in children if each.child and each.child.option}
-    read = tuple(each for each in children if each.child and (not each.child.option or each.child.option in options))
+    read = tuple(
+        each
+        for each in children
+        if each.child and each.since <= revision and (not each.child.option or each.child.option in options)
+    )
     return source, options, read
 
 

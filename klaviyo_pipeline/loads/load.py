@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.catalogue import dimensions
+from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.endpoints.account import read_account
 from klaviyo_pipeline.klaviyo.errors import QuotaSpentError
-from klaviyo_pipeline.klaviyo.extract.extract import extract
+from klaviyo_pipeline.klaviyo.extract.extract import extract, refuse_older_revision
 from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
 from klaviyo_pipeline.loads import parts as in_parts
 from klaviyo_pipeline.loads.children import read_for
@@ -118,8 +119,9 @@ def _fetch(
     ask_account: Callable[[KlaviyoClient], Account],
 ) -> StagedLoad | None:
     wanted = load.request
+    refuse_older_revision(client, wanted.source)
     if wanted.source.report is None:
-        planned = _plan(load, known.loads, log)
+        planned = _plan(load, known.loads, expected_answer(client.revision), log)
     else:
         planned = _plan_report(load, known.loads, ask_account(client), log)
     if planned is None:
@@ -281,7 +283,7 @@ def _plan_report(load: Load, loads: Loads, account: Account, log: Log) -> tuple[
     return (request, None) if request is not None else None
 
 
-def _plan(load: Load, loads: Loads, log: Log) -> tuple[ExtractRequest, Parts | None] | None:
+def _plan(load: Load, loads: Loads, revision: str, log: Log) -> tuple[ExtractRequest, Parts | None] | None:
     """What to read, and in which parts; None if all of it has landed."""
     wanted, place = load.request, load.place
     field = wanted.source.time_field(wanted.filter_by)
@@ -297,7 +299,10 @@ def _plan(load: Load, loads: Loads, log: Log) -> tuple[ExtractRequest, Parts | N
     if window is None:
         log.info(f"Nothing to read: all up to {last_end.isoformat() if last_end else 'the end'} has landed.")
         return None
-    source, options, children = read_for(wanted, load.children)
+    source, options, children = read_for(wanted, load.children, revision)
+    for each in load.children:
+        if each.since > revision:
+            log.warning(f"{each.title}: Klaviyo has them from revision {each.since} on, and {revision} answers.")
     chosen = tuple(load.chosen) if load.chosen is not None else None
     request = ExtractRequest(
         source, window, wanted.filter_by, options, wanted.ids, load.parents, children=children, chosen=chosen

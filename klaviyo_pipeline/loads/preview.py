@@ -60,15 +60,18 @@ def preview(
         database: Where the request of a report is booked; None to book it nowhere.
 
     Raises:
+        LaterRevisionError: if the revision does not have the data source.
         QuotaSpentError: if a report's daily requests are used up.
         KlaviyoError: if they cannot be read.
     """
     from klaviyo_pipeline.klaviyo.decode.children import ChildDecoder
+    from klaviyo_pipeline.klaviyo.extract.extract import refuse_older_revision
     from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
 
+    refuse_older_revision(client, wanted.source)
     window = window_of(wanted, partition=None, last_end=None, zone=zone)
     assert window is not None
-    source, options, children = read_for(wanted, ())
+    source, options, children = read_for(wanted, (), _answering(client))
     chosen = _chosen(client, wanted)
     request = ExtractRequest(source, window, wanted.filter_by, options, wanted.ids, children=children, chosen=chosen)
     found: list[dict[str, Any]] = []
@@ -128,7 +131,7 @@ def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterato
 def _of_report(client: KlaviyoClient, request: ExtractRequest, database: Warehouse | None) -> Iterator[Answer[Page]]:
     """The answer for the first piece of a report's window."""
     from klaviyo_pipeline.klaviyo.endpoints.account import read_account
-    from klaviyo_pipeline.klaviyo.extract.extract import metric_in_role
+    from klaviyo_pipeline.klaviyo.extract.extract import metric_in_role, refuse_without_roles
     from klaviyo_pipeline.klaviyo.extract.page_reader import PageReader
     from klaviyo_pipeline.klaviyo.extract.pieces import pieces_of, stream_of
     from klaviyo_pipeline.loads.quota import DailyBudget
@@ -141,6 +144,8 @@ def _of_report(client: KlaviyoClient, request: ExtractRequest, database: Warehou
     piece = pieces_of(report, Window(start, window.end, window.now), zone)[0]
     id_ = request.ids[0] if request.ids else None
     if source.fan_out is not None and id_ is None:
+        if report.role:
+            refuse_without_roles(client)
         parents = _first_of(client, SOURCES[source.fan_out.parent], MOST_ROWS)
         id_ = metric_in_role(parents, report.role) if report.role else parents[0]["id"]
     book = None

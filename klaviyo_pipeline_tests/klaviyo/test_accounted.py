@@ -18,7 +18,7 @@ SAME_ROWS = {
     "/api/campaigns/{id}/campaign-messages": "campaign_messages",
     "/api/campaigns/{id}/tags": "campaign_tags",
     "/api/catalog-items/{id}/categories": "catalog_category_items",
-    "/api/catalog-items/{id}/variants": "catalog_variants",
+    "/api/catalog-items/{id}/variants": "catalog_item_variants",
     "/api/coupon-codes": "coupon_codes",
     "/api/custom-metrics/{id}/metrics": "custom_metrics",
     "/api/flow-actions/{id}/flow-messages": "flow_messages",

@@ -9,6 +9,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from klaviyo_pipeline.orchestration.skipping import skipped_in
 from klaviyo_pipeline.warehouse import deciding
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text, world
 
@@ -199,6 +200,14 @@ def test_actions_messages_and_tags_of_flows_come_with_fifty_flows_a_request_and_
     assert world.sql(f"SELECT archived, _deleted_at FROM klaviyo.flows WHERE id = '{live}'") == [(True, None)]
     assert pairs(world, "flow_actions", "flow_id", "id", "action_type") == actions
 
+    assert world.run("flows", config={"incremental": False}, klaviyo={"revision": "2025-01-15"}).success
+    older = pairs(world, "flow_actions", "flow_id", "id", "action_type")
+    assert older == [(*ids, kind.replace("-", "_").upper()) for *ids, kind in actions]
+    assert pairs(world, "flow_messages", "flow_id", "flow_action_id", "action_type") == sent, "not in older answers"
+    monkeypatch.setenv("KLAVIYO_SOURCES", "core, flow_messages")
+    alone = world.run("flow_messages", klaviyo={"revision": "2025-01-15"})
+    assert "Flow messages: Klaviyo has them from revision 2025-10-15 on" in skipped_in(alone)["flow_messages"]
+
 
 def test_consents_have_a_row_for_each_channel_and_kind_of_each_profile(
     world: World, monkeypatch: pytest.MonkeyPatch
@@ -234,6 +243,7 @@ def test_conversations_of_profiles_come_with_the_pages_of_profiles(
     assert "conversations" not in world.column("SELECT column_name FROM duckdb_columns() WHERE table_name = 'profiles'")
 
     assert world.run("profiles", klaviyo={"revision": "2025-10-15"}).success, "older revisions cannot include them"
+    assert pairs(world, "conversations", "profile_id", "channel") == texted, "their answers do not say that any is gone"
 
 
 def test_flows_that_metrics_lists_and_segments_start_come_with_their_pages(

@@ -13,7 +13,8 @@ import pytest
 
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
-from klaviyo_pipeline.klaviyo.errors import RequestRefusedError
+from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.errors import LaterRevisionError, RequestRefusedError
 from klaviyo_pipeline.loads.preview import preview
 from klaviyo_pipeline.loads.request import LoadRequest
 from klaviyo_pipeline.sandbox.server import RunningSandbox
@@ -163,6 +164,16 @@ def test_report_without_a_revenue_metric_says_what_to_do(reports: Reporting, mon
     monkeypatch.setitem(SOURCES, declared.name, replace(declared, report=replace(declared.report, role="nobody")))
     with at(MORNING), pytest.raises(ConfigurationError, match=r"plays the role nobody.*conversion_metric_ids"):
         reports.load("campaign_values")
+    assert reports.sent == 0
+
+
+def test_report_of_the_revenue_metric_when_the_revision_has_no_roles_says_what_to_set(reports: Reporting) -> None:
+    client = KlaviyoClient("pk_sandbox", base_url=reports.url, revision="2025-01-15")
+    wanted = LoadRequest(source=SOURCES["flow_values"], options=frozenset())
+    with at(MORNING):
+        for ask in (lambda: reports.load("flow_values", client=client), lambda: preview(client, wanted, UTC)):
+            with pytest.raises(LaterRevisionError, match=r"Mapped metrics.*2025-07-15.*conversion_metric_ids"):
+                ask()
     assert reports.sent == 0
 
 

@@ -14,12 +14,13 @@ from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     STRING,
     TIMESTAMP,
     attribute,
+    child_of,
     id_,
     key,
     pair,
     related,
 )
-from klaviyo_pipeline.klaviyo.catalogue.model import DOC, EXTRA_LARGE, FanOut, Source
+from klaviyo_pipeline.klaviyo.catalogue.model import DOC, EXTRA_LARGE, ChildOf, FanOut, Include, Option, Source
 
 _EXTERNAL_ID = attribute("external_id", STRING, "Its id in the account's own system.")
 _PRODUCT = (
@@ -53,8 +54,33 @@ CATALOG_ITEMS = Source(
     path="/api/catalog-items",
     resource="catalog-item",
     columns=(id_("The item's id: integration, catalog and external id."), _EXTERNAL_ID, *_PRODUCT),
+    includes=(Include("variants", option="variants", fields=("external_id",), resource="catalog-variant"),),
+    options=(Option("variants", False, "Read which variants each item has, for a table of them."),),
+    staged=(
+        Column(
+            "variants",
+            JSON,
+            ("relationships", "variants", "data"),
+            "Its variants: type and id of each.",
+            option="variants",
+        ),
+    ),
     version_column="updated",
     **_CATALOG,
+)
+
+CATALOG_ITEM_VARIANTS = child_of(
+    CATALOG_ITEMS,
+    ChildOf(parent="catalog_items", id_column="item_id", inside="variants", option="variants", ignores=("type",)),
+    name="catalog_item_variants",
+    title="Variants of catalog items",
+    description="Which item has which variant. The lists of variants do not say it.",
+    columns=(
+        pair("item_id", "variant_id"),
+        key(Column("item_id", STRING, None, "The item; joins catalog_items.id."), "catalog_items"),
+        key(Column("variant_id", STRING, ("id",), "The variant; joins catalog_variants.id."), "catalog_variants"),
+    ),
+    impersonal=("id", "item_id", "variant_id"),
 )
 
 CATALOG_VARIANTS = Source(
@@ -66,7 +92,7 @@ CATALOG_VARIANTS = Source(
     resource="catalog-variant",
     columns=(
         id_("The variant's id: integration, catalog and external id."),
-        related("item_id", "item", "The item; joins catalog_items.id.", "catalog_items"),
+        related("item_id", "item", "The item, where Klaviyo names it; catalog_item_variants does.", "catalog_items"),
         _EXTERNAL_ID,
         attribute("sku", STRING, "The stock keeping unit."),
         attribute("inventory_policy", INTEGER, "What happens without stock: 0 unknown, 1 hidden, 2 shown."),

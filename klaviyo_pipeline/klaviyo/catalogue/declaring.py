@@ -164,8 +164,12 @@ def child_of(
     description: str,
     columns: tuple[Column, ...],
     impersonal: tuple[str, ...] = (),
+    since: str = "",
 ) -> Source:
-    """A data source whose rows stand in those of another one: read by its requests, over its windows."""
+    """A data source whose rows stand in those of another one: read by its requests, over its windows.
+
+    ``since`` is the first revision whose answers have them, if it is later than the other one's.
+    """
     fixed = [ours for ours, theirs in child.carries if theirs == parent.fixed_time]
     return Source(
         name=name,
@@ -177,6 +181,7 @@ def child_of(
         scopes=parent.scopes,
         columns=columns,
         impersonal=impersonal,
+        since=since or parent.since,
         tier=parent.tier,
         page_size=parent.page_size,
         time_fields=parent.time_fields,

@@ -80,7 +80,13 @@ FLOW_ACTIONS = child_of(
     columns=(
         id_("The action's id."),
         key(Column("flow_id", STRING, None, "The flow; joins flows.id."), "flows"),
-        Column("action_type", STRING, ("definition", "type"), "send-email, send-sms, time-delay and others."),
+        Column(
+            "action_type",
+            STRING,
+            ("action_type",),
+            "send-email, send-sms, time-delay and others; SEND_EMAIL and so on before revision 2025-10-15.",
+            moved=(("2025-10-15", ("definition", "type")),),
+        ),
         Column("created", TIMESTAMP, ("created",), "When the action was created."),
         Column("updated", TIMESTAMP, ("updated",), "When the action last changed."),
         Column("definition", JSON, ("definition",), "What it does."),
@@ -100,6 +106,7 @@ FLOW_MESSAGES = child_of(
     name="flow_messages",
     title="Flow messages",
     description="What each flow's actions send.",
+    since="2025-10-15",
     columns=(
         id_("The message's id."),
         key(Column("flow_id", STRING, None, "The flow; joins flows.id."), "flows"),

@@ -237,8 +237,8 @@ CONVERSATIONS = child_of(
     ),
     name="conversations",
     title="Conversations",
-    description="In which channels each person has a conversation; Klaviyo does not give what is said. From revision "
-    "2026-07-15 on.",
+    description="In which channels each person has a conversation; Klaviyo does not give what is said.",
+    since="2026-07-15",
     columns=(
         id_("The conversation's id."),
         key(Column("profile_id", STRING, None, "The person; joins profiles.id."), "profiles"),

@@ -125,15 +125,26 @@ def rows_of(source: Source, batch: pa.RecordBatch, revision: str) -> pa.RecordBa
 
 
 def _metric_in_role(client: KlaviyoClient, role: str, area: StagingArea, window: Window) -> str:
-    rows: list[dict[str, Any]] = []
-    source = SOURCES["mapped_metrics"]
-    if expected_answer(client.revision) >= source.since:
-        staged = extract(client, ExtractRequest(source, Window(None, None, window.now)), area, anew=True)
-        try:
-            rows = [row for batch in staged.batches() for row in python_rows(batch)]
-        finally:
-            staged.landed()
+    refuse_without_roles(client)
+    staged = extract(client, ExtractRequest(SOURCES["mapped_metrics"], Window(None, None, window.now)), area, anew=True)
+    try:
+        rows = [row for batch in staged.batches() for row in python_rows(batch)]
+    finally:
+        staged.landed()
     return metric_in_role(rows, role)
+
+
+def refuse_without_roles(client: KlaviyoClient) -> None:
+    """Refuse a report whose metric is to be found by its role, if the revision has no roles of metrics.
+
+    Raises:
+        LaterRevisionError: with what to set.
+    """
+    try:
+        refuse_older_revision(client, SOURCES["mapped_metrics"])
+    except LaterRevisionError as error:
+        said = "Or name metrics by id in conversion_metric_ids; blank means the one in the account's role revenue."
+        raise LaterRevisionError(f"{error} {said}") from None
 
 
 def metric_in_role(mapped_metrics: Iterable[Mapping[str, Any]], role: str) -> str:
