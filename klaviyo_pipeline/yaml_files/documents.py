@@ -120,7 +120,7 @@ def _value(document: Document, node: yaml.Node, path: Path, above: frozenset[int
     if len(path) > DEEPEST:
         raise FileError(document.file, [Problem(*_place(node), "is nested too deeply.")])
     if isinstance(node, yaml.MappingNode):
-        if node.flow_style and any(isinstance(key, yaml.MappingNode) for key, _value in node.value):  # {{ … }}
+        if node.flow_style and any(isinstance(key, yaml.MappingNode) for key, _of_key in node.value):  # {{ … }}
             document.problems.append(Problem(*_place(node), f"{spell(path)} {liquid.ADVICE}"))
             return None
         return _mapping(document, node, path, above)

@@ -53,7 +53,7 @@ class ChildDecoder:
         elements = list(self._elements(parents.column(self._of.inside)))
         extras, arrays = Extras(), dict[str, pa.Array]()
         at = pa.array([element.parent for element in elements], pa.int64()) if elements else None
-        of_place = {name for place in self._of.places for name, _value in place.columns}
+        of_place = {name for place in self._of.places for name, _filled in place.columns}
         read: list[tuple[Column, list[Any]]] = []
         for column in self._columns:
             if column.name in self._carried:
