@@ -32,16 +32,74 @@ for _command in (list_, show, history, run):
 
 
 @transfer.command()
-@click.argument("name")
-@click.argument("cron")
-@click.argument("database")
-@click.argument("table")
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("name", required=False)
+@click.argument("cron", required=False)
+@click.argument("database", required=False)
+@click.argument("table", required=False)
+@click.argument("config", required=False, type=click.Path(path_type=Path))
 @_timezone
 @_delay
 @click.option("--no-schedule", is_flag=True, help="Do not add a schedule.")
+@click.option("--account", default=None, help="Instead of the arguments: all data sources of this account.")
+@click.option("--schema", "schema_", default=None, help="With --account: the schema of the tables.")
+@click.option("--mode", default=None, help="With --account: append, replace, replace_on_new_data or merge.")
+@click.option("--cron", "every", default=None, help="With --account: the schedule.  [default: none]")
+@click.option("--database", "lands_in", default=None, help="With --account: a DuckDB file or name.")
 @as_json
 def create(
+    name: str | None,
+    cron: str | None,
+    database: str | None,
+    table: str | None,
+    config: Path | None,
+    timezone: str | None,
+    delay: str | None,
+    no_schedule: bool,
+    account: str | None,
+    schema_: str | None,
+    mode: str | None,
+    every: str | None,
+    lands_in: str | None,
+    json_: bool,
+) -> None:
+    """Create the transfer NAME from CONFIG, to run by CRON and load TABLE in DATABASE.
+
+    CRON has five fields, or is @hourly, @daily, @weekly or @monthly. DATABASE is a DuckDB file, or a name:
+    sample_db is data/sample_db.duckdb. CONFIG has Treasure Data's form or ours. The command copies it with its
+    comments.
+
+    With --account and --schema it creates a transfer for each data source that is an asset of the account. Their names
+    are ACCOUNT_SOURCE, and their tables are named like the data sources.
+    """
+    if account is not None:
+        if name is not None or not schema_:
+            raise WrongInput("--account needs --schema, and takes no arguments.")
+        schedule = dict(_schedule_values(every, timezone, delay)) if every else {}
+        _create_all(account, schema_, mode or "merge", lands_in or "", schedule, json_)
+        return
+    if given := [option for option, value in (("--schema", schema_), ("--mode", mode), ("--cron", every)) if value]:
+        raise WrongInput(f"{given[0]} needs --account.")
+    if name is None or cron is None or database is None or table is None or config is None:
+        raise WrongInput("Missing argument: give NAME, CRON, DATABASE, TABLE and CONFIG, or --account.")
+    _create_one(name, cron, database, table, config, timezone, delay, no_schedule, json_)
+
+
+def _create_all(account: str, schema: str, mode: str, database: str, schedule: dict[str, Any], json_: bool) -> None:
+    from klaviyo_pipeline.accounts.parts import account_parts
+    from klaviyo_pipeline.cli.transfer_views import as_dict
+    from klaviyo_pipeline.transfers.whole_accounts import WholeAccount, create_transfers
+
+    wanted = WholeAccount(account=account, schema=schema, mode=mode, database=database, schedule=schedule)
+    made = create_transfers(transfers_folder(), wanted, account_parts(account).naming.chosen())
+    if json_:
+        print_json([as_dict(file) for file in made])
+        return
+    for file in made:
+        click.echo(f"Created {file.path}: asset transfers/{file.name}, job {file.name}.")
+    click.echo(RELOAD)
+
+
+def _create_one(
     name: str,
     cron: str,
     database: str,
@@ -52,12 +110,6 @@ def create(
     no_schedule: bool,
     json_: bool,
 ) -> None:
-    """Create the transfer NAME from CONFIG, to run by CRON and load TABLE in DATABASE.
-
-    CRON has five fields, or is @hourly, @daily, @weekly or @monthly. DATABASE is a DuckDB file, or a name:
-    sample_db is data/sample_db.duckdb. CONFIG has Treasure Data's form or ours. The command copies it with its
-    comments.
-    """
     from klaviyo_pipeline.transfers.file.reading import read_file
     from klaviyo_pipeline.yaml_files.problems import FileError
 
@@ -82,9 +134,14 @@ def create(
 
 
 def _schedule_changes(cron: str | None, timezone: str | None, delay: str | None) -> list[tuple[tuple[str, ...], Any]]:
+    return [(("schedule", key), value) for key, value in _schedule_values(cron, timezone, delay)]
+
+
+def _schedule_values(cron: str | None, timezone: str | None, delay: str | None) -> list[tuple[str, Any]]:
+    """What is given of a schedule: a delay without a unit is a number."""
     number = int(delay) if delay is not None and re.fullmatch(r"0|[1-9][0-9]{0,9}", delay) else delay
     given = (("cron", cron), ("timezone", timezone), ("delay", number))
-    return [(("schedule", key), value) for key, value in given if value is not None]
+    return [(key, value) for key, value in given if value is not None]
 
 
 def _about_arguments(error: Exception, names: dict[str, str]) -> WrongInput:

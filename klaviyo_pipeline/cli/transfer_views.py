@@ -14,32 +14,45 @@ from klaviyo_pipeline.cli.landed import window_text
 from klaviyo_pipeline.cli.output import as_json, cell, duration, print_json, print_pairs, print_table, printable, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
+    from klaviyo_pipeline.status.model import TableStatus
     from klaviyo_pipeline.transfers.file.model import Transfer
     from klaviyo_pipeline.transfers.file.reading import TransferFile
+    from klaviyo_pipeline.transfers.folder import Folder
     from klaviyo_pipeline.warehouse.interface import Warehouse
+
+
+_HEADERS = [
+    *("Name", "Cron", "Timezone", "Delay", "Database", "Table", "Status"),
+    *("Account", "Schema", "Last load", "State", "Rows", "Next run"),
+]
 
 
 @click.command("list")
 @as_json
 def list_(json_: bool) -> None:
-    """List the transfers. A broken file is listed with the reason."""
+    """List the transfers with their last and next runs. A broken file is listed with the reason."""
+    from klaviyo_pipeline.status.wording import minute
     from klaviyo_pipeline.transfers.folder import Broken
 
-    files = transfers_folder().all()
+    folder = transfers_folder()
+    files, states = folder.all(), _states(folder)
     if json_:
-        print_json([_broken(file) if isinstance(file, Broken) else as_dict(file) for file in files])
+        print_json([_broken(file) if isinstance(file, Broken) else _with_state(file, states) for file in files])
         return
     rows = []
     for file in files:
         if isinstance(file, Broken):
-            rows.append([file.name, "", "", "", "", "", "broken"])
+            rows.append([file.name, *[""] * 5, "broken", *[""] * 6])
             continue
         when, lands = file.transfer.schedule, file.transfer.destination
         scheduled = [when.cron, when.timezone, when.delay] if when and file.transfer.repeats else ["", "", ""]
+        when_next = minute(next_run(file))
         rows.append([file.name, *scheduled, lands.database, lands.table or file.name, _status(file)])
-    print_table(["Name", "Cron", "Timezone", "Delay", "Database", "Table", "Status"], rows)
+        rows[-1] += [_account(file.transfer), *_landed(states.get(file.name)), when_next]
+    print_table(_HEADERS, rows)
     for file in files:
         if isinstance(file, Broken):
             click.echo(str(file.error), err=True)
@@ -183,6 +196,44 @@ def next_run(file: TransferFile) -> datetime | None:
         return None
     crons = delayed(when.cron, parse_delay(when.delay))
     return next_tick(crons, when.timezone, clock.now())
+
+
+def _states(folder: Folder) -> Mapping[str, TableStatus]:
+    """The states of the transfers' tables by name; none, with a warning, if a database cannot be read."""
+    from klaviyo_pipeline.errors import PipelineError
+    from klaviyo_pipeline.orchestration import dagster_home
+    from klaviyo_pipeline.status.gather import of_transfers
+
+    try:
+        with dagster_home.kept_instance() as instance:
+            return of_transfers(instance, folder)
+    except PipelineError as error:
+        warn(f"The state of the tables is not known. {error}")
+        return {}
+
+
+def _landed(state: TableStatus | None) -> list[str]:
+    """Schema, last load, state and rows, for people."""
+    from klaviyo_pipeline.status.wording import minute
+
+    if state is None:
+        return [""] * 4
+    rows = "" if state.rows is None else f"{state.rows:,}"
+    return [state.table.rpartition(".")[0], minute(state.last_load), state.state.value, rows]
+
+
+def _with_state(file: TransferFile, states: Mapping[str, TableStatus]) -> dict[str, Any]:
+    given = {**as_dict(file), "account": _account(file.transfer)}
+    if (state := states.get(file.name)) is None:
+        return given
+    return {
+        **given,
+        "schema": state.table.rpartition(".")[0],
+        "last_load": state.last_load,
+        "state": state.state.value,
+        "rows": state.rows,
+        "error": state.error,
+    }
 
 
 def as_dict(file: TransferFile) -> dict[str, Any]:

@@ -61,34 +61,66 @@ def gather(
         ConfigurationError: if a setting is wrong.
         WarehouseError: if a database cannot be read.
     """
-    now, duckdb = clock.now(), duckdb or KlaviyoDuckDBResource()
+    duckdb = duckdb or KlaviyoDuckDBResource()
     files = folder.all()
     accounts = [
         replace(each, duckdb=duckdb) if each.name == DEFAULT else each for each in project_accounts(report=False)
     ]
-    owned = [*_chosen(accounts), *((spec, name, duckdb) for spec, name in _transferred(files))]
-    loads = [(spec, at.place(spec.destination, spec.key.path[-1])) for spec, _name, at in owned]
-    names = {spec.key.to_user_string(): name for spec, name, _at in owned}
-    databases = {place.database.name: place.database for _spec, place in loads}
-    found, quotas = dict[str, _Found](), list[QuotaStatus]()
-    for name, database in databases.items():
-        of_database = [(spec, place) for spec, place in loads if place.database.name == name]
-        landed, spent = _read(database, of_database, now)
-        found |= landed
-        quotas += spent
-    due = runs.due(repository, instance, now) if repository is not None else {}
-    failures = runs.failures(instance)
-    tables = []
-    for spec, place in loads:
-        asset = spec.key.to_user_string()
-        failure = _latest(failures.get(asset), runs.skipped(instance, spec.key))
-        state = _state_of(spec, place, found[asset], failure, due.get(asset), now)
-        tables.append(replace(state, account_name=names[asset]))
+    states = _States([*_chosen(accounts), *_transferred(files, duckdb)], repository, instance)
+    tables = [*states.tables]
     tables += [_broken(f"{KEY_PREFIX}/{file.name}", file.error) for file in files if isinstance(file, Broken)]
     wrong = [each for each in read_accounts() if isinstance(each, BrokenAccount)]
     tables += [replace(_broken(f"account {each.name}", each.error), account_name=each.name) for each in wrong]
-    disk = list(_disk(databases, [duckdb, *(each.duckdb for each in accounts)]))
-    return Status(now, tables, quotas, disk, list(_warnings(repository, instance, due, now)))
+    disk = list(_disk(states.databases, [duckdb, *(each.duckdb for each in accounts)]))
+    warnings = list(_warnings(repository, instance, states.due, states.now))
+    return Status(states.now, tables, states.quotas, disk, warnings)
+
+
+def of_transfers(instance: dg.DagsterInstance, folder: Folder) -> Mapping[str, TableStatus]:
+    """The state of the tables of transfers by the transfers' names; broken ones are absent. No next run is known.
+
+    Raises:
+        ConfigurationError: if a setting is wrong.
+        WarehouseError: if a database cannot be read.
+    """
+    states = _States([*_transferred(folder.all(), KlaviyoDuckDBResource(lock_timeout_s=10))], None, instance)
+    return {table.asset.removeprefix(f"{KEY_PREFIX}/"): table for table in states.tables}
+
+
+_Owned = tuple[LoadSpec, str, KlaviyoDuckDBResource]
+"""A load, the name of its account, and the database of what it does not say itself."""
+
+
+class _States:
+    """The state of loads at one moment.
+
+    Args:
+        owned: The loads.
+        repository: The definitions, for the schedules. None: no next run is known.
+        instance: Dagster's records.
+    """
+
+    def __init__(
+        self, owned: Sequence[_Owned], repository: dg.RepositoryDefinition | None, instance: dg.DagsterInstance
+    ) -> None:
+        self.now = clock.now()
+        loads = [(spec, at.place(spec.destination, spec.key.path[-1])) for spec, _name, at in owned]
+        names = {spec.key.to_user_string(): name for spec, name, _at in owned}
+        self.databases = {place.database.name: place.database for _spec, place in loads}
+        found, self.quotas = dict[str, _Found](), list[QuotaStatus]()
+        for name, database in self.databases.items():
+            of_database = [(spec, place) for spec, place in loads if place.database.name == name]
+            landed, spent = _read(database, of_database, self.now)
+            found |= landed
+            self.quotas += spent
+        self.due = runs.due(repository, instance, self.now) if repository is not None else {}
+        failures = runs.failures(instance)
+        self.tables = []
+        for spec, place in loads:
+            asset = spec.key.to_user_string()
+            failure = _latest(failures.get(asset), runs.skipped(instance, spec.key))
+            state = _state_of(spec, place, found[asset], failure, self.due.get(asset), self.now)
+            self.tables.append(replace(state, account_name=names[asset]))
 
 
 def of_one(found: Status, account: str | None) -> Status:
@@ -104,20 +136,20 @@ def of_one(found: Status, account: str | None) -> Status:
     return replace(found, tables=[table for table in found.tables if table.account_name == account])
 
 
-def _chosen(accounts: Iterable[AccountParts]) -> Iterator[tuple[LoadSpec, str, KlaviyoDuckDBResource]]:
+def _chosen(accounts: Iterable[AccountParts]) -> Iterator[_Owned]:
     for each in accounts:
         for name in each.naming.chosen():
             yield default_spec(SOURCES[name], each.days, naming=each.naming), each.name, each.duckdb
 
 
-def _transferred(files: Iterable[object]) -> Iterator[tuple[LoadSpec, str]]:
+def _transferred(files: Iterable[object], duckdb: KlaviyoDuckDBResource) -> Iterator[_Owned]:
     """The loads of transfers, with the names of their accounts; blank for a key of a transfer's own."""
     from klaviyo_pipeline.transfers.file.reading import TransferFile
 
     for file in files:
         if isinstance(file, TransferFile):
             made = file.transfer
-            yield spec_of(file), "" if made.api_token else made.authentication or DEFAULT
+            yield spec_of(file), "" if made.api_token else made.authentication or DEFAULT, duckdb
 
 
 def _read(

@@ -131,12 +131,20 @@ class Folder:
         Raises:
             FileError: if the name is taken, or anything is wrong with the text.
         """
+        self.check_new(name, text, origin)
+        return self._write(self.path / f"{name}.yml", text, changes)
+
+    def check_new(self, name: str, text: str, origin: str) -> None:
+        """Check whether a text can become a new transfer's file.
+
+        Raises:
+            FileError: if the name is taken, or anything is wrong with the text.
+        """
         check_name(name, self._taken())
         there = self.path_of(name)
         if there is not None:
             raise FileError(str(there), [Problem(0, 0, f"is there already; change it with: transfer update {name}")])
         read_text(text, Path(origin))
-        return self._write(self.path / f"{name}.yml", text, changes)
 
     def update(self, name: str, changes: Sequence[Change], text: str | None = None) -> TransferFile:
         """Change values in a transfer's file, or replace its text first.

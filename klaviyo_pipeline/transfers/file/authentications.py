@@ -1,4 +1,7 @@
-"""Klaviyo accounts by name. A file names the environment variable with each key, never the key."""
+"""Klaviyo accounts by name, for transfers: those of klaviyo.yml, and those of authentications.yml.
+
+A file names the environment variable with each key, never the key.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import environment, grammar, redaction
+from klaviyo_pipeline.accounts.file import Account, good_accounts
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
 from klaviyo_pipeline.klaviyo.client.address import check_address
@@ -82,12 +86,14 @@ def variable_named_in(text: str) -> str:
 
 
 def read_authentications(file: str | None = None) -> dict[str, Authentication]:
-    """All accounts by name. ``default`` always exists, with KLAVIYO_API_KEY.
+    """All accounts by name. ``default`` always exists, with KLAVIYO_API_KEY. Wrong accounts of klaviyo.yml are absent.
 
     Raises:
-        FileError: with everything that is wrong in the file.
+        FileError: with everything that is wrong in the file, or if klaviyo.yml is not YAML.
     """
     known = {DEFAULT: Authentication(DEFAULT, environment.API_KEY.name)}
+    known |= {each.name: _of_project(each) for each in good_accounts()}
+    of_project = known.keys() - {DEFAULT}
     path = Path(file or FILE.value)
     if not path.exists():
         return known
@@ -100,11 +106,18 @@ def read_authentications(file: str | None = None) -> dict[str, Authentication]:
     problems = list(document.problems)
     say = partial(_say, document, problems)
     for name, given in document.data.items():
-        if account := _account(name, given, str(path), say):
+        if name in of_project:
+            say(Violation((name,), f"is an account of {known[name].file} too: keep one of them.", key=True))
+        elif account := _account(name, given, str(path), say):
             known[name] = account
     if problems:
         raise FileError(str(path), problems)
     return known
+
+
+def _of_project(account: Account) -> Authentication:
+    settings = account.settings
+    return Authentication(account.name, settings.api_key_env, settings.base_url, settings.revision, account.file)
 
 
 def _account(name: str, given: Any, file: str, say: Callable[[Violation], None]) -> Authentication | None:  # noqa: ANN401
