@@ -86,7 +86,9 @@ def _install(installed: Installed) -> None:
     for program in entry_points(group="console_scripts"):
         if program.name in PROGRAMS:
             script = installed.bin / program.name
-            script.write_text(f"#!{python}\nfrom {program.module} import {program.attr}\n{program.attr}()\n")
+            # As pip writes them: processes that a program starts import it, and must not start it again.
+            start = f"if __name__ == '__main__':\n    {program.attr}()\n"
+            script.write_text(f"#!{python}\nfrom {program.module} import {program.attr}\n{start}")
             script.chmod(0o755)
 
 
