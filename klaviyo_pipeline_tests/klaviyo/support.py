@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from klaviyo_pipeline.grammar import LEAST_MEMORY_MB
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy, Source
+from klaviyo_pipeline.klaviyo.catalogue.revisions import expected_answer
 from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+from klaviyo_pipeline.klaviyo.extract import page_reader
 from klaviyo_pipeline.klaviyo.extract.extract import extract
 from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest, StagedExtract
 from klaviyo_pipeline.klaviyo.extract.progress import Progress
@@ -217,3 +219,8 @@ def events_in_ten_minutes(metric_id: str | None, profile_id: str | None, count: 
 
 def named(name: str) -> Source:
     return CORE[name]
+
+
+def page_size(client: KlaviyoClient, name: str, size: int) -> None:
+    """Have pages of another size asked for."""
+    page_reader.PAGE_SIZES._refused[client.account, name, expected_answer(client.revision)] = size

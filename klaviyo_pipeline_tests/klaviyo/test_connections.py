@@ -8,8 +8,7 @@ from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.sandbox.options import ServerOptions
 from klaviyo_pipeline.sandbox.server import running_sandbox
 from klaviyo_pipeline_tests.klaviyo.conftest import KEYS, OPTIONS
-from klaviyo_pipeline_tests.klaviyo.support import load, truth
-from klaviyo_pipeline_tests.klaviyo.test_fetching import page_size
+from klaviyo_pipeline_tests.klaviyo.support import load, page_size, truth
 
 
 def grown(most: int, network_s: float, cpu_s: float, all_s: float) -> int:

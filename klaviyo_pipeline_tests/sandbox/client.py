@@ -18,6 +18,11 @@ _LOOP = asyncio.Runner()
 """One for all requests: a new event loop takes longer than most answers."""
 
 
+def headers(key: str) -> dict[str, str]:
+    """What a request to a served sandbox needs."""
+    return {"Authorization": f"Klaviyo-API-Key {key}", "revision": NEWEST_DOCUMENTED}
+
+
 @dataclass(frozen=True)
 class Answer:
     status: int

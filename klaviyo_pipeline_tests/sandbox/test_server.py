@@ -15,20 +15,16 @@ from klaviyo_pipeline.sandbox.command import sandbox as sandbox_command
 from klaviyo_pipeline.sandbox.faults.plan import NoFaults
 from klaviyo_pipeline.sandbox.options import SandboxOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox, sandbox_process
-from klaviyo_pipeline_tests.sandbox.client import Client
+from klaviyo_pipeline_tests.sandbox.client import Client, headers
 from klaviyo_pipeline_tests.sandbox.conftest import NO_LIMITS
 
 TINY = SandboxOptions(profiles=20, events=50, until="2026-11-01", templates=3, campaigns=3)
 
 
-def _headers(key: str) -> dict[str, str]:
-    return {"Authorization": f"Klaviyo-API-Key {key}", "revision": "2026-07-15"}
-
-
 def test_thread_serves_over_kept_alive_connections(running: RunningSandbox) -> None:
     running.reset_counts()
     with requests.Session() as session:
-        session.headers.update(_headers(running.api_key))
+        session.headers.update(headers(running.api_key))
         url: str | None = f"{running.url}/api/profiles?page[size]=100"
         ids = []
         while url:
@@ -49,11 +45,11 @@ def test_sandboxes_run_side_by_side() -> None:
 def test_process_serves_and_tells_its_counts() -> None:
     arguments = ("--events", "50", "--profiles", "20", "--until", "2026-11-01", "--key", "narrow=lists:read")
     with sandbox_process(*arguments) as process:
-        assert requests.get(f"{process.url}/api/metrics", headers=_headers(process.api_key), timeout=10).ok
+        assert requests.get(f"{process.url}/api/metrics", headers=headers(process.api_key), timeout=10).ok
         process.reset_counts()
-        answer = requests.get(f"{process.url}/api/lists", headers=_headers("narrow"), timeout=10)
+        answer = requests.get(f"{process.url}/api/lists", headers=headers("narrow"), timeout=10)
         assert answer.status_code == 200
-        answer = requests.get(f"{process.url}/api/metrics", headers=_headers("narrow"), timeout=10)
+        answer = requests.get(f"{process.url}/api/metrics", headers=headers("narrow"), timeout=10)
         assert answer.status_code == 403
         assert process.counts()["endpoints"] == {"get_lists": {"200": 1}, "get_metrics": {"403": 1}}
         assert process.admin("POST", "events", {"datetime": "2026-11-01T00:00:00Z"})["ids"]
@@ -121,7 +117,7 @@ def test_dropped_connection_is_an_error_of_the_client_only() -> None:
 
     with running_sandbox(TINY, NO_LIMITS, faults=Dropping()) as sandbox:
         with pytest.raises(requests.RequestException):
-            requests.get(f"{sandbox.url}/api/metrics", headers=_headers(sandbox.api_key), timeout=10)
-        answer = requests.get(f"{sandbox.url}/api/lists", headers=_headers(sandbox.api_key), timeout=10)
+            requests.get(f"{sandbox.url}/api/metrics", headers=headers(sandbox.api_key), timeout=10)
+        answer = requests.get(f"{sandbox.url}/api/lists", headers=headers(sandbox.api_key), timeout=10)
         assert answer.status_code == 200
         assert sandbox.counts()["total"] == 2
