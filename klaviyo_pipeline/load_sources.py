@@ -19,6 +19,7 @@ from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, children_of, co
 from klaviyo_pipeline.loads.completeness import landed_days
 from klaviyo_pipeline.loads.table import table_of
 from klaviyo_pipeline.orchestration import dagster_home
+from klaviyo_pipeline.orchestration.own_runs import execute_here
 from klaviyo_pipeline.orchestration.partitions import range_tags
 from klaviyo_pipeline.orchestration.skipping import skipped_in
 from klaviyo_pipeline.transfers.running import metadata_of, stopped_by_a_person, why_failed
@@ -124,8 +125,9 @@ def _launch(
 ) -> list[SourceRun]:
     """One run of some assets with their names, and what it says of each; its time counts for the first."""
     started = time.monotonic()
-    result = job.execute_in_process(
-        instance=instance,
+    result = execute_here(
+        job,
+        instance,
         asset_selection=[key for key, _name in named],
         tags=range_tags(*days) if days else {},
         run_config={"loggers": {"console": {"config": {"log_level": log_level, "outcomes": False}}}},

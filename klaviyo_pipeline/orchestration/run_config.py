@@ -7,6 +7,7 @@ leaves no record.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from functools import cache
@@ -123,16 +124,34 @@ _PLAIN: Mapping[Any, ConfigType] = {
 }
 
 
+def launch_schema(config: type[dg.Config], prefilled: Mapping[str, Any] | None = None) -> dict[str, dg.Field]:
+    """The run config of an op or asset: the fields of a config class, without values from the environment.
+
+    Dagster's Launchpad writes out every default that a schema has. So only the fields of ``prefilled``, which people
+    change, have one. The config class fills in the others, and their descriptions name the default.
+    """
+    return _schema(config, tuple(sorted((prefilled or {}).items())))
+
+
 @cache
-def launch_schema(config: type[dg.Config]) -> dict[str, dg.Field]:
-    """The run config of an op or asset: the fields of a config class, without values from the environment."""
+def _schema(config: type[dg.Config], prefilled: tuple[tuple[str, Any], ...]) -> dict[str, dg.Field]:
     fields, bounds = config.to_fields_dict(), {name: _bounds(each) for name, each in config.model_fields.items()}
-    return {name: _field(field, name, bounds.get(name)) for name, field in fields.items()}
+    return {name: _launch_field(field, name, bounds.get(name), dict(prefilled)) for name, field in fields.items()}
 
 
-def _field(field: dg.Field, name: str = "", bounds: Bounds | None = None) -> dg.Field:
-    given: dict[str, Any] = {"default_value": field.default_value} if field.default_provided else {}
+def _launch_field(field: dg.Field, name: str, bounds: Bounds | None, prefilled: Mapping[str, Any]) -> dg.Field:
     kind, described = _plain(field.config_type, name, bounds), _described(field.description, bounds)
+    if name in prefilled:
+        return dg.Field(kind, is_required=False, description=described, default_value=prefilled[name])
+    if field.default_provided and field.default_value is not None:
+        default = json.dumps(field.default_value)
+        described = f"{(described or '').removesuffix('.')} (default {default})."
+    return dg.Field(kind, is_required=field.is_required and not field.default_provided, description=described)
+
+
+def _field(field: dg.Field) -> dg.Field:
+    given: dict[str, Any] = {"default_value": field.default_value} if field.default_provided else {}
+    kind, described = _plain(field.config_type), field.description
     return dg.Field(kind, is_required=field.is_required, description=described, **given)
 
 

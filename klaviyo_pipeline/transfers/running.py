@@ -58,6 +58,7 @@ def run(
     from klaviyo_pipeline.orchestration.assets.build import build_asset
     from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
     from klaviyo_pipeline.orchestration.console import console
+    from klaviyo_pipeline.orchestration.own_runs import execute_here
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 
     duckdb = KlaviyoDuckDBResource()
@@ -74,9 +75,7 @@ def run(
     if (start or end) and not file.transfer.incremental:
         config["ops"][op_name(file.name)]["config"]["incremental"] = True
     config["loggers"] = {"console": {"config": {"log_level": log_level, "outcomes": False}}}
-    result = definitions.resolve_job_def(file.name).execute_in_process(
-        run_config=config, instance=instance, raise_on_error=False
-    )
+    result = execute_here(definitions.resolve_job_def(file.name), instance, run_config=config, raise_on_error=False)
     message = why_failed(result)
     if stopped_by_a_person(message):
         raise KeyboardInterrupt(message)

@@ -35,7 +35,10 @@ def test_transfers_of_an_account_when_created_in_one_call_then_each_loads_its_ta
 
     listed = {each["name"]: each for each in two.json("transfer", "list")}
     assert {key: listed["fr_lists"][key] for key in ("account", "schema", "state", "rows")} == {
-        "account": "fr", "schema": "copies", "state": "ok", "rows": rows,
+        "account": "fr",
+        "schema": "copies",
+        "state": "ok",
+        "rows": rows,
     }
     assert listed["fr_lists"]["next_run"]
     assert listed["fr_lists"]["last_load"]

@@ -64,6 +64,10 @@ def test_plot_first_rows_and_numbers_of_the_run_are_kept_once(world: World) -> N
     made = result.asset_materializations_for_node("klaviyo__events")
     assert len(made) == 8
     assert [each.partition for each in made if "plot" in each.metadata] == [LAST_DAY]
+    (trend,) = [each.metadata["trend"] for each in made if "trend" in each.metadata]
+    assert sum(int(record.data["total"].replace(",", "")) for record in trend.records) == len(
+        world.truth("events", FIRST_DAY, f"{LAST_DAY}T23:59:59.999999Z")
+    )
     assert [each.partition for each in made if "first_rows" in each.metadata] == [LAST_DAY]
     for name in ("pages", "requests", "total_seconds", "rate_limit_used", "window"):
         days = [each.partition for each in made if name in each.metadata]

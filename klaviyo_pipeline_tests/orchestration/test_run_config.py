@@ -8,11 +8,18 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
+from dagster._core.snap.snap_to_yaml import default_values_yaml_from_type_snap
 
 from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS
+from klaviyo_pipeline.orchestration.assets.config import config_class, load_request
 from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
+from klaviyo_pipeline.orchestration.assets.spec import default_spec
+from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.orchestration.run_config import launch_schema
 from klaviyo_pipeline_tests.hostile.listener import Listener, listening
 
 KEY = "pk_of_the_environment_4711"
@@ -311,3 +318,21 @@ def test_bounds_are_in_the_launchpads_schema_and_a_launch_beyond_is_refused_in_o
             job.execute_in_process(run_config=run_config, instance=instance)
         assert instance.get_runs() == []
     assert str(refused.value) == f"{field} is {value}, but must be {bounds}."
+
+
+def test_launchpad_is_prefilled_with_what_people_change_and_a_launch_of_it_changes_nothing(
+    definitions: dg.Definitions,
+) -> None:
+    job = job_of(definitions, "klaviyo/events")
+    snapshot = job.get_config_schema_snapshot()
+    root = snapshot.get_config_snap(job.run_config_schema.config_type.key)
+    shown = yaml.safe_load(default_values_yaml_from_type_snap(snapshot, root))
+    assert {name: each for name, each in shown.items() if each} == {
+        "ops": {"klaviyo__events": {"config": {"start_time": "", "end_time": "", "write_mode": "merge"}}}
+    }
+    spec = default_spec(SOURCES["events"], daily_partitions("2026-01-01", "UTC"))
+    launched = config_class("events")(**shown["ops"]["klaviyo__events"]["config"])
+    assert load_request(spec, launched) == load_request(spec, config_class("events")())
+    described = {name: field.description for name, field in launch_schema(config_class("events")).items()}
+    assert described["skip_related"] is not None
+    assert described["skip_related"].endswith("(default true).")

@@ -19,7 +19,13 @@ from klaviyo_pipeline.klaviyo.errors import LaterRevisionError, ScopeError
 from klaviyo_pipeline.loads.request import Range
 from klaviyo_pipeline.loads.run_lock import run_lock
 from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
-from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class, destination_of, load_request
+from klaviyo_pipeline.orchestration.assets.config import (
+    LoadConfig,
+    config_class,
+    destination_of,
+    load_request,
+    prefilled,
+)
 from klaviyo_pipeline.orchestration.assets.partition_metadata import partition_ranges
 from klaviyo_pipeline.orchestration.assets.plots import ask_names
 from klaviyo_pipeline.orchestration.assets.progress import reporting
@@ -70,7 +76,7 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
         **asset_settings(spec),
         "partitions_def": spec.partitions,
         "output_required": not spec.skips,
-        "config_schema": launch_schema(config_type),
+        "config_schema": launch_schema(config_type, prefilled(spec, config_type)),
     }
     asset: Callable[..., Callable[[Callable[..., Any]], dg.AssetsDefinition]] = dg.asset
     if not spec.follows or spec.events_table:

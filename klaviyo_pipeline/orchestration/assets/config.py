@@ -70,6 +70,11 @@ class LoadConfig(dg.Config):
 class WindowConfig(LoadConfig):
     """The run config of an asset whose loads take a window. config_class adds fields that depend on the source."""
 
+    @field_validator("start_time", "end_time", mode="before", check_fields=False)
+    @classmethod
+    def _blank_is_none(cls, value: str | None) -> str | None:
+        return value or None
+
     @field_validator("lookback_days", check_fields=False)
     @classmethod
     def _check_lookback(cls, value: float | None) -> float | None:
@@ -163,6 +168,18 @@ def _config_class(source: Source, defaults: Mapping[str, Any]) -> type[LoadConfi
         __module__=__name__,
         **fields,
     )
+
+
+def prefilled(spec: LoadSpec, config: type[LoadConfig]) -> dict[str, Any]:
+    """The fields that the Launchpad shows at first, which people change, as they are without a change.
+
+    A load without a window shows none.
+    """
+    if "start_time" not in config.model_fields:
+        return {}
+    given = {name: config.model_fields[name].default for name in ("start_time", "end_time", "write_mode")}
+    mode = given["write_mode"] or spec.destination.write_mode or WriteMode.MERGE
+    return {**{name: value or "" for name, value in given.items()}, "write_mode": WriteMode(mode).value}
 
 
 def _base(source: Source) -> type[LoadConfig]:

@@ -13,8 +13,10 @@ import dagster as dg
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.charts.counting import Counted, chart_of
+from klaviyo_pipeline.charts.sparklines import trends
 from klaviyo_pipeline.errors import PipelineError
 from klaviyo_pipeline.orchestration.resources import IMPATIENT, KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.redaction import redact
 from klaviyo_pipeline.warehouse.errors import without_values
 from klaviyo_pipeline.warehouse.sql import literal, quote
 
@@ -205,8 +207,9 @@ def ask_names(klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource, source: s
 
 
 def plotted(make: Callable[[], Chart | None], warn: Callable[[str], None]) -> dict[str, dg.MetadataValue[Any]]:
-    """A chart as metadata ``plot``, an image; none if there is nothing to see, or if it fails: no load fails by it.
+    """A chart as metadata; none if there is nothing to see, or if it fails: no load fails by it.
 
+    ``trend`` is a table with a line of bars for each series, which Dagster shows unfolded; ``plot`` is an image.
     Dagster shows images in Markdown from data URIs (its sanitizer lets ``data:`` pass, its content security policy
     says nothing of images; looked up in dagster-webserver 1.13.27).
     """
@@ -220,7 +223,18 @@ def plotted(make: Callable[[], Chart | None], warn: Callable[[str], None]) -> di
     except Exception as error:  # whatever it is, the rows have landed
         warn(f"The rows have landed, but their plot failed: {type(error).__name__}: {without_values(error)}")
         return {}
-    return {"plot": dg.MetadataValue.md(f"![{chart.title}](data:image/png;base64,{encoded})")}
+    return {"trend": _trend(chart), "plot": dg.MetadataValue.md(f"![{chart.title}](data:image/png;base64,{encoded})")}
+
+
+def _trend(chart: Chart) -> dg.MetadataValue[Any]:
+    first, last = (chart.bins[at].date().isoformat() for at in (0, -1))
+    value = "now" if chart.is_level else "total"
+    headers = (chart.title, f"{first} to {last}", value)
+    records = [
+        dg.TableRecord(dict(zip(headers, (redact(each.name), each.bars, f"{each.value:,.10g}"), strict=True)))
+        for each in trends(chart)
+    ]
+    return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn(name) for name in headers]))
 
 
 def _relation(names: Mapping[str, str]) -> str:

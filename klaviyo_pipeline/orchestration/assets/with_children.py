@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline.orchestration.assets.config import LoadConfig
+from klaviyo_pipeline.orchestration.assets.config import LoadConfig, prefilled
 from klaviyo_pipeline.orchestration.assets.metadata import child_metadata, column_schema
 from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
@@ -87,7 +87,7 @@ def build_with_children(spec: LoadSpec, config_type: type[LoadConfig], fetch: Fe
             internal_asset_deps=follows,
             partitions_def=spec.partitions,
             backfill_policy=policy,
-            config_schema=launch_schema(config_type),
+            config_schema=launch_schema(config_type, prefilled(spec, config_type)),
             can_subset=True,
         )
         @spec.naming.with_resources

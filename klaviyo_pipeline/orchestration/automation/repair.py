@@ -10,6 +10,7 @@ import dagster as dg
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.loads.completeness import ranges_of
 from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
+from klaviyo_pipeline.orchestration.own_runs import execute_here
 from klaviyo_pipeline.orchestration.partitions import range_tags
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
@@ -52,9 +53,10 @@ def repair_events(
         ops = {"__".join(key.path): {"config": config} for key in keys}
         for low, high in ranges_of(days):
             results.append(
-                job.execute_in_process(
+                execute_here(
+                    job,
+                    instance,
                     asset_selection=keys,
-                    instance=instance,
                     tags=range_tags(low, high),
                     run_config={**(run_config or {}), "ops": ops},
                     raise_on_error=False,
@@ -84,9 +86,10 @@ def repair_members(
     if len(lists) == len(found):
         config["list_ids"] = lists
     key = naming.asset_key(SOURCES["list_profiles"])
-    return job.execute_in_process(
+    return execute_here(
+        job,
+        instance,
         asset_selection=[key],
-        instance=instance,
         run_config={
             **(run_config or {}),
             "ops": {"__".join(key.path): {"config": {"incremental": False, **config}}},
