@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import dagster as dg
 
@@ -14,7 +15,6 @@ from klaviyo_pipeline.orchestration.account import DEFAULT as DEFAULT_NAMING
 from klaviyo_pipeline.orchestration.account import Naming
 from klaviyo_pipeline.orchestration.assets.build import build_assets
 from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
-from klaviyo_pipeline.orchestration.automation.failed_runs import failed_runs_sensor
 from klaviyo_pipeline.orchestration.automation.schedules import automation_definitions
 from klaviyo_pipeline.orchestration.checks.build import build_checks
 from klaviyo_pipeline.orchestration.console import console
@@ -34,31 +34,22 @@ def project_definitions(accounts: Sequence[AccountParts]) -> dg.Definitions:
     """
     made = [account_definitions(each.days, each.klaviyo, each.duckdb, each.naming) for each in accounts]
     if not any("klaviyo" in (each.resources or {}) for each in made):
-        made.append(_without_default(accounts))
-    return dg.Definitions.merge(*made, _shared())
-
-
-def _without_default(accounts: Sequence[AccountParts]) -> dg.Definitions:
-    """What a project has although none of its accounts is the default one."""
-    duckdb = KlaviyoDuckDBResource()
-    return dg.Definitions(
-        resources={"klaviyo": KlaviyoResource(), "duckdb": duckdb, "io_manager": KlaviyoDuckDBIOManager(duckdb=duckdb)},
-        sensors=[failed_runs_sensor(running=any(each.naming.choices.is_automatic() for each in accounts))],
-    )
+        made.append(dg.Definitions(resources=_resources(KlaviyoResource(), KlaviyoDuckDBResource())))
+    return dg.Definitions.merge(*made, _shared(running=any(each.naming.choices.is_automatic() for each in accounts)))
 
 
 def built_in_definitions(days: dg.DailyPartitionsDefinition) -> dg.Definitions:
     """The definitions of the account in the environment, with the project's executor, logger, preview and overview."""
     return dg.Definitions.merge(
         account_definitions(days, KlaviyoResource(), KlaviyoDuckDBResource()),
-        _shared(),
+        _shared(running=DEFAULT_NAMING.choices.is_automatic()),
     )
 
 
-def _shared() -> dg.Definitions:
-    """What a project has once, however many accounts it has."""
+def _shared(*, running: bool) -> dg.Definitions:
+    """What a project has once, however many accounts it has; ``running`` says whether it is so from the start."""
     return dg.Definitions.merge(
-        overview_definitions(),
+        overview_definitions(running=running),
         dg.Definitions(
             jobs=[preview_job],
             # One process: eight assets take 4 s of overhead so, 26 to 36 s with a process each.
@@ -77,7 +68,7 @@ def account_definitions(
     """The assets of an account, their checks and resources, jobs, schedules and sensors, over these day partitions."""
     checks = build_checks(days, naming)
     record_once(checks)
-    resources = {"klaviyo": klaviyo, "duckdb": duckdb, "io_manager": KlaviyoDuckDBIOManager(duckdb=duckdb)}
+    resources = _resources(klaviyo, duckdb)
     return dg.Definitions.merge(
         dg.Definitions(
             assets=[*build_assets(days, naming), *build_analytics_assets(naming)],
@@ -86,6 +77,10 @@ def account_definitions(
         ),
         automation_definitions(days, naming),
     )
+
+
+def _resources(klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource) -> dict[str, Any]:
+    return {"klaviyo": klaviyo, "duckdb": duckdb, "io_manager": KlaviyoDuckDBIOManager(duckdb=duckdb)}
 
 
 def taken_names() -> frozenset[str]:

@@ -11,19 +11,26 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import dagster as dg
+
 from klaviyo_pipeline import clock, environment
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import CORE, DEFAULT, SOURCES
 from klaviyo_pipeline.orchestration import dagster_home
 from klaviyo_pipeline.orchestration.assets.build import asset_key, partition_key_of
+from klaviyo_pipeline.orchestration.own_runs import execute_here
 from klaviyo_pipeline.orchestration.partitions import range_tags
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.orchestration.skipping import skipped_in
+from klaviyo_pipeline.overview import OVERVIEW
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.sandbox.server import SandboxProcess
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 Range = tuple[datetime, datetime]
+DAYS = 365
+"""Days of history that the demo loads."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +68,11 @@ class DemoTable:
 
 
 @contextlib.contextmanager
-def klaviyo_or_sandbox() -> Iterator[SandboxProcess | None]:
+def klaviyo_or_sandbox(days: int = DAYS) -> Iterator[SandboxProcess | None]:
     """Starts a sandbox and sets the environment to it, unless the environment names a Klaviyo account.
 
-    The sandbox has the data whose rows the database has. For a new database, its history ends now.
+    The sandbox has the data whose rows the database has. For a new database, its history ends now. Unless the
+    environment says when partitions begin, they begin with the days to load, or with earlier ones that have landed.
 
     Raises:
         MixedRowsError: the database has a sandbox's rows and the environment names an account, or the reverse.
@@ -85,6 +93,8 @@ def klaviyo_or_sandbox() -> Iterator[SandboxProcess | None]:
             environment.BASE_URL.name: sandbox.url,
             environment.SANDBOX_END.name: end.isoformat(),
         }
+        if not os.environ.get(environment.PARTITION_START.name, "").strip():
+            given[environment.PARTITION_START.name] = _first_day(database, end, days).isoformat()
         before = {name: os.environ.get(name) for name in given}
         os.environ.update(given)
         try:
@@ -97,8 +107,20 @@ def klaviyo_or_sandbox() -> Iterator[SandboxProcess | None]:
                     os.environ[name] = value
 
 
+def _first_day(database: Warehouse, end: datetime, days: int) -> date:
+    from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
+    from klaviyo_pipeline.warehouse.latest_loads import first_day_loaded
+
+    zone = KlaviyoDuckDBResource().zone
+    first = end.astimezone(zone).date() - timedelta(days=days)
+    with contextlib.suppress(DatabaseMissingError), database.reading() as con:
+        if landed := first_day_loaded(con):
+            return min(first, landed.astimezone(zone).date())
+    return first
+
+
 def run_demo(days: int, sandbox: SandboxProcess | None) -> DemoRun:
-    """Materialize the assets of the data sources and of analytics, and count the landed rows.
+    """Materialize the assets of the data sources and of analytics, then those about them; count the landed rows.
 
     The days end today, or at the end of the sandbox's history, so that a second run of the same sandbox loads the
     same days at any time.
@@ -114,13 +136,13 @@ def run_demo(days: int, sandbox: SandboxProcess | None) -> DemoRun:
     last = min(end, now).astimezone(duckdb.zone).date()
     first = last - timedelta(days=days)
     started = time.monotonic()
+    quiet = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+    job, about = defs.resolve_implicit_global_asset_job_def(), [dg.AssetKey(name) for name in OVERVIEW]
+    loaded = [key for key in job.asset_layer.executable_asset_keys if key not in about]
     with dagster_home.instance() as instance:
-        result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
-            instance=instance,
-            tags=range_tags(first, last),
-            run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
-        )
-    run_s = time.monotonic() - started
+        result = execute_here(job, instance, asset_selection=loaded, tags=range_tags(first, last), run_config=quiet)
+        run_s = time.monotonic() - started
+        execute_here(job, instance, asset_selection=about, run_config=quiet)
     skipped = skipped_in(result)
     steps = {
         event.step_key: event.step_success_data.duration_ms / 1000

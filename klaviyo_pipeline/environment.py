@@ -152,11 +152,43 @@ AUTOMATION = Variable(
 ALERT_WEBHOOK = Variable(
     "KLAVIYO_ALERT_WEBHOOK",
     "",
-    "Address that gets a message in Slack's format for each failed run. A secret; blank for none.",
+    "Address that gets alerts in Slack's format: a message when a problem begins, and one when it has ended. A secret; "
+    "blank for none.",
     grammar.secret_address(_is_http_allowed),
     is_secret=True,
 )
 redaction.watch(ALERT_WEBHOOK.name, redaction.ADDRESS)
+ALERT_JSON_WEBHOOK = Variable(
+    "KLAVIYO_ALERT_JSON_WEBHOOK",
+    "",
+    "Address that gets the same alerts as JSON: state, key, title, sentence and link. A secret; blank for none.",
+    grammar.secret_address(_is_http_allowed),
+    is_secret=True,
+)
+redaction.watch(ALERT_JSON_WEBHOOK.name, redaction.ADDRESS)
+ALERT_MAIL_TO = Variable(
+    "KLAVIYO_ALERT_MAIL_TO",
+    "",
+    "Mail addresses that get the same alerts, separated by commas; blank for none.",
+    grammar.mail_addresses,
+)
+ALERT_MAIL_FROM = Variable(
+    "KLAVIYO_ALERT_MAIL_FROM", "", "Sender of these mails; blank for the first recipient.", grammar.mail_addresses
+)
+SMTP_SERVER = Variable(
+    "KLAVIYO_SMTP_SERVER", "localhost:25", "Mail server that sends these mails, as host:port.", grammar.host_and_port
+)
+SMTP_SECURITY = Variable(
+    "KLAVIYO_SMTP_SECURITY",
+    "starttls",
+    "How the connection to the mail server is encrypted: starttls, tls from the start, or none.",
+    grammar.one_of("starttls", "tls", "none"),
+)
+SMTP_USER = Variable("KLAVIYO_SMTP_USER", "", "User of the mail server; blank for no login.", grammar.one_line)
+SMTP_PASSWORD = Variable(
+    "KLAVIYO_SMTP_PASSWORD", "", "Password of that user. A secret.", grammar.one_line, is_secret=True
+)
+redaction.watch(SMTP_PASSWORD.name, "[mail password]")
 PREVIEW_COLUMNS = Variable(
     "KLAVIYO_PREVIEW_COLUMNS",
     "impersonal",
@@ -180,6 +212,12 @@ PRIVACY = Variable(
 DAGSTER_URL = Variable(
     "KLAVIYO_DAGSTER_URL", "", "Address of Dagster's UI, for links to runs in messages.", grammar.address
 )
+REPORT = Variable(
+    "KLAVIYO_REPORT", "", "File of the report; blank for klaviyo-report.html beside the database.", grammar.file
+)
+REPORT_URL = Variable(
+    "KLAVIYO_REPORT_URL", "", "Address at which people open the report, for the link in Dagster's UI.", grammar.address
+)
 OWNERS = Variable(
     "KLAVIYO_OWNERS",
     "team:data-platform",
@@ -197,6 +235,8 @@ VARIABLES = (
     *(API_KEY, BASE_URL, REVISION, SOURCES, METRICS, LEAVE_OUT, DATABASE, DATABASE_MODE, SCHEMA, TIMEZONE),
     *(PARTITION_START, STAGING_DIR, STAGE_MB, FRESH_PARENTS_MINUTES, PROGRESS, TRANSFERS, SHRINK_SHARE),
     *(SHRINK_ROWS, AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, PREVIEW_COLUMNS, PRIVACY, PRIVACY_SECRET, DAGSTER_URL),
+    *(REPORT, REPORT_URL),
+    *(ALERT_JSON_WEBHOOK, ALERT_MAIL_TO, ALERT_MAIL_FROM, SMTP_SERVER, SMTP_SECURITY, SMTP_USER, SMTP_PASSWORD),
     *(OWNERS, SANDBOX_END),
 )
 

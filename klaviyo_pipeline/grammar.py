@@ -46,6 +46,33 @@ def owners(given: str, name: str) -> str:
     return ",".join(found)
 
 
+def one_line(given: str, name: str) -> str:
+    """A text without control characters. The message does not show it."""
+    if not given.isprintable():
+        raise ConfigurationError(f"{name} has a line break or another control character.")
+    return given
+
+
+_MAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
+
+
+def mail_addresses(given: str, name: str) -> str:
+    """Mail addresses, separated by commas."""
+    found = [each.strip() for each in given.split(",")]
+    for each in found:
+        if not re.fullmatch(_MAIL, each):
+            raise ConfigurationError(f"{name} is {given!r}, but must be mail addresses separated by commas.")
+    return ",".join(found)
+
+
+def host_and_port(given: str, name: str) -> str:
+    """A host and a port, such as mail.example.com:587."""
+    host, _colon, port = given.rpartition(":")
+    if not re.fullmatch(r"[A-Za-z0-9.-]+", host) or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+        raise ConfigurationError(f"{name} is {given!r}, but must be host:port, such as mail.example.com:587.")
+    return given
+
+
 def file(given: str, name: str) -> str:
     """The path of a file."""
     try:

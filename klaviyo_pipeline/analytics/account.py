@@ -76,6 +76,16 @@ def zone_of_tables(duckdb: KlaviyoDuckDBResource) -> ZoneInfo:
     return duckdb.zone if known is None else ZoneInfo(known[0].timezone)
 
 
+def currency_of_tables(duckdb: KlaviyoDuckDBResource) -> str:
+    """The account's currency, ISO 4217; blank if it is not known. Does not ask Klaviyo.
+
+    Raises:
+        WarehouseError: if the database cannot be read.
+    """
+    known = _kept(duckdb.warehouse(), analytics_schema(duckdb.schema_or_default))
+    return "" if known is None else known[0].currency
+
+
 def _kept(database: Warehouse, schema: str) -> tuple[Account, datetime] | None:
     try:
         with database.reading() as con:

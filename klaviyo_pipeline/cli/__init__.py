@@ -22,6 +22,7 @@ from klaviyo_pipeline.cli.maintain import maintain
 from klaviyo_pipeline.cli.person import erase, export
 from klaviyo_pipeline.cli.preview import preview
 from klaviyo_pipeline.cli.reconcile import reconcile
+from klaviyo_pipeline.cli.report import report
 from klaviyo_pipeline.cli.sources import sources
 from klaviyo_pipeline.cli.status import status
 from klaviyo_pipeline.cli.transfer import transfer
@@ -56,6 +57,7 @@ for _command in (
     maintain,
     preview,
     reconcile,
+    report,
     rewind,
     sandbox,
     sources,

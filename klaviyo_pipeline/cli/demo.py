@@ -30,10 +30,11 @@ def demo(days: int) -> None:
     from klaviyo_pipeline import environment
     from klaviyo_pipeline.demo import analytics_made, klaviyo_or_sandbox, run_demo
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+    from klaviyo_pipeline.report.assets import report_file
     from klaviyo_pipeline.warehouse.database import Database
 
     console, started = Console(soft_wrap=True), time.monotonic()
-    with klaviyo_or_sandbox() as running:
+    with klaviyo_or_sandbox(days) as running:
         where = "your Klaviyo account" if running is None else f"a sandbox at {running.url}"
         console.print(f"Loading {len(environment.sources())} data sources, {days} days of them, from {where}…")
         run = run_demo(days, running)
@@ -57,7 +58,8 @@ def demo(days: int) -> None:
         console.print(f"  {made.name:<40} {made.rows:>8,} rows")
     console.print("\nNext:")
     ours = _as_typed("klaviyo-pipeline")
-    steps = {f"{ours} chart daily_metrics": "draws artifacts/daily_metrics.png"}
+    steps = {str(report_file()): "the report: open it in a browser"}
+    steps[f"{ours} chart daily_metrics"] = "draws artifacts/daily_metrics.png"
     if not Path("pyproject.toml").exists():
         steps[f"{ours} init"] = "writes the files of a project into this folder"
     ui = f"{ours} with-sandbox -- {_as_typed('dg')} dev" if compared else f"{_as_typed('dg')} dev"

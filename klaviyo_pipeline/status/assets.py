@@ -55,9 +55,11 @@ def repository_of(context: dg.AssetExecutionContext) -> "RepositoryDefinition | 
 
 
 def status_metadata(found: Status) -> dict[str, Any]:
-    """The state as metadata: the table, which Dagster shows unfolded, and numbers that it plots over time."""
+    """The state as metadata: the table, which Dagster shows at once, errors, and numbers that it plots over time."""
     return {
-        "status": _table((*wording.HEADERS, "error"), [[*wording.row(each), each.error] for each in found.tables]),
+        "status": _table(found, ("table", "state", "rows", "newest row", "lag")),
+        "loads": _table(found, ("table", "last load", "next run", "late by", "limit used")),
+        **{f"error: {each.asset}": redact(each.error) for each in found.tables if each.error},
         "summary": " ".join((wording.verdict(found), *found.warnings)),
         "tables": len(found.tables),
         "tables_with_problems": len(found.problems),
@@ -66,7 +68,8 @@ def status_metadata(found: Status) -> dict[str, Any]:
     }
 
 
-def _table(headers: tuple[str, ...], rows: list[list[str]]) -> dg.MetadataValue[Any]:
-    schema = dg.TableSchema([dg.TableColumn(name) for name in headers])
-    records = [dg.TableRecord(dict(zip(headers, map(redact, row), strict=True))) for row in rows]
-    return dg.MetadataValue.table(records, schema)
+def _table(found: Status, headers: tuple[str, ...]) -> dg.MetadataValue[Any]:
+    """Some columns of the table: Dagster's page has room for five."""
+    rows = [dict(zip(wording.HEADERS, wording.row(each), strict=True)) for each in found.tables]
+    records = [dg.TableRecord({name: redact(row[name]) for name in headers}) for row in rows]
+    return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn(name) for name in headers]))

@@ -48,6 +48,8 @@ def gather(
     instance: dg.DagsterInstance,
     folder: Folder,
     duckdb: KlaviyoDuckDBResource | None = None,
+    *,
+    disk: bool = True,
 ) -> Status:
     """The state of the data sources of all accounts, and of all transfers.
 
@@ -56,6 +58,7 @@ def gather(
         instance: Dagster's records.
         folder: The transfers.
         duckdb: The database of the default account and of transfers, and how long to wait for it.
+        disk: Whether to measure the disk space, which takes long for many files.
 
     Raises:
         ConfigurationError: if a setting is wrong.
@@ -71,9 +74,9 @@ def gather(
     tables += [_broken(f"{KEY_PREFIX}/{file.name}", file.error) for file in files if isinstance(file, Broken)]
     wrong = [each for each in read_accounts() if isinstance(each, BrokenAccount)]
     tables += [replace(_broken(f"account {each.name}", each.error), account_name=each.name) for each in wrong]
-    disk = list(_disk(states.databases, [duckdb, *(each.duckdb for each in accounts)]))
+    used = list(_disk(states.databases, [duckdb, *(each.duckdb for each in accounts)])) if disk else []
     warnings = list(_warnings(repository, instance, states.due, states.now))
-    return Status(states.now, tables, states.quotas, disk, warnings)
+    return Status(states.now, tables, states.quotas, used, warnings)
 
 
 def of_transfers(instance: dg.DagsterInstance, folder: Folder) -> Mapping[str, TableStatus]:

@@ -58,6 +58,30 @@ def latest_loads(con: duckdb.DuckDBPyConnection) -> Mapping[tuple[str, str], Lat
     }
 
 
+def first_day_loaded(con: duckdb.DuckDBPyConnection) -> datetime | None:
+    """The start of the earliest partitions that a load has landed, UTC; None if no load had partitions."""
+    if not existing_columns(con, LEDGER.schema, LEDGER.name):
+        return None
+    found = con.execute(
+        f"SELECT epoch_us(min(window_start)) FROM {full_name(con, LEDGER.schema, LEDGER.name)} "
+        "WHERE kind = 'load' AND json_array_length(partitions) > 0"
+    ).fetchall()
+    return None if found[0][0] is None else from_microseconds(found[0][0])
+
+
+def changes_since(con: duckdb.DuckDBPyConnection, moment: datetime) -> list[tuple[str, int, int, int, int, int]]:
+    """What loads have changed after a moment (aware): table, loads, rows inserted, updated and deleted, rows now."""
+    if not existing_columns(con, LEDGER.schema, LEDGER.name):
+        return []
+    return con.execute(
+        "SELECT table_name, count(*), coalesce(sum(inserted), 0)::BIGINT, coalesce(sum(updated), 0)::BIGINT, "
+        "coalesce(sum(deleted), 0)::BIGINT, coalesce(arg_max(total_rows, entry), 0) "
+        f"FROM {full_name(con, LEDGER.schema, LEDGER.name)} "
+        "WHERE kind = 'load' AND table_name IS NOT NULL AND landed_at > ? GROUP BY table_name ORDER BY min(entry)",
+        [moment],
+    ).fetchall()
+
+
 def newest_time(
     con: duckdb.DuckDBPyConnection, schema: str, table: str, column: str, not_after: datetime
 ) -> datetime | None:

@@ -191,7 +191,7 @@ def test_account_named_like_the_default_one_when_in_the_file_then_it_has_its_key
 
     assert dg.AssetKey(["klaviyo", "lists"]) in definitions.resolve_all_asset_keys()
     assert {"klaviyo", "duckdb", "io_manager"} == set(definitions.resources or {})
-    assert repository.has_sensor_def("failed_runs")
+    assert repository.has_sensor_def("alerts")
     assert account_parts().duckdb.schema_or_default == "klaviyo"
 
 

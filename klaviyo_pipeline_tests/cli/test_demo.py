@@ -15,6 +15,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from klaviyo_pipeline import environment
 from klaviyo_pipeline.demo import DemoRun, klaviyo_or_sandbox, run_demo
 from klaviyo_pipeline.sandbox import server
 from klaviyo_pipeline_tests import clocks
@@ -108,9 +109,10 @@ def test_demo_of_fewer_or_more_days_an_hour_later_compares_only_these_and_change
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("DAGSTER_HOME", str(home))
-    runs, left = [], []
+    runs, left, first_days = [], [], []
     for days in (2, 5, 1):
-        with klaviyo_or_sandbox() as sandbox:
+        with klaviyo_or_sandbox(days) as sandbox:
+            first_days.append(environment.PARTITION_START.value)
             runs.append(run_demo(days, sandbox))
         left.append(contents(tmp_path / "data" / "klaviyo.duckdb"))
         clocks.advance(hours=1)
@@ -123,7 +125,11 @@ def test_demo_of_fewer_or_more_days_an_hour_later_compares_only_these_and_change
     assert {run.last for run in runs} == {clocks.NOW.date()}
     assert left[2] == left[1]
     filled = dg.DagsterInstance.get().get_materialized_partitions(dg.AssetKey(["klaviyo", "events"]))
-    assert sorted(filled) == [(clocks.NOW - timedelta(days=ago)).date().isoformat() for ago in range(5, -1, -1)]
+    days_ago = {ago: (clocks.NOW - timedelta(days=ago)).date().isoformat() for ago in range(6)}
+    assert sorted(filled) == sorted(days_ago.values())
+    assert first_days == [days_ago[2], days_ago[5], days_ago[5]]
+    of_location = dg.RunsFilter(tags={".dagster/repository": "__repository__@klaviyo_pipeline"})
+    assert len(dg.DagsterInstance.get().get_runs(of_location)) == 2 * len(runs)  # the loads, and klaviyo_status
 
 
 def test_with_sandbox_a_second_time_has_the_shop_of_the_first(without_key: Workplace, small_sandboxes: None) -> None:

@@ -20,7 +20,7 @@ from klaviyo_pipeline_tests.incremental.support import QUIET, Project, loads, pu
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
 SCHEDULES = ["klaviyo_checks_schedule", "klaviyo_daily_schedule", "klaviyo_hourly_schedule", "klaviyo_weekly_schedule"]
-SENSORS = ["automation_conditions", "failed_runs", "new_metrics"]
+SENSORS = ["automation_conditions", "new_metrics"]
 NOON = datetime(2026, 11, 20, 12, 7, tzinfo=UTC)
 FOLLOWING = ("event_metrics", "event_profiles")
 

@@ -180,7 +180,7 @@ def test_asset_shows_the_table_of_the_command(
     monkeypatch.setenv("KLAVIYO_API_KEY", "pk_wrong")
     three_sources.cli("load", "lists", exit_code=1)
     monkeypatch.setenv("DAGSTER_HOME", str(three_sources.root / ".dagster"))
-    made = overview_definitions()
+    made = overview_definitions(running=False)
     with dg.DagsterInstance.get() as kept:
         result = made.resolve_job_def(STATUS_JOB).execute_in_process(instance=kept)
     (event,) = result.get_asset_materialization_events()
@@ -191,7 +191,7 @@ def test_asset_shows_the_table_of_the_command(
         "klaviyo.lists": "failed",
         "klaviyo.templates": "never loaded",
     }
-    assert "API key" in shown["klaviyo.lists"]["error"]
+    assert "API key" in metadata["error: klaviyo/lists"].value
     assert shown["klaviyo.metrics"]["rows"] == f"{len(three_sources.truth('metrics')):,}"
     assert metadata["tables_with_problems"].value == 2
     assert "1 of 3 tables are well." in metadata["summary"].value

@@ -25,7 +25,6 @@ import dagster as dg
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, comes_along, lookback_days
 from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
-from klaviyo_pipeline.orchestration.automation.failed_runs import failed_runs_sensor
 from klaviyo_pipeline.orchestration.automation.new_metrics import new_metrics_sensor
 from klaviyo_pipeline.orchestration.checks.build import CHECKS_JOB, build_checks_job
 from klaviyo_pipeline.orchestration.checks.reconciliation import build_reconciliation_jobs
@@ -131,8 +130,6 @@ def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition, naming
             for job in jobs
         ],
         sensors=[
-            # In a project of others, its own sensors watch the runs.
-            *([failed_runs_sensor(running=running)] if not naming.guest else []),
             *(
                 new_metrics_sensor(job, latest_days, running=running, naming=naming)
                 for job in latest
