@@ -11,9 +11,11 @@ import pytest
 from klaviyo_pipeline_tests.ui.running import RunningDagster, running_dagster
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from klaviyo_pipeline_tests.ui.visit import Visit
 
-collect_ignore = [] if find_spec("playwright") else ["test_in_the_browser.py"]
+collect_ignore = [] if find_spec("playwright") else ["test_in_the_browser.py", "test_report_page.py"]
 _REPORT = pytest.StashKey[pytest.TestReport]()
 
 
@@ -35,18 +37,30 @@ def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDagster
 
 
 @pytest.fixture(scope="session")
-def visitor(dagster: RunningDagster) -> Iterator[Visit]:
-    """The only one, so that what is loaded by one test is there to see for the next."""
-    from klaviyo_pipeline_tests.ui.visit import browser, visit
+def chromium() -> Iterator[Browser]:
+    """The only browser: Playwright starts once in a process."""
+    from klaviyo_pipeline_tests.ui.visit import ARTIFACTS, browser
 
-    with browser() as chromium:
-        yield visit(chromium, dagster.url)
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def visitor(dagster: RunningDagster, chromium: Browser) -> Visit:
+    """The only one, so that what is loaded by one test is there to see for the next."""
+    from klaviyo_pipeline_tests.ui.visit import visit
+
+    return visit(chromium, dagster.url)
 
 
 @pytest.fixture(autouse=True)
-def evidence(request: pytest.FixtureRequest, visitor: Visit) -> Iterator[None]:
-    """When a test fails: what was on the page, a picture of it, and where Dagster's own words are."""
+def evidence(request: pytest.FixtureRequest) -> Iterator[None]:
+    """When a test of Dagster's UI fails: what was on the page, a picture, and where Dagster's own words are."""
     yield
+    if "visitor" not in request.fixturenames:
+        return
+    visitor: Visit = request.getfixturevalue("visitor")
     if _REPORT in request.node.stash and not visitor.page.is_closed():
         visitor.shoot(f"failed-{request.node.name}")
         print(f"On {visitor.page.url}:\n{visitor.page.locator('body').inner_text()}")

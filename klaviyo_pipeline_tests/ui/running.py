@@ -69,8 +69,16 @@ class RunningDagster:
         """Materialize all assets and all partitions, into the same database and the same history of runs."""
         days = f"{self.day(_PARTITIONS - 1)}...{self.day(0)}"
         for selection in ("key:klaviyo/*", "group:klaviyo_analytics"):
-            command = ["dg", "launch", "--assets", selection]
-            subprocess.run([*command, "--partition-range", days], cwd=ROOT, env=self.environment, check=True)
+            self.launch(selection, "--partition-range", days)
+
+    def launch(self, selection: str, *options: str) -> None:
+        """Materialize a selection of assets in another process."""
+        command = ["dg", "launch", "--assets", selection, *options]
+        subprocess.run(command, cwd=ROOT, env=self.environment, check=True)
+
+    def command(self, *arguments: str) -> None:
+        """Run a command of klaviyo-pipeline."""
+        subprocess.run(["klaviyo-pipeline", *arguments], cwd=ROOT, env=self.environment, check=True)
 
     def failed_run(self) -> str:
         """The id of a new run that fails, since it has no usable start_time."""

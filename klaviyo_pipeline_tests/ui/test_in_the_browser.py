@@ -91,6 +91,8 @@ def test_asset_page_shows_what_landed(visitor: Visit, dagster: RunningDagster) -
 
 
 def test_asset_page_has_a_plot_of_what_landed(visitor: Visit) -> None:
+    trend = visitor.metadata("trend").get_by_role("table")
+    expect(trend.get_by_role("row").nth(1)).to_contain_text(re.compile("[▁▂▃▄▅▆▇█]"))
     visitor.metadata("plot").get_by_text("Show Markdown").click()
     image = visitor.page.get_by_role("dialog").get_by_role("img", name=re.compile("Events per"))
     width, height = image.evaluate("image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])")
@@ -118,6 +120,42 @@ def test_graph_when_everything_has_loaded_then_no_asset_or_check_has_failed(
         expect(graph.get_by_text("100% filled")).to_have_count(sum(s.partitioned_by_day for s in CORE.values()))
         expect(graph.get_by_text(re.compile("Never materialized|Failed", re.IGNORECASE))).to_have_count(0)
         visitor.shoot("assets")
+
+
+def test_timeline_shows_a_run_that_a_command_has_made(visitor: Visit, dagster: RunningDagster) -> None:
+    dagster.command("load", "metrics", "-q")
+    page = visitor.go("/overview/activity/timeline")
+    expect(page.get_by_text("Jobless asset materializations").first).to_be_visible()
+    visitor.shoot("timeline")
+
+
+def test_status_and_report_are_made_and_their_pages_show_the_tables_and_the_file(
+    visitor: Visit, dagster: RunningDagster
+) -> None:
+    dagster.launch("group:klaviyo_overview")
+    page = visitor.asset("klaviyo_status")
+    tables = visitor.metadata("status").get_by_role("table")
+    expect(tables.get_by_role("row")).to_have_count(1 + len(CORE))
+    expect(tables.get_by_role("row").filter(has_text="klaviyo.events")).to_contain_text(re.compile("ok"))
+    expect(visitor.metadata("summary")).to_contain_text("All tables are well.")
+    visitor.shoot("status")
+    visitor.asset("klaviyo_report")
+    expect(visitor.metadata("file")).to_contain_text("klaviyo-report.html")
+    assert "<h1>Klaviyo report</h1>" in (dagster.database.parent / "klaviyo-report.html").read_text()
+    assert API_KEY not in page.content()
+
+
+def test_launchpad_is_prefilled_with_what_people_change(visitor: Visit) -> None:
+    page = visitor.go("/locations/klaviyo_pipeline/jobs/klaviyo_hourly/playground")
+    editor = page.locator(".CodeMirror").first
+    expect(editor).to_contain_text("klaviyo__events")
+    visitor.shoot("launchpad")
+    shown = [line.strip("\u200b ") for line in editor.locator(".CodeMirror-line").all_inner_texts()]
+    assert sum(line.startswith("start_time") for line in shown) == 3
+    assert {line.split(":")[0] for line in shown if line} == {
+        *("ops", "config", "start_time", "end_time", "write_mode"),
+        *("klaviyo__campaigns", "klaviyo__events", "klaviyo__profiles"),
+    }
 
 
 def test_page_of_a_failed_run_says_why_in_a_sentence_and_has_no_trace(visitor: Visit, dagster: RunningDagster) -> None:
