@@ -25,6 +25,7 @@ from klaviyo_pipeline.cli.reconcile import reconcile
 from klaviyo_pipeline.cli.report import report
 from klaviyo_pipeline.cli.sources import sources
 from klaviyo_pipeline.cli.status import status
+from klaviyo_pipeline.cli.sweep import sweep
 from klaviyo_pipeline.cli.transfer import transfer
 from klaviyo_pipeline.sandbox.command import sandbox
 
@@ -62,6 +63,7 @@ for _command in (
     sandbox,
     sources,
     status,
+    sweep,
     transfer,
     with_sandbox,
 ):

@@ -19,7 +19,7 @@ from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.incremental.support import QUIET, Project, loads, put_event
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
-SCHEDULES = ["klaviyo_checks_schedule", "klaviyo_daily_schedule", "klaviyo_hourly_schedule", "klaviyo_weekly_schedule"]
+SCHEDULES = [f"klaviyo_{name}_schedule" for name in ("checks", "daily", "hourly", "sweep", "weekly")]
 SENSORS = ["automation_conditions", "new_metrics"]
 NOON = datetime(2026, 11, 20, 12, 7, tzinfo=UTC)
 FOLLOWING = ("event_metrics", "event_profiles")
@@ -102,7 +102,7 @@ def test_ticks_are_staggered_and_come_once_however_clocks_change() -> None:
         ticks[schedule.name] = list(itertools.takewhile(lambda tick: tick.astimezone(UTC) < end, found))  # noqa: B023
 
     counts = {name: len(found) for name, found in ticks.items()}
-    assert counts == dict(zip(SCHEDULES, (14, 14, 14 * 24, 2), strict=True))
+    assert counts == dict(zip(SCHEDULES, (14, 14, 14 * 24, 2, 2), strict=True))
     assert len({found[0].minute for found in ticks.values()}) == len(ticks)
     assert all(found[0].minute % 15 for found in ticks.values())
 

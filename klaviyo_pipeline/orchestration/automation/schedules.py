@@ -6,7 +6,8 @@
   Klaviyo's own counts.
 - **Weekly**: the last 35 days of events and profiles, because events came up to 17 days late, and attributions are
   final after 30 days. A full read of collections, also of campaigns, finds deletions and people who left a list. A
-  full read of profiles is not necessary, because each change moves `updated`.
+  full read of profiles is not necessary, because each change moves `updated`. A read of their ids alone, on the next
+  day, finds those that are gone.
 
 Schedules are off unless ``KLAVIYO_AUTOMATION`` is on. A person can start and stop each in Dagster's UI. Minutes are odd
 and staggered, hours avoid changes of the clock, and a schedule starts no run while its last run is active.
@@ -26,6 +27,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, comes_along, lookback_days
 from klaviyo_pipeline.orchestration.account import DEFAULT, Naming
 from klaviyo_pipeline.orchestration.automation.new_metrics import new_metrics_sensor
+from klaviyo_pipeline.orchestration.automation.sweeping import SWEEP_JOB, build_sweep_jobs
 from klaviyo_pipeline.orchestration.checks.build import CHECKS_JOB, build_checks_job
 from klaviyo_pipeline.orchestration.checks.reconciliation import build_reconciliation_jobs
 from klaviyo_pipeline.orchestration.partitions import range_tags
@@ -113,12 +115,13 @@ def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition, naming
     of_events = [name for name in ("metrics", "events", "event_metrics") if name in chosen]
     latest = _job(naming, NEW_METRICS, of_events, "Loads the metrics and the latest events.")
     checks = [build_checks_job(naming)]
+    sweeps = build_sweep_jobs(naming)
 
     def latest_days(now: datetime) -> Mapping[str, str]:
         return _range_tags(partitions, now, SOURCES["events"].lookback_days)
 
     return dg.Definitions(
-        jobs=[*hourly, *daily, *weekly, *latest, *checks, *build_reconciliation_jobs(naming)],
+        jobs=[*hourly, *daily, *weekly, *latest, *checks, *build_reconciliation_jobs(naming), *sweeps],
         schedules=[
             _schedule(job, naming, name, naming.choices.crons.get(when, cron), loads, partitions, running)
             for jobs, name, when, cron, loads in (
@@ -126,6 +129,7 @@ def automation_definitions(partitions: dg.TimeWindowPartitionsDefinition, naming
                 (daily, DAILY, "daily", "23 4 * * *", daily_loads),
                 (weekly, WEEKLY, "weekly", "41 5 * * 6", weekly_loads),
                 (checks, CHECKS_JOB, "checks", "53 6 * * *", lambda _naming: [ScheduledLoad("checks", ())]),
+                (sweeps, SWEEP_JOB, "sweep", "17 7 * * 0", lambda _naming: [ScheduledLoad("sweep", ())]),
             )
             for job in jobs
         ],
