@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,11 @@ class Account:
     def schema(self) -> str:
         """The schema of its tables."""
         return self.settings.schema_name or self.name
+
+    @property
+    def privacy(self) -> str:
+        """Its privacy rules, in the form of KLAVIYO_PRIVACY; blank without any."""
+        return json.dumps(self.settings.privacy) if self.settings.privacy is not None else ""
 
     @property
     def key_origin(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -100,6 +100,11 @@ class AccountSettings(Section):
     options: OptionSettings = Field(default_factory=OptionSettings)
     write_modes: dict[str, Mode] = Field(
         default_factory=dict, description="Write modes by data source. Missing: merge. A run's config wins."
+    )
+    privacy: Any = Field(
+        default=None,
+        json_schema_extra={"type": ["string", "object"]},
+        description="Privacy rules: pseudonymous, none, or a mapping of columns to rules. Missing: KLAVIYO_PRIVACY.",
     )
     shrink: ShrinkSettings = Field(default_factory=ShrinkSettings)
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)

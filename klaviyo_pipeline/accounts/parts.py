@@ -119,6 +119,7 @@ def parts_of(account: Account) -> AccountParts:
             key_origin=account.key_origin,
             base_url=settings.base_url,
             revision=settings.revision,
+            privacy=account.privacy,
         ),
         duckdb=KlaviyoDuckDBResource(
             database=settings.database,

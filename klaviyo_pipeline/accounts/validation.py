@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,7 +31,7 @@ def violations_in(name: str, data: Any) -> list[Violation]:  # noqa: ANN401 - wh
     if not isinstance(data, dict):
         return [Violation((), "must be a mapping with api_key_env: NAME OF AN ENVIRONMENT VARIABLE.")]
     found = [*shape_violations(AccountSettings, data), *_key(data), *_texts(name, data), *_lists(data)]
-    found += [*_write_modes(data), *_shrink(data), *_schedule(data)]
+    found += [*_write_modes(data), *_shrink(data), *_schedule(data), *_privacy(data)]
     # A value of the wrong type is wrong once.
     unique = {(each.path, each.key): each for each in reversed(found)}
     return list(reversed(unique.values()))
@@ -112,6 +113,16 @@ def _shrink(data: dict[str, Any]) -> Iterator[Violation]:
         value = given.get(name) if isinstance(given, dict) else None
         if isinstance(value, int | float) and not isinstance(value, bool):
             yield from refused(("shrink", name), str(value), variable.parse)
+
+
+def _privacy(data: dict[str, Any]) -> Iterator[Violation]:
+    if data.get("privacy") is not None:
+        try:
+            text = json.dumps(data["privacy"])
+        except (TypeError, ValueError):
+            yield Violation(("privacy",), "must be a preset, or a mapping of columns to rules.")
+            return
+        yield from refused(("privacy",), text, environment.PRIVACY.parse)
 
 
 def _schedule(data: dict[str, Any]) -> Iterator[Violation]:

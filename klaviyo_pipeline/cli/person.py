@@ -35,7 +35,7 @@ def _who(command: Command) -> Command:
 
 
 _databases = click.option(
-    "--database", multiple=True, help="A DuckDB file; by default those of the project and of all transfers."
+    "--database", multiple=True, help="A DuckDB file; by default those of all accounts and transfers."
 )
 
 
@@ -138,17 +138,25 @@ def _person(
 
 def _places(databases: tuple[str, ...]) -> list[KlaviyoDuckDBResource]:
     """The databases, each file once."""
+    from klaviyo_pipeline.accounts.file import Account, BrokenAccount, read_accounts
+    from klaviyo_pipeline.accounts.parts import parts_of
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
     from klaviyo_pipeline.transfers.file.model import database_file
     from klaviyo_pipeline.transfers.file.reading import TransferFile
+    from klaviyo_pipeline.transfers.folder import Broken
 
     own = KlaviyoDuckDBResource()
-    names: list[str | None] = [database_file(each) for each in databases]
-    if not databases:
-        files = [each for each in transfers_folder().all() if isinstance(each, TransferFile)]
-        names = [None, *(each.transfer.database_file for each in files)]
-    found = {place.warehouse().name: place for place in (own.at(name) for name in names)}
-    return list(found.values())
+    if databases:
+        places = [own.at(database_file(each)) for each in databases]
+    else:
+        accounts, files = read_accounts(), transfers_folder().all()
+        for each in (*accounts, *files):
+            if isinstance(each, BrokenAccount | Broken):
+                raise each.error  # nobody knows where its rows are
+        places = [own, *(parts_of(each).duckdb for each in accounts if isinstance(each, Account))]
+        places += [own.at(each.transfer.database_file) for each in files if isinstance(each, TransferFile)]
+    found = {place.warehouse().name: place for place in reversed(places)}
+    return list(reversed(found.values()))
 
 
 def _show(done: Everywhere, *, dry_run: bool) -> None:

@@ -108,4 +108,5 @@ def named_account(name: str) -> dict[str, str]:
         raise ConfigurationError(f"authentication is {name!r}, but {one_of(name, tuple(sorted(known)))}")
     account = known[name]
     given = {"base_url": account.base_url, "revision": account.revision, "key_origin": account.key_origin}
+    given["privacy"] = account.privacy
     return {"api_key": account.api_key} | {key: value for key, value in given.items() if value}

@@ -37,13 +37,14 @@ _KEYS = ("api_key", "base_url", "revision")
 
 @dataclass(frozen=True)
 class Authentication:
-    """An account: the environment variable with its key, and its address and revision if they differ."""
+    """An account: the variable with its key, and its address, revision and privacy rules if they differ."""
 
     name: str
     variable: str
     base_url: str = ""
     revision: str = ""
     file: str = ""
+    privacy: str = ""
 
     @property
     def api_key(self) -> str:
@@ -117,7 +118,14 @@ def read_authentications(file: str | None = None) -> dict[str, Authentication]:
 
 def _of_project(account: Account) -> Authentication:
     settings = account.settings
-    return Authentication(account.name, settings.api_key_env, settings.base_url, settings.revision, account.file)
+    return Authentication(
+        account.name,
+        settings.api_key_env,
+        settings.base_url,
+        settings.revision,
+        account.file,
+        account.privacy,
+    )
 
 
 def _account(name: str, given: Any, file: str, say: Callable[[Violation], None]) -> Authentication | None:  # noqa: ANN401

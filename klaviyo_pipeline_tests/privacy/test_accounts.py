@@ -1,0 +1,89 @@
+"""Privacy rules of the accounts in klaviyo.yml, and erasure over all of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from klaviyo_pipeline.accounts.file import BrokenAccount, read_accounts
+from klaviyo_pipeline.accounts.parts import account_parts
+from klaviyo_pipeline.cli import main
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.klaviyo.privacy.model import DROP, HASH
+from klaviyo_pipeline.transfers.loading import named_account
+from klaviyo_pipeline_tests.privacy.people_in_a_shop import Shop
+from klaviyo_pipeline_tests.privacy.planted import OTHER, TRACES, plant
+
+FILE = """\
+accounts:
+  eu:
+    api_key_env: EU_KEY
+    database: shop.duckdb
+    privacy: pseudonymous
+  us:
+    api_key_env: US_KEY
+    database: us.duckdb
+    privacy: {email: hash, profiles.last_name: drop}
+  plain:
+    api_key_env: US_KEY
+    database: shop.duckdb
+    privacy: none
+  other:
+    api_key_env: US_KEY
+    database: shop.duckdb
+"""
+
+
+@pytest.fixture
+def folder(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(shop.folder)
+    for name in ("KLAVIYO_ACCOUNTS", "KLAVIYO_API_KEY", "KLAVIYO_TRANSFERS_DIR", "KLAVIYO_STAGING_DIR", "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("EU_KEY", "US_KEY"):
+        monkeypatch.setenv(name, "pk_sandbox")
+    monkeypatch.setenv("KLAVIYO_BASE_URL", shop.sandbox.url)
+    monkeypatch.setenv("KLAVIYO_DUCKDB_PATH", "none.duckdb")
+    (shop.folder / "klaviyo.yml").write_text(FILE)
+    return shop.folder
+
+
+def test_each_account_has_its_own_rules_or_those_of_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLAVIYO_PRIVACY", "{phone: drop}")
+    rules = {name: account_parts(name).klaviyo.client().rules for name in ("eu", "us", "plain", "other")}
+    profiles = {name: each.of(SOURCES["profiles"]) for name, each in rules.items()}
+    assert profiles["eu"]["first_name"] == DROP
+    assert profiles["us"]["email"] == HASH
+    assert "first_name" not in profiles["us"]
+    assert profiles["plain"] == {}
+    assert profiles["other"]["phone_number"] == DROP
+    assert json.loads(named_account("us")["privacy"])["email"] == "hash", "also for transfers of the account"
+
+
+@pytest.mark.parametrize("written", ["[email]", "anonymous", "{profiles.id: drop}", "{profiles.emial: drop}", "5"])
+def test_account_with_wrong_rules_is_broken_and_says_where(folder: Path, written: str) -> None:
+    (folder / "klaviyo.yml").write_text(f"accounts:\n  eu:\n    api_key_env: EU_KEY\n    privacy: {written}\n")
+    (found,) = read_accounts()
+    assert isinstance(found, BrokenAccount)
+    assert "klaviyo.yml:4" in str(found.error)
+    assert "privacy" in str(found.error)
+    said = CliRunner().invoke(main, ["erase", "--email", OTHER, "--yes"])
+    assert said.exit_code == 2, "nobody knows where the rows of this account are"
+
+
+def test_erase_reaches_the_databases_of_all_accounts(shop: Shop, folder: Path) -> None:
+    id_ = plant(shop)
+    shop.load("profiles")
+    (folder / "us.duckdb").write_bytes(shop.database.file.read_bytes())
+    done = CliRunner().invoke(main, ["erase", "--email", OTHER, "--yes", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)["databases"]
+    assert {Path(name).name for name in found} == {"shop.duckdb", "us.duckdb"}
+    assert {each["profiles"] for each in found.values()} == {1}
+    for name in ("shop.duckdb", "us.duckdb"):
+        content = (folder / name).read_bytes().lower()
+        assert not [trace for trace in (*TRACES, id_.lower()) if trace.encode() in content]
