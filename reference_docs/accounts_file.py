@@ -10,7 +10,8 @@ INTRO = """\
 
 The file has one key, `accounts`: a mapping of names to accounts; see [several accounts](../accounts.md). A name has
 letters, digits and underscores, and begins with a letter. An unknown key, or a value of another type, is an error that
-names file, line and key.
+names file, line and key. Such an account is left out, and the others load. `klaviyo-pipeline account schema` prints the
+same keys as a JSON Schema, for editors.
 """
 SECTIONS = {"options": OptionSettings, "shrink": ShrinkSettings, "schedule": ScheduleSettings}
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock, environment
+from klaviyo_pipeline.accounts.file import FILE as ACCOUNTS_FILE
+from klaviyo_pipeline.accounts.file import BrokenAccount, read_accounts
+from klaviyo_pipeline.accounts.parts import project_accounts
 from klaviyo_pipeline.errors import ConfigurationError, PipelineError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
@@ -56,7 +59,7 @@ def check_all(folder: Folder) -> list[Finding]:
 
 
 def _settings() -> Iterator[Finding]:
-    for variable in (*environment.VARIABLES, FILE):
+    for variable in (*environment.VARIABLES, ACCOUNTS_FILE, FILE):
         yield _try(variable.name, lambda variable=variable: _shown(variable))  # type: ignore[misc]
 
 
@@ -93,12 +96,20 @@ def _rehearse(database: str, schema: str) -> str:
 
 def _accounts(files: list[TransferFile]) -> Iterator[Finding]:
     """Each account with the storage time zones of the tables that its rows land in."""
-    zones: dict[str, set[str]] = {DEFAULT: {""}}
+    zones, chosen = dict[str, set[str]](), dict[str, Sequence[str]]()
+    try:
+        broken = [each for each in read_accounts() if isinstance(each, BrokenAccount)]
+        for each in project_accounts(report=False):
+            zones[each.name], chosen[each.name] = {each.duckdb.timezone}, each.naming.chosen()
+    except ConfigurationError as error:
+        yield Finding("accounts", False, str(error))
+        return
+    yield from (Finding(f"account {each.name}", False, str(each.error)) for each in broken)
     for file in files:
         if not file.transfer.api_token:
             zones.setdefault(file.transfer.authentication or DEFAULT, set()).add(file.transfer.destination.timezone)
     for name in sorted(zones, key=lambda name: (name != DEFAULT, name)):
-        yield from _account(name, lambda name=name: client_of(name), zones[name])  # type: ignore[misc]
+        yield from _account(name, lambda name=name: client_of(name), zones[name], chosen.get(name))  # type: ignore[misc]
     for file in files:
         if file.transfer.api_token:
             client = lambda file=file: spec_of(file).account(KlaviyoResource()).client()  # noqa: E731
@@ -133,7 +144,12 @@ def other_days(account: str, storage: str = "") -> str:
     )
 
 
-def _account(name: str, client: Callable[[], KlaviyoClient], storage_zones: Iterable[str]) -> Iterator[Finding]:
+def _account(
+    name: str,
+    client: Callable[[], KlaviyoClient],
+    storage_zones: Iterable[str],
+    chosen: Sequence[str] | None = None,
+) -> Iterator[Finding]:
     what, warnings = f"account {name}", list[str]()
 
     def look() -> str:
@@ -141,7 +157,7 @@ def _account(name: str, client: Callable[[], KlaviyoClient], storage_zones: Iter
         from klaviyo_pipeline.klaviyo.endpoints.key_check import check_account
         from klaviyo_pipeline.klaviyo.errors import ScopeError
 
-        report = check_account(client(), environment.sources())
+        report = check_account(client(), chosen or environment.sources())
         wrong = [f"{each.source}: {', '.join(each.missing) or each.problem}" for each in report.sources if not each.ok]
         if wrong:
             raise ScopeError(f"{report.account} may not read everything; missing for {'; '.join(wrong)}")

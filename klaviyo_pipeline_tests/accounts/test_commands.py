@@ -97,6 +97,17 @@ def test_accounts_when_checked_then_each_key_and_each_mistake_has_its_line(
     assert "us and uk have one key" in two.cli("account", "check", "us").stderr
 
 
+def test_check_when_accounts_are_in_the_file_then_it_looks_at_them_and_not_at_the_default_one(two: Workplace) -> None:
+    file = two.root / "klaviyo.yml"
+    file.write_text(f"{file.read_text()}  it: {{api_key_env: IT, timezone: Mars}}\n")
+
+    found = {
+        each["what"]: each["ok"] for each in shown(two, "check", exit_code=1) if each["what"].startswith("account ")
+    }
+
+    assert found == {"account it": False, "account uk": False, "account us": True}
+
+
 def test_commands_when_an_account_is_given_then_they_are_about_it(two: Workplace) -> None:
     assert "--account: us, uk" in two.cli("load", "lists", exit_code=2).stderr
     two.cli("load", "lists", "metrics", "--account", "us")
@@ -119,6 +130,9 @@ def test_commands_when_an_account_is_given_then_they_are_about_it(two: Workplace
         in two.cli("load", "events", "flows", "--account", "us", exit_code=2).stderr
     )
 
+    previewed = shown(two, "preview", "lists", "--account", "us", "--rows", "2")
+    assert len(previewed["rows"]) == 2
+    assert {row["id"] for row in previewed["rows"]} <= {row["id"] for row in truth(two.sandbox.store, "lists")}
     two.cli("load", "lists", "--account", "uk")
     two.cli("rewind", "lists", "--account", "us", "--to", "2026-09-01")
     rewound = two.sql("SELECT table_name FROM klaviyo_pipeline.ledger WHERE kind = 'rewind'")

@@ -7,11 +7,13 @@ import subprocess
 import pytest
 
 from klaviyo_pipeline import environment
+from klaviyo_pipeline.accounts import file as accounts
 from klaviyo_pipeline.transfers.file import authentications
 from klaviyo_pipeline_tests.deployment.files import ROOT, Ignored, compose, dockerfile, last_stage
 
 PLANTED = [
     *(".env", ".env.production", "klaviyo_pipeline/.env", "authentications.yml", "config/authentications.yml"),
+    "klaviyo.yml",
     *("data/klaviyo.duckdb", "data/.klaviyo.duckdb.staging/manifest.json", "klaviyo_pipeline/data.duckdb"),
     *(".git/config", ".dagster/history/runs.db", ".tmp_dagster_home_x/storage/x.db", "logs/x.log", "id_rsa"),
     *("secrets/dagster_login", "klaviyo_pipeline/__pycache__/x.pyc", ".venv/bin/python", "transfers/shop.yml"),
@@ -107,5 +109,6 @@ def test_compose_has_no_secret_in_it() -> None:
 
 
 def test_compose_variables_are_known() -> None:
-    known = {variable.name for variable in (*environment.VARIABLES, authentications.FILE)} | {"DAGSTER_HOME"}
+    files = (accounts.FILE, authentications.FILE)
+    known = {variable.name for variable in (*environment.VARIABLES, *files)} | {"DAGSTER_HOME"}
     assert compose()["services"]["daemon"]["environment"].keys() <= known
