@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from klaviyo_pipeline.accounts.model import AccountsFile
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 
 
 def json_schema() -> dict[str, Any]:
     """A schema for editors."""
     schema = AccountsFile.model_json_schema(by_alias=True)
-    account = schema["$defs"]["AccountSettings"]
-    account["properties"]["write_modes"]["propertyNames"] = {"enum": list(SOURCES)}
     schema["properties"]["accounts"]["propertyNames"] = {
         "pattern": "^[A-Za-z][A-Za-z0-9_]*$",
         "not": {"const": "default"},

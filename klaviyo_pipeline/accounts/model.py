@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.orchestration.automation.cron import check_cron
 from klaviyo_pipeline.yaml_files.shape import Section
 
@@ -63,8 +64,21 @@ class ScheduleSettings(Section):
         return {name: check_cron(getattr(self, name)) for name in CRONS}
 
 
+def _for_editors(schema: dict[str, Any]) -> None:
+    """Add the names of data sources, which editors complete, and the forms of texts. Templates are of every form."""
+    properties = schema["properties"]
+    names = ["default", "core", "all", *SOURCES]
+    properties["sources"]["items"] = {"anyOf": [{"enum": names}, {"type": "string", "pattern": r"^-|\*|\{\{"}]}
+    properties["write_modes"]["propertyNames"] = {"enum": list(SOURCES)}
+    properties["owners"]["items"]["pattern"] = r"^team:.|.@.|\{\{"
+    properties["first_day"]["pattern"] = r"^(\d{4}-\d{2}-\d{2})?$|\{\{"
+    properties["api_key_env"]["pattern"] = r"^[A-Za-z_][A-Za-z0-9_]*$|\{\{"
+
+
 class AccountSettings(Section):
     """The settings of one account."""
+
+    model_config = ConfigDict(json_schema_extra=_for_editors)
 
     api_key_env: str = Field(
         description="Name of the environment variable with the account's private API key. The file never has the key."

@@ -104,8 +104,12 @@ def default_parts() -> AccountParts:
     )
 
 
-def parts_of(account: Account) -> AccountParts:
-    """An account of klaviyo.yml.
+def parts_of(account: Account, *, guest: bool = False) -> AccountParts:
+    """An account of klaviyo.yml, or of a component.
+
+    Args:
+        account: The account.
+        guest: It is part of a project of others, so that no name of it has the names of the default account.
 
     Raises:
         ConfigurationError: if a setting of the environment is wrong.
@@ -113,7 +117,7 @@ def parts_of(account: Account) -> AccountParts:
     settings = account.settings
     return AccountParts(
         name=account.name,
-        naming=_naming(account),
+        naming=_naming(account, guest=guest),
         klaviyo=KlaviyoResource(
             api_key_variable=settings.api_key_env,
             key_origin=account.key_origin,
@@ -143,8 +147,8 @@ _OWN = DEFAULT_NAMING.account
 """An account of this name in klaviyo.yml has the asset keys, jobs and resources of the default account."""
 
 
-def _naming(account: Account) -> Naming:
-    settings, is_own = account.settings, account.name == _OWN
+def _naming(account: Account, *, guest: bool) -> Naming:
+    settings, is_own = account.settings, account.name == _OWN and not guest
     keys = {each: account.name if each == "klaviyo" else f"{account.name}_{each}" for each in RESOURCES}
     return Naming(
         account=account.name,

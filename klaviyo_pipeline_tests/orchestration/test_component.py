@@ -1,39 +1,43 @@
-"""The component for `dg`: its fields are the arguments of build_definitions, and its schema says what they take."""
+"""The component for `dg`: its attributes are those of an account in klaviyo.yml, and its schema says what they take."""
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
-from dagster.components.resolved.errors import ResolutionException
 from jsonschema import Draft202012Validator
 
-from klaviyo_pipeline import KlaviyoComponent, KlaviyoTranslator, build_definitions
+from klaviyo_pipeline import KlaviyoComponent, KlaviyoTranslator
+from klaviyo_pipeline.accounts.model import AccountSettings
 from klaviyo_pipeline.component import KlaviyoScaffolder, KlaviyoScaffoldParams
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 
-IN_CODE = {"api_key", "resource_keys", "executor", "translator"}
-"""Arguments of build_definitions that no YAML file gives."""
 EVERYTHING = """
 account: brand_us
-api_key_variable: BRAND_US_API_KEY
+api_key_env: BRAND_US_API_KEY
 base_url: http://127.0.0.1:8765
+revision: "2026-07-15"
 sources: [lists, events, "catalog_*", -catalog_jobs]
 database: data/brands.duckdb
 schema: us
 timezone: Europe/Copenhagen
 first_day: "2026-01-01"
-automation: true
-key_prefix: [raw, us]
+key_prefix: raw/us
 group: brands
 owners: [team:growth, crm@example.com]
+options:
+  metrics: [Placed Order]
+  leave_out: [events.event_properties]
+write_modes: {lists: replace}
+shrink: {share: 0.5, rows: 5}
+schedule: {auto_start: true, hourly: "9 * * * *"}
 """
+LEAST = "account: brand_us\napi_key_env: BRAND_US_API_KEY\n"
 
 
 def schema() -> dict[str, Any]:
@@ -44,12 +48,12 @@ def definitions(text: str) -> dg.Definitions:
     return KlaviyoComponent.resolve_from_yaml(text).build_defs(dg.ComponentTree.for_test().load_context)
 
 
-def test_component_has_a_described_field_for_every_argument_of_build_definitions() -> None:
-    arguments = set(inspect.signature(build_definitions).parameters)
+def test_component_has_every_setting_of_an_account_in_klaviyo_yml() -> None:
+    of_account = AccountSettings.model_json_schema(by_alias=True)["properties"]
 
-    assert schema()["properties"].keys() == arguments - IN_CODE | {"api_key_variable"}
-    assert all(each.get("description") for each in schema()["properties"].values())
-    assert yaml.safe_load(EVERYTHING).keys() == schema()["properties"].keys()
+    assert schema()["properties"].keys() == of_account.keys() | {"account"} == yaml.safe_load(EVERYTHING).keys()
+    described = {name for name, each in schema()["properties"].items() if each.get("description")}
+    assert schema()["properties"].keys() - described <= {"options", "shrink", "schedule"}
 
 
 def test_component_when_every_field_is_given_then_definitions_follow_them() -> None:
@@ -66,9 +70,10 @@ def test_component_when_every_field_is_given_then_definitions_follow_them() -> N
     assert events.partitions_def.start.isoformat() == "2026-01-01T00:00:00+01:00"
     repository = found.get_repository_def()
     assert {each.default_status for each in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
+    assert repository.get_schedule_def("brand_us_hourly_schedule").cron_schedule == "9 * * * *"
     assert {each.default_status for each in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
     resources = found.resources or {}
-    assert resources["brand_us"].api_key == dg.EnvVar("BRAND_US_API_KEY")
+    assert resources["brand_us"].api_key_variable == "BRAND_US_API_KEY"
     assert resources["brand_us"].base_url == "http://127.0.0.1:8765"
     assert (resources["brand_us_duckdb"].database, resources["brand_us_duckdb"].schema_name) == (
         "data/brands.duckdb",
@@ -79,23 +84,25 @@ def test_component_when_every_field_is_given_then_definitions_follow_them() -> N
 def test_component_when_only_named_then_schedules_are_as_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     for given, status in (("off", dg.DefaultScheduleStatus.STOPPED), ("on", dg.DefaultScheduleStatus.RUNNING)):
         monkeypatch.setenv("KLAVIYO_AUTOMATION", given)
-        found = definitions("account: brand_us\nsources: [lists]").get_repository_def()
+        found = definitions(f"{LEAST}sources: [lists]").get_repository_def()
         assert {each.default_status for each in found.schedule_defs} == {status}
 
 
 @pytest.mark.parametrize(
     ("given", "is_right"),
     [
-        ("account: brand_us", True),
+        (LEAST, True),
         (EVERYTHING, True),
-        ("account: '{{ env.BRAND }}'\nfirst_day: '{{ env.FIRST_DAY }}'\nowners: ['{{ env.OWNER }}']", True),
-        ("account: brand-us", False),
-        ("sources: [lists]", False),
-        ("account: brand_us\nsources: [evnts]", False),
-        ("account: brand_us\nfirst_day: yesterday", False),
-        ("account: brand_us\nowners: [nobody]", False),
-        ("account: brand_us\nautomation: [on]", False),
-        ("account: brand_us\napi_key: pk_1", False),
+        (f"{LEAST}first_day: '{{{{ env.FIRST_DAY }}}}'\nowners: ['{{{{ env.OWNER }}}}']", True),
+        ("account: '{{ env.BRAND }}'\napi_key_env: '{{ env.BRAND }}_KEY'", True),
+        ("account: brand-us\napi_key_env: X", False),
+        ("account: brand_us", False),
+        (f"{LEAST}sources: [evnts]", False),
+        (f"{LEAST}first_day: yesterday", False),
+        (f"{LEAST}owners: [nobody]", False),
+        (f"{LEAST}write_modes: {{lists: upsert}}", False),
+        (f"{LEAST}write_modes: {{evnts: merge}}", False),
+        (f"{LEAST}api_key: pk_1", False),
     ],
     ids=lambda value: value.strip().splitlines()[-1] if isinstance(value, str) else "",
 )
@@ -104,15 +111,35 @@ def test_schema_when_editors_and_dg_check_use_it_then_it_finds_what_is_wrong(giv
 
 
 def test_schema_completes_the_names_of_all_data_sources() -> None:
-    items = next(each for each in schema()["properties"]["sources"]["anyOf"] if each["type"] == "array")["items"]
+    items = schema()["properties"]["sources"]["items"]
 
     assert set(items["anyOf"][0]["enum"]) == {"default", "core", "all", *SOURCES}
 
 
-@pytest.mark.parametrize("wrong", ["timezone: Mars/Base", "schema: ''' '''", 'sources: ["catalogue_*"]'])
+@pytest.mark.parametrize(
+    "wrong",
+    ["timezone: Mars/Base", "schema: main.x'", 'sources: ["catalogue_*"]', "api_key_env: pk_1", "account: klaviyo_"],
+)
 def test_component_when_the_schema_allows_a_wrong_value_then_loading_names_it(wrong: str) -> None:
-    with pytest.raises((ConfigurationError, ResolutionException), match=wrong.split(":")[0]):
-        definitions(f"account: brand_us\n{wrong}")
+    given = {**yaml.safe_load(LEAST), **yaml.safe_load(wrong)}
+
+    with pytest.raises(ConfigurationError, match=wrong.split(":")[0]):
+        definitions(yaml.safe_dump(given))
+
+
+def test_component_when_a_template_is_in_it_then_it_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAND", "uk")
+    text = "account: 'brand_{{ env.BRAND }}'\napi_key_env: X\nsources: ['{{ env.BRAND and \"lists\" }}']"
+
+    keys = {spec.key for spec in definitions(text).resolve_all_asset_specs()}
+
+    assert dg.AssetKey(["brand_uk", "lists"]) in keys
+
+
+def test_component_when_named_like_the_default_account_then_it_takes_no_resource_of_the_project() -> None:
+    found = definitions("account: klaviyo\napi_key_env: X\nsources: [lists]")
+
+    assert set(found.resources or {}) == {"klaviyo", "klaviyo_duckdb", "klaviyo_io_manager"}
 
 
 def test_component_when_a_subclass_translates_then_its_assets_follow() -> None:
@@ -124,7 +151,7 @@ def test_component_when_a_subclass_translates_then_its_assets_follow() -> None:
         def translator(self) -> KlaviyoTranslator:
             return Bronze()
 
-    found = OurComponent.resolve_from_yaml("account: brand_us\nsources: [lists]").build_defs(
+    found = OurComponent.resolve_from_yaml(f"{LEAST}sources: [lists]").build_defs(
         dg.ComponentTree.for_test().load_context
     )
     assert dg.AssetKey(["bronze", "brand_us", "lists"]) in {spec.key for spec in found.resolve_all_asset_specs()}
@@ -134,7 +161,7 @@ def test_component_when_a_subclass_translates_then_its_assets_follow() -> None:
     ("params", "account", "variable"),
     [
         (KlaviyoScaffoldParams(), "brand_us", "BRAND_US_API_KEY"),
-        (KlaviyoScaffoldParams(account="us", api_key_variable="KLAVIYO_API_KEY"), "us", "KLAVIYO_API_KEY"),
+        (KlaviyoScaffoldParams(account="us", api_key_env="KLAVIYO_API_KEY"), "us", "KLAVIYO_API_KEY"),
     ],
 )
 def test_scaffold_when_written_then_the_file_is_valid(
@@ -148,5 +175,5 @@ def test_scaffold_when_written_then_the_file_is_valid(
 
     written = yaml.safe_load((folder / "defs.yaml").read_text())
     assert written["type"] == "klaviyo_pipeline.KlaviyoComponent"
-    assert (written["attributes"]["account"], written["attributes"]["api_key_variable"]) == (account, variable)
+    assert (written["attributes"]["account"], written["attributes"]["api_key_env"]) == (account, variable)
     Draft202012Validator(schema()).validate(written["attributes"])
