@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from klaviyo_pipeline import KlaviyoComponent
+from klaviyo_pipeline.accounts import file as accounts
 from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.sandbox.options import SandboxOptions, ServerOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
@@ -142,6 +143,9 @@ def test_every_file_of_a_page_is_read_without_a_problem(
         for op, given in said["ops"].items():
             source = "lists" if op.startswith("transfers__") else op.removeprefix("klaviyo__")
             config_class(source)(**given["config"])
+    elif "accounts" in said:
+        found = accounts.read_text(block.text, "klaviyo.yml")
+        assert [each.name for each in found if isinstance(each, accounts.Account)] == list(said["accounts"])
     elif "attributes" in said:
         assert KlaviyoComponent.resolve_from_dict(said["attributes"]).account.name
     elif "jobs" not in said:
