@@ -98,6 +98,7 @@ def test_empty_folder_when_the_page_about_installing_is_followed_then_demo_statu
     assert done.returncode == 0, done.stdout
     assert re.search(r"│ events +│ [\d,]+ │ [\d,]+ +│ [\d,]+ +│ [\d.]+ +│ ok │", done.stdout), done.stdout
     assert "All tables are well." in done.stdout
+    assert "<title>Klaviyo report of " in (tmp_path / "data" / "klaviyo-report.html").read_text()
     assert "WRONG" not in done.stdout
     port = free_port()
     with leaves_running(
