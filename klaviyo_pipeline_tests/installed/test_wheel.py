@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from email.parser import Parser
@@ -79,6 +82,31 @@ def test_metadata_names_the_version_the_licence_and_the_pythons_of_the_workflow(
     assert pythons == set(workflow["jobs"]["wheel"]["strategy"]["matrix"]["python"])
     assert metadata["License-Expression"] == "MIT"
     assert installed.wheel.name.startswith(f"klaviyo_pipeline-{metadata['Version']}-")
+
+
+@pytest.mark.parametrize(
+    ("commands", "expected"),
+    [
+        (["git tag v9.8.7"], r"9\.8\.7"),
+        (["git tag v9.8.7", "git commit -q --allow-empty -m later"], r"9\.8\.8\.dev1\+g\w+"),
+        ([], r"{fallback}\.dev\d+\+g\w+"),
+        (["rm -rf .git"], r"{fallback}\.dev0"),
+    ],
+    ids=["at a tag", "after a tag", "no tags", "no Git"],
+)
+def test_version_is_that_of_the_tag(commands: list[str], expected: str, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    fallback = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools_scm"]["fallback_version"]
+    first = ["git init -q", "git add pyproject.toml", "git commit -q -m first"]
+    roles = [f"GIT_{role}_{what}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
+    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **dict.fromkeys(roles, "somebody")}
+    for each in (*first, *commands):
+        subprocess.run(each.split(), cwd=tmp_path, env=variables, check=True)
+
+    command = [sys.executable, "-m", "setuptools_scm"]
+    said = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=True)
+
+    assert re.fullmatch(expected.format(fallback=re.escape(fallback.removesuffix(".dev0"))), said.stdout.strip())
 
 
 def test_environment_has_the_package_of_the_wheel(installed: Installed, tmp_path: Path) -> None:
