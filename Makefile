@@ -8,7 +8,7 @@ export PYTHONTZPATH :=
 # Empty: bytecode is kept, whatever the shell says. Without it, each worker and process compiles everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo dev test test-clock libfaketime test-ui chromium soak check lint format docs docs-serve bench bench-big mutants profile dist clean
+.PHONY: help demo dev test test-clock libfaketime test-ui test-lake postgres chromium soak check lint format docs docs-serve bench bench-big mutants profile dist clean
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -38,7 +38,7 @@ SHIFTS ?= 45-days 400-days leap-day new-year summer-time winter-time
 FOLDERS ?= klaviyo_pipeline_tests
 test-clock: .venv/.installed libfaketime ## Run the tests at other times: make test-clock SHIFTS=leap-day FOLDERS=klaviyo_pipeline_tests/cli
 	@for shift in $(SHIFTS); do \
-	  $(BIN)/python -m klaviyo_pipeline_tests.clocks.shifted $$shift $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not ui and not newcomer' $(FOLDERS) || failed="$$failed $$shift"; \
+	  $(BIN)/python -m klaviyo_pipeline_tests.clocks.shifted $$shift $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not ui and not lake and not newcomer' $(FOLDERS) || failed="$$failed $$shift"; \
 	done; test -z "$$failed" || { echo "Tests failed with the clock at:$$failed"; exit 1; }
 
 CHROMIUM ?= /usr/bin/chromium
@@ -52,9 +52,22 @@ chromium:
 test-ui: .venv/.ui chromium ## Test Dagster's UI in a real browser; pictures and logs go to artifacts/ui
 	CHROMIUM="$(CHROMIUM)" $(BIN)/pytest -x -m ui klaviyo_pipeline_tests/ui
 
+POSTGRES := $(shell ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null | tail -1)
+postgres:
+	@test -n "$(POSTGRES)" || command -v postgres >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } || { echo 'There is no Postgres server. Install it: sudo apt-get install postgresql'; exit 1; }
+	@test -n "$(POSTGRES)" || command -v postgres >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; }
+
+# An environment of its own: the extensions of a lake are built for an older DuckDB than the one in .venv.
+.venv-lake/.installed: pyproject.toml constraints.txt constraints-lake.txt
+	$(PYTHON) -m venv .venv-lake && sed '/^duckdb==/d' constraints.txt | cat - constraints-lake.txt > .venv-lake/constraints.txt
+	.venv-lake/bin/pip install --quiet --disable-pip-version-check -c .venv-lake/constraints.txt -e '.[test,ducklake,lake]' && touch $@
+
+test-lake: .venv-lake/.installed postgres ## Test DuckLake, with Postgres and S3 on loopback; servers start and end with the tests
+	.venv-lake/bin/pytest -n $(WORKERS) --dist worksteal -m lake klaviyo_pipeline_tests/warehouse klaviyo_pipeline_tests/lake
+
 soak: .venv/.installed ## Run the property tests for long
 	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 klaviyo_pipeline_tests/truth klaviyo_pipeline_tests/hostile
-	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 -m 'hypothesis or soak' --ignore-glob '*/truth' --ignore-glob '*/hostile' --ignore-glob '*/ui'
+	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 -m '(hypothesis or soak) and not lake' --ignore-glob '*/truth' --ignore-glob '*/hostile' --ignore-glob '*/ui'
 
 check: .venv/.package ## Check settings, transfers, accounts and the database
 	$(BIN)/klaviyo-pipeline check
@@ -95,4 +108,4 @@ dist: .venv/.installed ## Build the wheel and the sdist into dist/, and check th
 	rm -rf dist && $(BIN)/python -m build && $(BIN)/twine check --strict dist/*
 
 clean: ## Remove files that the targets above can make again; keeps the rows in data/ and the records in .dagster/
-	rm -rf .venv build dist site .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lake build dist site .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,6 +13,7 @@ from klaviyo_pipeline.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.privacy.rules import Rules
+    from klaviyo_pipeline.warehouse.lake import ObjectStore
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,39 @@ LEAVE_OUT = Variable(
     grammar.columns,
 )
 DATABASE = Variable("KLAVIYO_DUCKDB_PATH", "data/klaviyo.duckdb", "The DuckDB file for the tables.", grammar.file)
+DESTINATION = Variable(
+    "KLAVIYO_DESTINATION",
+    "",
+    "Where the tables are, if not in the DuckDB file: a DuckLake, as ducklake:postgres:dbname=lake host=db "
+    "user=klaviyo or ducklake:file.ducklake; or md:name at MotherDuck, which is not tested by us.",
+    grammar.destination,
+)
+DATA_PATH = Variable(
+    "KLAVIYO_DATA_PATH",
+    "",
+    "Where the Parquet files of a DuckLake go: a folder that all machines see, or s3://bucket/folder.",
+    grammar.data_path,
+)
+INSTALL_EXTENSIONS = Variable(
+    "KLAVIYO_INSTALL_EXTENSIONS",
+    "",
+    "on: DuckDB may download an extension that no installed package brings.",
+    grammar.switch,
+)
+S3_KEY = Variable("AWS_ACCESS_KEY_ID", "", "Access key of the object store of a DuckLake.", grammar.key)
+S3_SECRET = Variable("AWS_SECRET_ACCESS_KEY", "", "Secret access key of the object store.", grammar.key, is_secret=True)
+S3_TOKEN = Variable(
+    "AWS_SESSION_TOKEN", "", "Session token of temporary keys of the object store.", grammar.key, is_secret=True
+)
+S3_REGION = Variable("AWS_REGION", "us-east-1", "Region of the object store.")
+S3_ENDPOINT = Variable(
+    "AWS_ENDPOINT_URL",
+    "",
+    "Address of an object store other than that of AWS, such as http://minio:9000.",
+    grammar.address,
+)
+for _secret in (S3_SECRET.name, S3_TOKEN.name, "PGPASSWORD", "MOTHERDUCK_TOKEN"):
+    redaction.watch(_secret, redaction.CREDENTIALS)
 DATABASE_MODE = Variable(
     "KLAVIYO_DATABASE_MODE",
     "0640",
@@ -232,7 +266,8 @@ SANDBOX_END = Variable(
 )
 
 VARIABLES = (
-    *(API_KEY, BASE_URL, REVISION, SOURCES, METRICS, LEAVE_OUT, DATABASE, DATABASE_MODE, SCHEMA, TIMEZONE),
+    *(API_KEY, BASE_URL, REVISION, SOURCES, METRICS, LEAVE_OUT, DATABASE, DESTINATION, DATA_PATH),
+    *(INSTALL_EXTENSIONS, DATABASE_MODE, SCHEMA, TIMEZONE),
     *(PARTITION_START, STAGING_DIR, STAGE_MB, FRESH_PARENTS_MINUTES, PROGRESS, TRANSFERS, SHRINK_SHARE),
     *(SHRINK_ROWS, AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, PREVIEW_COLUMNS, PRIVACY, PRIVACY_SECRET, DAGSTER_URL),
     *(REPORT, REPORT_URL),
@@ -255,6 +290,19 @@ def check_all() -> None:
             wrong.append(str(error))
     if wrong:
         raise ConfigurationError("\n".join(wrong))
+
+
+def object_store() -> ObjectStore | None:
+    """How to reach the object store of a lake; None without keys.
+
+    Raises:
+        ConfigurationError: if one of its variables is wrong.
+    """
+    from klaviyo_pipeline.warehouse.lake import ObjectStore
+
+    if not (S3_KEY.value and S3_SECRET.value):
+        return None
+    return ObjectStore(S3_KEY.value, S3_SECRET.value, S3_TOKEN.value, S3_REGION.value, S3_ENDPOINT.value)
 
 
 def owners() -> list[str]:

@@ -17,6 +17,7 @@ from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
 from klaviyo_pipeline.klaviyo.client.address import check_address, is_loopback
 from klaviyo_pipeline.paths import UnusablePathError, file_path, folder_path
 from klaviyo_pipeline.times import parse_time, parse_zone
+from klaviyo_pipeline.warehouse.addresses import AddressError, parse_address, parse_data_path
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 from klaviyo_pipeline.warehouse.names import check_schema, check_table
 
@@ -78,6 +79,23 @@ def file(given: str, name: str) -> str:
     try:
         return str(file_path(given, name))
     except UnusablePathError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def destination(given: str, name: str) -> str:
+    """A destination, unchanged: the path of a DuckDB file, ``ducklake:…`` or ``md:…``. A password is refused."""
+    try:
+        parse_address(given, name)
+    except AddressError as error:
+        raise ConfigurationError(str(error)) from None
+    return given.strip()
+
+
+def data_path(given: str, name: str) -> str:
+    """Where the Parquet files of a lake go: a folder, or s3://bucket/folder."""
+    try:
+        return parse_data_path(given, name)
+    except AddressError as error:
         raise ConfigurationError(str(error)) from None
 
 

@@ -16,6 +16,7 @@ from klaviyo_pipeline.sandbox.data.rows import Shop
 from klaviyo_pipeline.sandbox.data.shop.generate import generate_shop
 from klaviyo_pipeline.sandbox.options import SandboxOptions
 from klaviyo_pipeline_tests import clocks
+from klaviyo_pipeline_tests.lake import destinations
 from klaviyo_pipeline_tests.soaking import examples
 
 # How long an example takes says nothing on a busy machine.
@@ -27,6 +28,12 @@ os.environ.setdefault("KLAVIYO_SOURCES", "core")
 
 # The browser tests need a package that only they need.
 collect_ignore = [] if find_spec("playwright") else ["ui"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_stopped() -> Iterator[None]:
+    """The servers that tests of lakes started."""
+    yield from destinations.stopping()
 
 
 @pytest.fixture(scope="session", autouse=True)

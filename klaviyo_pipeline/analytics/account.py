@@ -14,12 +14,13 @@ from klaviyo_pipeline.klaviyo.endpoints.account import Account, read_account
 from klaviyo_pipeline.klaviyo.errors import AuthenticationError, ScopeError
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.times import parse_zone
-from klaviyo_pipeline.warehouse.database import transaction
 from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
 from klaviyo_pipeline.warehouse.interface import Warehouse
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
 
 if TYPE_CHECKING:
+    import duckdb
+
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
 
 FRESH = timedelta(days=1)
@@ -100,9 +101,12 @@ def _kept(database: Warehouse, schema: str) -> tuple[Account, datetime] | None:
 
 def _keep(database: Warehouse, schema: str, account: Account) -> None:
     table = Table(schema, "account", _COLUMNS, (), "The Klaviyo account, as it was when analytics last asked for it.")
-    with database.writing() as con, transaction(con):
+
+    def keep(con: duckdb.DuckDBPyConnection) -> None:
         shape(con, table, table.columns)
         name = full_name(con, schema, table.name)
         con.execute(f"DELETE FROM {name}")
         values = [account.id, account.timezone, account.currency, clock.now()]
         con.execute(f"INSERT INTO {name} VALUES (?, ?, ?, ?)", values)
+
+    database.transacting(keep, table.plain_name)

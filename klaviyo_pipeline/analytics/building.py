@@ -19,9 +19,8 @@ from klaviyo_pipeline import clock
 from klaviyo_pipeline.analytics.kept import Kept, opened
 from klaviyo_pipeline.analytics.loaded import Fingerprints, Loaded, missing_sources
 from klaviyo_pipeline.analytics.tables import UNREADABLE, AnalyticsTable
-from klaviyo_pipeline.warehouse.database import transaction
-from klaviyo_pipeline.warehouse.interface import Warehouse
-from klaviyo_pipeline.warehouse.ledger import LEDGER, last_entry
+from klaviyo_pipeline.warehouse.interface import Warehouse, transaction
+from klaviyo_pipeline.warehouse.ledger import LEDGER, entries
 from klaviyo_pipeline.warehouse.sql import quote
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape, typed_path
 
@@ -133,7 +132,7 @@ class _Making:
                 return self._built(con)
         self.kept.make(whole=not current)
         with writing() as con:
-            if last_entry(con) != position or self._is_current(con) != current:
+            if entries(con) != position or self._is_current(con) != current:
                 return None
             self._swap_in(con, whole=not current)
             return self._built(con)
@@ -155,13 +154,13 @@ class _Making:
         self.holds.append(time.monotonic() - began)
 
     def _catch_up(self, session: Session) -> int:
-        """Copy the changed days, one chunk in each session. Returns their last entry of the ledger."""
+        """Copy the changed days, one chunk in each session. Returns how many entries the ledger had."""
         position, runs = -1, list[_Run]()
         while True:
             with session() as con:
                 loaded = Loaded(con, self.table, self.schema, self.zone)
-                if last_entry(con) != position:
-                    position = last_entry(con)
+                if entries(con) != position:
+                    position = entries(con)
                     for step in self.table.steps:
                         if self.kept.lacks(step):
                             self.kept.prepare(step, loaded.rows(f"FROM ({step.sql}) LIMIT 0"))

@@ -18,8 +18,9 @@ from zoneinfo import ZoneInfo
 from klaviyo_pipeline.analytics.loaded import MACROS, Fingerprint, Fingerprints
 from klaviyo_pipeline.analytics.metric_roles import ROLES
 from klaviyo_pipeline.analytics.steps import CAMPAIGN_MESSAGES, DAYS, Step, sql_of
-from klaviyo_pipeline.warehouse.database import file_like, transaction
+from klaviyo_pipeline.warehouse.database import file_like
 from klaviyo_pipeline.warehouse.errors import DatabaseFileError
+from klaviyo_pipeline.warehouse.interface import transaction
 from klaviyo_pipeline.warehouse.local_days import whole_rules
 from klaviyo_pipeline.warehouse.sql import quote, quoted_list
 

@@ -192,7 +192,7 @@ _PARSERS = {
 
 
 class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
-    """The DuckDB database for the tables.
+    """The DuckDB database for the tables, or another destination.
 
     A launch can set the waits, the memory limit, stage_mb and fresh_parents_minutes.
 
@@ -204,7 +204,9 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
         {"lock_timeout_s", "same_load_timeout_s", "memory_limit", "stage_mb", "fresh_parents_minutes"}
     )
 
-    database: str = Field(default="", description="Path of the DuckDB file; blank for KLAVIYO_DUCKDB_PATH.")
+    database: str = Field(
+        default="", description="Path of the DuckDB file; blank for KLAVIYO_DESTINATION, else KLAVIYO_DUCKDB_PATH."
+    )
     schema_name: str = Field(default="", description="Schema for the tables; blank for KLAVIYO_SCHEMA.")
     timezone: str = Field(default="", description="Storage time zone (IANA name); blank for KLAVIYO_TIMEZONE.")
     staging_dir: str = Field(default="", description="Folder for fetched pages; blank for KLAVIYO_STAGING_DIR.")
@@ -286,15 +288,24 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
     def warehouse(self) -> Warehouse:
         """The database, to land in and to read from."""
         from klaviyo_pipeline.warehouse.database import Database
+        from klaviyo_pipeline.warehouse.opening import warehouse_at
 
-        memory = {"memory_limit": self.memory_limit} if self.memory_limit else {}
-        return Database(
-            self.database or environment.DATABASE.value,
-            lock_timeout_s=self.lock_timeout_s,
-            settings=self.connection_config,
-            storage_version=self.storage_version,
-            file_mode=int(environment.DATABASE_MODE.value, 8),
-            **memory,
+        common: dict[str, Any] = {
+            "lock_timeout_s": self.lock_timeout_s,
+            "settings": self.connection_config,
+            "file_mode": int(environment.DATABASE_MODE.value, 8),
+            **({"memory_limit": self.memory_limit} if self.memory_limit else {}),
+        }
+        address = "" if self.database else environment.DESTINATION.value
+        if not address:
+            path = self.database or environment.DATABASE.value
+            return Database(path, storage_version=self.storage_version, **common)
+        return warehouse_at(
+            address,
+            data_path=environment.DATA_PATH.value,
+            store=environment.object_store(),
+            may_install=environment.INSTALL_EXTENSIONS.value == "on",
+            **common,
         )
 
     def place(self, wanted: Destination, table: str) -> Place:

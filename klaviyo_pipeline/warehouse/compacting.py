@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline.private_files import sync
+from klaviyo_pipeline.warehouse.capabilities import storage_version
 from klaviyo_pipeline.warehouse.database import ROW_GROUP_ROWS, Database
 from klaviyo_pipeline.warehouse.errors import StorageFullError, WarehouseError
 from klaviyo_pipeline.warehouse.sql import literal, qualified, quote
-from klaviyo_pipeline.warehouse.tables import storage_version
 
 if TYPE_CHECKING:
     import duckdb

@@ -14,7 +14,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,7 +107,7 @@ class Database(Warehouse):
             yield replace(self, path=Path(made) / self.file.name)
 
     @contextmanager
-    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def writing(self, *_tables: str) -> Iterator[duckdb.DuckDBPyConnection]:
         """Opens the file for writing, alone; the session's time zone is UTC and the file's catalog is in use.
 
         Raises:
@@ -155,6 +155,18 @@ class Database(Warehouse):
             finally:
                 con.execute("USE memory")
                 con.execute(f"DETACH {quote(self.catalog)}")
+
+    @contextmanager
+    def alone(self, *, read_only: bool) -> Iterator[None]:
+        """Holds the lock of the file, without opening it.
+
+        Raises:
+            DatabaseBusyError: Others held it for longer than ``lock_timeout_s``.
+            DatabasePathError: The lock file can't be written.
+        """
+        with ExitStack() as stack:
+            self._take_file_lock(stack, read_only=read_only)
+            yield
 
     def _check_there(self) -> None:
         if not self.file.exists():
@@ -285,22 +297,6 @@ def file_like(warehouse: Warehouse, path: Path) -> Database:
         return replace(warehouse, path=path)
     common = {each.name: getattr(warehouse, each.name) for each in fields(Warehouse)}
     return Database(path, **common)
-
-
-@contextmanager
-def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """A transaction that is committed at the end, and undone by any error."""
-    import duckdb
-
-    con.begin()
-    try:
-        yield
-        con.commit()
-    except BaseException:
-        # A commit that fails (a full disk) has ended the transaction already.
-        with suppress(duckdb.TransactionException):
-            con.rollback()
-        raise
 
 
 def _is_lock_conflict(error: duckdb.Error) -> bool:

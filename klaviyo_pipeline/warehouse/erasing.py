@@ -10,9 +10,9 @@ from klaviyo_pipeline import clock
 from klaviyo_pipeline.people import Kind, Person, tokens
 from klaviyo_pipeline.warehouse import erased, ledger
 from klaviyo_pipeline.warehouse.compacting import compact
-from klaviyo_pipeline.warehouse.database import Database, transaction
+from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import WarehouseError
-from klaviyo_pipeline.warehouse.interface import Warehouse
+from klaviyo_pipeline.warehouse.interface import Warehouse, transaction
 from klaviyo_pipeline.warehouse.person_rows import Found, Held, PlainTable, find, resolve
 from klaviyo_pipeline.warehouse.sql import quote
 

@@ -25,6 +25,14 @@ class DatabaseBusyError(WarehouseError):
     retriable = True
 
 
+class CommitConflictError(DatabaseBusyError):
+    """Others changed the same rows or tables of a lake until this transaction committed. Nothing changed."""
+
+
+class ExtensionMissingError(WarehouseError):
+    """DuckDB lacks an extension that the destination needs. Nothing changed."""
+
+
 class DatabaseFileError(WarehouseError):
     """The file is not a DuckDB database, is damaged, or was written by a newer DuckDB."""
 

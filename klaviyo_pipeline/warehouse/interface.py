@@ -6,11 +6,11 @@ The rest of the project lands and reads through a `Warehouse`. A DuckDB file (`D
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from klaviyo_pipeline.warehouse.errors import OutOfMemoryError, StorageFullError
 from klaviyo_pipeline.warehouse.file_modes import DEFAULT_MODE, mode_of, no_wider_than
@@ -18,6 +18,8 @@ from klaviyo_pipeline.warehouse.instances import instance
 
 if TYPE_CHECKING:
     import duckdb
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +65,12 @@ class Warehouse(ABC):
         """Its files and folders on this machine, which may not exist."""
 
     @abstractmethod
-    def writing(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    def writing(self, *tables: str) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """Opens it for writing, and makes it where it is missing; the time zone is UTC and its catalog is in use.
+
+        Args:
+            tables: The tables that the session writes (``schema.name``), besides the ledger. Others write other tables
+                meanwhile, where the warehouse can have that. None: the session is alone.
 
         Raises:
             DatabaseBusyError: Others held it for longer than ``lock_timeout_s``.
@@ -93,6 +99,19 @@ class Warehouse(ABC):
     @abstractmethod
     def rehearsing(self) -> AbstractContextManager[Warehouse]:
         """Where a load can be tried and rolled back so that nothing stays: itself, or a temporary one in its place."""
+
+    def transacting(self, work: Callable[[duckdb.DuckDBPyConnection], T], *tables: str) -> T:
+        """Runs work in a transaction of a session that writes, and commits it: once, or not at all.
+
+        Args:
+            work: What to do. A warehouse with several writers calls it again if a commit of others undid it.
+            tables: As for ``writing``.
+
+        Raises:
+            CommitConflictError: Commits of others undid it for longer than ``lock_timeout_s``.
+        """
+        with self.writing(*tables) as con, transaction(con):
+            return work(con)
 
     @contextmanager
     def scratch(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -149,3 +168,19 @@ class Warehouse(ABC):
                 f"Raise memory_limit in the destination's settings. DuckDB said: {text}"
             )
         return error
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """A transaction that is committed at the end, and undone by any error."""
+    import duckdb
+
+    con.begin()
+    try:
+        yield
+        con.commit()
+    except BaseException:
+        # A commit that fails (a full disk) has ended the transaction already.
+        with suppress(duckdb.TransactionException):
+            con.rollback()
+        raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.warehouse import batch, child_tables, deciding, erased, ledger, ownership, shrinking, write_modes
 from klaviyo_pipeline.warehouse.batch import BATCH, Among, AmongParents, Gathered, Job, Range
-from klaviyo_pipeline.warehouse.database import transaction
 from klaviyo_pipeline.warehouse.errors import RowsError, without_values
 from klaviyo_pipeline.warehouse.interface import Warehouse
 from klaviyo_pipeline.warehouse.land_request import REPLACING, ChildRows, LandRequest, Sweep, TimeRange, check
@@ -25,6 +25,7 @@ from klaviyo_pipeline.warehouse.tables import (
     SYSTEM_COLUMNS,
     Column,
     check_names,
+    divide_by_day,
     existing_columns,
     full_name,
     shape,
@@ -94,28 +95,21 @@ def land(database: Warehouse, load: LandRequest) -> LandingResult:
     check(load)
     incoming = Incoming(load.rows)
     _release_memory()
-    asked = time.monotonic()
+    asked = opened = time.monotonic()
+
+    def attempt(con: duckdb.DuckDBPyConnection) -> tuple[_Outcome, list[str]]:
+        nonlocal opened
+        opened, incoming.failure = time.monotonic(), None
+        with _explained(load, incoming):
+            if load.origin is not None:
+                keep_apart(con, database.name, load.origin)
+            if load.people is not None:
+                erased.check_same(con, load.table.schema, load.people)
+            outcome = land_within(con, load, incoming, may_commit=True)
+        return outcome, [typed_path(con, each.table) for each in _tables(load)]
+
     try:
-        with database.writing() as con:
-            opened = time.monotonic()
-            try:
-                with transaction(con):
-                    if load.origin is not None:
-                        keep_apart(con, database.name, load.origin)
-                    if load.people is not None:
-                        erased.check_same(con, load.table.schema, load.people)
-                    outcome = land_within(con, load, incoming, may_commit=True)
-            except BaseException as error:
-                cause = incoming.failure or error
-                if isinstance(cause, _unfit()):
-                    raise RowsError(
-                        f"A row for {load.table.plain_name} does not fit its column, and nothing was changed. "
-                        f"Correct the rows or declare another type. The cause: {without_values(cause)}"
-                    ) from None
-                if cause is not error:
-                    raise cause from error
-                raise
-            paths = [typed_path(con, each.table) for each in _tables(load)]
+        outcome, paths = database.transacting(attempt, *(each.table.plain_name for each in _tables(load)))
     finally:
         incoming.close()
     held_s, waited_s = time.monotonic() - opened, opened - asked
@@ -123,6 +117,23 @@ def land(database: Warehouse, load: LandRequest) -> LandingResult:
         _result(child, path, held_s, waited_s) for child, path in zip(outcome.children, paths[1:], strict=False)
     )
     return replace(_result(outcome, paths[0], held_s, waited_s), children=children)
+
+
+@contextmanager
+def _explained(load: LandRequest, incoming: Incoming) -> Iterator[None]:
+    """Raises what broke the stream of rows off, and errors of DuckDB about a value without the value."""
+    try:
+        yield
+    except BaseException as error:
+        cause = incoming.failure or error
+        if isinstance(cause, _unfit()):
+            raise RowsError(
+                f"A row for {load.table.plain_name} does not fit its column, and nothing was changed. "
+                f"Correct the rows or declare another type. The cause: {without_values(cause)}"
+            ) from None
+        if cause is not error:
+            raise cause from error
+        raise
 
 
 def _release_memory() -> None:
@@ -207,6 +218,8 @@ def land_within(
     wanted = _wanted(load, types)
     check_names(table, wanted)
     columns, added = shape(con, table, wanted, existing, may_commit=may_commit)
+    if load.fixed_time and not existing:
+        divide_by_day(con, target, load.fixed_time)
     tally = Tally.of(con, target, columns, load.partition_key, load.count_ranges)
     # Joins as they are written here: the small batch is hashed, the table or the stream passes by.
     con.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")

@@ -7,6 +7,7 @@ table ``klaviyo_pipeline.ledger`` of the same database.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.times import from_microseconds
-from klaviyo_pipeline.warehouse.database import transaction
+from klaviyo_pipeline.warehouse.capabilities import capabilities_of
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, has_table, shape
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ LEDGER = Table(
     "klaviyo_pipeline",
     "ledger",
     (
-        Column("entry", "BIGINT", "Counts up; the order in which entries were made"),
+        Column("entry", "BIGINT", "Grows; the order in which the entries of a table were made"),
         Column("landed_at", "TIMESTAMPTZ", "When the load was committed"),
         Column("kind", "VARCHAR", "load, or rewind: the next run starts at window_end"),
         Column("source", "VARCHAR", "The source's name, as given to the load"),
@@ -105,6 +106,8 @@ class Entry:
         return over and (chosen is None or (one is not None and (one in chosen or one in chosen.values())))
 
 
+_GAP = 1 << 30
+"""The entry column has room for eight thousand million such steps."""
 Span = tuple[datetime | None, datetime]
 """A landed window, half-open; a start of None is from ever."""
 _TIMES = ("landed_at", "window_start", "window_end")
@@ -125,15 +128,19 @@ def record(con: duckdb.DuckDBPyConnection, entry: Entry) -> None:
     values["landed_at"] = entry.landed_at or clock.now()
     values["partitions"] = json.dumps([[a.isoformat(), b.isoformat()] for a, b in entry.partitions])
     values["details"] = json.dumps(dict(entry.details), default=str)
+    # What others commit meanwhile cannot be seen, so a gap leaves room for them: no two get the same number.
+    step = 1 if capabilities_of(con).is_exclusive else 1 + secrets.randbelow(_GAP)
     con.execute(
         f"INSERT INTO {name} BY NAME SELECT ? AS entry, " + ", ".join(f"? AS {column}" for column in values),
-        [_newest(con) + 1, *values.values()],
+        [_newest(con) + step, *values.values()],
     )
 
 
-def last_entry(con: duckdb.DuckDBPyConnection) -> int:
-    """The number of the newest entry, which every landing and rewind increases; 0 without a ledger."""
-    return _newest(con) if has_table(con, LEDGER.schema, LEDGER.name) else 0
+def entries(con: duckdb.DuckDBPyConnection) -> int:
+    """How many entries there are, which every landing and rewind increases; 0 without a ledger."""
+    if not has_table(con, LEDGER.schema, LEDGER.name):
+        return 0
+    return int(con.execute(f"SELECT count(*) FROM {full_name(con, LEDGER.schema, LEDGER.name)}").fetchall()[0][0])
 
 
 def _newest(con: duckdb.DuckDBPyConnection) -> int:
@@ -267,8 +274,7 @@ def rewind(database: Warehouse, source: str, to: datetime, *, table: str | None 
         to: Where to start again.
         table: Only for this table (``schema.name``); by default for every table of the source.
     """
-    with database.writing() as con, transaction(con):
-        record(con, Entry("rewind", source, table_name=table, window_end=to))
+    database.transacting(lambda con: record(con, Entry("rewind", source, table_name=table, window_end=to)))
 
 
 def history(database: Warehouse, source: str | None = None, *, limit: int = 100) -> list[Entry]:

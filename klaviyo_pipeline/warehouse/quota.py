@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline.times import from_microseconds
-from klaviyo_pipeline.warehouse.database import transaction
 from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
 from klaviyo_pipeline.warehouse.tables import Column, Table, existing_columns, full_name, shape
 
@@ -59,7 +58,8 @@ def book(database: Warehouse, booking: Booking, at: datetime, most: int) -> date
     Returns:
         None if it is booked; otherwise when the next one may be, aware UTC.
     """
-    with database.writing() as con, transaction(con):
+
+    def attempt(con: duckdb.DuckDBPyConnection) -> datetime | None:
         shape(con, QUOTA_REQUESTS, QUOTA_REQUESTS.columns)
         times = _booked(con, booking.account, booking.quota, at)
         if len(times) >= most:
@@ -71,7 +71,9 @@ def book(database: Warehouse, booking: Booking, at: datetime, most: int) -> date
             "? AS data_source, ? AS run_id",
             [booking.account, booking.quota, at, booking.data_source, booking.run_id],
         )
-    return None
+        return None
+
+    return database.transacting(attempt, QUOTA_REQUESTS.plain_name)
 
 
 def booked(database: Warehouse, account: str, quota: str, at: datetime) -> list[datetime]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline.warehouse import parts
+from klaviyo_pipeline.warehouse.capabilities import capabilities_of
 from klaviyo_pipeline.warehouse.errors import LoadError, TableShapeError
 from klaviyo_pipeline.warehouse.sql import fold, literal, qualified, quote
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 LOADED_AT = "_loaded_at"
 RUN_ID = "_run_id"
 DELETED_AT = "_deleted_at"
-ZSTD_SINCE = (1, 2)
-"""The storage version from which a file can hold columns compressed by ZSTD."""
-
 _NEW_VALUE_BYTES = 8
 """What a row takes in a column that was added (measured: 7 bytes of text, 2 of a truth value)."""
 
@@ -226,8 +224,9 @@ def shape(
 
 
 def _add(con: duckdb.DuckDBPyConnection, table: str, definitions: Sequence[str], *, may_commit: bool) -> None:
-    """Adds columns. DuckDB holds a new column in memory until a checkpoint has written it."""
-    rows = con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] if definitions and may_commit else 0
+    """Adds columns. In a DuckDB file a new column is held in memory until a checkpoint has written it."""
+    counts = bool(definitions) and may_commit and capabilities_of(con).buffers_columns
+    rows = con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] if counts else 0
     apart = rows * len(definitions) * _NEW_VALUE_BYTES > parts.share_bytes(con)
     if apart:
         con.commit()
@@ -240,27 +239,22 @@ def _add(con: duckdb.DuckDBPyConnection, table: str, definitions: Sequence[str],
 
 
 def _definitions(con: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> list[str]:
-    """The columns' definitions in SQL, with no more than the file's format can hold."""
+    """The columns' definitions in SQL, with no more than the destination can hold."""
     if not columns:
         return []
     # ZSTD halves the file and the time to compress JSON text, and reads as fast as DuckDB's own choice.
-    compression = " USING COMPRESSION zstd" if storage_version(con) >= ZSTD_SINCE else ""
+    compression = " USING COMPRESSION zstd" if capabilities_of(con).compresses_columns else ""
     return [
         f"{quote(column.name)} {column.type}{compression if column.type.upper() == 'JSON' else ''}"
         for column in columns
     ]
 
 
-def storage_version(con: duckdb.DuckDBPyConnection) -> tuple[int, int]:
-    """The oldest DuckDB, as major and minor version, that can read the file in use; (0, 0) where it does not say.
-
-    A file keeps the format that it was made in. DuckDB 1.x makes files of format 1.0 unless told otherwise.
-    """
-    stated = con.execute(
-        "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = current_database()"
-    ).fetchall()[0][0]
-    found = re.match(r"v([0-9]+)\.([0-9]+)", stated or "")
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+def divide_by_day(con: duckdb.DuckDBPyConnection, table: str, column: str) -> None:
+    """Divides the files of a new table by the day of a time, where the destination can: a day reads its own files."""
+    if capabilities_of(con).divides_by_day:
+        at = quote(column)
+        con.execute(f"ALTER TABLE {table} SET PARTITIONED BY (year({at}), month({at}), day({at}))")
 
 
 def _check_compatible(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from klaviyo_pipeline.warehouse.database import Database
+from klaviyo_pipeline.warehouse.interface import Warehouse
 from klaviyo_pipeline.warehouse.landing import LandingResult, LandRequest, land
 from klaviyo_pipeline.warehouse.ledger import Loads, loads_in
 from klaviyo_pipeline.warehouse.sql import quote
@@ -62,16 +62,16 @@ def load_of(rows: Any, mode: WriteMode | str = "merge", **options: Any) -> LandR
     )
 
 
-def put(database: Database, rows: Any, mode: WriteMode | str = "merge", **options: Any) -> LandingResult:
+def put(database: Warehouse, rows: Any, mode: WriteMode | str = "merge", **options: Any) -> LandingResult:
     return land(database, load_of(rows, mode, **options))
 
 
-def query(database: Database, sql: str) -> list[tuple[Any, ...]]:
+def query(database: Warehouse, sql: str) -> list[tuple[Any, ...]]:
     with database.reading() as con:
         return con.execute(sql).fetchall()
 
 
-def contents(database: Database, table: Table = EVENTS, *, system: bool = False) -> list[dict[str, Any]]:
+def contents(database: Warehouse, table: Table = EVENTS, *, system: bool = False) -> list[dict[str, Any]]:
     """All rows, ordered; with ``system`` also the pipeline's own columns."""
     with database.reading() as con:
         names = [column.name for column in existing_columns(con, table.schema, table.name)]
@@ -80,20 +80,20 @@ def contents(database: Database, table: Table = EVENTS, *, system: bool = False)
         return [dict(zip(chosen, row, strict=True)) for row in con.execute(sql).fetchall()]
 
 
-def ids(database: Database, where: str = "true") -> list[str]:
+def ids(database: Warehouse, where: str = "true") -> list[str]:
     with database.reading() as con:
         name = full_name(con, EVENTS.schema, EVENTS.name)
         return [row[0] for row in con.execute(f"SELECT id FROM {name} WHERE {where} ORDER BY id").fetchall()]
 
 
-def digest(database: Database, table: Table = EVENTS) -> str:
+def digest(database: Warehouse, table: Table = EVENTS) -> str:
     """Of everything in the table, the pipeline's own columns too."""
     return hashlib.sha256(repr(contents(database, table, system=True)).encode()).hexdigest()
 
 
-def loads_of(database: Database, source: str, table: str, now: datetime | None = None) -> Loads:
+def loads_of(database: Warehouse, source: str, table: str, now: datetime | None = None) -> Loads:
     """The loads of a source into a table; none where there is no database yet."""
-    if not database.file.exists():
+    if not database.exists():
         return Loads(())
     with database.reading() as con:
         return loads_in(con, source, table, now)

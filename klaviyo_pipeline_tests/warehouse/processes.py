@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from klaviyo_pipeline.warehouse.interface import Warehouse
+
+
+def told(database: Warehouse) -> str:
+    """A destination as an argument for another process."""
+    return base64.b64encode(pickle.dumps(database)).decode()
+
+
+def opened(text: str) -> Warehouse:
+    """The destination of such an argument."""
+    return pickle.loads(base64.b64decode(text))
 
 
 def start(code: str, *arguments: str | Path) -> subprocess.Popen[str]:
@@ -47,8 +61,8 @@ print("closed", flush=True)
 INTERRUPTED_LANDING = """
 import sys
 from klaviyo_pipeline.warehouse import ledger
-from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline_tests.warehouse.helpers import event, put
+from klaviyo_pipeline_tests.warehouse.processes import opened
 record = ledger.record
 def record_and_wait(con, entry):
     record(con, entry)
@@ -56,17 +70,32 @@ def record_and_wait(con, entry):
     sys.stdin.readline()
 ledger.record = record_and_wait
 rows = [event(f"new-{n}", props='{"text": "' + "x" * 500 + '"}') for n in range(30_000)]
-put(Database(sys.argv[1]), rows, sys.argv[2], extract_id="interrupted")
+put(opened(sys.argv[1]), rows, sys.argv[2], extract_id="interrupted")
 """
 
 LANDING = """
 import sys
-from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline_tests.warehouse.helpers import event, put
+from klaviyo_pipeline_tests.warehouse.processes import opened
 print("ready", flush=True)
 sys.stdin.readline()
 who = sys.argv[2]
 for turn in range(5):
     rows = [event(f"{who}-{turn}-{n}") for n in range(50)] + [event("shared", value=turn)]
-    put(Database(sys.argv[1]), rows, extract_id=f"{who}-{turn}", source=who)
+    put(opened(sys.argv[1]), rows, extract_id=f"{who}-{turn}", source=who)
+"""
+
+# Lands in a table that all use, and in one of its own, and says each time what has landed.
+LANDING_ANYWHERE = """
+import sys
+from dataclasses import replace
+from klaviyo_pipeline_tests.warehouse.helpers import EVENTS, event, put
+from klaviyo_pipeline_tests.warehouse.processes import opened
+database, who = opened(sys.argv[1]), sys.argv[2]
+for turn in range(6):
+    name = f"{who}-{turn}"
+    table = EVENTS if turn % 2 else replace(EVENTS, name=f"own_{who}")
+    rows = [event(f"{name}/{n}") for n in range(40)] + [event("common", value=turn)]
+    put(database, rows, extract_id=name, source=table.name, table=table)
+    print(name, flush=True)
 """

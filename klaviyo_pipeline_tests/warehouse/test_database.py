@@ -10,7 +10,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from klaviyo_pipeline.warehouse import ledger
 from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import (
     DatabaseBusyError,
@@ -22,9 +21,14 @@ from klaviyo_pipeline.warehouse.errors import (
 )
 from klaviyo_pipeline.warehouse.rehearsal import rehearse
 from klaviyo_pipeline_tests.warehouse.helpers import EVENTS, event, ids, put, query
-from klaviyo_pipeline_tests.warehouse.processes import LANDING, OUTSIDER, holding, start
+from klaviyo_pipeline_tests.warehouse.processes import OUTSIDER, holding
 
 IMPATIENT_S = 0.3
+
+
+@pytest.fixture
+def database(file: Database) -> Database:
+    return file
 
 
 @pytest.mark.parametrize("how", ["read", "write"])
@@ -74,21 +78,6 @@ def test_writing_when_a_session_of_ours_is_open_then_waits_for_its_lock(database
     with database.writing(), pytest.raises(DatabaseBusyError):
         put(Database(database.path, lock_timeout_s=IMPATIENT_S), [event("a")])
     put(database, [event("a")])
-
-
-def test_landing_when_four_processes_do_it_at_once_then_all_succeed(tmp_path):
-    path = tmp_path / "store.duckdb"
-    processes = [start(LANDING, path, str(number)) for number in range(4)]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in processes:
-        process.communicate()
-    assert [process.returncode for process in processes] == [0] * 4
-    assert len(ids(Database(path))) == 4 * 5 * 50 + 1
-    assert len(ledger.history(Database(path))) == 20
 
 
 def test_landing_when_threads_do_it_at_once_then_all_succeed(database):

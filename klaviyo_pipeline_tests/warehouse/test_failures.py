@@ -11,7 +11,7 @@ from klaviyo_pipeline.warehouse.landing import Sweep
 from klaviyo_pipeline.warehouse.rows import StagedFile
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
 from klaviyo_pipeline_tests.warehouse.helpers import arrow, digest, event, ids, put, query
-from klaviyo_pipeline_tests.warehouse.processes import INTERRUPTED_LANDING, holding
+from klaviyo_pipeline_tests.warehouse.processes import INTERRUPTED_LANDING, holding, told
 
 MODES = [mode.value for mode in WriteMode]
 SHAPE = "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() ORDER BY ALL"
@@ -92,7 +92,7 @@ def test_landing_when_a_staged_file_breaks_off_in_the_middle_then_everything_is_
 def test_landing_when_killed_before_its_commit_then_leaves_nothing_and_no_lock(database, mode):
     put(database, [event("a"), event("b")])
     before = state(database)
-    with holding(INTERRUPTED_LANDING, database.path, mode):
+    with holding(INTERRUPTED_LANDING, told(database), mode):
         pass
     assert state(database) == before
     put(database, [event("c")], "append", extract_id="interrupted")

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_pipeline.warehouse import ledger
-from klaviyo_pipeline.warehouse.database import Database, transaction
+from klaviyo_pipeline.warehouse.database import Database
+from klaviyo_pipeline.warehouse.interface import transaction
 from klaviyo_pipeline.warehouse.landing import Sweep
 from klaviyo_pipeline_tests.soaking import examples
 from klaviyo_pipeline_tests.warehouse.helpers import day, event, loads_of, put, query
@@ -21,7 +22,7 @@ def test_last_window_end_when_nothing_was_landed_then_is_none(database):
     assert loads_of(database, "events", EVENTS).last_end() is None
     assert ledger.history(database) == []
     assert ledger.coverage(database, "events") == []
-    assert not database.file.exists()
+    assert not database.exists()
 
 
 def test_last_window_end_when_windows_were_landed_then_is_the_latest(database):

@@ -28,7 +28,7 @@ def test_read_when_columns_and_ranges_are_given_then_reads_only_those(database):
 def test_read_when_the_database_is_missing_then_says_so_and_creates_nothing(database):
     with pytest.raises(DatabaseMissingError, match="Materialize an asset first"):
         read_table(database, "klaviyo", "events")
-    assert not database.file.exists()
+    assert not database.exists()
 
 
 def test_read_when_the_table_is_missing_then_says_so(database):

@@ -8,8 +8,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from klaviyo_pipeline.warehouse.capabilities import storage_version
 from klaviyo_pipeline.warehouse.database import Database
-from klaviyo_pipeline.warehouse.tables import storage_version
 from klaviyo_pipeline_tests.warehouse.helpers import contents, day, event, put, query
 
 FORMATS = ["v0.10.2", "v1.0.0", "v1.2.0", "v1.5.0", "latest"]

@@ -248,7 +248,7 @@ def test_merge_when_the_key_has_two_columns_then_both_decide(database):
 def test_merge_when_the_table_has_no_key_then_says_so(database):
     with pytest.raises(LoadError, match="without a primary key"):
         put(database, [event("a")], table=KEYLESS)
-    assert not database.file.exists()
+    assert not database.exists()
 
 
 def test_load_when_a_time_is_naive_then_says_so(database):
