@@ -8,7 +8,7 @@ export PYTHONTZPATH :=
 # Empty: bytecode is kept, whatever the shell says. Without it, each worker and process compiles everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo dev test test-clock libfaketime test-ui test-lake postgres chromium soak check lint format docs docs-serve bench bench-big mutants profile dist clean
+.PHONY: help demo dev test test-long test-clock libfaketime test-ui test-lake postgres chromium soak check lint format docs docs-serve bench bench-big mutants profile dist clean
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -29,6 +29,9 @@ WORKERS ?= 4
 test: .venv/.installed ## Run the tests
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
+test-long: .venv/.installed libfaketime ## Run the tests that `make test` leaves out because they take long
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m long
+
 libfaketime:
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } || { echo 'libfaketime is not installed. Install it: sudo apt-get install libfaketime'; exit 1; }
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libfaketime >/dev/null; }
@@ -38,7 +41,7 @@ SHIFTS ?= 45-days 400-days leap-day new-year summer-time winter-time
 FOLDERS ?= klaviyo_pipeline_tests
 test-clock: .venv/.installed libfaketime ## Run the tests at other times: make test-clock SHIFTS=leap-day FOLDERS=klaviyo_pipeline_tests/cli
 	@for shift in $(SHIFTS); do \
-	  $(BIN)/python -m klaviyo_pipeline_tests.clocks.shifted $$shift $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not ui and not lake and not newcomer' $(FOLDERS) || failed="$$failed $$shift"; \
+	  $(BIN)/python -m klaviyo_pipeline_tests.clocks.shifted $$shift $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not ui and not lake and not long and not newcomer' $(FOLDERS) || failed="$$failed $$shift"; \
 	done; test -z "$$failed" || { echo "Tests failed with the clock at:$$failed"; exit 1; }
 
 CHROMIUM ?= /usr/bin/chromium
@@ -67,7 +70,7 @@ test-lake: .venv-lake/.installed postgres ## Test DuckLake, with Postgres and S3
 
 soak: .venv/.installed ## Run the property tests for long
 	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 klaviyo_pipeline_tests/truth klaviyo_pipeline_tests/hostile
-	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 -m '(hypothesis or soak) and not lake' --ignore-glob '*/truth' --ignore-glob '*/hostile' --ignore-glob '*/ui'
+	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 -m '(hypothesis or soak or long) and not lake' --ignore-glob '*/truth' --ignore-glob '*/hostile' --ignore-glob '*/ui'
 
 check: .venv/.package ## Check settings, transfers, accounts and the database
 	$(BIN)/klaviyo-pipeline check

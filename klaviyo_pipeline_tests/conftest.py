@@ -30,6 +30,11 @@ os.environ.setdefault("KLAVIYO_SOURCES", "core")
 collect_ignore = [] if find_spec("playwright") else ["ui"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The newcomer's test takes longest, and mostly waits for packages: the others run meanwhile."""
+    items.sort(key=lambda item: item.path.parent.name != "newcomer")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def servers_stopped() -> Iterator[None]:
     """The servers that tests of lakes started."""

@@ -20,7 +20,6 @@ from klaviyo_pipeline.demo import DemoRun, klaviyo_or_sandbox, run_demo
 from klaviyo_pipeline.sandbox import server
 from klaviyo_pipeline_tests import clocks
 from klaviyo_pipeline_tests.clocks import shifted
-from klaviyo_pipeline_tests.soaking import SOAK
 from klaviyo_pipeline_tests.transfers.workplace import UNTIL, Workplace
 
 Contents = dict[str, list[tuple[Any, ...]]]
@@ -52,13 +51,8 @@ main()
 
 
 def demo(folder: Path, at: datetime, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`klaviyo-pipeline demo` of a small shop, in a folder of its own, with a clock that shows another time.
-
-    A soak loads all data sources of a demo; other runs those that have every way of reading.
-    """
+    """`klaviyo-pipeline demo` of a small shop, in a folder of its own, with a clock that shows another time."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("KLAVIYO_", "DAGSTER_"))}
-    if SOAK <= 1:
-        plain["KLAVIYO_SOURCES"] = "core"
     return subprocess.run(
         [sys.executable, "-c", SMALL_DEMO, "demo", *arguments],
         cwd=folder,
@@ -71,8 +65,8 @@ def demo(folder: Path, at: datetime, *arguments: str) -> subprocess.CompletedPro
 
 @pytest.mark.skipif(not shifted.LIBRARIES, reason="libfaketime is not installed")
 @pytest.mark.timeout(600)
-@pytest.mark.soak
-def test_demo_again_a_month_later_changes_no_row(tmp_path: Path) -> None:
+@pytest.mark.long
+def test_demo_in_another_process_a_month_later_changes_no_row(tmp_path: Path) -> None:
     start = datetime.now(UTC).replace(minute=50) + timedelta(days=1)
     first = demo(tmp_path, start, "--days", "3")
     assert first.returncode == 0, first.stdout + first.stderr
@@ -103,31 +97,32 @@ def rows(run: DemoRun) -> dict[str, int]:
     return {row.table: row.rows for row in run.rows}
 
 
-def test_demo_of_fewer_or_more_days_an_hour_later_compares_only_these_and_changes_no_row(
+@pytest.mark.timeout(600)  # four demos, on a machine that is busy
+def test_demo_of_fewer_or_more_days_an_hour_or_a_month_later_compares_only_these_and_changes_no_row(
     without_key: Workplace, small_sandboxes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     runs, left, first_days = [], [], []
-    for days in (2, 5, 1):
-        with klaviyo_or_sandbox(days) as sandbox:
+    for days, later in ((2, {}), (5, {"hours": 1}), (1, {"hours": 2}), (5, {"days": 31})):
+        with clocks.started_at(clocks.NOW + timedelta(**later)), klaviyo_or_sandbox(days) as sandbox:
             first_days.append(environment.PARTITION_START.value)
             runs.append(run_demo(days, sandbox))
         left.append(contents(tmp_path / "data" / "klaviyo.duckdb"))
-        clocks.advance(hours=1)
 
     assert all(row.is_right for run in runs for row in run.rows), runs
-    few, more, fewest = (rows(run) for run in runs)
+    few, more, fewest, again = (rows(run) for run in runs)
     for table in ("events", "event_metrics", "event_profiles", "profiles"):
         assert fewest[table] < few[table] < more[table]
     assert fewest["lists"] == few["lists"] == more["lists"] > 0
     assert {run.last for run in runs} == {clocks.NOW.date()}
-    assert left[2] == left[1]
+    assert again == more
+    assert left[3] == left[2] == left[1]
     filled = dg.DagsterInstance.get().get_materialized_partitions(dg.AssetKey(["klaviyo", "events"]))
     days_ago = {ago: (clocks.NOW - timedelta(days=ago)).date().isoformat() for ago in range(6)}
     assert sorted(filled) == sorted(days_ago.values())
-    assert first_days == [days_ago[2], days_ago[5], days_ago[5]]
+    assert first_days == [days_ago[ago] for ago in (2, 5, 5, 5)]
     of_location = dg.RunsFilter(tags={".dagster/repository": "__repository__@klaviyo_pipeline"})
     assert len(dg.DagsterInstance.get().get_runs(of_location)) == 2 * len(runs)  # the loads, and klaviyo_status
 

@@ -44,3 +44,32 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
     folder = made_once(tmp_path_factory, "site", build)
     return Site(folder, (folder / "output.txt").read_text())
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What `klaviyo-pipeline demo` of sixty days leaves and prints."""
+
+    database: Path
+    output: str
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """The one demo of the tests, of all default data sources, in a process whose environment has no setting of ours."""
+
+    def run(folder: Path) -> None:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("klaviyo-pipeline"), "demo", "--days", "60"],
+            cwd=folder,
+            env={"HOME": str(folder), "PATH": "/usr/bin:/bin"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        (folder / "output.txt").write_text(done.stdout)
+
+    folder = made_once(tmp_path_factory, "demo", run)
+    return Demo(folder / "data" / "klaviyo.duckdb", (folder / "output.txt").read_text())

@@ -17,7 +17,7 @@ from klaviyo_pipeline_tests.newcomer.machine import environment
 
 NOT_RUN = {
     r"make (demo|dev)": "newcomer/test_ten_minutes.py runs it, on a fresh machine",
-    r"make (test|test-ui|test-lake|test-clock)": "it would run the tests again",
+    r"make (test|test-long|test-ui|test-lake|test-clock)": "it would run the tests again",
     r"make mutants.*": "it takes hours",
     r"make (bench|bench-big|profile)": "it takes minutes, and packages that tests do not need",
     r"make (lint|format|docs)": "it is about the working tree: CI lints it, and test_site.py builds the documentation",

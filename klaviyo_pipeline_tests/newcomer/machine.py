@@ -29,6 +29,7 @@ def environment(home: Path, *programs: Path) -> dict[str, str]:
     return {
         **kept,
         "PIP_CACHE_DIR": cache,
+        "PIP_COMPILE": "0",  # Python compiles what is imported; pip would compile thousands of files more
         "HOME": str(home),
         "PATH": os.pathsep.join([*map(str, programs), str(Path(sys.base_prefix) / "bin"), "/usr/bin", "/bin"]),
         "LANG": "C.UTF-8",

@@ -106,19 +106,6 @@ def test_check_defs_is_clean(world: World, tmp_path: Path) -> None:
     assert "warning" not in (done.stdout + done.stderr).lower()
 
 
-def test_demo_lands_what_the_sandbox_has(tmp_path: Path, world: World, shell: Shell) -> None:
-    del shell.environment["KLAVIYO_API_KEY"]
-
-    done = shell("klaviyo-pipeline", "demo", "--days", "7")
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "draws artifacts/daily_metrics.png" in done.stdout
-    for name in CORE:
-        assert name in done.stdout
-        rows, ids = world.sql(f"SELECT count(*), count(DISTINCT id) FROM klaviyo.{name}")[0]
-        assert rows == ids > 0
-
-
 def test_dev_comes_up_without_a_warning_and_lists_the_assets(world: World, tmp_path: Path) -> None:
     shell = Shell(world, None)
     clone(tmp_path)
