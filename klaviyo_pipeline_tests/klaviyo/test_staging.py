@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.errors import StagingError
 from klaviyo_pipeline.klaviyo.extract.model import read_batches
-from klaviyo_pipeline.klaviyo.staging.stage import RESUMABLE_FOR, Stage, StagedSlice, StagingArea, disk_errors
+from klaviyo_pipeline.klaviyo.staging.slices import StagedSlice
+from klaviyo_pipeline.klaviyo.staging.stage import RESUMABLE_FOR, Stage, StagingArea, disk_errors
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 from klaviyo_pipeline_tests.klaviyo.support import NOW
 

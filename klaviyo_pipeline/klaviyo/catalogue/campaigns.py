@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
+from klaviyo_pipeline.klaviyo.catalogue.child_rows import ChildOf, Place
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column, ColumnType
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     BOOLEAN,
@@ -20,17 +21,7 @@ from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     tags_of,
 )
 from klaviyo_pipeline.klaviyo.catalogue.filters import EQUALS, condition
-from klaviyo_pipeline.klaviyo.catalogue.model import (
-    DOC,
-    GE_GT_LE_LT,
-    MEDIUM,
-    ChildOf,
-    FilterBy,
-    Include,
-    Place,
-    Source,
-    TimeField,
-)
+from klaviyo_pipeline.klaviyo.catalogue.model import DOC, GE_GT_LE_LT, MEDIUM, FilterBy, Include, Source, TimeField
 
 _OMNI = "2026-10-15"
 """From this revision on a campaign's attributes stand under `definition`, what is sent and when with its messages,

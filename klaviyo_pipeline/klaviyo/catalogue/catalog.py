@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from klaviyo_pipeline.klaviyo.catalogue.child_rows import ChildOf
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     BOOLEAN,
@@ -20,7 +21,7 @@ from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     pair,
     related,
 )
-from klaviyo_pipeline.klaviyo.catalogue.model import DOC, EXTRA_LARGE, ChildOf, FanOut, Include, Option, Source
+from klaviyo_pipeline.klaviyo.catalogue.model import DOC, EXTRA_LARGE, FanOut, Include, Option, Source
 
 _EXTERNAL_ID = attribute("external_id", STRING, "Its id in the account's own system.")
 _PRODUCT = (

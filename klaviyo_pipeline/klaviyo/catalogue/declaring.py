@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from klaviyo_pipeline.klaviyo.catalogue.child_rows import ChildOf
 from klaviyo_pipeline.klaviyo.catalogue.columns import Allowed, Column, ColumnType
-from klaviyo_pipeline.klaviyo.catalogue.model import DOC, EXTRA_SMALL, ChildOf, FanOut, Option, Source
+from klaviyo_pipeline.klaviyo.catalogue.model import DOC, EXTRA_SMALL, FanOut, Option, Source
 
 STRING, INTEGER, FLOAT = ColumnType.STRING, ColumnType.INTEGER, ColumnType.FLOAT
 BOOLEAN, TIMESTAMP, JSON = ColumnType.BOOLEAN, ColumnType.TIMESTAMP, ColumnType.JSON

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from klaviyo_pipeline.klaviyo.catalogue.child_rows import ChildOf
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     INTEGER,
@@ -23,7 +24,6 @@ from klaviyo_pipeline.klaviyo.catalogue.model import (
     DOC,
     EXTRA_LARGE,
     GE_GT_LE_LT,
-    ChildOf,
     Choice,
     FanOut,
     FilterBy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from klaviyo_pipeline.klaviyo.catalogue.child_rows import ChildOf, Place
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     BOOLEAN,
@@ -21,11 +22,9 @@ from klaviyo_pipeline.klaviyo.catalogue.model import (
     DOC,
     GE_GT_LE_LT,
     SMALL,
-    ChildOf,
     FilterBy,
     Include,
     Option,
-    Place,
     Source,
     TimeField,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from klaviyo_pipeline.klaviyo.catalogue.child_rows import ChildOf, Place
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column, ColumnType
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     BOOLEAN,
@@ -23,11 +24,9 @@ from klaviyo_pipeline.klaviyo.catalogue.model import (
     GT_LT,
     MEDIUM,
     PROFILE_TIER,
-    ChildOf,
     FilterBy,
     Include,
     Option,
-    Place,
     Source,
     TimeField,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from klaviyo_pipeline.klaviyo.catalogue.child_rows import ChildOf, Place
 from klaviyo_pipeline.klaviyo.catalogue.columns import Column
 from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     JSON,
@@ -15,16 +16,7 @@ from klaviyo_pipeline.klaviyo.catalogue.declaring import (
     required,
 )
 from klaviyo_pipeline.klaviyo.catalogue.filters import GREATER_OR_EQUAL
-from klaviyo_pipeline.klaviyo.catalogue.model import (
-    DOC,
-    PROFILE_TIER,
-    ChildOf,
-    FilterBy,
-    PerParent,
-    Place,
-    Source,
-    TimeField,
-)
+from klaviyo_pipeline.klaviyo.catalogue.model import DOC, PROFILE_TIER, FilterBy, PerParent, Source, TimeField
 from klaviyo_pipeline.klaviyo.windows import HISTORY_START
 
 _EMAIL = "subscriptions.email.marketing"

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from klaviyo_pipeline.klaviyo.catalogue.child_rows import Place
 from klaviyo_pipeline.klaviyo.catalogue.columns import EXTRA, Column, ColumnType
-from klaviyo_pipeline.klaviyo.catalogue.model import Place, Source
+from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.decode.arrays import ARROW_TYPES, convert, string_array
 from klaviyo_pipeline.klaviyo.decode.extras import Extras
 from klaviyo_pipeline.klaviyo.decode.pages import arrow_schema, joined

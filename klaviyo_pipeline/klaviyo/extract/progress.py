@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from klaviyo_pipeline.klaviyo.extract.requests import Stream
-from klaviyo_pipeline.klaviyo.staging.stage import StagedSlice
+from klaviyo_pipeline.klaviyo.staging.slices import StagedSlice
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 
 MOST_NAMES = 1000

@@ -20,7 +20,6 @@ import threading
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from io import FileIO
 from pathlib import Path
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Self
 from klaviyo_pipeline.klaviyo.errors import StagingError
 from klaviyo_pipeline.klaviyo.staging import folders, manifest
 from klaviyo_pipeline.klaviyo.staging.manifest import DamagedManifestError, Manifest
+from klaviyo_pipeline.klaviyo.staging.slices import Replayed, StagedSlice, text_of
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 from klaviyo_pipeline.private_files import append_to, make_folder, sync
 from klaviyo_pipeline.staged_pages import DamagedPagesError, StagedFile, StagedPage, checksum, encode_page, verify
@@ -41,26 +41,6 @@ _LOG = logging.getLogger(__name__)
 
 RESUMABLE_FOR = timedelta(hours=6)
 """Pages older than this are fetched anew: rows change meanwhile."""
-
-
-@dataclass
-class StagedSlice:
-    """What a manifest says of one slice: how far it was read, and where its rows are."""
-
-    number: int
-    stream: str
-    bounds: TimeSlice
-    file: str
-    through: datetime | None = None
-    pages: list[StagedPage] = field(default_factory=list)
-    """The pages with rows, in the order in which they stand in the file."""
-    rows: int = 0
-    done: bool = False
-
-    @property
-    def bytes(self) -> int:
-        """The bytes of its pages."""
-        return self.pages[-1].end if self.pages else 0
 
 
 class Stage:
@@ -114,7 +94,7 @@ class Stage:
             staged = StagedSlice(number, stream, bounds, folders.slice_file(number))
             self.slices[number] = staged
             self._record(
-                slice=number, stream=stream, start=_text(bounds.start), end=_text(bounds.end), file=staged.file
+                slice=number, stream=stream, start=text_of(bounds.start), end=text_of(bounds.end), file=staged.file
             )
         return staged
 
@@ -122,7 +102,7 @@ class Stage:
         """A slice ends earlier than it began with; the rest has been added as slices of their own."""
         with self._mutex:
             staged.bounds = TimeSlice(staged.bounds.start, end)
-            self._record(cut=staged.number, end=_text(end))
+            self._record(cut=staged.number, end=text_of(end))
 
     def end_at(self, until: datetime) -> list[StagedSlice]:
         """Only the part of the window before this time is read: drop the slices beyond it, and cut the one it is in.
@@ -132,7 +112,7 @@ class Stage:
         """
         with self._mutex:
             self.until = until
-            self._record(until=_text(until))  # first: after a kill nothing is missing before this time
+            self._record(until=text_of(until))  # first: after a kill nothing is missing before this time
         beyond = [each for each in self.slices.values() if each.bounds.start and each.bounds.start >= until]
         for staged in beyond:
             self.drop_slice(staged)
@@ -153,7 +133,7 @@ class Stage:
                 staged.pages.append(page)
                 staged.rows += page.rows
             staged.through = through
-            self._record(page=staged.number, through=_text(through), **(page._asdict() if page else {}))
+            self._record(page=staged.number, through=text_of(through), **(page._asdict() if page else {}))
 
     def finish_slice(self, staged: StagedSlice) -> None:
         """All of a slice has been read, and its rows are on the disk."""
@@ -325,7 +305,7 @@ def _taken_up(folder: Path, lock: filelock.BaseFileLock, identity: str, now: dat
         return None
     try:
         entries, lines_checksum = manifest.read_manifest(folder)
-        begin, replayed = entries[0], _Replayed()
+        begin, replayed = entries[0], Replayed()
         if begin.get("begin") != identity or not _is_fresh(begin, now):
             return None
         for entry in entries[1:]:
@@ -395,46 +375,6 @@ def disk_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-class _Replayed:
-    """What the entries of a manifest come to."""
-
-    def __init__(self) -> None:
-        self.slices: dict[int, StagedSlice] = {}
-        self.numbers = 0
-        self.clock_ahead_s: float | None = None
-        self.until: datetime | None = None
-
-    def add(self, entry: dict[str, Any]) -> None:
-        """Take in an entry."""
-        if "slice" in entry:
-            bounds = TimeSlice(_time(entry["start"]), _time(entry["end"]))
-            self.numbers = entry["slice"] + 1
-            self.slices[entry["slice"]] = StagedSlice(entry["slice"], entry["stream"], bounds, entry["file"])
-        elif "cut" in entry and (staged := self.slices.get(entry["cut"])):
-            staged.bounds = TimeSlice(staged.bounds.start, _time(entry["end"]))
-        elif "page" in entry and (staged := self.slices.get(entry["page"])):
-            staged.through = _time(entry["through"])
-            if "rows" in entry:
-                staged.pages.append(StagedPage(entry["end"], entry["rows"], entry["checksum"]))
-                staged.rows += entry["rows"]
-        elif "done" in entry and (staged := self.slices.get(entry["done"])):
-            staged.done = True
-        elif "drop" in entry:
-            self.slices.pop(entry["drop"], None)
-        elif "ahead" in entry:
-            self.clock_ahead_s = entry["ahead"]
-        elif "until" in entry:
-            self.until = _time(entry["until"])
-
-
 def _write_all(file: FileIO, content: memoryview) -> None:
     while content:
         content = content[file.write(content) :]
-
-
-def _text(time: datetime | None) -> str | None:
-    return time.isoformat() if time else None
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
