@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import clock
-from klaviyo_pipeline.warehouse import ledger
-from klaviyo_pipeline.warehouse.database import transaction
+from klaviyo_pipeline.warehouse import ledger, ownership
 from klaviyo_pipeline.warehouse.errors import ShrinkError, TableMissingError
+from klaviyo_pipeline.warehouse.interface import transaction
 from klaviyo_pipeline.warehouse.sandbox_rows import Origin, keep_apart
 from klaviyo_pipeline.warehouse.sql import literal
 from klaviyo_pipeline.warehouse.tables import (
@@ -19,6 +19,7 @@ from klaviyo_pipeline.warehouse.tables import (
     existing_columns,
     full_name,
 )
+from klaviyo_pipeline.warehouse.write_modes import WriteMode
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,7 +62,7 @@ def mark_gone(
         table: The table, with the column ``id``.
         ids: All ids of the source: batches whose first column is ``id``.
         began: When the ids began to be read (aware).
-        owner: Whose ids they are, for the ledger.
+        owner: Whose ids they are.
         run_id: The run, for the ledger.
         origin: Where the ids come from.
         shrink: How many rows may be marked without consent; None for any number.
@@ -69,6 +70,7 @@ def mark_gone(
     Raises:
         TableMissingError: There is no such table.
         ShrinkError: So many rows would be marked that it takes consent. Nothing changed.
+        OwnerError: The table has rows of another account.
         MixedRowsError: The table has the rows of a sandbox and the ids are an account's, or the other way round.
         WarehouseError: The database cannot be read or written.
     """
@@ -80,6 +82,7 @@ def mark_gone(
             raise TableMissingError(
                 f"There is no table {table.plain_name} in {database.name}. Load {table.name} first."
             )
+        ownership.refuse_strangers(ownership.history(con, table), table, WriteMode.MERGE, owner)
         name = full_name(con, table.schema, table.name)
         if DELETED_AT not in {column.name for column in existing}:
             con.execute(f"ALTER TABLE {name} ADD COLUMN {DELETED_AT} {DELETED_AT_COLUMN.type}")
