@@ -49,7 +49,7 @@ def build_sweep_jobs(naming: Naming = DEFAULT) -> list[Any]:
                 duckdb.staging_area(),
                 run_id=context.run_id,
                 origin=Origin(environment.sandbox_end(client.base_url)),
-                shrink=None if context.op_config["accept_shrink"] else duckdb.shrink_limits(),
+                shrink=None if SweepConfig(**context.op_config).accept_shrink else duckdb.shrink_limits(),
             )
         counts = {"compared": marked.alive, "marked_deleted": marked.deleted, "revived": marked.revived}
         context.log_event(dg.AssetObservation(naming.asset_key(source), metadata=counts))
