@@ -244,7 +244,10 @@ PRIVACY = Variable(
     grammar.privacy(lambda: PRIVACY_SECRET.text),
 )
 DAGSTER_URL = Variable(
-    "KLAVIYO_DAGSTER_URL", "", "Address of Dagster's UI, for links to runs in messages.", grammar.address
+    "KLAVIYO_DAGSTER_URL",
+    "",
+    "Address of Dagster's UI: for links to runs in messages, and to ask for reloads of the code location.",
+    grammar.address,
 )
 REPORT = Variable(
     "KLAVIYO_REPORT", "", "File of the report; blank for klaviyo-report.html beside the database.", grammar.file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,6 +83,14 @@ def good_accounts(file: str | None = None) -> list[Account]:
         ConfigurationError: if KLAVIYO_ACCOUNTS is no path of a file.
     """
     return [each for each in read_accounts(file) if isinstance(each, Account)]
+
+
+def accounts_digest() -> str:
+    """Changes with the file's content; blank if there is no file, or it cannot be read."""
+    try:
+        return hashlib.sha256(Path(FILE.value).read_bytes()).hexdigest()
+    except (OSError, ConfigurationError):
+        return ""
 
 
 def account_named(name: str) -> Account:

@@ -12,10 +12,6 @@ from klaviyo_pipeline.cli.output import as_json, cell, print_json, print_table, 
 if TYPE_CHECKING:
     from klaviyo_pipeline.accounts.parts import AccountParts
 
-RELOAD = (
-    "A running Dagster sees it after a reload of its code location: in the UI, Deployment, Reload. If you have no UI, "
-    "restart dagster-daemon."
-)
 of_account = click.option(
     "--account", default=None, help="An account of klaviyo.yml, or default.  [default: the only one]"
 )
@@ -78,6 +74,7 @@ def _as_dict(parts: AccountParts) -> dict[str, Any]:
 def add(name: str, api_key_env: str, sources: tuple[str, ...], json_: bool, **given: str | None) -> None:
     """Add the account NAME to klaviyo.yml. Creates the file if it is missing; the rest of it stays as it is."""
     from klaviyo_pipeline.accounts.editing import add_account
+    from klaviyo_pipeline.orchestration.automation.reloading import reload_or_advice
 
     settings: dict[str, Any] = {"api_key_env": api_key_env}
     settings |= {key.removesuffix("_"): value for key, value in given.items() if value is not None}
@@ -87,7 +84,7 @@ def add(name: str, api_key_env: str, sources: tuple[str, ...], json_: bool, **gi
         print_json({"name": name, "file": str(file), **settings})
         return
     click.echo(f"Added {name} to {file}. Check its key: klaviyo-pipeline account check {name}")
-    click.echo(RELOAD)
+    click.echo(reload_or_advice())
 
 
 @account.command()

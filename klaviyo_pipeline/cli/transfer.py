@@ -13,11 +13,6 @@ from klaviyo_pipeline.cli.folder import transfers_folder
 from klaviyo_pipeline.cli.output import as_json, print_json, warn
 from klaviyo_pipeline.cli.transfer_views import history, list_, run, show
 
-RELOAD = (
-    "A running Dagster sees it after a reload of its code location: in the UI, Deployment, Reload. If you have no UI, "
-    "restart dagster-daemon."
-)
-
 _timezone = click.option("-t", "--timezone", default=None, help="Time zone of CRON, an IANA name.  [default: UTC]")
 _delay = click.option("-D", "--delay", default=None, help="Time between a tick and its run: seconds, or 30m, 1h30m.")
 
@@ -87,6 +82,7 @@ def create(
 def _create_all(account: str, schema: str, mode: str, database: str, schedule: dict[str, Any], json_: bool) -> None:
     from klaviyo_pipeline.accounts.parts import account_parts
     from klaviyo_pipeline.cli.transfer_views import as_dict
+    from klaviyo_pipeline.orchestration.automation.reloading import reload_or_advice
     from klaviyo_pipeline.transfers.whole_accounts import WholeAccount, create_transfers
 
     wanted = WholeAccount(account=account, schema=schema, mode=mode, database=database, schedule=schedule)
@@ -96,7 +92,7 @@ def _create_all(account: str, schema: str, mode: str, database: str, schedule: d
         return
     for file in made:
         click.echo(f"Created {file.path}: asset transfers/{file.name}, job {file.name}.")
-    click.echo(RELOAD)
+    click.echo(reload_or_advice())
 
 
 def _create_one(
@@ -267,6 +263,7 @@ def _start_of(made: Any) -> str:  # noqa: ANN401 - a TransferFile
 
 def _say(made: Any, done: str, json_: bool) -> None:  # noqa: ANN401 - a TransferFile
     from klaviyo_pipeline.cli.transfer_views import as_dict
+    from klaviyo_pipeline.orchestration.automation.reloading import reload_or_advice
     from klaviyo_pipeline.transfers.definitions import schedule_name
 
     for warning in made.warnings:
@@ -280,5 +277,5 @@ def _say(made: Any, done: str, json_: bool) -> None:  # noqa: ANN401 - a Transfe
     )
     if made.transfer.repeats:
         click.echo(_start_of(made))
-    click.echo(RELOAD)
+    click.echo(reload_or_advice())
     click.echo(f"Run it now: klaviyo-pipeline transfer run {made.name}")

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from klaviyo_pipeline import environment
+from klaviyo_pipeline.accounts.file import FILE as ACCOUNTS
+from klaviyo_pipeline.accounts.file import accounts_digest
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.assets.build import build_asset
 from klaviyo_pipeline.orchestration.automation.changed_files import Watched, changed_files_sensor
 from klaviyo_pipeline.orchestration.automation.cron import check_cron, parse_delay
 from klaviyo_pipeline.orchestration.automation.delayed_schedules import tick_schedule
+from klaviyo_pipeline.orchestration.automation.reloading import reload_or_advice
 from klaviyo_pipeline.orchestration.checks.load import build_load_checks
 from klaviyo_pipeline.transfers.file.reading import TransferFile
 from klaviyo_pipeline.transfers.folder import Broken, Folder
@@ -46,7 +50,7 @@ def transfer_definitions(folder: Folder) -> dg.Definitions:
         checks.append(check)
         jobs.append(job)
         schedules += [schedule] if schedule else []
-    sensors = [_sensor(folder, good, jobs)] if good else []
+    sensors = [_sensor(folder, good, jobs, accounts_digest())] if good or accounts_digest() else []
     return dg.Definitions(assets=assets, asset_checks=checks, jobs=jobs, schedules=schedules, sensors=sensors)
 
 
@@ -96,7 +100,9 @@ def window_config(name: str, *, start: str | None = None, end: str | None = None
     return {"ops": {op_name(name): {"config": given}}} if given else {}
 
 
-def _sensor(folder: Folder, files: list[TransferFile], jobs: list[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
+def _sensor(
+    folder: Folder, files: list[TransferFile], jobs: list[UnresolvedAssetJobDefinition], accounts: str
+) -> dg.SensorDefinition:
     def watched() -> list[Watched]:
         asked = [file for file in folder.good() if file.transfer.run_on_change]
         return [Watched(file.name, file.digest, file.name, {TAG: file.name}) for file in asked]
@@ -106,10 +112,17 @@ def _sensor(folder: Folder, files: list[TransferFile], jobs: list[UnresolvedAsse
         jobs=jobs,
         job_names=[file.name for file in files],
         watched=watched,
-        not_loaded=lambda: _not_loaded(files, folder.all()),
+        not_loaded=lambda: " ".join(filter(None, [_not_loaded(files, folder.all()), _other_accounts(accounts)])),
+        reload=lambda: reload_or_advice() if environment.DAGSTER_URL.value else "",
         description="Runs a transfer whose file has run_on_change when the file appears or changes. Its ticks name the "
-        "files that this code location has not loaded yet.",
+        "files, also klaviyo.yml, that this code location has not loaded yet, and ask Dagster's web server in "
+        "KLAVIYO_DAGSTER_URL for a reload.",
     )
+
+
+def _other_accounts(loaded: str) -> str:
+    """A sentence if klaviyo.yml has changed since it was loaded; blank if it has not."""
+    return "" if accounts_digest() == loaded else f"Reload this code location for the accounts in {ACCOUNTS.text}."
 
 
 def _not_loaded(loaded: list[TransferFile], now: list[TransferFile | Broken]) -> str:

@@ -20,6 +20,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
+from klaviyo_pipeline.orchestration.automation.reloading import reload_or_advice
 from klaviyo_pipeline.orchestration.dagster_home import SETTINGS
 from klaviyo_pipeline_tests.deployment.files import ROOT, compose, filled_in, without_default
 from klaviyo_pipeline_tests.hostile.listener import Listener, listening
@@ -239,6 +240,36 @@ def test_key_in_the_launchpad_is_refused_and_stored_nowhere(stage: Stage, config
     assert KEY not in answered.text
     assert runs(stage) == []
     assert stage.stored(PASTED) == stage.stored(KEY) == []
+
+
+def test_account_when_added_to_the_file_then_a_reload_that_is_asked_for_has_its_jobs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = "{ repositoriesOrError { ... on RepositoryConnection { nodes { jobs { name } } } } }"
+    file = Path(stage.environment["KLAVIYO_ACCOUNTS"])
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("accounts:\n  brand: {api_key_env: BRAND_KEY, sources: [lists]}\n")
+    monkeypatch.setenv("KLAVIYO_DAGSTER_URL", stage.url)
+    try:
+        assert reload_or_advice() == f"{stage.url} has reloaded the code location klaviyo_pipeline."
+        answered = requests.post(f"{stage.url}/graphql", json={"query": jobs}, timeout=60).json()
+    finally:
+        file.unlink()
+        reload_or_advice()
+
+    (repository,) = answered["data"]["repositoriesOrError"]["nodes"]
+    assert {"brand_daily", "klaviyo_daily"} <= {job["name"] for job in repository["jobs"]}
+
+
+def test_reload_when_dagster_cannot_be_reached_then_the_message_says_what_a_person_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("KLAVIYO_DAGSTER_URL", raising=False)
+    assert reload_or_advice().startswith("A running Dagster sees it after a reload")
+    monkeypatch.setenv("KLAVIYO_DAGSTER_URL", f"http://127.0.0.1:{free_port()}")
+    said = reload_or_advice()
+    assert "did not reload its code location (URLError" in said
+    assert "Deployment, Reload" in said
 
 
 def runs(stage: Stage) -> list[dict[str, str]]:

@@ -181,6 +181,28 @@ def test_sensor_names_the_files_that_wait_for_a_reload(place: Workplace) -> None
     )
 
 
+def test_sensor_when_accounts_have_changed_then_asks_for_one_reload_and_names_the_file(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.root / "klaviyo.yml").write_text("accounts: {us: {api_key_env: US_KEY}}")
+    (sensor,) = transfer_definitions(Folder()).sensors or ()
+    assert isinstance(sensor, dg.SensorDefinition)
+    monkeypatch.setenv("KLAVIYO_DAGSTER_URL", place.sandbox.url)  # which answers, but is no Dagster
+
+    def look(cursor: str | None) -> tuple[str, str | None]:
+        with dg.build_sensor_context(cursor=cursor) as context:
+            found = sensor.evaluate_tick(context)
+            return str(found.skip_message), found.cursor
+
+    said, cursor = look(None)
+    assert said == "No file with run_on_change has changed."
+    (place.root / "klaviyo.yml").write_text("accounts: {us: {api_key_env: US_KEY}, uk: {api_key_env: UK_KEY}}")
+    said, cursor = look(cursor)
+    assert "Reload this code location for the accounts in klaviyo.yml." in said
+    assert "did not reload its code location" in said
+    assert look(cursor)[0].endswith("for the accounts in klaviyo.yml.")
+
+
 @pytest.mark.parametrize(
     "config", [{"transfer": "daily", "rows": 3}, {"source": "lists", "options": {"filter_by": "created"}, "rows": 3}]
 )
