@@ -81,7 +81,7 @@ lint: .venv/.installed ## Check style, types, imports between packages, and decl
 format: .venv/.installed ## Format the code
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-docs: .venv/.installed ## Write docs/reference from the code, and build the documentation into site/
+docs: .venv/.installed ## Write docs/reference and the files that have templates, and build the documentation into site/
 	$(BIN)/python -m reference_docs && $(BIN)/zensical build --strict
 
 docs-serve: .venv/.installed ## Serve the documentation on http://127.0.0.1:8000, and rebuild it on changes
