@@ -48,7 +48,7 @@ def gather(repository: dg.RepositoryDefinition | None, instance: dg.DagsterInsta
         changes=changes,
         checks=[check for check, _record in results],
         reconciliation=[check for check, _record in compared],
-        differences=[each for _check, record in compared for each in _differences(record)],
+        differences=[each for _result, record in compared for each in _differences(record)],
     )
 
 

@@ -34,6 +34,7 @@ options:
   metrics: [Placed Order]
   leave_out: [events.event_properties]
 write_modes: {lists: replace}
+privacy: {profiles.email: drop}
 shrink: {share: 0.5, rows: 5}
 schedule: {auto_start: true, hourly: "9 * * * *"}
 """

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from klaviyo_pipeline.accounts import file as accounts
 from klaviyo_pipeline.cli import main
 from klaviyo_pipeline.environment import VARIABLES
 from klaviyo_pipeline.project.files import PROJECT, write_project
@@ -83,7 +84,7 @@ def test_project_dg_dagster_and_the_workspace_load_the_same_definitions(project:
 
 def test_project_settings_and_transfers_are_known(project: Path) -> None:
     names = set(re.findall(r"(?m)^#?([A-Z_]+)=", (project / ".env.example").read_text()))
-    assert names <= {each.name for each in (*VARIABLES, authentications.FILE)}
+    assert names <= {each.name for each in (*VARIABLES, authentications.FILE, accounts.FILE)}
     examples = sorted((project / "transfers" / "examples").iterdir())
     assert examples
     for path in examples:
