@@ -13,6 +13,7 @@ from klaviyo_pipeline.cli.account import account
 from klaviyo_pipeline.cli.auth import auth
 from klaviyo_pipeline.cli.chart import chart
 from klaviyo_pipeline.cli.check import check
+from klaviyo_pipeline.cli.copy import copy_
 from klaviyo_pipeline.cli.demo import demo, with_sandbox
 from klaviyo_pipeline.cli.failing import Commands
 from klaviyo_pipeline.cli.init import init
@@ -49,6 +50,7 @@ for _command in (
     auth,
     chart,
     check,
+    copy_,
     demo,
     init,
     erase,

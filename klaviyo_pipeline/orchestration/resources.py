@@ -288,25 +288,36 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
     def warehouse(self) -> Warehouse:
         """The database, to land in and to read from."""
         from klaviyo_pipeline.warehouse.database import Database
+
+        address = "" if self.database else environment.DESTINATION.value
+        if address:
+            return self.warehouse_at(address)
+        path = self.database or environment.DATABASE.value
+        return Database(path, storage_version=self.storage_version, **self._opening())
+
+    def warehouse_at(self, address: str) -> Warehouse:
+        """Another destination with the same settings.
+
+        Raises:
+            DatabasePathError: if the address is none, or something that it needs is missing.
+        """
         from klaviyo_pipeline.warehouse.opening import warehouse_at
 
-        common: dict[str, Any] = {
-            "lock_timeout_s": self.lock_timeout_s,
-            "settings": self.connection_config,
-            "file_mode": int(environment.DATABASE_MODE.value, 8),
-            **({"memory_limit": self.memory_limit} if self.memory_limit else {}),
-        }
-        address = "" if self.database else environment.DESTINATION.value
-        if not address:
-            path = self.database or environment.DATABASE.value
-            return Database(path, storage_version=self.storage_version, **common)
         return warehouse_at(
             address,
             data_path=environment.DATA_PATH.value,
             store=environment.object_store(),
             may_install=environment.INSTALL_EXTENSIONS.value == "on",
-            **common,
+            **self._opening(),
         )
+
+    def _opening(self) -> dict[str, Any]:
+        return {
+            "lock_timeout_s": self.lock_timeout_s,
+            "settings": self.connection_config,
+            "file_mode": int(environment.DATABASE_MODE.value, 8),
+            **({"memory_limit": self.memory_limit} if self.memory_limit else {}),
+        }
 
     def place(self, wanted: Destination, table: str) -> Place:
         """The place of a load's rows: the wanted destination, else these settings, and this table.
