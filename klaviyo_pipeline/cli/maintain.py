@@ -13,6 +13,7 @@ from klaviyo_pipeline.cli.output import as_json, print_json, printable
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+    from klaviyo_pipeline.warehouse.lake import Lake
 
 WORTH_SHARE, WORTH_BYTES = 0.25, 50_000_000
 """A database is compacted if at least this share of it, and so many bytes, are free."""
@@ -33,7 +34,7 @@ class Done(NamedTuple):
     default=30,
     show_default=True,
     type=click.IntRange(1, 36_500),
-    help="Keep runs that ended in the last days.",
+    help="Keep runs that ended, and snapshots of a DuckLake that were made, in the last days.",
 )
 @as_json
 def maintain(dry_run: bool, keep_days: int, json_: bool) -> None:
@@ -41,12 +42,12 @@ def maintain(dry_run: bool, keep_days: int, json_: bool) -> None:
 
     The command removes only what this package wrote: runs of its own definitions that ended more than --keep-days ago,
     and stages with its manifest. Rows and the ledger stay. It compacts the database if a quarter of it, and 50 MB, are
-    free. Runs wait meanwhile.
+    free. In a DuckLake it merges small files, and removes old snapshots and their files. Runs wait meanwhile.
     """
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 
     duckdb = KlaviyoDuckDBResource()
-    done = [*_runs(keep_days, dry_run), *_stages(duckdb, dry_run), *_database(duckdb, dry_run)]
+    done = [*_runs(keep_days, dry_run), *_stages(duckdb, dry_run), *_database(duckdb, keep_days, dry_run)]
     if json_:
         print_json([each._asdict() for each in done])
         return
@@ -80,14 +81,17 @@ def _stages(duckdb: KlaviyoDuckDBResource, dry_run: bool) -> Iterator[Done]:
     yield Done("Stages", f"{len(stale):,} that no run can resume {_removed(dry_run)} from {area.root}", size)
 
 
-def _database(duckdb: KlaviyoDuckDBResource, dry_run: bool) -> Iterator[Done]:
+def _database(duckdb: KlaviyoDuckDBResource, keep_days: int, dry_run: bool) -> Iterator[Done]:
     from klaviyo_pipeline.warehouse.compacting import compact, space
     from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.lake import Lake
 
     database = duckdb.warehouse()
     if not database.exists():
         yield Done("Database", f"there is none at {database.name} yet", 0)
         return
+    if isinstance(database, Lake):
+        yield _lake(database, keep_days, dry_run)
     if not isinstance(database, Database):
         return
     before = space(database)
@@ -99,6 +103,19 @@ def _database(duckdb: KlaviyoDuckDBResource, dry_run: bool) -> Iterator[Done]:
     else:
         after = compact(database)
         yield Done("Database", f"{found}; compacted to {_mb(after.size)}", before.size - after.size)
+
+
+def _lake(lake: Lake, keep_days: int, dry_run: bool) -> Done:
+    from klaviyo_pipeline.warehouse.lake_upkeep import tidy
+
+    done = tidy(lake, keep_days, dry_run=dry_run)
+    merged = "" if dry_run else f", merged to {done.files_after:,}"
+    return Done(
+        "Database",
+        f"{done.files_before:,} files of tables in {lake.name}{merged}; {done.snapshots:,} snapshots older than "
+        f"{keep_days} days and {done.removed:,} old files {_removed(dry_run)}",
+        0,
+    )
 
 
 def _removed(dry_run: bool) -> str:

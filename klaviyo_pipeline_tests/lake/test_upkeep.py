@@ -1,0 +1,42 @@
+"""`maintain` of a lake: fewer files, no rows less, and a reader that began before goes on."""
+
+import pytest
+
+from klaviyo_pipeline.warehouse.lake_upkeep import tidy
+from klaviyo_pipeline_tests.lake import destinations
+from klaviyo_pipeline_tests.warehouse.helpers import event, ids, put, query
+
+
+@pytest.mark.parametrize("kind", destinations.LAKES)
+def test_upkeep_when_many_loads_have_landed_then_files_are_few_and_rows_are_the_same(kind, tmp_path):
+    lake = destinations.destination(kind, tmp_path)
+    for turn in range(4):
+        put(lake, [event(f"{turn}-{n}", 1 + n % 2) for n in range(20)], extract_id=str(turn), fixed_time="at")
+    before, snapshots = ids(lake), query(lake, "SELECT count(*) FROM ducklake_snapshots('lake')")
+
+    tried = tidy(lake, 30, dry_run=True)
+    done = tidy(lake, 30)
+
+    assert tried.files_before == tried.files_after == done.files_before
+    assert done.files_after < done.files_before
+    assert (done.snapshots, done.removed) == (0, 0)  # none is old enough
+    assert ids(lake) == before
+    assert query(lake, "SELECT count(*) FROM ducklake_snapshots('lake')") >= snapshots
+    put(lake, [event("0-0", value=1), event("next")], extract_id="next", fixed_time="at")
+    assert len(ids(lake)) == len(before) + 1
+
+
+@pytest.mark.parametrize("kind", destinations.SHARED)
+def test_upkeep_when_a_reader_is_in_the_middle_then_it_reads_on(kind, tmp_path):
+    lake = destinations.destination(kind, tmp_path)
+    for turn in range(3):
+        put(lake, [event(f"{turn}-{n}") for n in range(20)], extract_id=str(turn))
+    with lake.reading() as con:
+        con.begin()
+        count = "SELECT count(*) FROM klaviyo.events WHERE value = 0"
+        assert con.execute(count).fetchall() == [(60,)]
+        tidy(lake, 1)
+        assert con.execute(count).fetchall() == [(60,)]
+        con.commit()
+    with lake.reading() as con:
+        assert con.execute(count).fetchall() == [(60,)]
