@@ -28,7 +28,15 @@ def chart(*names: str, days: int = 90, is_level: bool = False) -> Chart:
 def report() -> Report:
     """A report with problems of every kind."""
     tables = [
-        TableStatus("klaviyo/events", "events", "klaviyo.events", "k.duckdb", State.OK, "AbC", 12345, AT, AT, AT, 60.0),
+        TableStatus(
+            *("klaviyo/events", "events", "klaviyo.events", "k.duckdb", State.OK),
+            account="AbC",
+            rows=12345,
+            newest_row=AT,
+            last_load=AT,
+            landed_until=AT,
+            lag_s=60.0,
+        ),
         TableStatus("klaviyo/lists", "lists", "klaviyo.lists", "k.duckdb", State.FAILED, error=ATTACK),
         TableStatus("klaviyo/flows", "flows", "klaviyo.flows", "k.duckdb", State.LATE, rows=7, late_s=7200.0),
         TableStatus(f"transfers/{PLAIN}", "", "", "", State.BROKEN, error="The file is wrong."),
