@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -69,8 +70,9 @@ def _series_names(figure: Figure) -> list[str]:
     return [series.name or "(none)" for series in figure.chart.series]
 
 
+@cache
 def _library() -> str:
-    """Vega-Lite with everything that it needs, from the package vl-convert-python."""
+    """Vega-Lite with everything that it needs, from the package vl-convert-python, which takes 2 s to bundle it."""
     import vl_convert
 
     # A script element ends at its end tag, also within a text of the script.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from klaviyo_pipeline.charts.drawing import COLOURS
@@ -22,7 +23,8 @@ def specification(figure: Figure) -> dict[str, Any]:
         if value or figure.mark is Mark.LINE
     ]
     names = [series.name or "(none)" for series in chart.series]
-    title = f"{chart.step.value}"
+    # A bar is as wide as its day.
+    end = chart.bins[-1] + timedelta(days=1 if figure.mark is Mark.BAR else 0)
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "width": "container",
@@ -36,7 +38,7 @@ def specification(figure: Figure) -> dict[str, Any]:
                 "type": "temporal",
                 "title": None,
                 "timeUnit": "yearmonthdate" if figure.mark is Mark.BAR else None,
-                "scale": {"domain": [_date(chart.bins[0]), _date(chart.bins[-1])]},
+                "scale": {"domain": [_date(chart.bins[0]), _date(end)]},
                 "axis": {"format": "%d %b", "labelOverlap": True, "tickCount": 6, "grid": False},
             },
             "y": {
@@ -54,7 +56,7 @@ def specification(figure: Figure) -> dict[str, Any]:
             },
             "order": {"field": "name", "sort": None} if figure.mark is Mark.BAR else {"field": "day"},
             "tooltip": [
-                {"field": "day", "type": "temporal", "title": title, "format": "%d %b %Y"},
+                {"field": "day", "type": "temporal", "title": chart.step.value, "format": "%d %b %Y"},
                 {"field": "name", "type": "nominal", "title": "series"},
                 {"field": "value", "type": "quantitative", "title": figure.unit or "number", "format": ",.6~g"},
             ],

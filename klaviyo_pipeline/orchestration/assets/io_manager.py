@@ -155,20 +155,22 @@ def _report(context: dg.OutputContext, ready: StagedLoad, staged: StagedExtract,
         f"{landed.updated:,} updated, {landed.unchanged:,} unchanged, {landed.deleted:,} deleted; the table has "
         f"{landed.total_rows:,} ({in_parts}{staged.duration_s:.1f} s to fetch, {landed.duration_s:.1f} s to land)."
     )
+    # The chart comes first on the asset's page. A child table that is loaded by itself has none: the request reads its
+    # parent.
+    if landed.rows_fetched and not landed.skipped and staged.source.name == ready.load.request.source.name:
+        pictures = plotted(
+            lambda: chart_of_load(place.database, staged.request, place.schema, place.table, place.zone, ready.names),
+            context.log.warning,
+        )
+        add_metadata(context, pictures)
     add_metadata(context, load_metadata.load_metadata(staged, landed, str(place.zone)), landed.by_range)
     rows = None
     with only_reports(context.log):
         rows = load_metadata.preview(staged.batches(), staged.source)
-    pictures: dict[str, Any] = {"first_rows": rows} if rows else {}
+    shown: dict[str, Any] = {"first_rows": rows} if rows else {}
     if rows and (note := hidden_note(staged.source, staged.schema.names)):
-        pictures["hidden_columns"] = note
-    # A child table that is loaded by itself has no chart: the request reads its parent.
-    if landed.rows_fetched and not landed.skipped and staged.source.name == ready.load.request.source.name:
-        pictures |= plotted(
-            lambda: chart_of_load(place.database, staged.request, place.schema, place.table, place.zone, ready.names),
-            context.log.warning,
-        )
-    add_metadata(context, pictures)
+        shown["hidden_columns"] = note
+    add_metadata(context, shown)
 
 
 def _partition_ranges(context: dg.OutputContext) -> tuple[Range, ...]:
