@@ -87,13 +87,15 @@ def _tables(status: Status) -> Iterator[Problem]:
     """A table that failed and is late later on is one problem."""
     titles: Mapping[State, tuple[str, Callable[[TableStatus], str]]] = {
         State.FAILED: ("Load failed", lambda table: table.error),
-        State.BROKEN: ("Transfer is broken", lambda table: table.error),
+        State.BROKEN: ("File is broken", lambda table: table.error),
         State.LATE: ("Table is stale", _late),
     }
     for table in status.tables:
         if table.state in titles:
             title, sentence = titles[table.state]
-            yield _problem(f"table {table.asset}", f"{title}: {table.asset}", sentence(table), _asset_page(table.asset))
+            # A broken file has no asset: the code location says so.
+            path = "/locations" if table.state is State.BROKEN else _asset_page(table.asset)
+            yield _problem(f"table {table.asset}", f"{title}: {table.asset}", sentence(table), path)
 
 
 def _late(table: TableStatus) -> str:

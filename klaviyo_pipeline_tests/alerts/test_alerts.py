@@ -121,13 +121,11 @@ def test_channel_that_is_down_is_told_later_and_the_other_is_told_once(
         said = watching.look()
         assert "mail: The mail server 127.0.0.1 did not take the message (SMTPDataError: " in said
         assert PASSWORD not in said
-    assert [message["blocks"][0]["text"]["text"] for message in slack.received] == [
-        "Transfer is broken: transfers/wrong"
-    ]
+    assert [message["blocks"][0]["text"]["text"] for message in slack.received] == ["File is broken: transfers/wrong"]
     mails.is_down = False
     watching.look()
     watching.look()
-    assert [mail["Subject"] for mail in mails.mails] == ["Klaviyo: Transfer is broken: transfers/wrong"]
+    assert [mail["Subject"] for mail in mails.mails] == ["Klaviyo: File is broken: transfers/wrong"]
     assert len(slack.received) == 1
 
 
