@@ -50,6 +50,15 @@ def mail(problem: Problem, *, over: bool, sender: str, recipients: str) -> Email
     return message
 
 
+def mail_with_page(subject: str, text: str, page: bytes, *, name: str, sender: str, recipients: str) -> EmailMessage:
+    """A mail in plain text with an HTML page attached."""
+    message = EmailMessage()
+    message["Subject"], message["From"], message["To"] = subject, sender, recipients
+    message.set_content(redact(text) + "\n")
+    message.add_attachment(page, maintype="text", subtype="html", filename=name, params={"charset": "utf-8"})
+    return message
+
+
 def _escaped(text: str) -> str:
     """Text with Slack's escapes, so that it contains no link or mention."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -16,6 +16,8 @@ from klaviyo_pipeline.analytics.building import build
 from klaviyo_pipeline.analytics.tables import TABLES
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.report.html import html_of
+from klaviyo_pipeline_tests.alerts.servers import MailBox
+from klaviyo_pipeline_tests.alerts.test_alerts import use_mail
 from klaviyo_pipeline_tests.report.made_up import ATTACK, PLAIN, report
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
 
@@ -99,17 +101,25 @@ def test_report_without_charts_needs_no_script(tmp_path: Path) -> None:
     assert "No load has landed in the last 24 hours." in empty.text
 
 
-def test_command_writes_the_numbers_of_the_tables_and_no_person(
-    place: Workplace, monkeypatch: pytest.MonkeyPatch
+def test_command_writes_the_numbers_of_the_tables_and_no_person_and_mails_the_file(
+    place: Workplace, mails: MailBox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    use_mail(mails, monkeypatch)
     monkeypatch.setenv("KLAVIYO_SOURCES", "metrics, lists, list_profiles, events")
     monkeypatch.setenv("KLAVIYO_PARTITION_START", "2026-09-14")
     place.cli("load", "metrics", "lists", "list_profiles", "events")
     duckdb = KlaviyoDuckDBResource()
     for name in ("daily_metrics", "list_growth"):
         build(duckdb.warehouse(), TABLES[name], duckdb.schema_or_default, duckdb.zone)
-    assert "Wrote the report to" in place.cli("report").stdout
+    said = place.cli("report", "--mail", "boss@shop.example, data@shop.example").stdout
+    assert "Wrote the report to" in said
+    assert "Mailed it to boss@shop.example,data@shop.example." in said
     file = place.root / "data" / "klaviyo-report.html"
+    (mail,) = mails.mails
+    (attached,) = mail.iter_attachments()
+    assert attached.get_filename() == file.name
+    assert attached.get_content().encode() == file.read_bytes()
+    assert "tables are well" in mail.get_body().get_content()  # type: ignore[union-attr]
     assert file.stat().st_mode & 0o077 == 0
     written = Page(file.read_text())
     specs = json.loads(written.scripts[0])
