@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -33,6 +35,7 @@ def build_definitions(
     owners: Sequence[str] | None = None,
     resource_keys: Mapping[str, str] | None = None,
     automation: bool | None = None,
+    privacy: str | Mapping[str, Any] | None = None,
     executor: bool = False,
     translator: KlaviyoTranslator | None = None,
 ) -> dg.Definitions:
@@ -58,6 +61,8 @@ def build_definitions(
         resource_keys: Other keys for ``klaviyo``, ``duckdb`` and ``io_manager``. Default: the account's name, and
             that name with ``_duckdb`` and ``_io_manager`` behind it.
         automation: Whether schedules, sensors and automation conditions are on. Default: ``KLAVIYO_AUTOMATION``.
+        privacy: Privacy rules: a preset such as ``pseudonymous``, or a mapping of columns to rules. Default:
+            ``KLAVIYO_PRIVACY``.
         executor: Also give the definitions an in-process executor, which loads faster than a process for each asset.
             Merge such definitions only with those that have no executor.
         translator: Decides keys, groups, descriptions, tags and owners for each data source.
@@ -83,11 +88,12 @@ def build_definitions(
         resource_keys=keys,
         translator=translator or KlaviyoTranslator(),
     )
+    rules = environment.PRIVACY.parse(json.dumps(privacy), "privacy") if privacy is not None else ""
     zone = grammar.zone(timezone, "timezone") if timezone else environment.TIMEZONE.value
     start = grammar.day(first_day, "first_day") if first_day else environment.PARTITION_START.value
     defs = account_definitions(
         daily_partitions(start, zone),
-        KlaviyoResource(api_key=api_key or "", base_url=base_url or ""),
+        KlaviyoResource(api_key=api_key or "", base_url=base_url or "", privacy=rules),
         KlaviyoDuckDBResource(
             database=database or "", schema_name=grammar.schema(schema or account, "schema"), timezone=zone
         ),

@@ -20,7 +20,7 @@ from klaviyo_pipeline.cli.init import init
 from klaviyo_pipeline.cli.landed import ledger, rewind
 from klaviyo_pipeline.cli.load import load
 from klaviyo_pipeline.cli.maintain import maintain
-from klaviyo_pipeline.cli.person import erase, export
+from klaviyo_pipeline.cli.person import apply_privacy, erase, export
 from klaviyo_pipeline.cli.preview import preview
 from klaviyo_pipeline.cli.reconcile import reconcile
 from klaviyo_pipeline.cli.report import report
@@ -46,6 +46,7 @@ def main() -> None:
 
 
 for _command in (
+    apply_privacy,
     account,
     auth,
     chart,

@@ -41,9 +41,9 @@ def ledger(source: str | None, limit: int, database: str, json_: bool) -> None:
             entry.landed_at,
             entry.source
             if entry.kind == "load"
-            else f"{entry.source} ({entry.kind})"
-            if entry.kind == "rewind"
-            else entry.kind,
+            else entry.kind
+            if entry.kind == entry.source
+            else f"{entry.source} ({entry.kind})",
             entry.table_name or "all tables",
             entry.write_mode,
             window_text(entry.window_start, entry.window_end) if entry.kind == "load" else cell(entry.window_end),

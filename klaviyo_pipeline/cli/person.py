@@ -1,4 +1,4 @@
-"""`erase` and `export`: a person's rights to be forgotten and to know what is held."""
+"""`erase`, `export` and `apply-privacy`: a person's rights, and privacy rules for rows that have landed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from klaviyo_pipeline.cli.account import of_account
 from klaviyo_pipeline.cli.failing import Failed, WrongInput
 from klaviyo_pipeline.cli.folder import transfers_folder
 from klaviyo_pipeline.cli.output import as_json, print_json, printable, warn
@@ -190,3 +191,31 @@ def _as_json(done: Everywhere) -> dict[str, Any]:
         if records
         else None,
     }
+
+
+@click.command()
+@of_account
+@as_json
+def apply_privacy(account: str | None, json_: bool) -> None:
+    """Apply the account's privacy rules to rows that have landed before.
+
+    The database is copied into a new file, so that no byte of the old values is left. A second time changes nothing.
+    """
+    from klaviyo_pipeline.accounts.parts import account_parts
+    from klaviyo_pipeline.loads.ruling import apply_rules
+    from klaviyo_pipeline.warehouse.database import Database
+
+    of = account_parts(account)
+    rules, database = of.klaviyo.rules(), of.duckdb.warehouse()
+    if not rules:
+        raise WrongInput("The account has no privacy rules: set KLAVIYO_PRIVACY, or privacy in klaviyo.yml.")
+    if not isinstance(database, Database) or not database.exists():
+        raise WrongInput(f"There is no DuckDB file at {database.name}.")
+    changed = apply_rules(database, of.duckdb.schema_or_default, rules)
+    if json_:
+        print_json(changed)
+        return
+    for table, count in changed.items():
+        click.echo(printable(f"{table}: {count:,} values changed"))
+    if not changed:
+        click.echo("Nothing to change.")

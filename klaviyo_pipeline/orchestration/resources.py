@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationInfo
 
     from klaviyo_pipeline.klaviyo.client.client import KlaviyoClient
+    from klaviyo_pipeline.klaviyo.privacy.rules import Rules
     from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
     from klaviyo_pipeline.loads.destination import Destination, Place
     from klaviyo_pipeline.warehouse.interface import Warehouse
@@ -166,8 +167,16 @@ class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-
             base_url=value_of(self.base_url) or environment.BASE_URL.value,
             key_origin=origin,
             allow_http=environment.allow_http(),
-            rules=environment.privacy_rules(value_of(self.privacy)),
+            rules=self.rules(),
         )
+
+    def rules(self) -> Rules:
+        """What may be kept of the account's rows.
+
+        Raises:
+            ConfigurationError: A rule is wrong, or there is no secret for hashes.
+        """
+        return environment.privacy_rules(value_of(self.privacy))
 
     def _key_of_variable(self) -> tuple[str, str]:
         """The key in the environment, and its origin."""

@@ -11,8 +11,11 @@ from click.testing import CliRunner
 from klaviyo_pipeline.accounts.file import BrokenAccount, read_accounts
 from klaviyo_pipeline.accounts.parts import account_parts
 from klaviyo_pipeline.cli import main
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.privacy.model import DROP, HASH
+from klaviyo_pipeline.library import build_definitions
+from klaviyo_pipeline.orchestration.resources import KlaviyoResource
 from klaviyo_pipeline.transfers.loading import named_account
 from klaviyo_pipeline_tests.privacy.people_in_a_shop import Shop
 from klaviyo_pipeline_tests.privacy.planted import OTHER, TRACES, plant
@@ -87,3 +90,58 @@ def test_erase_reaches_the_databases_of_all_accounts(shop: Shop, folder: Path) -
     for name in ("shop.duckdb", "us.duckdb"):
         content = (folder / name).read_bytes().lower()
         assert not [trace for trace in (*TRACES, id_.lower()) if trace.encode() in content]
+
+
+def test_rules_apply_to_rows_that_have_landed_and_a_second_time_change_nothing(
+    shop: Shop, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(shop)
+    monkeypatch.setenv("KLAVIYO_DUCKDB_PATH", str(shop.database.file))
+    monkeypatch.setenv("KLAVIYO_API_KEY", "pk_sandbox")
+    (folder / "klaviyo.yml").unlink()
+    rules = {
+        "email": "hash",
+        "phone": "drop",
+        "name": "redact",
+        "profiles.properties": "drop",
+        "address": "drop",
+        "profiles.subscriptions": {"deny": ["marketing"]},
+        "events.event_properties": {"allow": ["$value"]},
+    }
+    monkeypatch.setenv("KLAVIYO_PRIVACY", json.dumps(rules))
+    shop.load("profiles", subscriptions=True)
+    shop.load("events", related=True)
+    before = shop.sql("SELECT count(*) FROM klaviyo.profiles WHERE email IS NOT NULL")
+    assert before != [(0,)]
+
+    changed = json.loads(CliRunner().invoke(main, ["apply-privacy", "--json"]).stdout)
+
+    assert set(changed) >= {"klaviyo.profiles", "klaviyo.events"}
+    applied = {table: shop.sql(f"FROM {table} ORDER BY id") for table in ("klaviyo.profiles", "klaviyo.events")}
+    assert shop.sql("SELECT count(*) FROM klaviyo.profiles WHERE regexp_full_match(email, '[0-9a-f]{32}')") == before
+    assert shop.sql("SELECT DISTINCT event_properties FROM klaviyo.events ORDER BY 1") == [
+        ('{"$value":1}',),
+        ('{"$value":2}',),
+    ]
+    assert json.loads(CliRunner().invoke(main, ["apply-privacy", "--json"]).stdout) == {}
+    (folder / "shop.duckdb").unlink()
+    shop.privacy = rules
+    shop.load("profiles", subscriptions=True)
+    shop.load("events", related=True)
+    columns = "* EXCLUDE (_loaded_at, _run_id)"
+    for table, rows in applied.items():
+        landed = shop.sql(f"SELECT {columns} FROM {table} ORDER BY id")
+        assert [row[: len(landed[0])] for row in rows] == landed, "as if the rules had been there"
+
+
+def test_definitions_for_a_project_of_others_have_rules_of_their_own(shop: Shop, folder: Path) -> None:
+    made = build_definitions(
+        account="brand", privacy={"preset": "pseudonymous", "profiles.title": "keep"}, sources=["lists"]
+    )
+    resource = (made.resources or {})["brand"]
+    assert isinstance(resource, KlaviyoResource)
+    profiles = resource.rules().of(SOURCES["profiles"])
+    assert profiles["first_name"] == DROP
+    assert "title" not in profiles
+    with pytest.raises(ConfigurationError, match="privacy is wrong: there is no preset 'secret'"):
+        build_definitions(account="brand", privacy="secret")

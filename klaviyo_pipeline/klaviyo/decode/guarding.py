@@ -18,9 +18,10 @@ from klaviyo_pipeline.klaviyo.decode.arrays import boolean_array, copied, json_a
 from klaviyo_pipeline.klaviyo.decode.pages import Page
 from klaviyo_pipeline.klaviyo.privacy.model import KINDS, Action, Rule, is_about_people, spelled_as
 from klaviyo_pipeline.klaviyo.privacy.rules import Rules
-from klaviyo_pipeline.people import Kind, Nobody, People, email, keyed_hash, phone, plain
+from klaviyo_pipeline.people import HASH_DIGITS, Kind, Nobody, People, email, keyed_hash, phone, plain
 
 REDACTED = "[redacted]"
+IS_HASH = re.compile(f"[0-9a-f]{{{HASH_DIGITS}}}")
 _SPELL: dict[Kind, Callable[[str], str]] = {Kind.EMAIL: email, Kind.PHONE: phone, Kind.EXTERNAL: plain}
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
 
@@ -35,6 +36,7 @@ class Guard:
         people: People who were erased: their rows are left out, and where other rows mention them stands ``[erased]``.
         owners: The columns that say whose row it is, and what they hold.
         fixed: Columns that loads need: nobody's name is looked for in them.
+        landed: Whether values have landed, and may be hashes of earlier rules.
     """
 
     rules: Mapping[str, Rule] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class Guard:
     people: People = field(default_factory=Nobody, repr=False)
     owners: Mapping[str, Kind] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
+    landed: bool = False
 
     @classmethod
     def of(cls, source: Source, columns: Sequence[Column], rules: Rules, people: People | None = None) -> Guard:
@@ -72,6 +75,13 @@ class Guard:
     def _free_texts(self, batch: pa.RecordBatch) -> list[str]:
         texts = [each for each in batch.schema if each.type in (pa.string(), pa.json_())]
         return [each.name for each in texts if each.name not in self.fixed or each.type == pa.json_()]
+
+    def of_landed(self, name: str, text: str, is_json: bool) -> str | None:
+        """What may be kept of a text that has landed: hashes and redacted values stay as they are."""
+        if self.rules[name].action is Action.DROP:
+            return None
+        done = not is_json and (text == REDACTED or IS_HASH.fullmatch(text) is not None)
+        return text if done else self._by_rule(name, text, is_json)
 
     def _whose(self, batch: pa.RecordBatch) -> list[bool]:
         """Which rows are an erased person's."""
@@ -144,7 +154,7 @@ class Guard:
         if isinstance(value, list):
             return [self._hashed(each, key) for each in value]
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        return hashed(self.secret, text, key)
+        return text if self.landed and IS_HASH.fullmatch(text) else hashed(self.secret, text, key)
 
     def _changed(
         self, batch: pa.RecordBatch, change: Mapping[str, Callable[[str, str, bool], str | None]]
