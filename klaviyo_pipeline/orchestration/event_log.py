@@ -9,13 +9,20 @@ Dagster's Events tab shows one materialization for each millisecond. So each one
 
 For each check that a run of a range intends to make, Dagster also records a row for each partition, even where the
 check has no partitions and is made once. The class here records one row for such a check.
+
+Dagster keeps the events of each run in a file of its own, and reads ninety scripts of migrations twice to make one
+(0.2 s of CPU time). The class here makes the first file so, and copies it for later runs.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
@@ -25,6 +32,9 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._core.storage.sqlalchemy_compat import db_result
 
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
 _BATCH_SIZE = 500
 _MILLISECOND = 0.001
 _NEEDED = (
@@ -33,6 +43,7 @@ _NEEDED = (
     "index_transaction",
     "_store_asset_event_tags",
     "_store_asset_event",
+    "_initdb",
 )
 """Methods of Dagster's own event log that a batch uses."""
 _made_once: set[dg.AssetCheckKey] = set()
@@ -53,6 +64,21 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
     def __init__(self, base_dir: str) -> None:
         super().__init__(base_dir)
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_BATCH_SIZE))
+
+    def _initdb(self, engine: Engine, for_index_shard: bool = False) -> None:
+        """Make the file of a run or of all assets, unless it is there."""
+        file = engine.url.database
+        if for_index_shard or not file or Path(file).exists():
+            super()._initdb(engine, for_index_shard)
+            return
+        # Another Dagster may have other tables.
+        model = Path(self._base_dir) / f".new-run.{dg.__version__}"
+        if not model.exists():
+            super()._initdb(engine)
+            _copy(file, model)
+        else:
+            with suppress(FileExistsError):  # another process of the run was faster
+                _copy(model, file)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events: those about assets together, others one by one."""
@@ -90,6 +116,23 @@ def can_batch() -> bool:
     return theirs.store_event_batch is EventLogStorage.store_event_batch and all(
         hasattr(theirs, each) for each in _NEEDED
     )
+
+
+def _copy(source: str | Path, target: str | Path) -> None:
+    """Copy an SQLite file. The copy appears as a whole.
+
+    Raises:
+        FileExistsError: There is such a file.
+    """
+    part = Path(f"{target}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(source)) as theirs, closing(sqlite3.connect(part)) as ours:
+            theirs.backup(ours)
+            ours.execute("PRAGMA journal_mode = WAL")  # as Dagster has it
+        Path(target).hardlink_to(part)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _is_of_an_asset(event: EventLogEntry) -> bool:

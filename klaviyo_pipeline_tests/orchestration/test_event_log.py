@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import sqlite3
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from sqlalchemy.engine import Engine
 
 from klaviyo_pipeline.orchestration import event_log
 from klaviyo_pipeline.orchestration.dagster_storage import LockedSqliteStorage
@@ -108,3 +110,45 @@ def test_range_when_a_check_has_no_partitions_then_it_is_noted_once_and_decided(
         key = dg.AssetCheckKey(counted.key, "counts")
         noted = instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
     assert [(each.status.value, each.partition) for each in noted] == [("SUCCEEDED", None)]
+
+
+def test_file_of_a_run_when_copied_from_the_first_one_then_is_as_dagster_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    original = SqliteEventLogStorage._initdb
+
+    def counting(self: SqliteEventLogStorage, engine: Engine, for_index_shard: bool = False) -> None:
+        made.append(Path(str(engine.url.database)).name)
+        original(self, engine, for_index_shard)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "_initdb", counting)
+    with _instance(tmp_path) as instance:
+        first, second, third = (dg.materialize([counted], instance=instance, partition_key="2026-01-03") for _ in "123")
+        assert [each.event_type_value for each in third.all_events] == [
+            str(each.dagster_event_type and each.dagster_event_type.value)
+            for each in instance.all_logs(third.run_id)
+            if each.is_dagster_event
+        ][-len(third.all_events) :]
+        storage = instance.event_log_storage
+        files = [Path(storage.path_for_shard(each.run_id)) for each in (first, second)]
+    assert made.count(files[0].name) == 1
+    assert files[1].name not in made
+    about = "SELECT type, name, sql FROM sqlite_schema ORDER BY name", "SELECT * FROM alembic_version"
+    read = []
+    for file in files:
+        with closing(sqlite3.connect(file)) as con:
+            read.append([con.execute(query).fetchall() for query in (*about, "PRAGMA journal_mode")])
+    assert read[0] == read[1]
+    assert not list(files[0].parent.glob("*.part"))
+
+
+def test_file_of_a_run_when_processes_make_it_at_once_then_is_made_once(tmp_path: Path) -> None:
+    with _instance(tmp_path) as instance:
+        dg.materialize([counted], instance=instance, partition_key="2026-01-03")
+        storage = instance.event_log_storage
+        model = next(Path(storage._base_dir).glob(".new-run.*"))
+        event_log._copy(model, tmp_path / "run.db")
+        with pytest.raises(FileExistsError):
+            event_log._copy(model, tmp_path / "run.db")
+    assert sorted(each.name for each in tmp_path.glob("run.db*")) == ["run.db"]
