@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from sqlalchemy.engine import Engine
 
 from klaviyo_pipeline.orchestration import event_log
 from klaviyo_pipeline.orchestration.dagster_storage import LockedSqliteStorage
@@ -118,7 +118,7 @@ def test_file_of_a_run_when_copied_from_the_first_one_then_is_as_dagster_makes_i
     made = []
     original = SqliteEventLogStorage._initdb
 
-    def counting(self: SqliteEventLogStorage, engine: Engine, for_index_shard: bool = False) -> None:
+    def counting(self: SqliteEventLogStorage, engine: Any, for_index_shard: bool = False) -> None:
         made.append(Path(str(engine.url.database)).name)
         original(self, engine, for_index_shard)
 
