@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from klaviyo_pipeline.cli.folder import transfers_folder
+from klaviyo_pipeline.cli.output import as_json, print_json
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.report.model import Report
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 @click.option(
     "--mail", "recipients", help="Mail the file to these addresses too, by the server in KLAVIYO_SMTP_SERVER."
 )
-def report(output: str | None, recipients: str | None) -> None:
+@as_json
+def report(output: str | None, recipients: str | None, json_: bool) -> None:
     """Write the report: one HTML file that opens from disk without a network.
 
     It has the state of every table, charts over the last 90 days, the comparison with Klaviyo's own counts, the results
@@ -43,9 +45,13 @@ def report(output: str | None, recipients: str | None) -> None:
     with dagster_home.kept_instance() as instance:
         found = gather(defs.get_repository_def(), instance, transfers_folder())
     size = write_report(found, file)
-    click.echo(f"Wrote the report to {file}, {size / 1e6:.1f} MB.")
+    if not json_:
+        click.echo(f"Wrote the report to {file}, {size / 1e6:.1f} MB.")
     if recipients:
         _mail(file, found, recipients)
+    if json_:
+        print_json({"file": str(file), "bytes": size, "mailed_to": recipients.split(",") if recipients else []})
+    elif recipients:
         click.echo(f"Mailed it to {recipients}.")
 
 
