@@ -85,7 +85,7 @@ WRONG = {
     "KLAVIYO_SMTP_SERVER": ["mail.example.com", "mail.example.com:0", "mail.example.com:99999", "smtp://mail:25"],
     "KLAVIYO_SMTP_SECURITY": ["ssl"],
     "KLAVIYO_SMTP_USER": ["a\nb"],
-    "KLAVIYO_SMTP_PASSWORD": [f"{SECRET}\t"[::-1]],
+    "KLAVIYO_SMTP_PASSWORD": [f"x\t{SECRET}"[::-1]],
     "KLAVIYO_REPORT": ["s3://bucket/x", "/"],
     "KLAVIYO_REPORT_URL": ["reports.example.com"],
     "KLAVIYO_ALLOW_HTTP": ["perhaps"],
