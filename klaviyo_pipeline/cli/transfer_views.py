@@ -155,8 +155,8 @@ def run(name: str, start: str | None, end: str | None, accept_shrink: bool, quie
         log_level = "WARNING" if quiet or json_ else "INFO"
         outcome = run_now(file, instance, start=start, end=end, accept_shrink=accept_shrink, log_level=log_level)
     if json_:
-        shown = {key: value for key, value in outcome.metadata.items() if key != "first_rows"}
-        print_json({"run_id": outcome.run_id, "success": outcome.success, "error": outcome.message, **shown})
+        said = {"run_id": outcome.run_id, "success": outcome.success, "error": outcome.message}
+        print_json({**said, **outcome.metadata})
     if not outcome.success:
         raise Failed(f"Run {outcome.run_id} of {name} failed: {outcome.message}")
     if not json_:

@@ -90,14 +90,19 @@ def stopped_by_a_person(message: str) -> bool:
 def metadata_of(result: dg.ExecuteInProcessResult, key: dg.AssetKey | None = None) -> dict[str, Any]:
     """What a run says of its last materialization, with the rows of all its partitions; empty if there is none.
 
+    Tables, such as the first rows, are left out.
+
     With a key, only that asset's count.
     """
+    from dagster import TableMetadataValue
+
     metadata: dict[str, Any] = {}
     rows: Counter[str] = Counter()
     for event in result.get_asset_materialization_events():
         if key not in (None, event.asset_key):
             continue
-        metadata = {name: value.value for name, value in event.materialization.metadata.items()}
+        said = event.materialization.metadata
+        metadata = {name: each.value for name, each in said.items() if not isinstance(each, TableMetadataValue)}
         rows.update({name: metadata[name] for name in ROW_COUNTS if name in metadata})
     return {**metadata, **rows}
 

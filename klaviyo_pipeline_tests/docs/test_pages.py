@@ -144,6 +144,7 @@ def test_every_file_of_a_page_is_read_without_a_problem(
 ) -> None:
     for name in ("KLAVIYO_API_KEY", "KLAVIYO_UK_API_KEY", "KLAVIYO_US_API_KEY"):
         monkeypatch.setenv(name, "pk_of_a_reader")
+    monkeypatch.setenv("KLAVIYO_PRIVACY_SECRET", "a secret of this reader")
     said = yaml.safe_load(block.text)
     if {"source", "in"} & set(said):
         assert not read_text(block.text, tmp_path / "page.yml", accounts=[]).warnings or "in" in said

@@ -178,11 +178,11 @@ def test_column_when_the_one_there_is_narrower_then_the_load_is_refused_and_noth
     assert cells(database) == [("a", 7.0, narrow)]
 
 
-@pytest.mark.parametrize("kind", ["BIGINT", "HUGEINT"])
-def test_column_when_its_numbers_would_lose_digits_then_the_load_is_refused(database, kind):
+@pytest.mark.parametrize("wide", ["BIGINT", "HUGEINT"])
+def test_column_when_its_numbers_would_lose_digits_then_the_load_is_refused(database, wide):
     put(database, one_of("DOUBLE", "a", 7), table=typed("DOUBLE"))
-    with pytest.raises(TableShapeError, match=rf"'v' of type DOUBLE, but these rows need {kind}"):
-        put(database, one_of(kind, "b", 2**53 + 1), table=typed(kind))
+    with pytest.raises(TableShapeError, match=rf"'v' of type DOUBLE, but these rows need {wide}"):
+        put(database, one_of(wide, "b", 2**53 + 1), table=typed(wide))
 
 
 # Where the last run ended
