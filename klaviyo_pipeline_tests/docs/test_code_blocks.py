@@ -36,8 +36,10 @@ def _check(words: list[str]) -> None:
         return
     rest = words[1:]
     if words[:3] == ["dg", "scaffold", "defs"]:  # its commands are the components of a project
-        module, _dot, component = rest[2].rpartition(".")
-        assert hasattr(import_module(module), component), f"{' '.join(words)}: there is no component {rest[2]}"
+        if not words[3:]:
+            return
+        module, _dot, component = words[3].rpartition(".")
+        assert hasattr(import_module(module), component), f"{' '.join(words)}: there is no component {words[3]}"
         return
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         named = command.get_command(click.Context(command), rest[0])
