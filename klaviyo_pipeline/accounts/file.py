@@ -13,7 +13,8 @@ from klaviyo_pipeline import environment, grammar, redaction
 from klaviyo_pipeline.accounts.model import AccountSettings, AccountsFile
 from klaviyo_pipeline.accounts.validation import violations_in
 from klaviyo_pipeline.errors import ConfigurationError
-from klaviyo_pipeline.yaml_files.problems import FileError, Problem, Violation, one_of, spell
+from klaviyo_pipeline.yaml_files.problems import FileError, Problem, Violation, one_of
+from klaviyo_pipeline.yaml_files.shape import without_blanks
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.yaml_files.documents import Document
@@ -135,7 +136,7 @@ def _check_top(document: Document) -> None:
     if not isinstance(document.data.get("accounts"), dict):
         wrong.append(Violation(("accounts",), "must be a mapping of names to accounts."))
     if wrong:
-        raise FileError(document.file, [_located(document, each) for each in wrong])
+        raise FileError(document.file, [document.problem(each) for each in wrong])
 
 
 def _account(
@@ -145,12 +146,12 @@ def _account(
     taken: dict[tuple[str, ...], str],
 ) -> Account | BrokenAccount:
     at = ("accounts", name)
-    clean = _without_blanks(data)
+    clean = without_blanks(data)
     found = violations_in(name, clean)
     if not found:
         account = Account(name, AccountSettings.model_validate(clean), document.file)
         found = list(_clashes(account, taken))
-    problems = [_located(document, Violation((*at, *each.path), each.text, each.key)) for each in found]
+    problems = [document.problem(Violation((*at, *each.path), each.text, each.key)) for each in found]
     problems += _unreadable(document, at)
     if problems:
         return BrokenAccount(name, FileError(document.file, problems))
@@ -172,21 +173,9 @@ def _clashes(account: Account, taken: dict[tuple[str, ...], str]) -> Iterator[Vi
             return
 
 
-def _without_blanks(data: Any) -> Any:  # noqa: ANN401
-    """A key without a value is as if it were not there."""
-    if not isinstance(data, dict):
-        return data
-    return {name: _without_blanks(value) for name, value in data.items() if value is not None}
-
-
 def _unreadable(document: Document, at: tuple[str, str]) -> list[Problem]:
     """The parser's own problems that lie in an account."""
     begins = document.keys[at]
     later = [place for path, place in document.keys.items() if len(path) == 2 and place > begins]
     ends = min(later, default=(float("inf"), 0))
     return [each for each in document.problems if begins <= (each.line, each.column) < ends]
-
-
-def _located(document: Document, violation: Violation) -> Problem:
-    place = document.locate(violation)
-    return Problem(place.line, place.column, f"{spell(violation.path)} {violation.text}")

@@ -62,6 +62,11 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
     count: int = 0
 
+    def problem(self, violation: Violation) -> Problem:
+        """A violation with its position and the path of its key in words."""
+        place = self.locate(violation)
+        return Problem(place.line, place.column, f"{spell(violation.path)} {violation.text}")
+
     def locate(self, violation: Violation) -> Problem:
         """The position of a violation: its value or key, or the nearest one above it in the file."""
         path = violation.path

@@ -100,3 +100,10 @@ def _choices_at(model: type[BaseModel], path: Path) -> tuple[str, ...]:
 
 def _field(model: type[BaseModel], name: str) -> Any:  # noqa: ANN401 - pydantic's field
     return next(field for key, field in model.model_fields.items() if name in (key, field.alias))
+
+
+def without_blanks(data: Any) -> Any:  # noqa: ANN401 - whatever a file has
+    """A key without a value is as if it were not there."""
+    if not isinstance(data, dict):
+        return data
+    return {name: without_blanks(value) for name, value in data.items() if value is not None}

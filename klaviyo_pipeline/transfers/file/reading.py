@@ -15,7 +15,8 @@ from klaviyo_pipeline.transfers.file.authentications import REFERENCE, read_auth
 from klaviyo_pipeline.transfers.file.model import Transfer, source_name
 from klaviyo_pipeline.transfers.file.validation import violations_in
 from klaviyo_pipeline.yaml_files.documents import LARGEST, Document, parse
-from klaviyo_pipeline.yaml_files.problems import FileError, Problem, Violation, spell
+from klaviyo_pipeline.yaml_files.problems import FileError, Problem, Violation
+from klaviyo_pipeline.yaml_files.shape import without_blanks
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 LONGEST_NAME = 100
@@ -132,11 +133,11 @@ def read_text(
     theirs = treasure_data.is_theirs(document.data)
     known = read_authentications().keys() if accounts is None else accounts
     converted = treasure_data.convert(document.data, known) if theirs else treasure_data.Converted(document.data)
-    data = _without_blanks(converted.data)
+    data = without_blanks(converted.data)
     violations = [*converted.violations]
     if not any(each.path == ("in",) for each in converted.violations):
         violations += [_in_file(converted, each) if theirs else each for each in violations_in(data, known)]
-    problems = [*document.problems, *(_located(document, each) for each in violations)]
+    problems = [*document.problems, *(document.problem(each) for each in violations)]
     if problems:
         raise FileError(str(path), problems)
     data["source"] = source_name(data["source"])
@@ -151,28 +152,17 @@ def read_text(
     )
 
 
-def _without_blanks(data: dict[str, Any]) -> dict[str, Any]:
-    """A key without a value is as if it were not there."""
-    kept = {name: _without_blanks(value) if isinstance(value, dict) else value for name, value in data.items()}
-    return {name: value for name, value in kept.items() if value is not None}
-
-
 def _in_file(converted: treasure_data.Converted, violation: Violation) -> Violation:
     return Violation(converted.where(violation.path), violation.text, violation.key)
 
 
-def _located(document: Document, violation: Violation) -> Problem:
-    place = document.locate(violation)
-    return Problem(place.line, place.column, f"{spell(violation.path)} {violation.text}")
-
-
 def _warnings(document: Document, data: dict[str, Any], converted: treasure_data.Converted) -> list[str]:
-    found = [_located(document, each) for each in converted.warnings]
+    found = [document.problem(each) for each in converted.warnings]
     token = data.get("api_token", "")
     if token and not REFERENCE.fullmatch(token.strip()):
         text = (
             "is a key in plain text. It works, but belongs in an environment variable: write ${KLAVIYO_API_KEY} here, "
             "or leave the line out."
         )
-        found.append(_located(document, Violation(converted.where(("api_token",)), text)))
+        found.append(document.problem(Violation(converted.where(("api_token",)), text)))
     return [each.at(document.file) for each in sorted(found)]
