@@ -14,12 +14,10 @@ from klaviyo_pipeline.warehouse.database import Database
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 from klaviyo_pipeline.warehouse.interface import Warehouse, transaction
 from klaviyo_pipeline.warehouse.person_rows import Found, Held, PlainTable, find, resolve
-from klaviyo_pipeline.warehouse.sql import quote
+from klaviyo_pipeline.warehouse.rewriting import set_texts
 
 if TYPE_CHECKING:
     import duckdb
-
-_CHANGES = "temp.main._klaviyo_pipeline_changes"
 
 
 @dataclass(frozen=True)
@@ -110,11 +108,7 @@ def _apply(con: duckdb.DuckDBPyConnection, found: Found) -> None:
         for name, text in cells.items():
             changes.setdefault(name, []).append((row, text))
     for name, rows in changes.items():
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {_CHANGES} (row_at BIGINT, said VARCHAR)")
-        con.execute(
-            f"INSERT INTO {_CHANGES} SELECT unnest(?), unnest(?)", [[at for at, _ in rows], [text for _, text in rows]]
-        )
-        con.execute(f"UPDATE {full} AS t SET {quote(name)} = c.said FROM {_CHANGES} AS c WHERE t.rowid = c.row_at")
+        set_texts(con, full, name, rows)
     if found.mine:
         con.execute(f"DELETE FROM {full} WHERE rowid IN (SELECT unnest(?))", [found.mine])
 

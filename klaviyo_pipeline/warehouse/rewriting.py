@@ -100,11 +100,18 @@ def _rewritten(con: duckdb.DuckDBPyConnection, full: str, name: str, kind: str, 
         changed = [(row, new) for row, new, old in made if new != old]
         if not changed:
             continue
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {_CHANGED} (row_at BIGINT, said VARCHAR)")
-        con.execute(
-            f"INSERT INTO {_CHANGED} SELECT unnest(?), unnest(?)",
-            [[row for row, _ in changed], [new for _, new in changed]],
-        )
-        con.execute(f"UPDATE {full} AS t SET {quote(name)} = c.said FROM {_CHANGED} AS c WHERE t.rowid = c.row_at")
+        set_texts(con, full, name, changed)
         count += len(changed)
     return count
+
+
+def set_texts(
+    con: duckdb.DuckDBPyConnection, full: str, column: str, changed: Sequence[tuple[int, str | None]]
+) -> None:
+    """Give rows of a table, each by its row id, another text in a column."""
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {_CHANGED} (row_at BIGINT, said VARCHAR)")
+    con.execute(
+        f"INSERT INTO {_CHANGED} SELECT unnest(?), unnest(?)",
+        [[row for row, _ in changed], [text for _, text in changed]],
+    )
+    con.execute(f"UPDATE {full} AS t SET {quote(column)} = c.said FROM {_CHANGED} AS c WHERE t.rowid = c.row_at")
