@@ -11,6 +11,7 @@ import dagster as dg
 
 from klaviyo_pipeline import environment
 from klaviyo_pipeline.orchestration.checks.reconciliation import COUNTS_AGREE
+from klaviyo_pipeline.orchestration.checks.results import latest_result
 from klaviyo_pipeline.orchestration.checks.upkeep import REVISION_IS_SERVED, revision_check
 from klaviyo_pipeline.redaction import redact
 from klaviyo_pipeline.status import runs
@@ -51,7 +52,11 @@ class Problem:
 
 
 def problems(
-    status: Status, repository: RepositoryDefinition, instance: dg.DagsterInstance, told: Collection[str] = ()
+    status: Status,
+    repository: RepositoryDefinition,
+    instance: dg.DagsterInstance,
+    told: Collection[str] = (),
+    failures: Mapping[str, runs.Failure] | None = None,
 ) -> list[Problem]:
     """The problems of now, by their keys.
 
@@ -60,13 +65,15 @@ def problems(
         repository: The definitions.
         instance: Dagster's records.
         told: The keys of problems that have been told and not ended. A quota among them stays a problem for longer.
+        failures: The failures of runs, if they have been read.
 
     Raises:
         ConfigurationError: if a setting is wrong.
     """
+    failed = runs.failures(instance) if failures is None else failures
     found = [
         *_tables(status),
-        *_other_assets(status, repository, instance),
+        *_other_assets(status, repository, instance, failed),
         *_checks(repository, instance),
         *_quotas(status.quotas, told),
         *_revision(status.at),
@@ -105,11 +112,13 @@ def _late(table: TableStatus) -> str:
     )
 
 
-def _other_assets(status: Status, repository: RepositoryDefinition, instance: dg.DagsterInstance) -> Iterator[Problem]:
+def _other_assets(
+    status: Status, repository: RepositoryDefinition, instance: dg.DagsterInstance, failed: Mapping[str, runs.Failure]
+) -> Iterator[Problem]:
     """Assets that are no table of a load, such as those of analytics: the last run failed after the last success."""
     tables = {table.asset for table in status.tables}
     known = {key.to_user_string(): key for key in repository.asset_graph.executable_asset_keys}
-    for asset, failure in runs.failures(instance).items():
+    for asset, failure in failed.items():
         if asset in tables or asset not in known:
             continue
         made = instance.get_latest_materialization_event(known[asset])
@@ -122,11 +131,10 @@ def _checks(repository: RepositoryDefinition, instance: dg.DagsterInstance) -> I
     for key in sorted(repository.asset_graph.asset_check_keys):
         if key.name == REVISION_IS_SERVED:  # the same for every asset
             continue
-        record = instance.get_latest_asset_check_evaluation_record(key)
-        entry = record.event if record is not None else None
-        if entry is None or entry.dagster_event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        found = latest_result(instance, key)
+        if found is None:
             continue
-        result = entry.get_dagster_event().asset_check_evaluation_data
+        result, _at = found
         is_error = result.severity is dg.AssetCheckSeverity.ERROR
         if not result.passed and (is_error or key.name in _KINDS):
             asset = key.asset_key.to_user_string()

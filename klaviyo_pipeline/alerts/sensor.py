@@ -8,6 +8,7 @@ from klaviyo_pipeline import environment
 from klaviyo_pipeline.alerts.problems import problems
 from klaviyo_pipeline.alerts.telling import Memory, channels, tell
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+from klaviyo_pipeline.status import runs
 from klaviyo_pipeline.status.gather import gather
 from klaviyo_pipeline.transfers.folder import Folder
 from klaviyo_pipeline.warehouse.errors import DatabaseBusyError
@@ -38,10 +39,11 @@ def alerts_sensor(*, running: bool) -> dg.SensorDefinition:
         assert repository is not None
         try:
             duckdb = KlaviyoDuckDBResource(lock_timeout_s=_PATIENCE_S)
-            status = gather(repository, context.instance, Folder(), duckdb, disk=False)
+            failures = runs.failures(context.instance)
+            status = gather(repository, context.instance, Folder(), duckdb, disk=False, failures=failures)
         except DatabaseBusyError as error:
             return dg.SkipReason(f"Nothing was looked at: {error}")
-        found = problems(status, repository, context.instance, memory.keys)
+        found = problems(status, repository, context.instance, memory.keys, failures)
         delivered, failed = tell(memory, found, to)
         for sentence in delivered:
             context.log.info(sentence)

@@ -73,18 +73,20 @@ def zone_of_tables(duckdb: KlaviyoDuckDBResource) -> ZoneInfo:
     Raises:
         WarehouseError: if the database cannot be read.
     """
-    known = _kept(duckdb.warehouse(), analytics_schema(duckdb.schema_or_default))
-    return duckdb.zone if known is None else ZoneInfo(known[0].timezone)
+    zone, _currency = account_of_tables(duckdb)
+    return zone
 
 
-def currency_of_tables(duckdb: KlaviyoDuckDBResource) -> str:
-    """The account's currency, ISO 4217; blank if it is not known. Does not ask Klaviyo.
+def account_of_tables(duckdb: KlaviyoDuckDBResource) -> tuple[ZoneInfo, str]:
+    """The time zone of the days in the analytics tables, and the account's currency. Does not ask Klaviyo.
+
+    The currency is an ISO 4217 code, blank if it is not known.
 
     Raises:
         WarehouseError: if the database cannot be read.
     """
     known = _kept(duckdb.warehouse(), analytics_schema(duckdb.schema_or_default))
-    return "" if known is None else known[0].currency
+    return (duckdb.zone, "") if known is None else (ZoneInfo(known[0].timezone), known[0].currency)
 
 
 def _kept(database: Warehouse, schema: str) -> tuple[Account, datetime] | None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from klaviyo_pipeline import environment
-from klaviyo_pipeline.analytics.account import currency_of_tables, zone_of_tables
+from klaviyo_pipeline.analytics.account import account_of_tables
 from klaviyo_pipeline.analytics.building import analytics_schema
 from klaviyo_pipeline.orchestration.checks.build import build_checks
 from klaviyo_pipeline.orchestration.checks.reconciliation import COUNTS_AGREE
+from klaviyo_pipeline.orchestration.checks.results import latest_result
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.report.figures import figures
@@ -22,6 +23,8 @@ from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
 from klaviyo_pipeline.warehouse.latest_loads import changes_since
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from klaviyo_pipeline.transfers.folder import Folder
 
 A_DAY = timedelta(days=1)
@@ -36,8 +39,8 @@ def gather(repository: dg.RepositoryDefinition | None, instance: dg.DagsterInsta
     """
     status = gather_status(repository, instance, folder)
     duckdb = KlaviyoDuckDBResource()
-    zone = zone_of_tables(duckdb)
-    drawn, changes = _landed(duckdb, status.at)
+    zone, currency = account_of_tables(duckdb)
+    drawn, changes = _landed(duckdb, status.at, zone, currency)
     results = [(_check(record), record) for record in _evaluations(instance)]
     compared = [(check, record) for check, record in results if check.name == COUNTS_AGREE]
     return Report(
@@ -52,9 +55,10 @@ def gather(repository: dg.RepositoryDefinition | None, instance: dg.DagsterInsta
     )
 
 
-def _landed(duckdb: KlaviyoDuckDBResource, now: datetime) -> tuple[Sequence[Figure], Sequence[Change]]:
+def _landed(
+    duckdb: KlaviyoDuckDBResource, now: datetime, zone: ZoneInfo, currency: str
+) -> tuple[Sequence[Figure], Sequence[Change]]:
     schema = analytics_schema(duckdb.schema_or_default)
-    zone, currency = zone_of_tables(duckdb), currency_of_tables(duckdb)
     try:
         with duckdb.warehouse().reading() as con:
             changes = [Change(*each) for each in changes_since(con, now - A_DAY)]
@@ -68,10 +72,8 @@ def _evaluations(instance: dg.DagsterInstance) -> Iterable[tuple[Any, datetime]]
     days = daily_partitions(environment.PARTITION_START.value, environment.TIMEZONE.value)
     keys = sorted({key for checks in build_checks(days) for key in checks.check_keys})
     for key in keys:
-        record = instance.get_latest_asset_check_evaluation_record(key)
-        entry = record.event if record is not None else None
-        if entry is not None and entry.dagster_event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            yield entry.get_dagster_event().asset_check_evaluation_data, datetime.fromtimestamp(entry.timestamp, UTC)
+        if found := latest_result(instance, key):
+            yield found
 
 
 def _check(found: tuple[Any, datetime]) -> Check:

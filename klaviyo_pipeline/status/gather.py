@@ -50,6 +50,7 @@ def gather(
     duckdb: KlaviyoDuckDBResource | None = None,
     *,
     disk: bool = True,
+    failures: Mapping[str, runs.Failure] | None = None,
 ) -> Status:
     """The state of the data sources of all accounts, and of all transfers.
 
@@ -59,6 +60,7 @@ def gather(
         folder: The transfers.
         duckdb: The database of the default account and of transfers, and how long to wait for it.
         disk: Whether to measure the disk space, which takes long for many files.
+        failures: The failures of runs, if they have been read.
 
     Raises:
         ConfigurationError: if a setting is wrong.
@@ -69,7 +71,7 @@ def gather(
     accounts = [
         replace(each, duckdb=duckdb) if each.name == DEFAULT else each for each in project_accounts(report=False)
     ]
-    states = _States([*_chosen(accounts), *_transferred(files, duckdb)], repository, instance)
+    states = _States([*_chosen(accounts), *_transferred(files, duckdb)], repository, instance, failures)
     tables = [*states.tables]
     tables += [_broken(f"{KEY_PREFIX}/{file.name}", file.error) for file in files if isinstance(file, Broken)]
     wrong = [each for each in read_accounts() if isinstance(each, BrokenAccount)]
@@ -101,10 +103,15 @@ class _States:
         owned: The loads.
         repository: The definitions, for the schedules. None: no next run is known.
         instance: Dagster's records.
+        failures: The failures of runs, if they have been read.
     """
 
     def __init__(
-        self, owned: Sequence[_Owned], repository: dg.RepositoryDefinition | None, instance: dg.DagsterInstance
+        self,
+        owned: Sequence[_Owned],
+        repository: dg.RepositoryDefinition | None,
+        instance: dg.DagsterInstance,
+        failures: Mapping[str, runs.Failure] | None = None,
     ) -> None:
         self.now = clock.now()
         loads = [(spec, at.place(spec.destination, spec.key.path[-1])) for spec, _name, at in owned]
@@ -117,11 +124,11 @@ class _States:
             found |= landed
             self.quotas += spent
         self.due = runs.due(repository, instance, self.now) if repository is not None else {}
-        failures = runs.failures(instance)
+        failed = runs.failures(instance) if failures is None else failures
         self.tables = []
         for spec, place in loads:
             asset = spec.key.to_user_string()
-            failure = _latest(failures.get(asset), runs.skipped(instance, spec.key))
+            failure = _latest(failed.get(asset), runs.skipped(instance, spec.key))
             state = _state_of(spec, place, found[asset], failure, self.due.get(asset), self.now)
             self.tables.append(replace(state, account_name=names[asset]))
 
