@@ -69,10 +69,8 @@ def landed_days(
         chosen: Names or ids of what the rows are limited to, such as metrics; None for all rows.
         now: The current time.
     """
-    if not database.exists():
-        return days_of((), zone, first, last, now=now)
-    with database.reading() as con:
-        spans = spans_in(con, source, table, ledger_name, chosen)
+    with database.reading_if_made() as con:
+        spans = [] if con is None else spans_in(con, source, table, ledger_name, chosen)
     return days_of(spans, zone, first, last, now=now)
 
 

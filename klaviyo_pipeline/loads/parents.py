@@ -32,10 +32,12 @@ def known_parents(load: Load, client: KlaviyoClient, log: Log) -> tuple[str, ...
     by_role = source.report is not None and source.report.role
     if fan_out is None or fan_out.batch is not None or load.request.ids is not None or by_role:
         return None
-    if not load.fresh_parents or not place.database.exists():
+    if not load.fresh_parents:
         return None
     now, parent = load.now or clock.now(), fan_out.parent
-    with place.database.reading() as con:
+    with place.database.reading_if_made() as con:
+        if con is None:
+            return None
         spans = ledger.covered_in(con, parent, f"{place.schema}.{parent}", account_key=client.account)
         until = next((end for start, end in spans if start is None), None)
         if until is None or not now - load.fresh_parents <= until <= now + _CLOCK_STEP:

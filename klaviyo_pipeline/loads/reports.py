@@ -97,9 +97,9 @@ def _refuse_other_dimensions(place: Place, by: tuple[str, ...]) -> None:
 
 def _dimensions_in(place: Place) -> set[tuple[str, ...]]:
     """The dimensions that rows of a table are divided by; empty without rows."""
-    if not place.database.exists():
-        return set()
-    with place.database.reading() as con:
+    with place.database.reading_if_made() as con:
+        if con is None:
+            return set()
         columns = {column.name for column in existing_columns(con, place.schema, place.table)}
         if not columns:
             return set()

@@ -133,10 +133,8 @@ def _hold_against_count(client: KlaviyoClient, source: Source, parent_id: str, r
 
 def living_children(database: Warehouse, source: Source, schema: str, table: str) -> dict[str, int]:
     """The number of rows that are not marked deleted, by parent; empty without a table."""
-    if not database.exists():
-        return {}
-    with database.reading() as con:
-        return living_in(con, source, schema, table)
+    with database.reading_if_made() as con:
+        return {} if con is None else living_in(con, source, schema, table)
 
 
 def living_in(con: duckdb.DuckDBPyConnection, source: Source, schema: str, table: str) -> dict[str, int]:

@@ -150,11 +150,8 @@ class Database(Warehouse):
         with ExitStack() as stack:
             self._take_file_lock(stack, read_only=True)
             self._attach(con, read_only=True, deadline=time.monotonic() + self.lock_timeout_s)
-            try:
+            with self._detaching(con):
                 yield
-            finally:
-                con.execute("USE memory")
-                con.execute(f"DETACH {quote(self.catalog)}")
 
     @contextmanager
     def alone(self, *, read_only: bool) -> Iterator[None]:
@@ -176,18 +173,14 @@ class Database(Warehouse):
 
     @contextmanager
     def _session(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        import duckdb
-
         deadline = time.monotonic() + self.lock_timeout_s
         with ExitStack() as stack:
             stack.enter_context(self.private_files())
             self._take_file_lock(stack, read_only=read_only)
             con = stack.enter_context(self._instance())
             self._attach(con, read_only=read_only, deadline=deadline)
-            try:
+            with self._explaining():
                 yield con
-            except duckdb.Error as error:
-                raise self._explained(error) from error
 
     def _refuse_hard_links(self) -> None:
         """Refuses a file with several names: its WAL and its lock lie beside one of them only."""

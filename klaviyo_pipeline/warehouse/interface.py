@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from klaviyo_pipeline.warehouse.errors import OutOfMemoryError, StorageFullError
+from klaviyo_pipeline.warehouse.errors import DatabaseMissingError, OutOfMemoryError, StorageFullError
 from klaviyo_pipeline.warehouse.file_modes import DEFAULT_MODE, mode_of, no_wider_than
 from klaviyo_pipeline.warehouse.instances import instance
+from klaviyo_pipeline.warehouse.sql import quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -56,9 +57,10 @@ class Warehouse(ABC):
     def local(self) -> Path:
         """An absolute path on this machine. What is kept about the warehouse lies beside it; it may not exist."""
 
-    @abstractmethod
     def exists(self) -> bool:
         """Whether it has been made."""
+        with self.reading_if_made() as con:
+            return con is not None
 
     @abstractmethod
     def disk_paths(self) -> tuple[Path, ...]:
@@ -87,6 +89,16 @@ class Warehouse(ABC):
             DatabaseBusyError: A writer held it for longer than ``lock_timeout_s``.
             DatabaseFileError: It is none, or a newer DuckDB wrote it.
         """
+
+    @contextmanager
+    def reading_if_made(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """As ``reading``; None where it has not been made yet. A lake tells only when it is opened."""
+        with ExitStack() as stack:
+            try:
+                con = stack.enter_context(self.reading())
+            except DatabaseMissingError:
+                con = None
+            yield con
 
     @abstractmethod
     def lent_to(self, con: duckdb.DuckDBPyConnection) -> AbstractContextManager[None]:
@@ -122,14 +134,10 @@ class Warehouse(ABC):
         Raises:
             OutOfMemoryError, StorageFullError: as of a session.
         """
-        import duckdb
-
         with self._instance() as con:
             con.execute("SET TimeZone = 'UTC'")
-            try:
+            with self._explaining():
                 yield con
-            except duckdb.Error as error:
-                raise self._explained(error) from error
 
     def private_files(self) -> AbstractContextManager[None]:
         """Temporary files made meanwhile can be read by no more users than the database."""
@@ -151,6 +159,25 @@ class Warehouse(ABC):
         }
         spills_to = settings.pop("temp_directory", None) or self.temp_directory or f"{self.local}.tmp"
         return instance(settings, str(spills_to))
+
+    @contextmanager
+    def _detaching(self, con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Detaches it from a scratch at the end of the block."""
+        try:
+            yield
+        finally:
+            con.execute("USE memory")
+            con.execute(f"DETACH {quote(self.catalog)}")
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Errors of DuckDB become those of this project where it has words for them."""
+        import duckdb
+
+        try:
+            yield
+        except duckdb.Error as error:
+            raise self._explained(error) from error
 
     def _explained(self, error: duckdb.Error) -> Exception:
         """DuckDB's error in this project's words where there are any; otherwise the error itself."""

@@ -108,14 +108,6 @@ class Lake(Warehouse):
         needed += ["httpfs"] if self.data_path.startswith("s3:") else []
         return tuple(needed)
 
-    def exists(self) -> bool:
-        """Whether there is a catalog."""
-        try:
-            with self.reading():
-                return True
-        except DatabaseMissingError:
-            return False
-
     def disk_paths(self) -> tuple[Path, ...]:
         """The catalog's file and the data, as far as they are on this machine."""
         data = self.data_path or (f"{self.local}.files" if self._file else "")
@@ -146,11 +138,9 @@ class Lake(Warehouse):
         """Attaches the lake to a scratch, read-only."""
         with self._alone_on_the_file(read_only=True):
             self._attach(con, "READ_ONLY")
-            try:
+            with self._detaching(con):
                 yield
-            finally:
-                con.execute("USE memory")
-                con.execute(f"DETACH {quote(_CATALOG)}")
+            self._forget_store(con)
 
     def rehearsing(self) -> AbstractContextManager[Warehouse]:
         """The lake; a catalog that was missing is made, and stays, empty."""
@@ -175,8 +165,6 @@ class Lake(Warehouse):
 
     @contextmanager
     def _session(self, *, read_only: bool, tables: tuple[str, ...] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
-        import duckdb
-
         with ExitStack() as stack:
             stack.enter_context(self.private_files())
             stack.enter_context(self._alone_on_the_file(read_only=read_only))
@@ -188,10 +176,14 @@ class Lake(Warehouse):
             if not read_only and self.address.postgres:
                 # The transaction that follows sees what the holders before have committed.
                 stack.enter_context(self._locked(con, tables))
-            try:
+            with self._explaining():
                 yield con
-            except duckdb.Error as error:
-                raise self._explained(error) from error
+                self._forget_store(con)
+
+    def _forget_store(self, con: duckdb.DuckDBPyConnection) -> None:
+        """The next session of the instance may be another destination's. After an error there is none."""
+        if self.store:
+            con.execute(f"DROP TEMPORARY SECRET IF EXISTS {_SECRET}")
 
     def _alone_on_the_file(self, *, read_only: bool) -> AbstractContextManager[None]:
         return self._file.alone(read_only=read_only) if self._file else nullcontext()
@@ -288,7 +280,7 @@ def _lock_number(table: str) -> int:
 
 
 def _secret_for(store: ObjectStore) -> str:
-    """The statement that tells a session's DuckDB how to reach the store; it is forgotten with it."""
+    """The statement that tells a session's DuckDB how to reach the store."""
     values = {"KEY_ID": store.key, "SECRET": store.secret, "SESSION_TOKEN": store.token, "REGION": store.region}
     parts = [f"{name} {literal(value)}" for name, value in values.items() if value]
     if store.endpoint:

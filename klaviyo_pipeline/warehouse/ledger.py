@@ -279,11 +279,9 @@ def rewind(database: Warehouse, source: str, to: datetime, *, table: str | None 
 
 def history(database: Warehouse, source: str | None = None, *, limit: int = 100) -> list[Entry]:
     """The latest entries, newest first; of one source or of all. Empty where nothing was landed yet."""
-    if not database.exists():
-        return []
     query = "SELECT {columns} FROM {ledger} WHERE source = coalesce($source, source) ORDER BY entry DESC LIMIT $limit"
-    with database.reading() as con:
-        return _read(con, query, {"source": source, "limit": limit})
+    with database.reading_if_made() as con:
+        return [] if con is None else _read(con, query, {"source": source, "limit": limit})
 
 
 def coverage(
@@ -295,10 +293,8 @@ def coverage(
     chosen: Collection[str] | None = None,
 ) -> list[Span]:
     """As `covered_in`, in a session of its own; none where there is no database yet."""
-    if not database.exists():
-        return []
-    with database.reading() as con:
-        return covered_in(con, source, table, filter_field=filter_field, chosen=chosen)
+    with database.reading_if_made() as con:
+        return [] if con is None else covered_in(con, source, table, filter_field=filter_field, chosen=chosen)
 
 
 def covered_in(

@@ -48,14 +48,6 @@ class MotherDuck(Warehouse):
         """A name of its own in the folder ``data``."""
         return Path(f"data/md-{self.database}").absolute()
 
-    def exists(self) -> bool:
-        """Whether there is such a database."""
-        try:
-            with self.reading():
-                return True
-        except DatabaseMissingError:
-            return False
-
     def disk_paths(self) -> tuple[Path, ...]:
         """None: it is elsewhere."""
         return ()
@@ -76,11 +68,8 @@ class MotherDuck(Warehouse):
     def lent_to(self, con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         """Attaches the database to a scratch."""
         self._attach(con, makes=False)
-        try:
+        with self._detaching(con):
             yield
-        finally:
-            con.execute("USE memory")
-            con.execute(f"DETACH {quote(self.database)}")
 
     def rehearsing(self) -> AbstractContextManager[Warehouse]:
         """The database; one that was missing is made, and stays."""
@@ -88,14 +77,10 @@ class MotherDuck(Warehouse):
 
     @contextmanager
     def _session(self, *, makes: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        import duckdb
-
         with self.private_files(), self._instance() as con:
             self._attach(con, makes=makes)
-            try:
+            with self._explaining():
                 yield con
-            except duckdb.Error as error:
-                raise self._explained(error) from error
 
     def _attach(self, con: duckdb.DuckDBPyConnection, *, makes: bool) -> None:
         import duckdb
