@@ -35,7 +35,7 @@ that begins with `+` or `-` changes the default: `-forms, +segment_profiles`.
   spend a daily quota that other programs of the account share (the reports).
 
 If the key may not read a data source beyond `core`, or the revision does not have it yet, the run skips it, with a line
-in the log and an observation of its asset. Its table stays as it is.
+in the log and an observation of its asset. Its table does not change.
 
 Tables with `observed_at`, such as `list_counts`, keep a history: each load adds rows, and changes none. The replace
 modes are refused. `suppressions` and `profile_predictions` read profiles in requests of their own, so that loads of

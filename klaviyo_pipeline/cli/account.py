@@ -72,7 +72,7 @@ def _as_dict(parts: AccountParts) -> dict[str, Any]:
 @click.option("--source", "sources", multiple=True, help="A data source, or a pattern. Give it several times.")
 @as_json
 def add(name: str, api_key_env: str, sources: tuple[str, ...], json_: bool, **given: str | None) -> None:
-    """Add the account NAME to klaviyo.yml. Creates the file if it is missing; the rest of it stays as it is."""
+    """Add the account NAME to klaviyo.yml. Creates the file if it is missing, and changes nothing else in it."""
     from klaviyo_pipeline.accounts.editing import add_account
     from klaviyo_pipeline.orchestration.automation.reloading import reload_or_advice
 

@@ -14,8 +14,8 @@ from klaviyo_pipeline.cli.output import as_json, print_json, printable
 def copy_(to: str, from_: str | None, json_: bool) -> None:
     """Copy all tables and the ledger to another, empty destination, such as a DuckLake, or back to a file.
 
-    The next run goes on there where the last one ended: set KLAVIYO_DESTINATION or KLAVIYO_DUCKDB_PATH afterwards. The
-    source stays as it is. Views are not copied. Stop schedules meanwhile, or rows that land later are not in the copy.
+    Set KLAVIYO_DESTINATION or KLAVIYO_DUCKDB_PATH afterwards: the next run then continues where the last run ended. The
+    source does not change. Views are not copied. Stop schedules meanwhile, or rows that land later are not in the copy.
     """
     from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
     from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource

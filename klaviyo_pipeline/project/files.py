@@ -41,7 +41,7 @@ class Written:
 
 
 def write_project(folder: Path) -> Written:
-    """Write the files of a project into a folder, which may be new. A file that is there stays as it is.
+    """Write the files of a project into a folder, which may be new. A file that is there does not change.
 
     Raises:
         OSError: if a file cannot be written.

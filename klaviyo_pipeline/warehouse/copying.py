@@ -1,4 +1,4 @@
-"""Copies everything from one destination to another, with the ledger: the next run goes on where the last ended."""
+"""Copies everything from one destination to another, the ledger too: the next run continues where the last ended."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def copy(source: Warehouse, target: Warehouse, by_day: Mapping[str, str]) -> Cop
     """Copy all tables in one transaction. Loads into the source wait meanwhile if it is a file.
 
     Args:
-        source: The destination to copy from; it stays as it is.
+        source: The destination to copy from; it does not change.
         target: Where the tables go. It must be empty; it is made if it is missing.
         by_day: Of a data source the time that never changes, by whose days the files of its tables are divided in a
             lake.

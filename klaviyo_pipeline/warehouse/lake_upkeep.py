@@ -1,7 +1,7 @@
 """Upkeep of a lake: small files become large ones, and old snapshots and what only they needed are removed.
 
-Every load writes files of its own, and a changed row stays in its file beside a note that it is gone. Readers go on
-meanwhile; loads wait.
+Every load writes files of its own, and a changed row stays in its file beside a note that it is gone. Readers continue
+meanwhile, and loads wait.
 """
 
 from __future__ import annotations

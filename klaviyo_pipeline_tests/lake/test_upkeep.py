@@ -1,4 +1,4 @@
-"""`maintain` of a lake: fewer files, no rows less, and a reader that began before goes on."""
+"""`maintain` of a lake leaves fewer files and the same rows, and a reader that began before it reads to the end."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Copies of everything to another destination and back; the next run goes on where the last one ended."""
+"""Copies of everything to another destination and back; the next run continues where the last one ended."""
 
 from __future__ import annotations
 
