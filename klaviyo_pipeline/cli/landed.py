@@ -39,11 +39,8 @@ def ledger(source: str | None, limit: int, database: str, json_: bool) -> None:
     rows = [
         [
             entry.landed_at,
-            entry.source
-            if entry.kind == "load"
-            else entry.kind
-            if entry.kind == entry.source
-            else f"{entry.source} ({entry.kind})",
+            # An erasure has no source, and its line names its kind in that place.
+            entry.source if entry.kind in ("load", entry.source) else f"{entry.source} ({entry.kind})",
             entry.table_name or "all tables",
             entry.write_mode,
             window_text(entry.window_start, entry.window_end) if entry.kind == "load" else cell(entry.window_end),
