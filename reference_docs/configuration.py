@@ -8,7 +8,9 @@ import dagster as dg
 
 from klaviyo_pipeline.environment import Variable
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.orchestration.account import DEFAULT
 from klaviyo_pipeline.orchestration.assets.config import LoadConfig, config_class
+from klaviyo_pipeline.orchestration.assets.run_settings import run_settings
 from reference_docs.markdown import code, codes, described, fields_table, general, table, type_of
 from reference_docs.package import instances, own_doc, subclasses
 
@@ -50,8 +52,9 @@ before any request.
 RUN_CONFIG = """\
 ## Run config of assets
 
-Write it in the Launchpad, a schedule, or `--config-json`: `ops: {klaviyo__events: {config: {…}}}`. Times are ISO
-8601, in the storage time zone if they have no offset. A data source takes the fields that its endpoint at Klaviyo
+Write it in the Launchpad, a schedule, or `--config-json`: `ops: {klaviyo__events: {config: {…}}}`. It wins over
+`klaviyo_load`, which counts for all data sources of a run. Times are ISO 8601, in the storage time zone if they have no
+offset. A data source takes the fields that its endpoint at Klaviyo
 supports: [data sources](data-sources.md) lists them with their defaults. A value cannot name an environment variable
 (`{env: …}`).
 """
@@ -84,7 +87,8 @@ def _resources() -> list[str]:
     from klaviyo_pipeline.definitions import defs
 
     parts = []
-    for name, resource in sorted((defs.resources or {}).items()):
+    # The assets bring their run settings along.
+    for name, resource in sorted({**(defs.resources or {}), **run_settings(DEFAULT)}.items()):
         kind = type(resource)
         if kind.__module__.startswith("klaviyo_pipeline."):
             about = described((own_doc(kind) or "").split("\n\n")[0], kind.__name__)

@@ -14,6 +14,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.orchestration.choices import Choices
 
 RESOURCES = ("klaviyo", "duckdb", "io_manager")
+RUN_SETTINGS = "klaviyo_load"
 
 
 class KlaviyoTranslator:
@@ -104,12 +105,18 @@ class Naming:
         """The key of a resource."""
         return self.resource_keys.get(name, name)
 
+    @property
+    def run_settings(self) -> str:
+        """The key of the resource with the settings of a run."""
+        return self.name_of(RUN_SETTINGS)
+
     def with_resources(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, whose parameters ``klaviyo`` and ``duckdb`` take the resources of this account.
+        """The function, whose parameters ``klaviyo``, ``duckdb`` and ``klaviyo_load`` take this account's resources.
 
         Dagster gives a parameter the resource of the same name, so the names that it sees are those of the resources.
         """
-        own = {self.resource_key(name): name for name in RESOURCES}
+        keys = {**{name: self.resource_key(name) for name in RESOURCES}, RUN_SETTINGS: self.run_settings}
+        own = {key: name for name, key in keys.items()}
         if all(key == name for key, name in own.items()):
             return function
         signature = inspect.signature(function, eval_str=True)
@@ -125,7 +132,7 @@ class Naming:
             return function(*args, **named(given))
 
         renamed = functools.wraps(function)(generator if inspect.isgeneratorfunction(function) else plain)
-        parameters = [each.replace(name=self.resource_key(each.name)) for each in signature.parameters.values()]
+        parameters = [each.replace(name=keys.get(each.name, each.name)) for each in signature.parameters.values()]
         renamed.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         return renamed
 

@@ -124,25 +124,19 @@ _PLAIN: Mapping[Any, ConfigType] = {
 }
 
 
-def launch_schema(config: type[dg.Config], prefilled: Mapping[str, Any] | None = None) -> dict[str, dg.Field]:
+@cache
+def launch_schema(config: type[dg.Config]) -> dict[str, dg.Field]:
     """The run config of an op or asset: the fields of a config class, without values from the environment.
 
-    Dagster's Launchpad writes out every default that a schema has. So only the fields of ``prefilled``, which people
-    change, have one. The config class fills in the others, and their descriptions name the default.
+    Dagster's Launchpad writes out every default that a schema has, so these fields have none. The config class fills
+    them in, and their descriptions name the default.
     """
-    return _schema(config, tuple(sorted((prefilled or {}).items())))
-
-
-@cache
-def _schema(config: type[dg.Config], prefilled: tuple[tuple[str, Any], ...]) -> dict[str, dg.Field]:
     fields, bounds = config.to_fields_dict(), {name: _bounds(each) for name, each in config.model_fields.items()}
-    return {name: _launch_field(field, name, bounds.get(name), dict(prefilled)) for name, field in fields.items()}
+    return {name: _launch_field(field, name, bounds.get(name)) for name, field in fields.items()}
 
 
-def _launch_field(field: dg.Field, name: str, bounds: Bounds | None, prefilled: Mapping[str, Any]) -> dg.Field:
+def _launch_field(field: dg.Field, name: str, bounds: Bounds | None) -> dg.Field:
     kind, described = _plain(field.config_type, name, bounds), _described(field.description, bounds)
-    if name in prefilled:
-        return dg.Field(kind, is_required=False, description=described, default_value=prefilled[name])
     if field.default_provided and field.default_value is not None:
         default = json.dumps(field.default_value)
         described = f"{(described or '').removesuffix('.')} (default {default})."
@@ -193,10 +187,12 @@ def _plain(kind: Any, name: str = "", bounds: Bounds | None = None) -> Any:  # n
 class SetInCode:
     """A resource whose fields code or the environment sets. A launch may set only the fields in ``at_launch``.
 
-    ``refusals`` has the reason of fields that need a message of their own.
+    ``prefilled`` has the values that the Launchpad shows at first. ``refusals`` has the reason of fields that need a
+    message of their own.
     """
 
     at_launch: ClassVar[frozenset[str]] = frozenset()
+    prefilled: ClassVar[Mapping[str, Any]] = {}
     refusals: ClassVar[Mapping[str, str]] = {}
 
     @property
@@ -211,7 +207,9 @@ class SetInCode:
         if name in self.at_launch:
             bounds = _bounds(type(self).model_fields[name])  # type: ignore[attr-defined]
             described = _described(field.description, bounds)
-            return dg.Field(_plain(field.config_type, name, bounds), is_required=False, description=described)
+            shown: dict[str, Any] = {"default_value": self.prefilled[name]} if name in self.prefilled else {}
+            kind = _plain(field.config_type, name, bounds)
+            return dg.Field(kind, is_required=False, description=described, **shown)
         kind = type(self).__name__
         sentence = self.refusals.get(name) or (
             f"{name} of {kind} cannot be set at launch: it comes from the environment or from code."

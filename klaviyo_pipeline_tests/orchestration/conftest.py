@@ -46,8 +46,9 @@ class World:
         checks: dict[str, Any] | None = None,
         log_level: str = "ERROR",
         tags: dict[str, str] | None = None,
+        of_run: dict[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Materialize assets; ``config`` is that of each, ``checks`` that of checks by name.
+        """Materialize assets; ``config`` is that of each, ``checks`` that of checks by name, ``of_run`` that of all.
 
         Does not raise: look at ``success``.
         """
@@ -63,6 +64,7 @@ class World:
                     **{name: {"config": of_check} for name, of_check in (checks or {}).items()},
                 },
                 "loggers": {"console": {"config": {"log_level": log_level}}},
+                **({"resources": {"klaviyo_load": {"config": of_run}}} if of_run else {}),
             },
             raise_on_error=False,
             instance=instances.of_dagster(),

@@ -12,12 +12,10 @@ import yaml
 from dagster._core.snap.snap_to_yaml import default_values_yaml_from_type_snap
 
 from klaviyo_pipeline.errors import ConfigurationError
-from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS
-from klaviyo_pipeline.orchestration.assets.config import config_class, load_request
+from klaviyo_pipeline.orchestration.assets.config import config_class
 from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
-from klaviyo_pipeline.orchestration.assets.spec import default_spec
-from klaviyo_pipeline.orchestration.partitions import daily_partitions
+from klaviyo_pipeline.orchestration.assets.run_settings import KlaviyoRunSettings
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
 from klaviyo_pipeline_tests.hostile.listener import Listener, listening
@@ -29,6 +27,7 @@ FREE = {
     "klaviyo": set(SETTINGS),
     "duckdb": {"lock_timeout_s", "memory_limit", "same_load_timeout_s", "stage_mb", "fresh_parents_minutes"},
     "io_manager": {"write_mode"},
+    "klaviyo_load": {"start_time", "end_time", "write_mode"},
 }
 """All that a launch may set; a new field of a resource is not in it until somebody decides so."""
 
@@ -58,7 +57,7 @@ def definitions() -> dg.Definitions:
 
 def job_of(definitions: dg.Definitions, name: str) -> dg.JobDefinition:
     """A job, or the one that materializes an asset."""
-    if name in {"klaviyo_preview", "klaviyo_reconciliation"}:
+    if "/" not in name:
         return definitions.resolve_job_def(name)
     return definitions.resolve_implicit_global_asset_job_def().get_subset(
         asset_selection={dg.AssetKey.from_user_string(name)}
@@ -82,6 +81,7 @@ def test_a_launch_can_set_these_fields_of_resources_and_no_other() -> None:
         "klaviyo": KlaviyoResource(),
         "duckdb": duckdb,
         "io_manager": KlaviyoDuckDBIOManager(duckdb=duckdb),
+        "klaviyo_load": KlaviyoRunSettings(),
     }.items():
         free = {each for each, field in fields_of(resource).items() if field.config_type.given_name != "Refused"}
         assert free == FREE[name]
@@ -320,19 +320,29 @@ def test_bounds_are_in_the_launchpads_schema_and_a_launch_beyond_is_refused_in_o
     assert str(refused.value) == f"{field} is {value}, but must be {bounds}."
 
 
-def test_launchpad_is_prefilled_with_what_people_change_and_a_launch_of_it_changes_nothing(
-    definitions: dg.Definitions,
-) -> None:
-    job = job_of(definitions, "klaviyo/events")
-    snapshot = job.get_config_schema_snapshot()
-    root = snapshot.get_config_snap(job.run_config_schema.config_type.key)
-    shown = yaml.safe_load(default_values_yaml_from_type_snap(snapshot, root))
-    assert {name: each for name, each in shown.items() if each} == {
-        "ops": {"klaviyo__events": {"config": {"start_time": "", "end_time": "", "write_mode": "merge"}}}
+@pytest.mark.parametrize("name", ["klaviyo_daily", "klaviyo_hourly", "klaviyo_weekly", "klaviyo/events"])
+def test_launchpad_is_prefilled_with_what_people_change(definitions: dg.Definitions, name: str) -> None:
+    assert _shown(job_of(definitions, name)) == {
+        "resources": {"klaviyo_load": {"config": {"start_time": "", "end_time": "", "write_mode": "default"}}}
     }
-    spec = default_spec(SOURCES["events"], daily_partitions("2026-01-01", "UTC"))
-    launched = config_class("events")(**shown["ops"]["klaviyo__events"]["config"])
-    assert load_request(spec, launched) == load_request(spec, config_class("events")())
+
+
+def test_launchpad_of_a_job_that_loads_nothing_is_empty(definitions: dg.Definitions) -> None:
+    assert {name: _shown(job_of(definitions, name)) for name in ("klaviyo_checks", "klaviyo_report_job")} == {
+        "klaviyo_checks": {},
+        "klaviyo_report_job": {},
+    }
+
+
+def test_launchpad_of_an_asset_describes_each_field_with_its_default() -> None:
     described = {name: field.description for name, field in launch_schema(config_class("events")).items()}
     assert described["skip_related"] is not None
     assert described["skip_related"].endswith("(default true).")
+
+
+def _shown(job: dg.JobDefinition) -> dict[str, Any]:
+    """What the Launchpad shows of a job at first."""
+    snapshot = job.get_config_schema_snapshot()
+    root = snapshot.get_config_snap(job.run_config_schema.config_type.key)
+    shown = yaml.safe_load(default_values_yaml_from_type_snap(snapshot, root))
+    return {name: each for name, each in shown.items() if each}

@@ -146,16 +146,16 @@ def test_status_and_report_are_made_and_their_pages_show_the_tables_and_the_file
 
 
 def test_launchpad_is_prefilled_with_what_people_change(visitor: Visit) -> None:
-    page = visitor.go("/locations/klaviyo_pipeline/jobs/klaviyo_hourly/playground")
-    editor = page.locator(".CodeMirror").first
-    expect(editor).to_contain_text("klaviyo__events")
-    visitor.shoot("launchpad")
-    shown = [line.strip("\u200b ") for line in editor.locator(".CodeMirror-line").all_inner_texts()]
-    assert sum(line.startswith("start_time") for line in shown) == 3
-    assert {line.split(":")[0] for line in shown if line} == {
-        *("ops", "config", "start_time", "end_time", "write_mode"),
-        *("klaviyo__campaigns", "klaviyo__events", "klaviyo__profiles"),
-    }
+    for job in ("klaviyo_hourly", "klaviyo_daily"):
+        page = visitor.go(f"/locations/klaviyo_pipeline/jobs/{job}/playground")
+        editor = page.locator(".CodeMirror").first
+        expect(editor).to_contain_text("klaviyo_load")
+        visitor.shoot(f"launchpad-{job}")
+        shown = [line.strip("\u200b ") for line in editor.locator(".CodeMirror-line").all_inner_texts()]
+        assert [line for line in shown if line] == [
+            *("resources:", "klaviyo_load:", "config:"),
+            *("end_time: ''", "start_time: ''", "write_mode: default"),
+        ]
 
 
 def test_page_of_a_failed_run_says_why_in_a_sentence_and_has_no_trace(visitor: Visit, dagster: RunningDagster) -> None:

@@ -24,11 +24,11 @@ from klaviyo_pipeline.orchestration.assets.config import (
     config_class,
     destination_of,
     load_request,
-    prefilled,
 )
 from klaviyo_pipeline.orchestration.assets.partition_metadata import partition_ranges
 from klaviyo_pipeline.orchestration.assets.plots import ask_names
 from klaviyo_pipeline.orchestration.assets.progress import reporting
+from klaviyo_pipeline.orchestration.assets.run_settings import KlaviyoRunSettings, run_settings
 from klaviyo_pipeline.orchestration.assets.spec import GROUP, KEY_PREFIX, LoadSpec, default_spec, partition_key_of
 from klaviyo_pipeline.orchestration.assets.with_children import asset_settings, build_with_children, config_of
 from klaviyo_pipeline.orchestration.failures import plain_failures
@@ -76,7 +76,8 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
         **asset_settings(spec),
         "partitions_def": spec.partitions,
         "output_required": not spec.skips,
-        "config_schema": launch_schema(config_type, prefilled(spec, config_type)),
+        "config_schema": launch_schema(config_type),
+        "resource_defs": run_settings(spec.naming),
     }
     asset: Callable[..., Callable[[Callable[..., Any]], dg.AssetsDefinition]] = dg.asset
     if not spec.follows or spec.events_table:
@@ -87,8 +88,9 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
             context: dg.AssetExecutionContext,
             klaviyo: KlaviyoResource,
             duckdb: KlaviyoDuckDBResource,
+            klaviyo_load: KlaviyoRunSettings,
         ) -> Any:  # noqa: ANN401 - a type that Dagster does not check
-            return _fetch(context, spec, config_of(context, config_type), klaviyo, duckdb)
+            return _fetch(context, spec, klaviyo_load.applied_to(config_of(context, config_type)), klaviyo, duckdb)
 
         return fetch_collection
 
@@ -104,9 +106,11 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         klaviyo: KlaviyoResource,
         duckdb: KlaviyoDuckDBResource,
+        klaviyo_load: KlaviyoRunSettings,
         parents: Any,  # noqa: ANN401 - a Selection; naming the type would import the warehouse at start-up
     ) -> Any:  # noqa: ANN401
-        return _fetch(context, spec, config_of(context, config_type), klaviyo, duckdb, parents)
+        config = klaviyo_load.applied_to(config_of(context, config_type))
+        return _fetch(context, spec, config, klaviyo, duckdb, parents)
 
     return fetch_children
 

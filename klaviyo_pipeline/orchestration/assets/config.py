@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
 
 
-def _choice(values: Iterable[str]) -> Any:  # noqa: ANN401 - an enum class
+def choice(values: Iterable[str]) -> Any:  # noqa: ANN401 - an enum class
     """An enum whose members are named as their values: Dagster takes members by name, and people write the values.
 
     Dagster's error names the type, so the type's name lists what is allowed.
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     WriteModeChoice = WriteMode
     FilterByChoice = FilterBy
 else:
-    WriteModeChoice = _choice([mode.value for mode in WriteMode])
-    FilterByChoice = _choice([each.value for each in FilterBy])
+    WriteModeChoice = choice([mode.value for mode in WriteMode])
+    FilterByChoice = choice([each.value for each in FilterBy])
 
 
 class LoadConfig(dg.Config):
@@ -136,7 +136,7 @@ def _config_class(source: Source, defaults: Mapping[str, Any]) -> type[LoadConfi
     if source.time_fields:
         times = " or ".join(f"{each.filter_by} ({each.name})" for each in source.time_fields)
         fields["filter_by"] = (
-            _choice([each.filter_by.value for each in source.time_fields]) | None,
+            choice([each.filter_by.value for each in source.time_fields]) | None,
             Field(default=None, description=f"The time field of the window: {times}."),
         )
         fields["partition_key"] = _text(
@@ -168,18 +168,6 @@ def _config_class(source: Source, defaults: Mapping[str, Any]) -> type[LoadConfi
         __module__=__name__,
         **fields,
     )
-
-
-def prefilled(spec: LoadSpec, config: type[LoadConfig]) -> dict[str, Any]:
-    """The fields that the Launchpad shows at first, which people change, as they are without a change.
-
-    A load without a window shows none.
-    """
-    if "start_time" not in config.model_fields:
-        return {}
-    given = {name: config.model_fields[name].default for name in ("start_time", "end_time", "write_mode")}
-    mode = given["write_mode"] or spec.destination.write_mode or WriteMode.MERGE
-    return {**{name: value or "" for name, value in given.items()}, "write_mode": WriteMode(mode).value}
 
 
 def _base(source: Source) -> type[LoadConfig]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline.orchestration.assets.config import LoadConfig, prefilled
+from klaviyo_pipeline.orchestration.assets.config import LoadConfig
 from klaviyo_pipeline.orchestration.assets.metadata import child_metadata, column_schema
+from klaviyo_pipeline.orchestration.assets.run_settings import KlaviyoRunSettings, run_settings
 from klaviyo_pipeline.orchestration.assets.spec import LoadSpec
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.orchestration.run_config import launch_schema
@@ -87,14 +88,19 @@ def build_with_children(spec: LoadSpec, config_type: type[LoadConfig], fetch: Fe
             internal_asset_deps=follows,
             partitions_def=spec.partitions,
             backfill_policy=policy,
-            config_schema=launch_schema(config_type, prefilled(spec, config_type)),
+            config_schema=launch_schema(config_type),
+            resource_defs=run_settings(spec.naming),
             can_subset=True,
         )
         @spec.naming.with_resources
         def fetch_with_children(
-            context: dg.AssetExecutionContext, klaviyo: KlaviyoResource, duckdb: KlaviyoDuckDBResource
+            context: dg.AssetExecutionContext,
+            klaviyo: KlaviyoResource,
+            duckdb: KlaviyoDuckDBResource,
+            klaviyo_load: KlaviyoRunSettings,
         ) -> Iterator[Any]:
-            ready = fetch(context, spec, config_of(context, config_type), klaviyo, duckdb)
+            config = klaviyo_load.applied_to(config_of(context, config_type))
+            ready = fetch(context, spec, config, klaviyo, duckdb)
             yield from _outputs(context, specs, ready)
 
     return fetch_with_children
