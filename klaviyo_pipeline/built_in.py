@@ -9,7 +9,8 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_pipeline.accounts.parts import AccountParts, project_accounts
-from klaviyo_pipeline.accounts.validation import DEFAULT
+from klaviyo_pipeline.accounts.validation import ALL_ACCOUNTS, DEFAULT
+from klaviyo_pipeline.analytics.all_accounts_assets import all_accounts_definitions
 from klaviyo_pipeline.analytics.assets import build_analytics_assets
 from klaviyo_pipeline.orchestration.account import DEFAULT as DEFAULT_NAMING
 from klaviyo_pipeline.orchestration.account import Naming
@@ -35,7 +36,10 @@ def project_definitions(accounts: Sequence[AccountParts]) -> dg.Definitions:
     made = [account_definitions(each.days, each.klaviyo, each.duckdb, each.naming) for each in accounts]
     if not any("klaviyo" in (each.resources or {}) for each in made):
         made.append(dg.Definitions(resources=_resources(KlaviyoResource(), KlaviyoDuckDBResource())))
-    return dg.Definitions.merge(*made, _shared(running=any(each.naming.choices.is_automatic() for each in accounts)))
+    running = any(each.naming.choices.is_automatic() for each in accounts)
+    if len(accounts) > 1:
+        made.append(all_accounts_definitions(accounts, running=running))
+    return dg.Definitions.merge(*made, _shared(running=running))
 
 
 def built_in_definitions(days: dg.DailyPartitionsDefinition) -> dg.Definitions:
@@ -91,7 +95,7 @@ def taken_names() -> frozenset[str]:
     """
     others = [each for each in project_accounts(report=False) if each.name != DEFAULT]
     made = [account_definitions(each.days, each.klaviyo, each.duckdb, each.naming) for each in others]
-    return _default_names().union(*map(names_in, made))
+    return _default_names().union([ALL_ACCOUNTS], *map(names_in, made))
 
 
 @cache

@@ -13,6 +13,7 @@ import dagster as dg
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.accounts.parts import AccountParts, default_parts
+from klaviyo_pipeline.accounts.validation import ALL_ACCOUNTS
 from klaviyo_pipeline.analytics.more_tables import ALL
 from klaviyo_pipeline.klaviyo.catalogue.model import Source
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES, children_of, comes_along, lookback_days
@@ -67,7 +68,7 @@ def load_sources(
         names: Data sources.
         log_level: Which of the runs' messages are shown.
         analytics: Make the tables of analytics afterwards, except those that read a data source that failed or is
-            not chosen.
+            not chosen, and of several accounts the views over all of them.
         account: The account; the default one if it is missing.
 
     Raises:
@@ -80,7 +81,8 @@ def load_sources(
     naming = account.naming
     account.klaviyo.client()
     job = defs.resolve_implicit_global_asset_job_def()
-    failed, skipped = set[str](), set[str]()
+    known = defs.resolve_asset_graph().get_all_asset_keys()
+    failed, skipped, built = set[str](), set[str](), list[str]()
     with dagster_home.kept_instance() as instance:
         launch = partial(_launch, job, instance, log_level)
         for source in (SOURCES[name] for name in SOURCES if name in names):
@@ -103,6 +105,10 @@ def load_sources(
             made_from = set(table.made_from)
             waits = _follow(name, failed & made_from, skipped & made_from)
             yield from [waits] if waits else launch([(key, name)])
+            built += [] if waits else [table.name]
+        views = [(dg.AssetKey([ALL_ACCOUNTS, name]), f"{ALL_ACCOUNTS}/{name}") for name in built]
+        if there := [each for each in views if each[0] in known]:
+            yield from launch(there)
 
 
 def _follow(name: str, failed: set[str], skipped: set[str]) -> SourceRun | None:

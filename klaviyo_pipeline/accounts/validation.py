@@ -19,6 +19,9 @@ from klaviyo_pipeline.yaml_files.shape import refused, shape_violations
 
 DEFAULT = "default"
 """The name of the account of KLAVIYO_API_KEY, for commands and transfers."""
+ALL_ACCOUNTS = "all_accounts"
+"""The schema, key prefix and group of the views over the analytics tables of all accounts."""
+_OF_ALL = "is that of the views over all accounts"
 LONGEST_NAME = 50
 """A name becomes part of the names of jobs, schemas and files."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -41,6 +44,8 @@ def wrong_name(name: str) -> str:
     """Why an account cannot have a name; blank if it can."""
     if name == DEFAULT:
         return "is the account of KLAVIYO_API_KEY: choose another name."
+    if name.lower() == ALL_ACCOUNTS:
+        return f"{_OF_ALL}: choose another name."
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or not may_be_a_name(name) or name.endswith("_"):
         return "is no name of an account: use letters, digits and underscores, a letter first, and no reserved word."
     return f"has a name of more than {LONGEST_NAME} characters." if len(name) > LONGEST_NAME else ""
@@ -66,6 +71,9 @@ def _texts(account: str, data: dict[str, Any]) -> Iterator[Violation]:
     for name, parse in parsers.items():
         yield from refused((name,), data.get(name), parse)
     yield from refused(("schema",), data.get("schema") or account, grammar.schema)
+    for name in ("schema", "key_prefix"):
+        if str(data.get(name)).lower() == ALL_ACCOUNTS:
+            yield Violation((name,), f"{_OF_ALL}: choose another one.")
 
 
 def _prefix(text: str, name: str) -> str:

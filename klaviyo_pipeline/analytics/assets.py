@@ -2,6 +2,7 @@
 # No `from __future__ import annotations` here: Dagster reads an asset's resources off its signature.
 
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +18,7 @@ from klaviyo_pipeline.orchestration.assets.plots import plotted
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.once_per_run import account_of_run
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
+from klaviyo_pipeline.warehouse.tables import Column
 
 GROUP = KEY_PREFIX = "klaviyo_analytics"
 
@@ -56,7 +58,7 @@ def _build_asset(table: AnalyticsTable, naming: Naming) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         automation_condition=following(),
         metadata={
-            "dagster/column_schema": _column_schema(table),
+            "dagster/column_schema": column_schema(table.columns, table.key),
             **({"example": dg.MetadataValue.md(fence.strip() + "\n" + example)} if example else {}),
             "sql": dg.MetadataValue.md("\n".join(f"```sql\n{sql_of(name)}```" for name in table.files)),
         },
@@ -117,12 +119,13 @@ def _plot(
     )
 
 
-def _column_schema(table: AnalyticsTable) -> dg.TableSchema:
-    single = len(table.key) == 1
-    constraints = {name: dg.TableColumnConstraints(nullable=not single, unique=single) for name in table.key}
+def column_schema(columns: Sequence[Column], key: Sequence[str]) -> dg.TableSchema:
+    """Columns as Dagster shows them, and which of them tell rows apart."""
+    single = len(key) == 1
+    constraints = {name: dg.TableColumnConstraints(nullable=not single, unique=single) for name in key}
     return dg.TableSchema(
         [
             dg.TableColumn(column.name, column.type, column.comment, constraints=constraints.get(column.name))
-            for column in table.columns
+            for column in columns
         ]
     )

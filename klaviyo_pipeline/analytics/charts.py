@@ -43,14 +43,18 @@ def chart_of_table(database: Warehouse, table: AnalyticsTable, schema: str, zone
                 f"There is no table {kept_in}.{table.name} yet: materialize klaviyo_analytics/{table.name} first."
             )
         made = full_name(con, kept_in, table.name)
-        counted = replace(table.chart, query=table.chart.query.format(table=made))
-        end = clock.now()
-        first = _first(con, counted, end, zone)
-        if first is None:
-            return None
-        start = min(first, end - timedelta(days=7))
-        step = step_for(start, end)
-        chart = chart_of(con, counted, start, end, zone, step=Step.DAY if step is Step.HOUR else step)
+        return chart_up_to_now(con, replace(table.chart, query=table.chart.query.format(table=made)), zone)
+
+
+def chart_up_to_now(con: duckdb.DuckDBPyConnection, counted: Counted, zone: ZoneInfo) -> Chart | None:
+    """The chart of rows from the first one to today; None if it is empty."""
+    end = clock.now()
+    first = _first(con, counted, end, zone)
+    if first is None:
+        return None
+    start = min(first, end - timedelta(days=7))
+    step = step_for(start, end)
+    chart = chart_of(con, counted, start, end, zone, step=Step.DAY if step is Step.HOUR else step)
     return None if chart.is_empty else chart
 
 

@@ -88,10 +88,15 @@ class Naming:
         """The asset key of a data source."""
         return self.translator.get_asset_key(source, dg.AssetKey([*self.key_prefix, source.name]))
 
+    @property
+    def analytics_prefix(self) -> tuple[str, ...]:
+        """Begins the asset keys of analytics tables."""
+        *parents, last = self.key_prefix
+        return (*parents, f"{last}_analytics")
+
     def analytics_key(self, table: str) -> dg.AssetKey:
         """The asset key of an analytics table."""
-        *parents, last = self.key_prefix
-        return dg.AssetKey([*parents, f"{last}_analytics", table])
+        return dg.AssetKey([*self.analytics_prefix, table])
 
     def name_of(self, name: str) -> str:
         """The name of a job or an op: ``klaviyo_hourly`` is ``brand_us_hourly`` for the account ``brand_us``."""

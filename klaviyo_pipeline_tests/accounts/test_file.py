@@ -64,6 +64,8 @@ def test_account_when_everything_is_given_then_everything_is_read() -> None:
         ("{api_key_env: A, api_key: B}", "2:24: accounts.us.api_key is not known; there is api_key_env, base_url"),
         ("{api_key_env: A, schema: a.b}", "2:32: accounts.us.schema is 'a.b', but"),
         ("{api_key_env: A, schema: klaviyo_pipeline}", "2:32: accounts.us.schema is 'klaviyo_pipeline'"),
+        ("{api_key_env: A, schema: All_Accounts}", "2:32: accounts.us.schema is that of the views over all accounts"),
+        ("{api_key_env: A, key_prefix: all_accounts}", "accounts.us.key_prefix is that of the views over all accounts"),
         ("{api_key_env: A, key_prefix: a//b}", "2:36: accounts.us.key_prefix is 'a//b', but must be parts of letters"),
         ("{api_key_env: A, group: a b}", "2:31: accounts.us.group is 'a b', but must have letters"),
         ("{api_key_env: A, owners: [me]}", "2:32: accounts.us.owners is 'me', but must be owners"),
@@ -98,7 +100,9 @@ def test_mistake_when_in_an_account_then_the_message_has_its_place_and_what_is_a
     assert not any("pk_0123456789" in each for each in found)
 
 
-@pytest.mark.parametrize("name", ["default", "brand-us", "1st", "in", "us_", "n" * 51, "klaviyo_pipeline"])
+@pytest.mark.parametrize(
+    "name", ["default", "brand-us", "1st", "in", "us_", "n" * 51, "klaviyo_pipeline", "ALL_accounts"]
+)
 def test_name_when_no_name_for_an_account_then_it_is_refused(name: str) -> None:
     assert broken("{api_key_env: A}", name)[0].startswith(f"2:3: accounts.{name}")
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import dagster as dg
+import duckdb
 import pytest
 
 from klaviyo_pipeline import clock
@@ -68,6 +69,59 @@ def test_account_when_its_jobs_run_then_checks_reconciliation_and_analytics_are_
     assert all("plot" in event.materialization.metadata for event in done.get_asset_materialization_events())
     (counted,) = brands.sql(f"SELECT sum(events) FROM {account}_analytics.daily_metrics")
     assert counted == (len(planted(brands, account, "events")),)
+
+
+def test_views_over_all_accounts_when_built_then_they_follow_the_tables_of_each_without_a_run(
+    brands: Brands, loaded: dg.Definitions
+) -> None:
+    tables = [f"{account}_analytics/{table}" for account in ("us", "uk") for table in ("daily_metrics", "list_growth")]
+    brands.run(loaded, tables)
+
+    done = brands.run(loaded, ["all_accounts/daily_metrics", "all_accounts/list_growth"])
+
+    for table in ("daily_metrics", "list_growth"):
+        own = [(name, brands.sql(f"SELECT count(*) FROM {name}_analytics.{table}")[0][0]) for name in ("uk", "us")]
+        assert all(rows for _name, rows in own)
+        assert brands.sql(f"SELECT account, count(*) FROM all_accounts.{table} GROUP BY ALL ORDER BY ALL") == own
+        (made,) = done.asset_materializations_for_node(f"all_accounts__{table}")
+        assert made.metadata["dagster/row_count"].value == sum(rows for _name, rows in own)
+        assert "plot" in made.metadata
+    assert brands.sql("SELECT DISTINCT account, currency FROM all_accounts.daily_metrics ORDER BY ALL") == [
+        ("uk", "EUR"),
+        ("us", "EUR"),
+    ]
+    with duckdb.connect(str(brands.database)) as con:
+        con.execute("DELETE FROM uk_analytics.list_growth")
+    assert brands.sql("SELECT DISTINCT account FROM all_accounts.list_growth") == [("us",)]
+
+
+def test_view_over_all_accounts_when_no_account_has_the_table_then_it_fails_and_with_one_it_says_which_are_missing(
+    brands: Brands, loaded: dg.Definitions
+) -> None:
+    with pytest.raises(dg.Failure, match="campaign_performance has not been built for any account yet"):
+        brands.run(loaded, ["all_accounts/campaign_performance"])
+    brands.run(loaded, ["us_analytics/campaign_performance"])
+
+    done = brands.run(loaded, ["all_accounts/campaign_performance"])
+
+    (made,) = done.asset_materializations_for_node("all_accounts__campaign_performance")
+    assert made.metadata["not_built_yet"].value == "uk"
+    assert [each.data["account"] for each in made.metadata["rows_by_account"].records] == ["us"]
+
+
+def test_accounts_when_they_share_a_group_then_each_sensor_watches_the_tables_of_its_own(brands: Brands) -> None:
+    brands.name({"us": ", group: brands", "uk": ", group: brands"})
+    repository = brands.definitions.get_repository_def()
+    sensors = [f"{name}_automation_conditions_sensor" for name in ("us", "uk", "all_accounts")]
+
+    selections = [repository.get_sensor_def(name).asset_selection for name in sensors]
+    watched = [each.resolve(repository.asset_graph) for each in selections if each]
+
+    assert [{key.path[0].removesuffix("_analytics") for key in keys} for keys in watched] == [
+        {"us"},
+        {"uk"},
+        {"all_accounts"},
+    ]
 
 
 def test_third_account_when_added_to_the_file_then_a_reload_has_it_and_the_others_stay(

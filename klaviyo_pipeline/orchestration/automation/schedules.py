@@ -160,7 +160,8 @@ def _watched(naming: Naming) -> dg.AssetSelection:
     if naming.alone and not naming.guest:
         return dg.AssetSelection.all()
     loaded = dg.AssetSelection.assets(*(naming.asset_key(source) for source in _chosen(naming)))
-    return loaded | dg.AssetSelection.groups(f"{naming.group}_analytics")
+    # By keys, because accounts can share a group.
+    return loaded | dg.AssetSelection.key_prefixes(naming.analytics_prefix)
 
 
 def _schedule(
