@@ -13,7 +13,7 @@ from klaviyo_pipeline.sandbox.api.contracts import Endpoint
 from klaviyo_pipeline.sandbox.api.messages import Request, Response
 from klaviyo_pipeline.sandbox.app import Sandbox
 from klaviyo_pipeline_tests.cases import case
-from klaviyo_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, World, world
+from klaviyo_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, World, failure_text, world
 from klaviyo_pipeline_tests.sandbox import openapi
 
 __all__ = ["world"]
@@ -122,12 +122,14 @@ def test_what_the_newest_revision_adds_is_loaded_twice_with_the_same_tables_once
 def load_twice(world: World, names: list[str], revision: str) -> None:
     """Load data sources twice: the tables have rows, and these stay as they are."""
     account = {"revision": revision}
-    assert world.run(*names, days=(FIRST_DAY, LAST_DAY), klaviyo=account).success
+    result = world.run(*names, days=(FIRST_DAY, LAST_DAY), klaviyo=account)
+    assert result.success, failure_text(result)
     first = world.state()
     assert {f"klaviyo.{name}" for name in names} == set(first)
     assert [name for name, rows in first.items() if not rows] == []
 
-    assert world.run(*names, days=(FIRST_DAY, LAST_DAY), klaviyo=account).success
+    result = world.run(*names, days=(FIRST_DAY, LAST_DAY), klaviyo=account)
+    assert result.success, failure_text(result)
     second = world.state()
     for name in names:
         rows, again = first[f"klaviyo.{name}"], second[f"klaviyo.{name}"]
