@@ -29,19 +29,18 @@ WORKERS ?= 4
 test: .venv/.installed ## Run the tests
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
-test-long: .venv/.installed libfaketime ## Run the tests that `make test` leaves out because they take long
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m long
+test-long: .venv/.installed libfaketime ## Run what `make test` leaves out: long tests, further cases of wide tests, more examples of property tests
+	KLAVIYO_SOAK=$${KLAVIYO_SOAK:-0.33} $(BIN)/pytest -n $(WORKERS) --dist worksteal -m '(long or newcomer or hypothesis or soak) and not lake and not ui'
 
 libfaketime:
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } || { echo 'libfaketime is not installed. Install it: sudo apt-get install libfaketime'; exit 1; }
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libfaketime >/dev/null; }
 
-# A newcomer's machine is left out: its processes begin with an empty environment, and so with the real clock.
 SHIFTS ?= 45-days 400-days leap-day new-year summer-time winter-time
 FOLDERS ?= klaviyo_pipeline_tests
 test-clock: .venv/.installed libfaketime ## Run the tests at other times: make test-clock SHIFTS=leap-day FOLDERS=klaviyo_pipeline_tests/cli
 	@for shift in $(SHIFTS); do \
-	  $(BIN)/python -m klaviyo_pipeline_tests.clocks.shifted $$shift $(BIN)/pytest -n $(WORKERS) --dist worksteal -m 'not ui and not lake and not long and not newcomer' $(FOLDERS) || failed="$$failed $$shift"; \
+	  $(BIN)/python -m klaviyo_pipeline_tests.clocks.shifted $$shift $(BIN)/pytest -n $(WORKERS) --dist worksteal $(FOLDERS) || failed="$$failed $$shift"; \
 	done; test -z "$$failed" || { echo "Tests failed with the clock at:$$failed"; exit 1; }
 
 CHROMIUM ?= /usr/bin/chromium
@@ -69,7 +68,7 @@ test-lake: .venv-lake/.installed postgres ## Test DuckLake, with Postgres and S3
 	.venv-lake/bin/pytest -n $(WORKERS) --dist worksteal -m lake klaviyo_pipeline_tests/warehouse klaviyo_pipeline_tests/lake
 
 soak: .venv/.installed ## Run the property tests for long
-	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 klaviyo_pipeline_tests/truth klaviyo_pipeline_tests/hostile
+	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 -m 'not lake' klaviyo_pipeline_tests/truth klaviyo_pipeline_tests/hostile
 	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 -m '(hypothesis or soak or long) and not lake' --ignore-glob '*/truth' --ignore-glob '*/hostile' --ignore-glob '*/ui'
 
 check: .venv/.package ## Check settings, transfers, accounts and the database

@@ -1,4 +1,6 @@
-"""How many examples a property test draws: a third of its number in every run, many times the number in a soak."""
+"""How many examples a property test draws: a tenth of its number in `make test`, a third in `make test-long`, and many
+times the number in a soak.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,8 @@ import os
 
 from hypothesis import Phase, settings
 
-SOAK = float(os.environ.get("KLAVIYO_SOAK", str(1 / 3)))
-"""So many times the examples: `make soak` sets it."""
+SOAK = float(os.environ.get("KLAVIYO_SOAK", "0.1"))
+"""So many times the examples: `make test-long` and `make soak` set it."""
 
 
 def examples(number: int, parent: settings | None = None) -> settings:

@@ -105,6 +105,7 @@ def rows(run: DemoRun) -> dict[str, int]:
 
 
 @pytest.mark.timeout(600)  # four demos, on a machine that is busy
+@pytest.mark.long
 def test_demo_of_fewer_or_more_days_an_hour_or_a_month_later_compares_only_these_and_changes_no_row(
     without_key: Workplace, small_sandboxes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,6 +159,7 @@ def test_broken_file_is_listed_with_the_reason_and_others_work(place: Workplace)
     place.cli("transfer", "run", "good", "-q")
 
 
+@pytest.mark.long
 def test_transfer_is_materialized_by_dagsters_command_line_with_config_from_a_file(place: Workplace) -> None:
     place.write("ci", "source: lists\ndestination: {table: lists}")
     config = {"ops": {"transfers__ci": {"config": {"start_time": "2020-01-01T00:00:00", "write_mode": "replace"}}}}

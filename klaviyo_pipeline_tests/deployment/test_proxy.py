@@ -33,6 +33,7 @@ LAUNCH = """mutation Launch($p: ExecutionParams!) { launchPipelineExecution(exec
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
   ... on RunConfigValidationInvalid { errors { message } } } }"""
 RUNS = "{ runsOrError { ... on Runs { results { runId status runConfigYaml } } } }"
+pytestmark = pytest.mark.long
 needs_nginx = pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed: apt-get install nginx-light")
 
 

@@ -70,9 +70,16 @@ STATES: dict[str, Callable[[Path], None]] = {
 SETTINGS = {"docs/getting-started.md": {"KLAVIYO_SOURCES": "core"}}
 """What the reader of a page has set. README.md loads all default data sources, by the same command."""
 
+QUICK = "docs/transfers.md"
+"""The page whose commands `make test` runs; `make test-long` runs all others."""
+
 
 @pytest.mark.timeout(600)  # a page may load all data sources and more, on a machine that is busy
-@pytest.mark.parametrize("page", pages(), ids=name_of)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=() if name_of(page) == QUICK else pytest.mark.long) for page in pages()],
+    ids=name_of,
+)
 def test_every_command_of_a_page_works(page: Path, tmp_path: Path, account: RunningSandbox) -> None:
     clone(tmp_path)
     STATES.get(name_of(page), lambda folder: None)(tmp_path)
@@ -119,6 +126,7 @@ assert found.days and not found.differences, found
 """The pages with Python, in an order in which each finds what it assumes, and what is run before each."""
 
 
+@pytest.mark.long
 def test_every_block_of_python_runs(tmp_path: Path, account: RunningSandbox) -> None:
     code = {name_of(block.path): block.text for block in all_blocks("python")}
     assert set(code) == set(PYTHON)
@@ -171,6 +179,7 @@ def loaded(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[duc
         yield connection
 
 
+@pytest.mark.long
 def test_demo_lands_what_the_sandbox_has(demo: Demo, loaded: duckdb.DuckDBPyConnection) -> None:
     assert "draws artifacts/daily_metrics.png" in demo.output
     for name in CORE:
@@ -180,6 +189,7 @@ def test_demo_lands_what_the_sandbox_has(demo: Demo, loaded: duckdb.DuckDBPyConn
 
 
 @pytest.mark.parametrize("block", all_blocks("sql"), ids=str)
+@pytest.mark.long
 def test_every_query_finds_rows_and_no_column_is_empty(loaded: duckdb.DuckDBPyConnection, block: Block) -> None:
     made = re.match(r"(?i)create view (\w+)", block.text)
     if made:

@@ -65,6 +65,7 @@ def _run(url: str, path: Path, name: str, day: str) -> None:
     assert result.success, failure_text(result)
 
 
+@pytest.mark.long
 def test_eight_materializations_at_once_into_one_file_then_all_succeed(world: World) -> None:
     days = ("2026-11-15", "2026-11-16", "2026-11-17", "2026-11-18")
     wanted = [("events", day) for day in days] + [("profiles", DAY), ("campaigns", DAY), ("lists", ""), ("metrics", "")]
@@ -119,6 +120,7 @@ def test_outsider_that_keeps_the_file_open_then_fails_naming_it_and_nothing_has_
     assert len(loads(loaded, "events")) == 1
 
 
+@pytest.mark.long
 def test_outsider_that_closes_the_file_then_the_waiting_run_lands(loaded: World) -> None:
     with holding(OUTSIDER, loaded.path, "read") as outsider:
         waiting = _start(loaded, "--select", "klaviyo/events", "--partition", DAY)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +19,7 @@ from klaviyo_pipeline.klaviyo.errors import (
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.server import RunningSandbox
+from klaviyo_pipeline_tests.breadth import broad
 from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.klaviyo.support import (
     NOW,
@@ -129,8 +130,9 @@ def test_campaigns_when_read_in_any_revision_then_all_channels_and_archived_ones
     assert loaded.staged.revision == expected_answer(revision)
 
 
-@pytest.mark.parametrize("revision", ["2025-01-15", "2025-10-15", "2026-04-15", "2026-10-15"])
-@pytest.mark.parametrize("name", COLLECTIONS)
+@pytest.mark.parametrize(
+    ("name", "revision"), broad(product(COLLECTIONS, ("2025-01-15", "2025-10-15", "2026-04-15", "2026-10-15")))
+)
 def test_collection_when_read_in_another_revision_then_is_the_same(
     name: str, revision: str, make_client: Make, area: StagingArea, sandbox: RunningSandbox, watched: Watched
 ) -> None:

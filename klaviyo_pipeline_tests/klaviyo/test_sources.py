@@ -1,5 +1,7 @@
 """The catalogue: complete, of one piece, and agreed with by a Klaviyo that was written from the documents."""
 
+from itertools import product
+
 import pytest
 
 from klaviyo_pipeline.errors import ConfigurationError
@@ -13,6 +15,7 @@ from klaviyo_pipeline.klaviyo.extract.requests import PageSizes, first_request, 
 from klaviyo_pipeline.klaviyo.windows import TimeSlice
 from klaviyo_pipeline.sandbox.api.catalogue import contract, route
 from klaviyo_pipeline.sandbox.api.revisions import LIVING
+from klaviyo_pipeline_tests.cases import case
 from klaviyo_pipeline_tests.core import CORE
 
 EVERY = tuple(SOURCES)
@@ -20,6 +23,14 @@ EVERY = tuple(SOURCES)
 
 def _in_sandbox(source: Source) -> bool:
     return route("GET", source.path.format(id="x").removeprefix("/api/").split("/")) is not None
+
+
+SERVED = [
+    (name, revision)
+    for name, source in SOURCES.items()
+    for revision in LIVING
+    if source.since <= revision and (name in CORE or _in_sandbox(source))
+]
 
 
 def test_catalogue_when_read_then_each_source_has_its_name_and_stands_after_its_parent() -> None:
@@ -46,9 +57,10 @@ def test_child_when_declared_then_its_rows_stand_in_a_column_of_its_parent_that_
     assert set(parent.scopes) <= set(child.scopes)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_references_when_declared_then_name_sources(name: str) -> None:
-    assert {column.references for column in SOURCES[name].columns} - {None} <= set(SOURCES)
+def test_references_when_declared_then_name_sources() -> None:
+    for name in EVERY:
+        with case(name):
+            assert {column.references for column in SOURCES[name].columns} - {None} <= set(SOURCES)
 
 
 @pytest.mark.parametrize(
@@ -84,87 +96,80 @@ def test_choice_when_a_word_names_nothing_then_message_names_what_is_like_it(tex
         choose(text)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_columns_when_declared_then_names_are_unique_and_described_and_the_key_is_first(name: str) -> None:
-    source = SOURCES[name]
-    names = [column.name for column in source.columns]
-    assert len({each.lower() for each in names}) == len(names)
-    assert names[0] == "id"
-    assert set(source.primary_key) <= set(names)
-    assert all(column.description.endswith(".") for column in source.columns)
-    assert all(column.name.isidentifier() and not column.name.startswith("_") for column in source.columns)
-    assert source.version_column is None or source.version_column in names
-    types = {column.name: column.type for column in source.columns}
-    assert source.child or all(types[each.name] is ColumnType.TIMESTAMP for each in source.time_fields)
-    assert {column.option for column in source.columns} - {None} <= set(source.option_names)
+def test_columns_when_declared_then_names_are_unique_and_described_and_the_key_is_first() -> None:
+    for name in EVERY:
+        with case(name):
+            source = SOURCES[name]
+            names = [column.name for column in source.columns]
+            assert len({each.lower() for each in names}) == len(names)
+            assert names[0] == "id"
+            assert set(source.primary_key) <= set(names)
+            assert all(column.description.endswith(".") for column in source.columns)
+            assert all(column.name.isidentifier() and not column.name.startswith("_") for column in source.columns)
+            assert source.version_column is None or source.version_column in names
+            types = {column.name: column.type for column in source.columns}
+            assert source.child or all(types[each.name] is ColumnType.TIMESTAMP for each in source.time_fields)
+            assert {column.option for column in source.columns} - {None} <= set(source.option_names)
 
 
-@pytest.mark.parametrize(
-    ("name", "revision"),
-    [
-        (name, revision)
-        for name, source in SOURCES.items()
-        for revision in LIVING
-        if source.since <= revision and (name in CORE or _in_sandbox(source))
-    ],
-)
-def test_endpoint_when_compared_with_the_sandboxs_contract_then_path_limit_scopes_and_pages_agree(
-    name: str, revision: str
-) -> None:
-    source = SOURCES[name]
-    found = route("GET", source.path.format(id="x").removeprefix("/api/").split("/"))
-    assert found is not None
-    agreed = contract(found[0].operation, revision)
-    assert agreed is not None
-    tier = source.tier_for(revision, frozenset())
-    asked = ((f"additional-fields[{source.resource}]", each) for each in source.added_fields)
-    lowered = [agreed.lowered[each] for each in asked if each in agreed.lowered]
-    assert (tier.burst, tier.steady) == min([agreed.limit, *lowered])
-    assert bool(lowered) == bool(source.limit_of), "a lower limit does not count requests without that field"
-    read = parent_of(source) if source.child else source
-    others = SOURCES[read.per_parent.parent].scopes if read.per_parent else ()
-    assert set(source.scopes) == {*agreed.scopes, *others}
-    size = since(source.page_size, revision)
-    if agreed.page is None or not agreed.page.settable:
-        assert size is None or source.fan_out is not None
-    else:
-        assert size == agreed.page.maximum
-    for time_field in source.time_fields:
-        assert time_field.operators <= set(agreed.filters[time_field.in_filters].operators)
-        assert time_field.in_filters in agreed.sorts
-    includes = {include.name for include in source.includes if include.since <= revision}
-    assert includes <= set(agreed.includes)
+def test_endpoint_when_compared_with_the_sandboxs_contract_then_path_limit_scopes_and_pages_agree() -> None:
+    for name, revision in SERVED:
+        with case(name, revision):
+            source = SOURCES[name]
+            found = route("GET", source.path.format(id="x").removeprefix("/api/").split("/"))
+            assert found is not None
+            agreed = contract(found[0].operation, revision)
+            assert agreed is not None
+            tier = source.tier_for(revision, frozenset())
+            asked = ((f"additional-fields[{source.resource}]", each) for each in source.added_fields)
+            lowered = [agreed.lowered[each] for each in asked if each in agreed.lowered]
+            assert (tier.burst, tier.steady) == min([agreed.limit, *lowered])
+            assert bool(lowered) == bool(source.limit_of), "a lower limit does not count requests without that field"
+            read = parent_of(source) if source.child else source
+            others = SOURCES[read.per_parent.parent].scopes if read.per_parent else ()
+            assert set(source.scopes) == {*agreed.scopes, *others}
+            size = since(source.page_size, revision)
+            if agreed.page is None or not agreed.page.settable:
+                assert size is None or source.fan_out is not None
+            else:
+                assert size == agreed.page.maximum
+            for time_field in source.time_fields:
+                assert time_field.operators <= set(agreed.filters[time_field.in_filters].operators)
+                assert time_field.in_filters in agreed.sorts
+            includes = {include.name for include in source.includes if include.since <= revision}
+            assert includes <= set(agreed.includes)
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if SOURCES[name].report is not None])
-@pytest.mark.parametrize("revision", LIVING)
-def test_report_when_compared_with_the_sandboxs_contract_then_limits_and_scopes_agree(name: str, revision: str) -> None:
-    source = SOURCES[name]
-    assert source.report is not None
-    found = route("POST", source.path.removeprefix("/api/").split("/"))
-    assert found is not None
-    agreed = contract(found[0].operation, revision)
-    assert agreed is not None
-    assert tuple(quota for _length_s, quota in source.tier_for(revision, frozenset()).windows) == agreed.limit
-    assert set(agreed.scopes) <= set(source.scopes)
-    assert source.report.quota is None or agreed.limit[2] == source.report.quota.a_day
-    statistics = source.report.statistics_in(revision)
-    assert set(statistics) <= {column.name for column in source.columns if column.path}
-    assert set(source.report.grain) <= {column.name for column in source.columns}
-    assert source.report.of in SOURCES
+def test_report_when_compared_with_the_sandboxs_contract_then_limits_and_scopes_agree() -> None:
+    for name, revision in product((each for each in EVERY if SOURCES[each].report is not None), LIVING):
+        with case(name, revision):
+            source = SOURCES[name]
+            assert source.report is not None
+            found = route("POST", source.path.removeprefix("/api/").split("/"))
+            assert found is not None
+            agreed = contract(found[0].operation, revision)
+            assert agreed is not None
+            assert tuple(quota for _length_s, quota in source.tier_for(revision, frozenset()).windows) == agreed.limit
+            assert set(agreed.scopes) <= set(source.scopes)
+            assert source.report.quota is None or agreed.limit[2] == source.report.quota.a_day
+            statistics = source.report.statistics_in(revision)
+            assert set(statistics) <= {column.name for column in source.columns if column.path}
+            assert set(source.report.grain) <= {column.name for column in source.columns}
+            assert source.report.of in SOURCES
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_options_when_left_open_then_are_the_defaults_and_a_choice_overrides_them(name: str) -> None:
-    source = SOURCES[name]
-    assert source.choose() == {option.name for option in source.options if option.default}
-    for option in source.option_names:
-        assert option in source.choose(**{option: True})
-        assert option not in source.choose(**{option: False})
-        assert source.choose(**{option: None}) == source.choose()
-    with pytest.raises(ConfigurationError, match=rf"{name} does not take the option nonsense; it takes"):
-        source.choose(nonsense=True)
-    assert source.choose(nonsense=None) == source.choose()
+def test_options_when_left_open_then_are_the_defaults_and_a_choice_overrides_them() -> None:
+    for name in EVERY:
+        with case(name):
+            source = SOURCES[name]
+            assert source.choose() == {option.name for option in source.options if option.default}
+            for option in source.option_names:
+                assert option in source.choose(**{option: True})
+                assert option not in source.choose(**{option: False})
+                assert source.choose(**{option: None}) == source.choose()
+            with pytest.raises(ConfigurationError, match=rf"{name} does not take the option nonsense; it takes"):
+                source.choose(nonsense=True)
+            assert source.choose(nonsense=None) == source.choose()
 
 
 @pytest.mark.parametrize(

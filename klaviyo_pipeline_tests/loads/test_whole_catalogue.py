@@ -78,6 +78,7 @@ def check_answers(answers: Answers, names: list[str], revision: str) -> None:
                 openapi.check(revision, openapi.path_of(revision, path), "GET", 200, json.loads(body))
 
 
+@pytest.mark.long
 def test_every_collection_of_the_catalogue_is_loaded_twice_with_the_same_tables_from_answers_as_documented(
     world: World, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

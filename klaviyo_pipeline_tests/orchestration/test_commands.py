@@ -53,6 +53,7 @@ def shell(world: World) -> Shell:
     return Shell(world, None)
 
 
+@pytest.mark.long
 def test_launch_when_a_day_is_given_then_lands_it_and_the_older_command_changes_nothing_a_second_time(
     world: World, shell: Shell
 ) -> None:
@@ -70,7 +71,7 @@ def test_launch_when_a_day_is_given_then_lands_it_and_the_older_command_changes_
     assert world.state() == before
 
 
-@pytest.mark.parametrize("with_home", [False, True])
+@pytest.mark.parametrize("with_home", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_launch_when_a_range_is_given_then_lands_it_as_one_run(world: World, tmp_path: Path, with_home: bool) -> None:
     shell = Shell(world, tmp_path / "home" if with_home else None)
 
@@ -85,6 +86,7 @@ def test_launch_when_a_range_is_given_then_lands_it_as_one_run(world: World, tmp
     assert world.sql("SELECT count(DISTINCT run_id) FROM klaviyo_pipeline.ledger") == [(1,)]
 
 
+@pytest.mark.long
 def test_launch_when_the_key_is_wrong_then_fails_with_the_reason_and_without_the_key(
     world: World, shell: Shell
 ) -> None:
@@ -106,6 +108,7 @@ def test_check_defs_is_clean(world: World, tmp_path: Path) -> None:
     assert "warning" not in (done.stdout + done.stderr).lower()
 
 
+@pytest.mark.long
 def test_dev_comes_up_without_a_warning_and_lists_the_assets(world: World, tmp_path: Path) -> None:
     shell = Shell(world, None)
     clone(tmp_path)

@@ -3,12 +3,11 @@
 import re
 from collections.abc import Callable
 
-import pytest
-
 from klaviyo_pipeline.sandbox.api.catalogue import contract
 from klaviyo_pipeline.sandbox.api.contracts import Endpoint
 from klaviyo_pipeline.sandbox.app import Sandbox
 from klaviyo_pipeline.sandbox.options import DEFAULT_KEY, ServerOptions
+from klaviyo_pipeline_tests.cases import case
 from klaviyo_pipeline_tests.sandbox.client import Client
 from klaviyo_pipeline_tests.sandbox.served import SERVED
 
@@ -38,19 +37,20 @@ def test_bearer_takes_access_tokens_and_no_private_key(fresh: Callable[..., Sand
     assert client.get("/api/accounts", authorization=f"Basic {DEFAULT_KEY}").status == 401
 
 
-@pytest.mark.parametrize("endpoint", SERVED, ids=lambda endpoint: endpoint.operation)
-def test_each_scope_is_needed(fresh: Callable[..., Sandbox], endpoint: Endpoint) -> None:
-    scopes = _scopes(endpoint)
-    path = "/api/" + endpoint.path.replace("{id}", "NOPE01")
-    everything = {scope for other in SERVED for scope in _scopes(other)}
-    for missing in scopes:
-        app = fresh(ServerOptions(keys={"limited": frozenset(everything - {missing})}))
-        answer = Client(app, "2026-10-15", "limited").send(endpoint.method, path)
-        assert (answer.status, answer.error["code"]) == (403, "permission_denied")
-        assert missing in answer.error["detail"]
-    app = fresh(ServerOptions(keys={"limited": frozenset(scopes)}))
-    answer = Client(app, "2026-10-15", "limited").send(endpoint.method, path)
-    assert answer.status not in (401, 403)
+def test_each_scope_is_needed(fresh: Callable[..., Sandbox]) -> None:
+    for endpoint in SERVED:
+        with case(endpoint.operation):
+            scopes = _scopes(endpoint)
+            path = "/api/" + endpoint.path.replace("{id}", "NOPE01")
+            everything = {scope for other in SERVED for scope in _scopes(other)}
+            for missing in scopes:
+                app = fresh(ServerOptions(keys={"limited": frozenset(everything - {missing})}))
+                answer = Client(app, "2026-10-15", "limited").send(endpoint.method, path)
+                assert (answer.status, answer.error["code"]) == (403, "permission_denied")
+                assert missing in answer.error["detail"]
+            app = fresh(ServerOptions(keys={"limited": frozenset(scopes)}))
+            answer = Client(app, "2026-10-15", "limited").send(endpoint.method, path)
+            assert answer.status not in (401, 403)
 
 
 def _scopes(endpoint: Endpoint) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from klaviyo_pipeline.transfers.file.model import (
 from klaviyo_pipeline.transfers.file.reading import TransferFile
 from klaviyo_pipeline.transfers.file.treasure_data import IN, OUT
 from klaviyo_pipeline.transfers.folder import Broken, Folder
+from klaviyo_pipeline_tests.cases import case
 from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.soaking import examples
 from klaviyo_pipeline_tests.transfers.test_definitions import definitions
@@ -131,19 +132,23 @@ def test_commands_refuse_a_name_that_is_taken(place: Workplace) -> None:
     assert [each["what"] for each in wrong] == ["transfer klaviyo_daily"]
 
 
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-def test_a_text_that_is_no_transfer_fails_itself_only(place: Workplace, text: str) -> None:
+def test_texts_that_are_no_transfers_fail_themselves_only(place: Workplace) -> None:
+    odd = {f"odd_{number}": what for number, what in enumerate(TEXTS)}
     place.write("good", GOOD)
-    place.write("odd", text)
+    for name, what in odd.items():
+        place.write(name, TEXTS[what])
 
     made = definitions()
 
     assert [spec.key.to_user_string() for spec in made.resolve_all_asset_specs()] == ["transfers/good"]
-    assert set(broken_in(Folder())) == {"odd"}
+    assert set(broken_in(Folder())) == set(odd)
     listed = {each["name"]: each for each in place.json("transfer", "list")}
-    assert (listed["odd"]["status"], listed["good"]["status"]) == ("broken", "scheduled")
-    assert 0 < len(listed["odd"]["problems"][0]["text"]) < 1000
-    assert "can't be used" not in listed["odd"]["problems"][0]["text"]  # an error that nobody foresaw
+    assert listed["good"]["status"] == "scheduled"
+    for name, what in odd.items():
+        with case(what):
+            assert listed[name]["status"] == "broken"
+            assert 0 < len(listed[name]["problems"][0]["text"]) < 1000
+            assert "can't be used" not in listed[name]["problems"][0]["text"]  # an error that nobody foresaw
 
 
 def test_a_thing_that_is_no_file_is_listed_with_the_reason(place: Workplace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from klaviyo_pipeline import clock
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.sandbox.data.rows import Suppression
 from klaviyo_pipeline.sandbox.server import RunningSandbox
+from klaviyo_pipeline_tests.breadth import broad, few
 from klaviyo_pipeline_tests.transfers.workplace import UNTIL, Workplace, small_sandbox, workplace_at
 
 CHILDREN = [name for name, source in SOURCES.items() if source.child is not None]
@@ -38,7 +40,7 @@ def full_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_shop: Runni
         yield workplace
 
 
-@pytest.mark.parametrize("source", CHILDREN)
+@pytest.mark.parametrize("source", few(CHILDREN, 4))
 def test_transfer_of_a_child_table_alone_lands_its_rows_in_its_table_and_none_of_its_parent(
     full_place: Workplace, source: str
 ) -> None:
@@ -54,8 +56,10 @@ def test_transfer_of_a_child_table_alone_lands_its_rows_in_its_table_and_none_of
     assert place.sql("SELECT * EXCLUDE (_run_id) FROM klaviyo.child ORDER BY ALL") == before
 
 
-@pytest.mark.parametrize("mode", ["append", "replace", "replace_on_new_data"])
-@pytest.mark.parametrize("source", ["event_attributions", "campaign_tags"])
+@pytest.mark.parametrize(
+    ("source", "mode"),
+    broad(product(("event_attributions", "campaign_tags"), ("append", "replace", "replace_on_new_data"))),
+)
 def test_child_table_alone_in_every_other_mode_has_each_row_once_after_two_runs(
     place: Workplace, source: str, mode: str
 ) -> None:
@@ -67,7 +71,7 @@ def test_child_table_alone_in_every_other_mode_has_each_row_once_after_two_runs(
     assert rows(place, "one") == rows(place, "merged") != []
 
 
-@pytest.mark.parametrize("source", [name for name, source in SOURCES.items() if source.report is not None])
+@pytest.mark.parametrize("source", few([name for name, source in SOURCES.items() if source.report is not None], 3))
 def test_transfer_and_preview_of_a_report(place: Workplace, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Windows end at the sandbox's present, so it is soon after the end of the shop's history.
     now = datetime.fromisoformat(UNTIL) + timedelta(days=3)

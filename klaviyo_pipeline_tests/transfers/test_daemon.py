@@ -42,6 +42,7 @@ def daemon(home: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.mark.timeout(PATIENCE_S + 60)
+@pytest.mark.long
 def test_minutes_cron_with_timezone_and_delay_ticks_under_the_daemon(
     place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

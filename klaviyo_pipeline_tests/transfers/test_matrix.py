@@ -19,6 +19,7 @@ from klaviyo_pipeline.sandbox.server import RunningSandbox
 from klaviyo_pipeline.transfers.file.model import MODES, for_child_tables, options_of
 from klaviyo_pipeline.transfers.file.reading import read_text
 from klaviyo_pipeline.yaml_files.problems import FileError
+from klaviyo_pipeline_tests.breadth import broad
 from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.transfers.workplace import Workplace, load_file, run_file, workplace_at
 
@@ -105,7 +106,7 @@ def real_ids(place: Workplace, option: str, value: Any) -> Any:
     return [place.truth("members")[0]["list_id"]] if option == "list_ids" else value
 
 
-@pytest.mark.parametrize(("source", "option", "value", "mode"), list(taken()))
+@pytest.mark.parametrize(("source", "option", "value", "mode"), broad(taken()))
 def test_option_that_a_source_takes_lands_what_it_should(
     place: Workplace, events: Path, source: str, option: str, value: Any, mode: str
 ) -> None:

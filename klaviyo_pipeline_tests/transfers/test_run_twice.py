@@ -15,6 +15,7 @@ from klaviyo_pipeline.transfers.file.model import MODES
 from klaviyo_pipeline.transfers.file.reading import read_text
 from klaviyo_pipeline.transfers.folder import Folder
 from klaviyo_pipeline.yaml_files.problems import FileError
+from klaviyo_pipeline_tests.breadth import broad
 from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.transfers.test_matrix import events, expected
 from klaviyo_pipeline_tests.transfers.workplace import Workplace, load_file, run_file
@@ -37,8 +38,7 @@ def transfer(source: str, mode: str, options: dict[str, Any], **destination: Any
     return read_text(yaml.safe_dump({"source": source, "options": options, "destination": lands}), Path("twice.yml"))
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("source", list(CORE))
+@pytest.mark.parametrize(("source", "mode"), broad(product(CORE, MODES)))
 def test_second_run_leaves_the_truth(place: Workplace, events: Path, source: str, mode: str) -> None:
     if source in FOLLOWS_EVENTS:
         shutil.copytree(events, place.root / "data")
@@ -61,9 +61,9 @@ WINDOWS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("mode", REPLACING)
-@pytest.mark.parametrize(("source", "options"), list(product(INCREMENTS, WINDOWS)))
-@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize(
+    ("source", "options", "mode", "keyed"), broad(product(INCREMENTS, WINDOWS, REPLACING, (False, True)))
+)
 def test_second_replace_of_a_window_leaves_the_window(
     place: Workplace, source: str, options: dict[str, Any], mode: str, keyed: bool
 ) -> None:

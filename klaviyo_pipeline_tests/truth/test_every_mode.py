@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime, timedelta
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
+from klaviyo_pipeline_tests.breadth import broad
 from klaviyo_pipeline_tests.truth.chances import Change, changes, examples, happen, plans, revisions, seeds, windows
 from klaviyo_pipeline_tests.truth.conftest import Worlds
 from klaviyo_pipeline_tests.truth.world import COLLECTIONS, DAYS, Row, World
 
+pytestmark = pytest.mark.soak
 WINDOWED = ("events", "profiles", "list_profiles", "templates", "campaigns")
 TIME_AT = {"events": 1, "profiles": 3, "campaigns": 4}
 """Where the rows' partition key stands: a replace of a window clears the window only, without one the table."""
@@ -51,8 +54,9 @@ def test_merge_has_the_truth_after_any_number_of_runs(worlds: Worlds, name: str)
     holds()
 
 
-@pytest.mark.parametrize("name", WINDOWED)
-@pytest.mark.parametrize("mode", ["replace", "replace_on_new_data", "append", "merge"])
+@pytest.mark.parametrize(
+    ("name", "mode"), broad(product(WINDOWED, ("replace", "replace_on_new_data", "append", "merge")))
+)
 def test_windows_leave_what_their_mode_promises(worlds: Worlds, name: str, mode: str) -> None:
     @examples(6)
     @given(seeds, revisions, windows(), windows(), plans, plans, changes("add", "change"))
@@ -128,8 +132,10 @@ def _key(name: str, row: Row) -> tuple[object, ...]:
     return row[:2] if name == "list_profiles" else row[:1]
 
 
-@pytest.mark.parametrize("name", ["events", "profiles", "campaigns"])
-@pytest.mark.parametrize("mode", ["merge", "replace", "replace_on_new_data"])
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    broad(product(("events", "profiles", "campaigns"), ("merge", "replace", "replace_on_new_data"))),
+)
 def test_day_partitions_are_replaced_or_merged_and_other_days_stay(worlds: Worlds, name: str, mode: str) -> None:
     @examples(8)
     @given(seeds, revisions, st.integers(0, 6), st.integers(1, 3), plans, plans, changes("add", "change"))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache, partial
+from itertools import product
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from klaviyo_pipeline.sandbox.data.shop import generate_shop
 from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
 from klaviyo_pipeline.sandbox.options import SandboxOptions
+from klaviyo_pipeline_tests.breadth import broad, few
 from klaviyo_pipeline_tests.forking import PROCESSES
 from klaviyo_pipeline_tests.truth import killed
 from klaviyo_pipeline_tests.truth.conftest import Worlds
@@ -88,8 +90,7 @@ def parts(world: World) -> list[tuple[Any, ...]]:
     )
 
 
-@pytest.mark.parametrize("mode", ["merge", "append"])
-@pytest.mark.parametrize("name", ["events", "profiles"])
+@pytest.mark.parametrize(("name", "mode"), broad(product(("events", "profiles"), ("merge", "append"))))
 def test_load_above_the_bound_lands_in_parts_that_meet_and_stages_no_more_than_the_bound(
     worlds: Worlds, monkeypatch: pytest.MonkeyPatch, name: str, mode: str
 ) -> None:
@@ -135,7 +136,9 @@ MOMENTS: list[tuple[str | None, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("hook", "number"), MOMENTS, ids=[f"{hook or 'request'}-{number}" for hook, number in MOMENTS])
+@pytest.mark.parametrize(
+    ("hook", "number"), few(MOMENTS, 4), ids=[f"{hook or 'request'}-{number}" for hook, number in MOMENTS]
+)
 def test_killed_load_in_parts_continues_and_has_every_row_once(worlds: Worlds, hook: str | None, number: int) -> None:
     with opened(worlds) as (world, plan):
         world.now = killed.FIRST_NOW
@@ -165,8 +168,7 @@ def test_append_in_parts_killed_when_all_has_landed_is_not_repeated(worlds: Worl
         assert world.load("events", mode="append", whole=True).inserted == len(expected)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("whole", [False, True])
-@pytest.mark.parametrize("name", ["events", "profiles"])
+@pytest.mark.parametrize(("name", "whole"), broad(product(("events", "profiles"), (False, True))))
 def test_load_killed_three_times_is_exact_and_asks_for_little_twice(worlds: Worlds, name: str, whole: bool) -> None:
     with opened(worlds) as (world, plan):
         world.load(name, whole=whole)

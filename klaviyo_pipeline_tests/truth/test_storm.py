@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -11,10 +12,12 @@ from hypothesis import strategies as st
 from klaviyo_pipeline.klaviyo.errors import KlaviyoError
 from klaviyo_pipeline.sandbox.faults.kinds import KINDS
 from klaviyo_pipeline.sandbox.faults.plan import Fault, FaultPlan
+from klaviyo_pipeline_tests.breadth import broad
 from klaviyo_pipeline_tests.truth.chances import Change, changes, examples, happen, revisions, seeds
 from klaviyo_pipeline_tests.truth.conftest import Worlds
 from klaviyo_pipeline_tests.truth.world import COLLECTIONS, World
 
+pytestmark = pytest.mark.soak
 ALTERING = ("unknown-attributes", "wrong-types", "case-twins")
 CHANGING = ("row-changes", "list-deleted")
 HARMLESS = tuple(kind for kind in KINDS if kind not in {*ALTERING, *CHANGING, "drop-day", "short-pages"})
@@ -46,8 +49,7 @@ def load(world: World, name: str) -> bool:
     return failure is None
 
 
-@pytest.mark.parametrize("name", COLLECTIONS)
-@pytest.mark.parametrize("retry_limit", [1, 3])
+@pytest.mark.parametrize(("name", "retry_limit"), broad(product(COLLECTIONS, (1, 3))))
 def test_storm_ends_with_the_truth_or_names_the_page(worlds: Worlds, name: str, retry_limit: int) -> None:
     @examples(4)
     @given(seeds, revisions, st.integers(0, 10_000), changes("add", "change"))
