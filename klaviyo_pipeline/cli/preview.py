@@ -34,8 +34,8 @@ def preview(config: str, rows: int, account: str | None, json_: bool) -> None:
     from klaviyo_pipeline.orchestration.assets.config import default_request
 
     spec, lands, klaviyo = _of_transfer(config) if account is None else _of_account(config, account)
-    client = klaviyo.client()
-    found = first_rows(client, default_request(spec), lands.zone, rows, lands.warehouse())
+    client, place = klaviyo.client(), lands.place(spec.destination, spec.key.path[-1])
+    found = first_rows(client, default_request(spec), place.zone, rows, place)
     if sentence := who_answers(client.written_revision, found.revision):
         warn(sentence)
     if json_:
@@ -59,8 +59,7 @@ def _of_transfer(config: str) -> _Previewed:
     for warning in file.warnings:
         warn(warning)
     spec = spec_of(file)
-    lands = KlaviyoDuckDBResource().at(spec.destination.database, spec.destination.timezone)
-    return spec, lands, spec.account(KlaviyoResource())
+    return spec, KlaviyoDuckDBResource(), spec.account(KlaviyoResource())
 
 
 def _of_account(source: str, account: str) -> _Previewed:

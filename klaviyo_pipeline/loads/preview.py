@@ -17,7 +17,9 @@ from klaviyo_pipeline.klaviyo.errors import NotFoundError
 from klaviyo_pipeline.klaviyo.windows import TimeSlice, Window
 from klaviyo_pipeline.loads.children import read_for
 from klaviyo_pipeline.loads.chosen import resolve
+from klaviyo_pipeline.loads.known import people_erased
 from klaviyo_pipeline.loads.request import LoadRequest, window_of
+from klaviyo_pipeline.people import Nobody
 from klaviyo_pipeline.times import parse_zone
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.decode.pages import Page
     from klaviyo_pipeline.klaviyo.extract.model import ExtractRequest
     from klaviyo_pipeline.klaviyo.extract.requests import Stream
+    from klaviyo_pipeline.loads.destination import Place
     from klaviyo_pipeline.warehouse.interface import Warehouse
 
 DEFAULT_ROWS = 10
@@ -48,7 +51,7 @@ def preview(
     wanted: LoadRequest,
     zone: tzinfo,
     rows: int = DEFAULT_ROWS,
-    database: Warehouse | None = None,
+    place: Place | None = None,
 ) -> Preview:
     """Read the first rows of what a first run would load; of a report, those of the last 30 days.
 
@@ -57,9 +60,11 @@ def preview(
         wanted: What is asked for.
         zone: The storage time zone, for times without an offset.
         rows: How many rows to show.
-        database: Where the request of a report is booked; None to book it nowhere.
+        place: Where the rows would land. Its database books the request of a report, and knows the people who were
+            erased, whose rows are left out. None: neither.
 
     Raises:
+        PrivacySecretError: if people were erased with a secret that is not set now.
         LaterRevisionError: if the revision does not have the data source.
         QuotaSpentError: if a report's daily requests are used up.
         KlaviyoError: if they cannot be read.
@@ -73,12 +78,15 @@ def preview(
     assert window is not None
     source, options, children = read_for(wanted, (), _answering(client))
     chosen = _chosen(client, wanted)
-    request = ExtractRequest(source, window, wanted.filter_by, options, wanted.ids, children=children, chosen=chosen)
+    people = people_erased(place) if place is not None else Nobody()
+    request = ExtractRequest(
+        source, window, wanted.filter_by, options, wanted.ids, children=children, chosen=chosen, people=people
+    )
     found: list[dict[str, Any]] = []
     revision = _answering(client)
     rows_of = ChildDecoder(wanted.source, revision).rows if wanted.source.child is not None else None
     if wanted.source.report is not None:
-        pages = _of_report(client, request, database)
+        pages = _of_report(client, request, place.database if place is not None else None)
     else:
         pages = _pages(client, request, rows if rows_of is None else MOST_ROWS)
     for number, answer in enumerate(pages, start=1):
@@ -115,10 +123,12 @@ def _inside(row: dict[str, Any], request: ExtractRequest) -> bool:
 
 
 def _pages(client: KlaviyoClient, request: ExtractRequest, rows: int) -> Iterator[Answer[Page]]:
+    from klaviyo_pipeline.klaviyo.decode.guarding import Guard
     from klaviyo_pipeline.klaviyo.extract.page_reader import PageReader
     from klaviyo_pipeline.klaviyo.extract.requests import observed
 
-    reader = PageReader(client, request.source, request.columns, request.options, largest=rows + 1)
+    guard = Guard.of(request.source, request.columns, client.rules, request.people)
+    reader = PageReader(client, request.source, request.columns, request.options, largest=rows + 1, guard=guard)
     bounds = TimeSlice(request.window.request_start, request.window.request_end)
     for stream in observed(_streams(client, request, rows), request.source, request.window.now):
         try:

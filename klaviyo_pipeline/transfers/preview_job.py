@@ -58,8 +58,8 @@ def show_first_rows(context: dg.OpExecutionContext, klaviyo: KlaviyoResource, du
             file = read_text(text, Path("run config"), variables=False)
         spec = spec_of(file)
         client = spec.account(klaviyo).client()
-        lands = duckdb.at(spec.destination.database, spec.destination.timezone)
-        found = preview(client, default_request(spec), lands.zone, config.rows, lands.warehouse())
+        place = duckdb.place(spec.destination, spec.key.path[-1])
+        found = preview(client, default_request(spec), place.zone, config.rows, place)
     if sentence := who_answers(client.written_revision, found.revision):
         context.log.warning(sentence)
     note = hidden_note(spec.source, [name for name, _kind in found.columns])

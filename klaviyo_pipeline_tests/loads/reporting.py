@@ -68,6 +68,9 @@ class Reporting:
     def database(self) -> Database:
         return Database(self.folder / "warehouse.duckdb")
 
+    def place(self, table: str) -> Place:
+        return Place(database=self.database, table=table)
+
     def load(
         self,
         name: str,
@@ -83,7 +86,7 @@ class Reporting:
         settings: dict[str, Any] = {"options": source.choose(), "incremental": source.incremental, **request}
         load = Load(
             request=LoadRequest(source=source, **settings),
-            place=Place(database=self.database, table=table or name),
+            place=self.place(table or name),
             run_id=run_id,
         )
         log = logging.getLogger(f"reports.{self.folder.name}")

@@ -150,7 +150,7 @@ def test_preview_shows_rows_of_a_report_for_one_booked_request(reports: Reportin
     source = SOURCES[name]
     wanted = LoadRequest(source=source, options=source.choose())
     with at(MORNING):
-        shown = preview(reports.client(), wanted, UTC, rows=5, database=reports.database)
+        shown = preview(reports.client(), wanted, UTC, rows=5, place=reports.place(name))
     assert len(shown.rows) == 5
     assert reports.sent == 1
     assert dict(shown.columns) == {column.name: column.type.value for column in source.columns}

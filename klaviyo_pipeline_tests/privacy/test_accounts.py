@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
 
+from klaviyo_pipeline import KlaviyoComponent
 from klaviyo_pipeline.accounts.file import BrokenAccount, read_accounts
 from klaviyo_pipeline.accounts.parts import account_parts
 from klaviyo_pipeline.cli import main
@@ -15,9 +19,12 @@ from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.klaviyo.privacy.model import DROP, HASH
 from klaviyo_pipeline.library import build_definitions
+from klaviyo_pipeline.orchestration.partitions import range_tags
 from klaviyo_pipeline.orchestration.resources import KlaviyoResource
+from klaviyo_pipeline.people import email, keyed_hash
+from klaviyo_pipeline.sandbox.admin import truth
 from klaviyo_pipeline.transfers.loading import named_account
-from klaviyo_pipeline_tests.privacy.people_in_a_shop import Shop
+from klaviyo_pipeline_tests.privacy.people_in_a_shop import SECRET, Shop, files_with
 from klaviyo_pipeline_tests.privacy.planted import OTHER, TRACES, plant
 
 FILE = """\
@@ -145,3 +152,35 @@ def test_definitions_for_a_project_of_others_have_rules_of_their_own(shop: Shop,
     assert "title" not in profiles
     with pytest.raises(ConfigurationError, match="privacy is wrong: there is no preset 'secret'"):
         build_definitions(account="brand", privacy="secret")
+
+
+def test_rules_in_the_yaml_of_a_component_reach_the_tables_and_dagsters_records(shop: Shop, folder: Path) -> None:
+    def change(kind: str, resource: dict[str, Any]) -> None:
+        if kind == "profile":
+            resource["attributes"] |= {"last_name": "zqlast", "unheard_of": "zqextra"}
+
+    shop.alter(change)
+    text = (
+        "account: brand\napi_key_env: EU_KEY\nsources: [profiles]\nfirst_day: '2026-11-01'\n"
+        f"database: {shop.database.file}\nprivacy: {{email: hash, profiles.last_name: drop}}"
+    )
+    made = KlaviyoComponent.resolve_from_yaml(text).build_defs(dg.ComponentTree.for_test().load_context)
+    (folder / "home").mkdir()
+
+    with dg.DagsterInstance.local_temp(str(folder / "home")) as instance:
+        run = made.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(["brand", "profiles"])],
+            tags=range_tags(date(2026, 11, 1), date(2026, 11, 23)),
+        )
+
+    assert run.success
+    addresses = {row["email"] for row in truth(shop.sandbox.store, "profiles") if row["email"]}
+    hashes = {keyed_hash(SECRET.encode(), email(address)) for address in addresses}
+    landed = {row[0] for row in shop.sql("SELECT email FROM brand.profiles WHERE email IS NOT NULL")}
+    assert landed
+    assert landed <= hashes
+    assert shop.sql("SELECT count(last_name), count(first_name) > 0 FROM brand.profiles") == [(0, True)]
+    assert files_with(shop.folder, *addresses, "zqlast", "zqextra") == []
+    texts = "".join(shop.texts())
+    assert not [each for each in (*addresses, "zqlast", "zqextra") if each in texts]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 
 import pytest
 
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
+from klaviyo_pipeline.loads.destination import Place
 from klaviyo_pipeline.loads.load import land
-from klaviyo_pipeline.people import Person
+from klaviyo_pipeline.loads.preview import preview
+from klaviyo_pipeline.loads.request import LoadRequest
+from klaviyo_pipeline.people import ERASED, Person
 from klaviyo_pipeline.warehouse.erasing import erase, held_of
 from klaviyo_pipeline.warehouse.errors import PrivacySecretError
 from klaviyo_pipeline.warehouse.ledger import history
@@ -70,6 +75,21 @@ def test_load_that_was_fetched_before_the_person_was_erased_is_fetched_again(sho
     assert shop.sql("SELECT count(*) FROM klaviyo.profiles WHERE id = ?", id_) == [(0,)]
     assert [trace for trace in TRACES if trace in "".join(shop.texts())] == []
     assert files_with(shop.folder, *TRACES) == []
+
+
+def test_preview_leaves_out_the_person_in_rows_and_in_texts_of_others(shop: Shop) -> None:
+    id_ = plant(shop)
+    source = SOURCES["profiles"]
+    wanted = LoadRequest(source=source, options=source.choose(), incremental=False)
+    place = Place(database=shop.database, table="profiles")
+    shop.load("profiles")
+    assert NAME in str(preview(shop.client, wanted, UTC, rows=100, place=place).rows)
+
+    erase(shop.database, Person(profiles=frozenset({id_})), KEY)
+
+    shown = str(preview(shop.client, wanted, UTC, rows=100, place=place).rows).casefold()
+    assert [trace for trace in (*TRACES, id_.lower()) if trace in shown] == []
+    assert ERASED in shown
 
 
 def test_load_without_the_secret_of_those_who_were_erased_is_refused(
