@@ -8,7 +8,7 @@ export PYTHONTZPATH :=
 # Empty: bytecode is kept, whatever the shell says. Without it, each worker and process compiles everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo dev test test-long test-clock libfaketime test-ui test-lake postgres chromium soak check lint format docs docs-serve bench bench-big mutants profile dist clean
+.PHONY: help demo dev test test-long test-clock libfaketime test-ui test-lake postgres redis chromium soak check lint format docs docs-serve bench bench-big mutants profile dist clean
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -59,12 +59,16 @@ postgres:
 	@test -n "$(POSTGRES)" || command -v postgres >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } || { echo 'There is no Postgres server. Install it: sudo apt-get install postgresql'; exit 1; }
 	@test -n "$(POSTGRES)" || command -v postgres >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; }
 
+redis:
+	@command -v redis-server >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } || { echo 'There is no Redis server. Install it: sudo apt-get install redis-server'; exit 1; }
+	@command -v redis-server >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; }
+
 # An environment of its own: the extensions of a lake are built for an older DuckDB than the one in .venv.
 .venv-lake/.installed: pyproject.toml constraints.txt constraints-lake.txt
 	$(PYTHON) -m venv .venv-lake && sed '/^duckdb==/d' constraints.txt | cat - constraints-lake.txt > .venv-lake/constraints.txt
-	.venv-lake/bin/pip install --quiet --disable-pip-version-check -c .venv-lake/constraints.txt -e '.[test,ducklake,lake]' && touch $@
+	.venv-lake/bin/pip install --quiet --disable-pip-version-check -c .venv-lake/constraints.txt -e '.[test,ducklake,celery,k8s,lake]' && touch $@
 
-test-lake: .venv-lake/.installed postgres ## Test DuckLake, with Postgres and S3 on loopback; servers start and end with the tests
+test-lake: .venv-lake/.installed postgres redis ## Test DuckLake and workers, with Postgres, S3 and Redis on loopback; servers start and end with the tests
 	.venv-lake/bin/pytest -n $(WORKERS) --dist worksteal -m lake klaviyo_pipeline_tests/warehouse klaviyo_pipeline_tests/lake
 
 soak: .venv/.installed ## Run the property tests for long

@@ -12,6 +12,7 @@ from klaviyo_pipeline import grammar, redaction
 from klaviyo_pipeline.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from klaviyo_pipeline.coordination.postgres import Coordination
     from klaviyo_pipeline.klaviyo.privacy.rules import Rules
     from klaviyo_pipeline.warehouse.lake import ObjectStore
 
@@ -105,6 +106,14 @@ DATA_PATH = Variable(
     "",
     "Where the Parquet files of a DuckLake go: a folder that all machines see, or s3://bucket/folder.",
     grammar.data_path,
+)
+COORDINATION = Variable(
+    "KLAVIYO_COORDINATION",
+    "",
+    "Postgres database through which processes on several machines keep rate limits together and take turns: "
+    "postgresql://user@host/name, or postgres:dbname=name host=db user=klaviyo; off; blank for the catalog of a "
+    "DuckLake in Postgres.",
+    grammar.coordination,
 )
 INSTALL_EXTENSIONS = Variable(
     "KLAVIYO_INSTALL_EXTENSIONS",
@@ -270,7 +279,7 @@ SANDBOX_END = Variable(
 
 VARIABLES = (
     *(API_KEY, BASE_URL, REVISION, SOURCES, METRICS, LEAVE_OUT, DATABASE, DESTINATION, DATA_PATH),
-    *(INSTALL_EXTENSIONS, DATABASE_MODE, SCHEMA, TIMEZONE),
+    *(COORDINATION, INSTALL_EXTENSIONS, DATABASE_MODE, SCHEMA, TIMEZONE),
     *(PARTITION_START, STAGING_DIR, STAGE_MB, FRESH_PARENTS_MINUTES, PROGRESS, TRANSFERS, SHRINK_SHARE),
     *(SHRINK_ROWS, AUTOMATION, ALERT_WEBHOOK, ALLOW_HTTP, PREVIEW_COLUMNS, PRIVACY, PRIVACY_SECRET, DAGSTER_URL),
     *(REPORT, REPORT_URL),
@@ -306,6 +315,25 @@ def object_store() -> ObjectStore | None:
     if not (S3_KEY.value and S3_SECRET.value):
         return None
     return ObjectStore(S3_KEY.value, S3_SECRET.value, S3_TOKEN.value, S3_REGION.value, S3_ENDPOINT.value)
+
+
+def coordination() -> Coordination | None:
+    """The Postgres database that processes share: the one that is set, else the catalog of a lake; None without.
+
+    Raises:
+        ConfigurationError: if the variable names none, or the driver is not installed.
+    """
+    given, destination = COORDINATION.value, DESTINATION.value
+    if given == "off" or not (given or destination.startswith("ducklake:")):
+        return None
+    from klaviyo_pipeline.coordination.postgres import coordination_at, has_driver
+    from klaviyo_pipeline.warehouse.addresses import LakeAddress, parse_address
+
+    if given:
+        return coordination_at(given)
+    found = parse_address(destination, DESTINATION.name)
+    is_there = isinstance(found, LakeAddress) and found.postgres and has_driver()
+    return coordination_at(found.postgres) if is_there and isinstance(found, LakeAddress) else None
 
 
 def owners() -> list[str]:

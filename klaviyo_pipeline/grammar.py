@@ -17,7 +17,7 @@ from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision
 from klaviyo_pipeline.klaviyo.client.address import check_address, is_loopback
 from klaviyo_pipeline.paths import UnusablePathError, file_path, folder_path
 from klaviyo_pipeline.times import parse_time, parse_zone
-from klaviyo_pipeline.warehouse.addresses import AddressError, parse_address, parse_data_path
+from klaviyo_pipeline.warehouse.addresses import AddressError, parse_address, parse_data_path, parse_postgres
 from klaviyo_pipeline.warehouse.errors import WarehouseError
 from klaviyo_pipeline.warehouse.names import check_schema, check_table
 
@@ -89,6 +89,16 @@ def destination(given: str, name: str) -> str:
     except AddressError as error:
         raise ConfigurationError(str(error)) from None
     return given.strip()
+
+
+def coordination(given: str, name: str) -> str:
+    """A Postgres database without a password, in libpq's words or as an address; or off."""
+    if given.strip().lower() in _OFF:
+        return "off"
+    try:
+        return parse_postgres(given, name)
+    except AddressError as error:
+        raise ConfigurationError(f"{error} Or off.") from None
 
 
 def data_path(given: str, name: str) -> str:

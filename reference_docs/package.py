@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 import klaviyo_pipeline
 
 T = TypeVar("T")
-_APART = "klaviyo_pipeline.sandbox"
+_APART = ("klaviyo_pipeline.sandbox", "klaviyo_pipeline.fleet")
+"""The sandbox has no reference, and the fleet needs packages that only workers have."""
 
 
 @cache
 def modules() -> tuple[ModuleType, ...]:
-    """All modules of the package but the sandbox's, imported."""
+    """All modules of the package but those apart, imported."""
     found = pkgutil.walk_packages(klaviyo_pipeline.__path__, "klaviyo_pipeline.", onerror=_fail)
     names = sorted(each.name for each in found)
     wanted = [name for name in names if not name.startswith(_APART) and not name.endswith("__main__")]

@@ -168,6 +168,7 @@ class KlaviyoResource(SetInCode, dg.ConfigurableResource):  # type: ignore[type-
             key_origin=origin,
             allow_http=environment.allow_http(),
             rules=self.rules(),
+            coordination=environment.coordination(),
         )
 
     def rules(self) -> Rules:

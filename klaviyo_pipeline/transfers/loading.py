@@ -64,6 +64,7 @@ def spec_of(file: TransferFile) -> LoadSpec:
         account=account_of(transfer, f"transfer file {file.path.name}, key {'in.' if file.theirs else ''}api_token"),
         events_table=events_table if follows else None,
         one_at_a_time=True,
+        pool="" if transfer.api_token else transfer.authentication or "",
         group=GROUP,
         description=f"{transfer.description or source.description}\n\nConfigured in `{file.path.name}`. "
         f"[Klaviyo's documentation]({source.doc})",

@@ -55,6 +55,7 @@ def check_all(folder: Folder) -> list[Finding]:
     findings += _transfers(files)
     good = [file for file in files if not isinstance(file, Broken)]
     findings += _databases(good)
+    findings += _coordination()
     return [*findings, *_accounts(good)]
 
 
@@ -80,6 +81,13 @@ def _databases(files: list[TransferFile]) -> Iterator[Finding]:
     used = {(file.transfer.database_file, file.transfer.schema_or_blank) for file in files}
     for database, schema in sorted({("", ""), *used}):
         yield _try("database", lambda database=database, schema=schema: _rehearse(database, schema))  # type: ignore[misc]
+
+
+def _coordination() -> Iterator[Finding]:
+    """The database that processes share, where there is one. A wrong setting is a finding about its variable."""
+    with suppress(ConfigurationError):
+        if shared := environment.coordination():
+            yield _try("rate limits and locks of several machines", shared.check)
 
 
 def _rehearse(database: str, schema: str) -> str:

@@ -82,6 +82,20 @@ def parse_address(text: str, what: str) -> Address:
         raise AddressError(str(error)) from None
 
 
+def parse_postgres(text: str, what: str) -> str:
+    """The Postgres database that a text names, for libpq: ``postgresql://user@host/name`` or ``postgres:dbname=…``.
+
+    Raises:
+        AddressError: It names none, or has a password.
+    """
+    given = text.strip()
+    if given.startswith(("postgres://", "postgresql://")):
+        return _postgres_url(given, what)
+    if given.startswith("postgres:"):
+        return _postgres_words(given.removeprefix("postgres:"), what)
+    raise AddressError(f"{what} must be written postgresql://user@host:port/database, or postgres:dbname=… host=….")
+
+
 def parse_data_path(text: str, what: str) -> str:
     """Where a lake's Parquet files go, with a slash at its end: an absolute folder, or ``s3://bucket/…``.
 
@@ -140,7 +154,7 @@ def _postgres_url(text: str, what: str) -> str:
         raise _password(what)
     _check_parameters(dict(parse_qsl(parts.query)), what)
     if not parts.path.strip("/") or re.search(r"[\s'\"\\;]", text):
-        raise AddressError(f"{what} must be written ducklake:postgresql://user@host:port/database.")
+        raise AddressError(f"{what} has an address of Postgres that must be written postgresql://user@host:port/name.")
     return text.replace("postgres://", "postgresql://", 1)
 
 

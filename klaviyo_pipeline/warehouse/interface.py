@@ -57,6 +57,11 @@ class Warehouse(ABC):
     def local(self) -> Path:
         """An absolute path on this machine. What is kept about the warehouse lies beside it; it may not exist."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several machines can write it."""
+        return False
+
     def exists(self) -> bool:
         """Whether it has been made."""
         with self.reading_if_made() as con:

@@ -108,6 +108,11 @@ class Lake(Warehouse):
         needed += ["httpfs"] if self.data_path.startswith("s3:") else []
         return tuple(needed)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether its catalog is in Postgres."""
+        return bool(self.address.postgres)
+
     def disk_paths(self) -> tuple[Path, ...]:
         """The catalog's file and the data, as far as they are on this machine."""
         data = self.data_path or (f"{self.local}.files" if self._file else "")

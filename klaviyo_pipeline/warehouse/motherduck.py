@@ -48,6 +48,11 @@ class MotherDuck(Warehouse):
         """A name of its own in the folder ``data``."""
         return Path(f"data/md-{self.database}").absolute()
 
+    @property
+    def is_shared(self) -> bool:
+        """True: it is a service."""
+        return True
+
     def disk_paths(self) -> tuple[Path, ...]:
         """None: it is elsewhere."""
         return ()

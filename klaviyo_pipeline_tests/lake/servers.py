@@ -73,7 +73,7 @@ def postgres() -> Iterator[Postgres]:
         subprocess.run(
             [programs / initdb[0], *initdb[1:], "--no-sync"], check=True, capture_output=True, cwd="/", **who
         )
-        port = _free_port()
+        port = free_port()
         settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "max_connections=200"]
         server = subprocess.Popen(
             [programs / "postgres", "-D", data, "-p", str(port), *(each for s in settings for each in ("-c", s))],
@@ -104,10 +104,34 @@ def _await_ready(server: subprocess.Popen[str]) -> None:
     raise AssertionError("".join(said))
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """The address of a server that keeps nothing on disk."""
+    program = shutil.which("redis-server")
+    assert program, "There is no Redis server here. `make test-lake` installs Debian's package."
+    port = free_port()
+    command = [program, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            said = list[str]()
+            for line in server.stdout:
+                said.append(line)
+                if "Ready to accept connections" in line:
+                    break
+            else:
+                raise AssertionError("".join(said))
+            threading.Thread(target=deque, args=(server.stdout, 0), daemon=True).start()
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            server.terminate()
+            server.wait(30)
 
 
 @contextmanager

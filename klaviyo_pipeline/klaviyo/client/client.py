@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from urllib.parse import quote, urlencode
 
+from klaviyo_pipeline.coordination.permits import shared_budget
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import Tier
 from klaviyo_pipeline.klaviyo.catalogue.revisions import check_revision, expected_answer
@@ -39,6 +40,9 @@ from klaviyo_pipeline.klaviyo.errors import (
 )
 from klaviyo_pipeline.klaviyo.privacy.rules import Rules
 from klaviyo_pipeline.redaction import keep_secret
+
+if TYPE_CHECKING:
+    from klaviyo_pipeline.coordination.postgres import Coordination
 
 T = TypeVar("T")
 
@@ -132,6 +136,8 @@ class KlaviyoClient:
         key_origin: Where the key was taken from, for the message of a wrong key.
         allow_http: Whether the key may leave this machine over http.
         rules: What may be kept of the account's rows.
+        coordination: The database through which processes on the account keep its rate limits together; None: this
+            process keeps them by itself.
 
     Raises:
         ConfigurationError: for a missing or malformed key, revision or address.
@@ -147,6 +153,7 @@ class KlaviyoClient:
         key_origin: str = "the code",
         allow_http: bool = False,
         rules: Rules | None = None,
+        coordination: Coordination | None = None,
     ) -> None:
         key = api_key.strip()
         keep_secret(key)
@@ -171,7 +178,8 @@ class KlaviyoClient:
         self._wait_logged: dict[str, float] = {}
         self._http = Http(self.base_url, key, self.revision, self.settings)
         self._memory = memory_of_account(self.account)
-        self._limits = limits_of_account(self.account, self.settings.rate_limit_share)
+        budget = shared_budget(coordination, key, self.base_url)
+        self._limits = limits_of_account(self.account, self.settings.rate_limit_share, budget)
 
     def __repr__(self) -> str:
         return f"KlaviyoClient(base_url={self.base_url!r}, revision={self.revision!r})"

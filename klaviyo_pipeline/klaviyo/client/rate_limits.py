@@ -9,6 +9,9 @@ knows when they begin; so never more than the quota is sent in *any* stretch of 
 After a 429 requests are sent more slowly: the burst is smaller for some seconds. The minute's quota stays, because
 what was sent already cannot be taken back, and a smaller quota would stop every request for the rest of the minute.
 A 429 counts for nothing if an answer that comes before ``Retry-After`` is over shows that the limit was not used up.
+
+Where processes share a budget (``Permits``), each request also needs a permit of it, so that all of them together keep
+the windows. Without one, several processes on one account find their share by the headers, and by some 429s.
 Source: Klaviyo's guide "Rate limits, status codes, and errors"; headers as recorded from the live API.
 """
 
@@ -19,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from klaviyo_pipeline.klaviyo.catalogue.model import Tier
 
@@ -46,6 +50,24 @@ LONGEST_WINDOW_S = 7 * 86_400.0
 """A longer window is no rate limit."""
 
 
+class Permits(Protocol):
+    """The budget of one endpoint and account that several processes share."""
+
+    def take(self, windows: Mapping[float, int]) -> float:
+        """Take the right to send one request now (0.0), or say how many seconds to wait before asking again.
+
+        Args:
+            windows: The requests that all processes together may send, by the window's length in seconds.
+        """
+
+
+class SharedBudget(Protocol):
+    """The budget of an account that several processes share."""
+
+    def permits(self, endpoint: str) -> Permits:
+        """The budget of one endpoint."""
+
+
 @dataclass
 class _Window:
     length_s: float
@@ -57,9 +79,12 @@ class _Window:
 
     def allowed(self, share: float, now: float) -> int:
         foreign = self.foreign if now < self.foreign_until else 0
-        if self.quota <= FEW or self.length_s > LONGEST_RATE_S:
-            share = 1.0
-        return max(1, min(int(self.quota * share), self.quota - foreign))
+        return max(1, min(self.shared(share), self.quota - foreign))
+
+    def shared(self, share: float) -> int:
+        """The requests that all processes with a budget may send together."""
+        whole = self.quota <= FEW or self.length_s > LONGEST_RATE_S
+        return max(1, int(self.quota * (1.0 if whole else share)))
 
 
 @dataclass(frozen=True)
@@ -86,6 +111,7 @@ class _Sent:
     """What is known of an endpoint and account: its windows, and when this process sent its latest requests."""
 
     windows: list[_Window]
+    permits: Permits | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     sent: deque[float] = field(default_factory=deque)
     blocked_until: float = 0.0
@@ -108,6 +134,7 @@ class EndpointLimit:
         share: The share of each window that may be full when a request is sent, whoever filled it.
         clock: Seconds.
         shared_with: A limit of the same endpoint and account, whose requests count here too.
+        permits: The budget that this process shares with others.
     """
 
     def __init__(
@@ -116,13 +143,14 @@ class EndpointLimit:
         share: float,
         clock: Callable[[], float] = time.monotonic,
         shared_with: EndpointLimit | None = None,
+        permits: Permits | None = None,
     ) -> None:
         self.share = share
         self.clock = clock
         windows = [_Window(length_s, quota) for length_s, quota in tier.windows]
         self._catalogued = frozenset(window.length_s for window in windows)
         """Lengths of the windows that stay, whatever an answer states."""
-        self._known: _Sent = shared_with._known if shared_with is not None else _Sent(windows)
+        self._known: _Sent = shared_with._known if shared_with is not None else _Sent(windows, permits)
 
     def acquire(self, sleep: Callable[[float], None], expect: Callable[[float], None] = lambda _wait_s: None) -> float:
         """Wait for the right to send one request, and say how many seconds that took.
@@ -145,17 +173,27 @@ class EndpointLimit:
             now = self.clock()
             self._recover(now)
             wait_s = self._known.blocked_until - now
-            shortest_s = min(window.length_s for window in self._known.windows)
-            for window in self._known.windows if self._known.limited else ():
-                caution = self._known.caution if window.length_s == shortest_s else 1.0
-                allowed = window.allowed(self.share * caution, now)
+            shares = self._shares() if self._known.limited else []
+            for window, share in shares:
+                allowed = window.allowed(share, now)
                 if len(self._known.sent) >= allowed:
                     wait_s = max(wait_s, self._known.sent[-allowed] + window.length_s + EDGE_S - now)
+            if wait_s <= 0 and shares and self._known.permits is not None:
+                wait_s = self._known.permits.take({window.length_s: window.shared(share) for window, share in shares})
+                now = self.clock()
             if wait_s > 0:
                 return wait_s
             self._known.sent.append(now)
             self._forget(now)
             return 0.0
+
+    def _shares(self) -> list[tuple[_Window, float]]:
+        """The windows, each with the share of it that may be used; after a 429 less of the shortest."""
+        shortest_s = min(window.length_s for window in self._known.windows)
+        return [
+            (window, self.share * (self._known.caution if window.length_s == shortest_s else 1.0))
+            for window in self._known.windows
+        ]
 
     def throttled(self, retry_after_s: float, sent_at: float | None = None) -> None:
         """Klaviyo answered 429: nobody sends before its time is up, and the burst is smaller for a while.
@@ -273,15 +311,18 @@ class EndpointLimit:
 class RateLimits:
     """All limits of one account, by endpoint, for clients that use the same share of them. Thread-safe."""
 
-    def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, share: float, clock: Callable[[], float] = time.monotonic, budget: SharedBudget | None = None
+    ) -> None:
         self._share = share
         self._clock = clock
+        self._budget = budget
         self._lock = threading.Lock()
         self._limits: dict[tuple[str, float], EndpointLimit] = {}
 
     def with_share(self, share: float) -> RateLimits:
         """The limits of the same account for clients that use another share: all of their requests count together."""
-        other = RateLimits(share, self._clock)
+        other = RateLimits(share, self._clock, self._budget)
         other._lock, other._limits = self._lock, self._limits
         return other
 
@@ -290,22 +331,25 @@ class RateLimits:
         with self._lock:
             if (endpoint, self._share) not in self._limits:
                 same = next((limit for (name, _), limit in self._limits.items() if name == endpoint), None)
-                self._limits[endpoint, self._share] = EndpointLimit(tier, self._share, self._clock, same)
+                permits = self._budget.permits(endpoint) if self._budget is not None and same is None else None
+                self._limits[endpoint, self._share] = EndpointLimit(tier, self._share, self._clock, same, permits)
             return self._limits[endpoint, self._share]
 
 
-_ACCOUNTS: dict[str, RateLimits] = {}
+_ACCOUNTS: dict[tuple[str, SharedBudget | None], RateLimits] = {}
 _ACCOUNTS_LOCK = threading.Lock()
 
 
-def limits_of_account(account: str, share: float) -> RateLimits:
+def limits_of_account(account: str, share: float, budget: SharedBudget | None = None) -> RateLimits:
     """The one set of limits that all clients of this process share for an account (any text that names it).
+
+    ``budget`` is what they share with other processes.
 
     Clients that use different shares of the limit count each other's requests, so that together they stay below the
     largest of their shares.
     """
     with _ACCOUNTS_LOCK:
-        return _ACCOUNTS.setdefault(account, RateLimits(share)).with_share(share)
+        return _ACCOUNTS.setdefault((account, budget), RateLimits(share, budget=budget)).with_share(share)
 
 
 def _policies(header: str) -> tuple[int, dict[float, int]] | None:

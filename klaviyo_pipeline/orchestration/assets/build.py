@@ -76,6 +76,7 @@ def _build_asset(spec: LoadSpec) -> dg.AssetsDefinition:
         **asset_settings(spec),
         "partitions_def": spec.partitions,
         "output_required": not spec.skips,
+        "pool": spec.pool_or_default,
         "config_schema": launch_schema(config_type),
         "resource_defs": run_settings(spec.naming),
     }
@@ -149,8 +150,7 @@ def _fetch(
         duckdb = duckdb.at(spec.destination.database, spec.destination.timezone)
         area, run_id = duckdb.staging_area(), context.run.run_id
         if spec.one_at_a_time:
-            wait_s = duckdb.same_load_timeout_s
-            held.enter_context(run_lock(spec.ledger_name, area, context.log.info, run_id=run_id, wait_s=wait_s))
+            held.enter_context(_run_lock(context, spec.ledger_name, duckdb))
         client = spec.account(klaviyo).client()
         load = load_of(
             spec,
@@ -180,6 +180,20 @@ def _fetch(
             return None
         _warn_of_revision(context, client.written_revision, ready.staged.revision)
         return replace(ready, held=held.pop_all(), names=partial(ask_names, spec.account(klaviyo), duckdb))
+
+
+def _run_lock(context: dg.AssetExecutionContext, load: str, duckdb: KlaviyoDuckDBResource) -> Any:  # noqa: ANN401
+    """Keeps other runs of a load out: on this machine, and on others that write the same destination."""
+    warehouse = duckdb.warehouse()
+    return run_lock(
+        load,
+        duckdb.staging_area(),
+        context.log.info,
+        run_id=context.run.run_id,
+        wait_s=duckdb.same_load_timeout_s,
+        coordination=environment.coordination() if warehouse.is_shared else None,
+        place=warehouse.name,
+    )
 
 
 def load_of(

@@ -65,6 +65,7 @@ class LoadSpec:
         metadata: More of the asset's metadata.
         tags: More of the asset's tags.
         naming: The account's resource keys, translator and owners.
+        pool: Dagster's pool of what reads the account; blank: the account's name.
     """
 
     key: dg.AssetKey
@@ -86,6 +87,12 @@ class LoadSpec:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     naming: Naming = DEFAULT
+    pool: str = ""
+
+    @property
+    def pool_or_default(self) -> str:
+        """Dagster's pool of what reads the account. Unless Dagster's settings give it a limit, it limits nothing."""
+        return self.pool or self.naming.account
 
     @property
     def ids(self) -> tuple[str, ...] | None:

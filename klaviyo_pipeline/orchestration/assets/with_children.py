@@ -91,6 +91,7 @@ def build_with_children(spec: LoadSpec, config_type: type[LoadConfig], fetch: Fe
             config_schema=launch_schema(config_type),
             resource_defs=run_settings(spec.naming),
             can_subset=True,
+            pool=spec.pool_or_default,
         )
         @spec.naming.with_resources
         def fetch_with_children(
