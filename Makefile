@@ -24,8 +24,8 @@ PORT ?= 3000
 dev: .venv/.package ## Open Dagster's UI on the assets (a sandbox, unless KLAVIYO_API_KEY is set)
 	$(BIN)/klaviyo-pipeline with-sandbox -- $(BIN)/dg dev --port $(PORT)
 
-# The tests wait much, for processes and for HTTP: twice as many workers as cores keep a small machine busy.
-WORKERS ?= 4
+# The tests wait, for processes and for HTTP: more workers than cores keep a small machine busy. Each costs 15 s of CPU time.
+WORKERS ?= 3
 test: .venv/.installed ## Run the tests
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ from klaviyo_pipeline.loads.preview import preview
 from klaviyo_pipeline.orchestration.assets.config import default_request
 from klaviyo_pipeline.orchestration.assets.spec import default_spec
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
+from klaviyo_pipeline_tests.breadth import broad
 from klaviyo_pipeline_tests.hostile.scripted import Asked, Document, Klaviyo, Twist, resources, scripted
 from klaviyo_pipeline_tests.klaviyo.support import load
 
@@ -195,8 +197,7 @@ def on_page(path: str, page: int, twist: Twist, times: int | None = None) -> Twi
     return only
 
 
-@pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("case", NOT_WHOLE)
+@pytest.mark.parametrize(("reader", "case"), broad(product(READERS, NOT_WHOLE)))
 def test_answer_that_says_it_is_not_whole_is_retried_then_fails_with_what_it_said(
     klaviyo: Klaviyo, client: KlaviyoClient, area: StagingArea, reader: str, case: str
 ) -> None:
@@ -211,8 +212,7 @@ def test_answer_that_says_it_is_not_whole_is_retried_then_fails_with_what_it_sai
     assert read(client, area) == right
 
 
-@pytest.mark.parametrize("reader", COLLECTION_READERS)
-@pytest.mark.parametrize("case", WRONG_ITEMS)
+@pytest.mark.parametrize(("reader", "case"), broad(product(COLLECTION_READERS, WRONG_ITEMS)))
 def test_row_of_another_type_or_without_an_id_is_retried_then_fails(
     klaviyo: Klaviyo, client: KlaviyoClient, area: StagingArea, reader: str, case: str
 ) -> None:
@@ -227,9 +227,9 @@ def test_row_of_another_type_or_without_an_id_is_retried_then_fails(
     assert read(client, area) == right
 
 
-@pytest.mark.parametrize("page", [1, 2])
-@pytest.mark.parametrize("reader", ["metrics", "members of lists", "preview"])
-@pytest.mark.parametrize("case", NO_LINKS)
+@pytest.mark.parametrize(
+    ("page", "reader", "case"), broad(product((1, 2), ("metrics", "members of lists", "preview"), NO_LINKS))
+)
 def test_later_page_without_links_is_retried_then_fails(
     klaviyo: Klaviyo, client: KlaviyoClient, area: StagingArea, reader: str, case: str, page: int
 ) -> None:

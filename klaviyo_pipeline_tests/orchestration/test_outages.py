@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from klaviyo_pipeline.klaviyo.client.rate_limits import EndpointLimit
+from klaviyo_pipeline_tests.breadth import broad
 from klaviyo_pipeline_tests.hostile.scripted import Asked, Document, Klaviyo, Twist, resources, scripted, untwisted
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
 
@@ -117,9 +119,7 @@ TWISTS: dict[str, Callable[[str], Twist]] = {
 }
 
 
-@pytest.mark.parametrize("comes", TWISTS)
-@pytest.mark.parametrize("mode", ["merge", "replace"])
-@pytest.mark.parametrize("name", LOADS)
+@pytest.mark.parametrize(("name", "mode", "comes"), broad(product(LOADS, ("merge", "replace"), TWISTS)))
 def test_outage_that_looks_empty_changes_nothing_until_somebody_consents(
     klaviyo: Klaviyo, account: World, name: str, mode: str, comes: str
 ) -> None:

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import textwrap
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from klaviyo_pipeline_tests import clocks
+from klaviyo_pipeline_tests.breadth import broad
 from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
 
@@ -48,8 +50,7 @@ def ids(place: Workplace) -> list[str]:
     return [row[0] for row in place.sql(f"SELECT id FROM {SCHEMA}.daily ORDER BY id")]
 
 
-@pytest.mark.parametrize("mode", ["merge", "append"])
-@pytest.mark.parametrize("source", GOING_ON)
+@pytest.mark.parametrize(("source", "mode"), broad(product(GOING_ON, ("merge", "append"))))
 def test_second_run_begins_where_the_first_ended_and_no_row_is_missing_or_doubled(
     own_place: Workplace, source: str, mode: str
 ) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
+from klaviyo_pipeline_tests.breadth import broad
 from klaviyo_pipeline_tests.transfers.workplace import Workplace
 
 WRONG = "pk_wrong_and_not_to_be_shown"
@@ -26,8 +29,9 @@ ORIGINS = {
 }
 
 
-@pytest.mark.parametrize("command", [("preview", "x"), ("transfer", "run", "x")])
-@pytest.mark.parametrize("origin", sorted(ORIGINS))
+@pytest.mark.parametrize(
+    ("origin", "command"), broad(product(sorted(ORIGINS), (("preview", "x"), ("transfer", "run", "x"))))
+)
 def test_wrong_key_says_where_it_is_from(
     origin: str, command: tuple[str, ...], place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

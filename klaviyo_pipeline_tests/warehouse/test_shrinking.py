@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from klaviyo_pipeline.warehouse.landing import LandRequest, Sweep, land
 from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
 from klaviyo_pipeline.warehouse.tables import Column, Table
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
+from klaviyo_pipeline_tests.breadth import broad
 from klaviyo_pipeline_tests.soaking import examples
 from klaviyo_pipeline_tests.warehouse.helpers import contents, day, digest, event, ids, put, query
 
@@ -49,11 +51,11 @@ SIZES = [
 ]
 
 
-@pytest.mark.parametrize(("before", "now", "refused"), SIZES)
-@pytest.mark.parametrize("mode", ["merge", "replace", "replace_on_new_data"])
+@pytest.mark.parametrize(("size", "mode"), broad(product(SIZES, ("merge", "replace", "replace_on_new_data"))))
 def test_whole_read_of_fewer_rows_takes_consent_from_a_size_on(
-    database: Database, mode: str, before: int, now: int, refused: bool
+    database: Database, mode: str, size: tuple[int, int, bool]
 ) -> None:
+    before, now, refused = size
     sweep = Sweep() if mode == "merge" else None
     put(database, events(*range(before)), mode, sweep=sweep)
     state, lines = digest(database), query(database, LEDGER_LINES)
