@@ -23,7 +23,7 @@ from klaviyo_pipeline.orchestration.event_log import record_once
 from klaviyo_pipeline.orchestration.names import names_in
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
-from klaviyo_pipeline.overview import overview_definitions
+from klaviyo_pipeline.overview import overview_definitions, overview_of_guest
 from klaviyo_pipeline.transfers.preview_job import preview_job
 
 
@@ -61,6 +61,12 @@ def _shared(*, running: bool) -> dg.Definitions:
             loggers={"console": console},
         ),
     )
+
+
+def guest_definitions(account: AccountParts, *, overview: bool) -> dg.Definitions:
+    """The definitions of an account in a project of others, with or without a status, a report and alerts."""
+    made = account_definitions(account.days, account.klaviyo, account.duckdb, account.naming)
+    return dg.Definitions.merge(made, overview_of_guest(account, made)) if overview else made
 
 
 def account_definitions(

@@ -13,7 +13,7 @@ from klaviyo_pipeline.accounts.file import Account
 from klaviyo_pipeline.accounts.model import AccountSettings
 from klaviyo_pipeline.accounts.parts import parts_of
 from klaviyo_pipeline.accounts.validation import violations_in
-from klaviyo_pipeline.built_in import account_definitions
+from klaviyo_pipeline.built_in import guest_definitions
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.library import KlaviyoTranslator, build_definitions
 
@@ -29,6 +29,11 @@ class KlaviyoAttributes(AccountSettings):
         description="Name of the account: letters, digits and underscores, a letter first. It begins the names of "
         "assets, jobs, schedules, sensors and resources.",
         json_schema_extra={"pattern": r"^[A-Za-z][A-Za-z0-9_]*$|\{\{"},
+    )
+    overview: bool = Field(
+        default=False,
+        description="Also make a status and a report of the account's tables, as assets, and a sensor that sends "
+        "alerts about them. KLAVIYO_ALERT_WEBHOOK and the variables beside it say where alerts go.",
     )
 
 
@@ -66,6 +71,7 @@ class KlaviyoComponent(dg.Component, dg.Resolvable):
     """
 
     account: Account
+    overview: bool = False
 
     @classmethod
     def model(cls) -> type[BaseModel]:
@@ -79,11 +85,11 @@ class KlaviyoComponent(dg.Component, dg.Resolvable):
             ConfigurationError: with a line for each attribute that is wrong.
         """
         given = dict(context.resolve_value(model.model_dump(by_alias=True, exclude_unset=True)))
-        name = given.pop("account")
+        name, overview = given.pop("account"), given.pop("overview", False)
         if wrong := violations_in(name, given):
             lines = [f"{'.'.join(map(str, each.path)) or f'account {name!r}'} {each.text}" for each in wrong]
             raise ConfigurationError("\n".join(lines))
-        return cls(Account(name, AccountSettings.model_validate(given), FILE))
+        return cls(Account(name, AccountSettings.model_validate(given), FILE), overview)
 
     @classmethod
     def get_spec(cls) -> dg.ComponentTypeSpec:
@@ -105,4 +111,4 @@ class KlaviyoComponent(dg.Component, dg.Resolvable):
         """
         parts = parts_of(self.account, guest=True)
         naming = replace(parts.naming, translator=self.translator())
-        return account_definitions(parts.days, parts.klaviyo, parts.duckdb, naming)
+        return guest_definitions(replace(parts, naming=naming), overview=self.overview)

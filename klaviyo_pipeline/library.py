@@ -9,12 +9,12 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_pipeline import environment, grammar
-from klaviyo_pipeline.built_in import account_definitions
+from klaviyo_pipeline.accounts.parts import AccountParts
+from klaviyo_pipeline.built_in import guest_definitions
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.account import RESOURCES, KlaviyoTranslator, Naming
 from klaviyo_pipeline.orchestration.choices import Choices
 from klaviyo_pipeline.orchestration.names import may_be_a_name
-from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 
 __all__ = ["KlaviyoTranslator", "build_definitions"]
@@ -36,6 +36,7 @@ def build_definitions(
     resource_keys: Mapping[str, str] | None = None,
     automation: bool | None = None,
     privacy: str | Mapping[str, Any] | None = None,
+    overview: bool = False,
     executor: bool = False,
     translator: KlaviyoTranslator | None = None,
 ) -> dg.Definitions:
@@ -63,6 +64,8 @@ def build_definitions(
         automation: Whether schedules, sensors and automation conditions are on. Default: ``KLAVIYO_AUTOMATION``.
         privacy: Privacy rules: a preset such as ``pseudonymous``, or a mapping of columns to rules. Default:
             ``KLAVIYO_PRIVACY``.
+        overview: Also give the definitions a status and a report of the account's tables, as assets, and a sensor that
+            sends alerts about them. Where alerts go is set by ``KLAVIYO_ALERT_WEBHOOK`` and the variables beside it.
         executor: Also give the definitions an in-process executor, which loads faster than a process for each asset.
             Merge such definitions only with those that have no executor.
         translator: Decides keys, groups, descriptions, tags and owners for each data source.
@@ -91,14 +94,16 @@ def build_definitions(
     rules = environment.PRIVACY.parse(json.dumps(privacy), "privacy") if privacy is not None else ""
     zone = grammar.zone(timezone, "timezone") if timezone else environment.TIMEZONE.value
     start = grammar.day(first_day, "first_day") if first_day else environment.PARTITION_START.value
-    defs = account_definitions(
-        daily_partitions(start, zone),
-        KlaviyoResource(api_key=api_key or "", base_url=base_url or "", privacy=rules),
-        KlaviyoDuckDBResource(
+    parts = AccountParts(
+        name=account,
+        naming=naming,
+        klaviyo=KlaviyoResource(api_key=api_key or "", base_url=base_url or "", privacy=rules),
+        duckdb=KlaviyoDuckDBResource(
             database=database or "", schema_name=grammar.schema(schema or account, "schema"), timezone=zone
         ),
-        naming,
+        first_day=start,
     )
+    defs = guest_definitions(parts, overview=overview)
     return dg.Definitions.merge(defs, dg.Definitions(executor=dg.in_process_executor)) if executor else defs
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -57,6 +57,7 @@ def problems(
     instance: dg.DagsterInstance,
     told: Collection[str] = (),
     failures: Mapping[str, runs.Failure] | None = None,
+    own: Collection[dg.AssetKey] | None = None,
 ) -> list[Problem]:
     """The problems of now, by their keys.
 
@@ -66,15 +67,19 @@ def problems(
         instance: Dagster's records.
         told: The keys of problems that have been told and not ended. A quota among them stays a problem for longer.
         failures: The failures of runs, if they have been read.
+        own: The assets that are looked at; None: all of the code location.
 
     Raises:
         ConfigurationError: if a setting is wrong.
     """
     failed = runs.failures(instance) if failures is None else failures
+    graph = repository.asset_graph
+    keys = [key for key in graph.executable_asset_keys if own is None or key in own]
+    checks = [key for key in graph.asset_check_keys if own is None or key.asset_key in own]
     found = [
         *_tables(status),
-        *_other_assets(status, repository, instance, failed),
-        *_checks(repository, instance),
+        *_other_assets(status, keys, instance, failed),
+        *_checks(checks, instance),
         *_quotas(status.quotas, told),
         *_revision(status.at),
     ]
@@ -113,11 +118,11 @@ def _late(table: TableStatus) -> str:
 
 
 def _other_assets(
-    status: Status, repository: RepositoryDefinition, instance: dg.DagsterInstance, failed: Mapping[str, runs.Failure]
+    status: Status, keys: Iterable[dg.AssetKey], instance: dg.DagsterInstance, failed: Mapping[str, runs.Failure]
 ) -> Iterator[Problem]:
     """Assets that are no table of a load, such as those of analytics: the last run failed after the last success."""
     tables = {table.asset for table in status.tables}
-    known = {key.to_user_string(): key for key in repository.asset_graph.executable_asset_keys}
+    known = {key.to_user_string(): key for key in keys}
     for asset, failure in failed.items():
         if asset in tables or asset not in known:
             continue
@@ -127,8 +132,8 @@ def _other_assets(
             yield _problem(f"asset {asset}", f"Asset failed: {asset}", sentence, _asset_page(asset))
 
 
-def _checks(repository: RepositoryDefinition, instance: dg.DagsterInstance) -> Iterator[Problem]:
-    for key in sorted(repository.asset_graph.asset_check_keys):
+def _checks(keys: Iterable[dg.AssetCheckKey], instance: dg.DagsterInstance) -> Iterator[Problem]:
+    for key in sorted(keys):
         if key.name == REVISION_IS_SERVED:  # the same for every asset
             continue
         found = latest_result(instance, key)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 import dagster as dg
 
 from klaviyo_pipeline import environment
 from klaviyo_pipeline.alerts.problems import problems
 from klaviyo_pipeline.alerts.telling import Memory, channels, tell
-from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.status import runs
 from klaviyo_pipeline.status.gather import gather
-from klaviyo_pipeline.transfers.folder import Folder
+from klaviyo_pipeline.status.scope import Scope
 from klaviyo_pipeline.warehouse.errors import DatabaseBusyError
 
 SENSOR = "alerts"
@@ -19,11 +20,20 @@ _PATIENCE_S = 10.0
 """Dagster allows a sensor a minute. A load holds the database for moments."""
 
 
-def alerts_sensor(*, running: bool) -> dg.SensorDefinition:
-    """A sensor that sends a message when a problem begins, and one when it has ended. Its cursor is its memory."""
+def alerts_sensor(
+    name: str, scope: Callable[[], Scope], *, running: bool, own: Collection[dg.AssetKey] | None = None
+) -> dg.SensorDefinition:
+    """A sensor that sends a message when a problem begins, and one when it has ended. Its cursor is its memory.
+
+    Args:
+        name: Its name.
+        scope: The loads that it looks at.
+        running: Whether it is on from the start.
+        own: The assets that it looks at; None: all of the code location.
+    """
 
     @dg.sensor(
-        name=SENSOR,
+        name=name,
         minimum_interval_seconds=CHECK_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
         description="Sends a message when a problem begins and when it has ended: failed loads, stale tables, counts "
@@ -38,12 +48,12 @@ def alerts_sensor(*, running: bool) -> dg.SensorDefinition:
         repository = context.repository_def
         assert repository is not None
         try:
-            duckdb = KlaviyoDuckDBResource(lock_timeout_s=_PATIENCE_S)
             failures = runs.failures(context.instance)
-            status = gather(repository, context.instance, Folder(), duckdb, disk=False, failures=failures)
+            about = scope().patient(_PATIENCE_S)
+            status = gather(repository, context.instance, about, disk=False, failures=failures)
         except DatabaseBusyError as error:
             return dg.SkipReason(f"Nothing was looked at: {error}")
-        found = problems(status, repository, context.instance, memory.keys, failures)
+        found = problems(status, repository, context.instance, memory.keys, failures, own)
         delivered, failed = tell(memory, found, to)
         for sentence in delivered:
             context.log.info(sentence)

@@ -38,12 +38,13 @@ def report(output: str | None, recipients: str | None, json_: bool) -> None:
     from klaviyo_pipeline.paths import file_path
     from klaviyo_pipeline.report.assets import report_file, write_report
     from klaviyo_pipeline.report.gather import gather
+    from klaviyo_pipeline.status.scope import scope_of_project
 
     if recipients:
         recipients = grammar.mail_addresses(recipients, "--mail")
     file = file_path(output, "--output") if output else report_file()
     with dagster_home.kept_instance() as instance:
-        found = gather(defs.get_repository_def(), instance, transfers_folder())
+        found = gather(defs.get_repository_def(), instance, scope_of_project(transfers_folder()))
     size = write_report(found, file)
     if not json_:
         click.echo(f"Wrote the report to {file}, {size / 1e6:.1f} MB.")

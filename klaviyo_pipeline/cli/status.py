@@ -32,9 +32,10 @@ def status(problems: bool, account: str | None, json_: bool) -> None:
     from klaviyo_pipeline.definitions import defs
     from klaviyo_pipeline.orchestration import dagster_home
     from klaviyo_pipeline.status.gather import gather, of_one
+    from klaviyo_pipeline.status.scope import scope_of_project
 
     with dagster_home.kept_instance() as instance:
-        found = of_one(gather(defs.get_repository_def(), instance, transfers_folder()), account)
+        found = of_one(gather(defs.get_repository_def(), instance, scope_of_project(transfers_folder())), account)
     shown = found.problems if problems else found.tables
     if json_:
         print_json({**asdict(found), "tables": [asdict(table) for table in shown], "ok": not found.problems})

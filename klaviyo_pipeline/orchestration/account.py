@@ -98,6 +98,11 @@ class Naming:
         """The asset key of an analytics table."""
         return dg.AssetKey([*self.analytics_prefix, table])
 
+    def overview_key(self, name: str) -> dg.AssetKey:
+        """The asset key of what is about all tables: ``klaviyo_status``."""
+        *parents, last = self.key_prefix
+        return dg.AssetKey([*parents, f"{last}_{name}"])
+
     def name_of(self, name: str) -> str:
         """The name of a job or an op: ``klaviyo_hourly`` is ``brand_us_hourly`` for the account ``brand_us``."""
         return self.account + name.removeprefix("klaviyo")

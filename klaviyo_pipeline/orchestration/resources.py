@@ -285,6 +285,11 @@ class KlaviyoDuckDBResource(SetInCode, DuckDBResource):
             return self
         return KlaviyoDuckDBResource(**{name: getattr(self, name) for name in type(self).model_fields} | given)
 
+    def patient(self, seconds: float) -> KlaviyoDuckDBResource:
+        """The same settings, but the database is waited for no longer than this."""
+        settings = {name: getattr(self, name) for name in type(self).model_fields}
+        return KlaviyoDuckDBResource(**settings | {"lock_timeout_s": seconds})
+
     @property
     def zone(self) -> ZoneInfo:
         """The storage time zone."""

@@ -1,32 +1,38 @@
 """The asset ``klaviyo_report``, which writes the report to its file."""
 # No `from __future__ import annotations` here: Dagster reads an asset's resources off its signature.
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from klaviyo_pipeline import environment
+from klaviyo_pipeline.accounts.parts import AccountParts
+from klaviyo_pipeline.orchestration.account import Naming
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.private_files import write_private
 from klaviyo_pipeline.report.model import Report
 from klaviyo_pipeline.status import wording
-from klaviyo_pipeline.status.assets import GROUP, STATUS, repository_of
-from klaviyo_pipeline.transfers.folder import Folder
+from klaviyo_pipeline.status.assets import STATUS, repository_of
+from klaviyo_pipeline.status.scope import Scope
 
-REPORT = "klaviyo_report"
-_NAME = "klaviyo-report.html"
+REPORT = "report"
 
 
-def report_file() -> Path:
-    """The file of the report.
+def report_file(account: AccountParts | None = None) -> Path:
+    """The file of the report: of the project, or of an account in a project of others.
 
     Raises:
         ConfigurationError: if the environment names no file.
     """
     given = environment.REPORT.value
-    return Path(given) if given else KlaviyoDuckDBResource().warehouse().local.with_name(_NAME)
+    if account is None:
+        return Path(given) if given else KlaviyoDuckDBResource().warehouse().local.with_name("klaviyo-report.html")
+    if given:  # several accounts share the variable
+        return Path(given).with_stem(f"{Path(given).stem}-{account.name}")
+    return account.duckdb.warehouse().local.with_name(f"{account.name}-report.html")
 
 
 def write_report(report: Report, file: Path) -> int:
@@ -42,15 +48,15 @@ def write_report(report: Report, file: Path) -> int:
     return len(content)
 
 
-def build_report_asset() -> dg.AssetsDefinition:
+def build_report_asset(naming: Naming, scope: Callable[[], Scope]) -> dg.AssetsDefinition:
     """The asset. It follows from the state of the tables only, so that it is made when loads fail too."""
 
     @dg.asset(
-        key=REPORT,
-        group_name=GROUP,
-        kinds={"klaviyo", "html"},
-        owners=environment.owners(),
-        deps=[STATUS],
+        key=naming.overview_key(REPORT),
+        group_name=f"{naming.group}_overview",
+        kinds={"klaviyo", "report"},
+        owners=naming.owners_or_default(),
+        deps=[naming.overview_key(STATUS)],
         description="One HTML file: the state of the tables, charts over the last 90 days, the comparison with "
         "Klaviyo's counts, checks, and what changed since yesterday. Sums and names only, no data about people.",
     )
@@ -58,7 +64,8 @@ def build_report_asset() -> dg.AssetsDefinition:
         from klaviyo_pipeline.report.gather import gather
 
         with plain_failures():
-            report, file = gather(repository_of(context), context.instance, Folder()), report_file()
+            about = scope()
+            report, file = gather(repository_of(context), context.instance, about), report_file(about.guest)
             size = write_report(report, file)
         context.log.info(f"Wrote the report to {file}.")
         return dg.MaterializeResult(metadata=_metadata(report, file, size))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline import environment
+from klaviyo_pipeline.accounts.parts import default_parts
 from klaviyo_pipeline.analytics.account import account_of_tables
 from klaviyo_pipeline.analytics.building import analytics_schema
 from klaviyo_pipeline.orchestration.checks.build import build_checks
 from klaviyo_pipeline.orchestration.checks.reconciliation import COUNTS_AGREE
 from klaviyo_pipeline.orchestration.checks.results import latest_result
-from klaviyo_pipeline.orchestration.partitions import daily_partitions
-from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.report.figures import figures
 from klaviyo_pipeline.report.model import Change, Check, Difference, Figure, Report
 from klaviyo_pipeline.status.gather import gather as gather_status
@@ -25,53 +24,75 @@ from klaviyo_pipeline.warehouse.latest_loads import changes_since
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from klaviyo_pipeline.transfers.folder import Folder
+    from klaviyo_pipeline.accounts.parts import AccountParts
+    from klaviyo_pipeline.status.model import Status
+    from klaviyo_pipeline.status.scope import Scope
 
 A_DAY = timedelta(days=1)
 
 
-def gather(repository: dg.RepositoryDefinition | None, instance: dg.DagsterInstance, folder: Folder) -> Report:
+def gather(repository: dg.RepositoryDefinition | None, instance: dg.DagsterInstance, scope: Scope) -> Report:
     """The report of now. The arguments are those of the state of the tables.
 
     Raises:
         ConfigurationError: if a setting is wrong.
-        WarehouseError: if the database cannot be read.
+        WarehouseError: if a database cannot be read.
     """
-    status = gather_status(repository, instance, folder)
-    duckdb = KlaviyoDuckDBResource()
-    zone, currency = account_of_tables(duckdb)
-    drawn, changes = _landed(duckdb, status.at, zone, currency)
-    results = [(_check(record), record) for record in _evaluations(instance)]
+    status = gather_status(repository, instance, scope)
+    accounts = scope.accounts or [default_parts()]
+    known = {each.name: account_of_tables(each.duckdb) for each in accounts}
+    results = [(_check(record), record) for record in _evaluations(instance, accounts)]
     compared = [(check, record) for check, record in results if check.name == COUNTS_AGREE]
     return Report(
         at=status.at,
-        timezone=zone.key,
+        timezone=_zones({name: zone.key for name, (zone, _currency) in known.items()}),
         status=status,
-        figures=drawn,
-        changes=changes,
+        figures=[each for account in accounts for each in _figures(account, status.at, *known[account.name], accounts)],
+        changes=_changes(accounts, status, is_whole=scope.guest is None),
         checks=[check for check, _record in results],
         reconciliation=[check for check, _record in compared],
         differences=[each for _result, record in compared for each in _differences(record)],
     )
 
 
-def _landed(
-    duckdb: KlaviyoDuckDBResource, now: datetime, zone: ZoneInfo, currency: str
-) -> tuple[Sequence[Figure], Sequence[Change]]:
-    schema = analytics_schema(duckdb.schema_or_default)
+def _zones(of: Mapping[str, str]) -> str:
+    """The time zone of the charts' days, or those of the accounts."""
+    zones = list(dict.fromkeys(of.values()))
+    return zones[0] if len(zones) == 1 else ", ".join(f"{zone} ({name})" for name, zone in of.items())
+
+
+def _figures(
+    account: AccountParts, now: datetime, zone: ZoneInfo, currency: str, accounts: Sequence[AccountParts]
+) -> Sequence[Figure]:
+    """The charts of an account, which have its name if there are several."""
     try:
-        with duckdb.warehouse().reading() as con:
-            changes = [Change(*each) for each in changes_since(con, now - A_DAY)]
-            return list(figures(con, schema, now, zone, currency)), changes
+        with account.duckdb.warehouse().reading() as con:
+            found = list(figures(con, analytics_schema(account.duckdb.schema_or_default), now, zone, currency))
     except DatabaseMissingError:
-        return (), ()
+        return ()
+    if len(accounts) == 1:
+        return found
+    return [replace(each, name=f"{account.name}-{each.name}", title=f"{account.name}: {each.title}") for each in found]
 
 
-def _evaluations(instance: dg.DagsterInstance) -> Iterable[tuple[Any, datetime]]:
-    """The latest result of each of the project's checks, and its time, by asset and name."""
-    days = daily_partitions(environment.PARTITION_START.value, environment.TIMEZONE.value)
-    keys = sorted({key for checks in build_checks(days) for key in checks.check_keys})
-    for key in keys:
+def _changes(accounts: Sequence[AccountParts], status: Status, *, is_whole: bool) -> Sequence[Change]:
+    """What loads have changed within a day, in each database once; in a project of others the account's tables only."""
+    own = {table.table for table in status.tables}
+    databases = {database.name: database for database in (each.duckdb.warehouse() for each in accounts)}
+    found = list[Change]()
+    for database in databases.values():
+        try:
+            with database.reading() as con:
+                found += [Change(*each) for each in changes_since(con, status.at - A_DAY)]
+        except DatabaseMissingError:
+            continue
+    return [each for each in found if is_whole or each.table in own]
+
+
+def _evaluations(instance: dg.DagsterInstance, accounts: Sequence[AccountParts]) -> Iterable[tuple[Any, datetime]]:
+    """The latest result of each of the accounts' checks, and its time, by asset and name."""
+    checks = [made for each in accounts for made in build_checks(each.days, each.naming)]
+    for key in sorted({key for made in checks for key in made.check_keys}):
         if found := latest_result(instance, key):
             yield found
 

@@ -5,28 +5,30 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_pipeline import environment
+from klaviyo_pipeline.orchestration.account import Naming
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.redaction import redact
 from klaviyo_pipeline.status import wording
 from klaviyo_pipeline.status.model import Status
-from klaviyo_pipeline.transfers.folder import Folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dagster import RepositoryDefinition
 
-GROUP = "klaviyo_overview"
-STATUS = "klaviyo_status"
+    from klaviyo_pipeline.status.scope import Scope
+
+STATUS = "status"
 
 
-def build_status_asset() -> dg.AssetsDefinition:
+def build_status_asset(naming: Naming, scope: "Callable[[], Scope]") -> dg.AssetsDefinition:
     """The asset. It follows from no other asset, so that it is made when loads fail too."""
 
     @dg.asset(
-        key=STATUS,
-        group_name=GROUP,
-        kinds={"klaviyo", "duckdb"},
-        owners=environment.owners(),
+        key=naming.overview_key(STATUS),
+        group_name=f"{naming.group}_overview",
+        kinds={"klaviyo", "dashboard"},
+        owners=naming.owners_or_default(),
         description="Is everything in, fresh, and free of errors? One line for each table, as klaviyo-pipeline status "
         "prints it. Times are UTC.",
     )
@@ -34,7 +36,7 @@ def build_status_asset() -> dg.AssetsDefinition:
         from klaviyo_pipeline.status.gather import gather
 
         with plain_failures():
-            found = gather(repository_of(context), context.instance, Folder())
+            found = gather(repository_of(context), context.instance, scope())
         for sentence in (*wording.errors(found), wording.verdict(found)):
             context.log.info(redact(sentence))
         return dg.MaterializeResult(metadata=status_metadata(found))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from klaviyo_pipeline import clock, environment
 from klaviyo_pipeline.accounts.file import BrokenAccount, read_accounts
-from klaviyo_pipeline.accounts.parts import AccountParts, account_parts, project_accounts
+from klaviyo_pipeline.accounts.parts import AccountParts, account_parts
 from klaviyo_pipeline.accounts.validation import DEFAULT
 from klaviyo_pipeline.analytics.kept import kept_folder
 from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from klaviyo_pipeline.loads.destination import Place
+    from klaviyo_pipeline.status.scope import Scope
     from klaviyo_pipeline.transfers.folder import Folder
     from klaviyo_pipeline.warehouse.interface import Warehouse
 
@@ -46,19 +47,17 @@ class _Found:
 def gather(
     repository: dg.RepositoryDefinition | None,
     instance: dg.DagsterInstance,
-    folder: Folder,
-    duckdb: KlaviyoDuckDBResource | None = None,
+    scope: Scope,
     *,
     disk: bool = True,
     failures: Mapping[str, runs.Failure] | None = None,
 ) -> Status:
-    """The state of the data sources of all accounts, and of all transfers.
+    """The state of the data sources of accounts, and of transfers.
 
     Args:
         repository: The definitions, for the schedules. None: no next run is known.
         instance: Dagster's records.
-        folder: The transfers.
-        duckdb: The database of the default account and of transfers, and how long to wait for it.
+        scope: The accounts and transfers.
         disk: Whether to measure the disk space, which takes long for many files.
         failures: The failures of runs, if they have been read.
 
@@ -66,18 +65,20 @@ def gather(
         ConfigurationError: if a setting is wrong.
         WarehouseError: if a database cannot be read.
     """
-    duckdb = duckdb or KlaviyoDuckDBResource()
-    files = folder.all()
-    accounts = [
-        replace(each, duckdb=duckdb) if each.name == DEFAULT else each for each in project_accounts(report=False)
-    ]
-    states = _States([*_chosen(accounts), *_transferred(files, duckdb)], repository, instance, failures)
-    tables = [*states.tables]
+    files = scope.folder.all() if scope.folder is not None else []
+    owned = [*_chosen(scope.accounts), *_transferred(files, scope.duckdb)]
+    states = _States(owned, repository, instance, failures)
+    tables, due = [*states.tables], states.due
     tables += [_broken(f"{KEY_PREFIX}/{file.name}", file.error) for file in files if isinstance(file, Broken)]
-    wrong = [each for each in read_accounts() if isinstance(each, BrokenAccount)]
-    tables += [replace(_broken(f"account {each.name}", each.error), account_name=each.name) for each in wrong]
-    used = list(_disk(states.databases, [duckdb, *(each.duckdb for each in accounts)])) if disk else []
-    warnings = list(_warnings(repository, instance, states.due, states.now))
+    if scope.guest is None:
+        wrong = [each for each in read_accounts() if isinstance(each, BrokenAccount)]
+        tables += [replace(_broken(f"account {each.name}", each.error), account_name=each.name) for each in wrong]
+    else:
+        own = {table.asset for table in tables}
+        due = {asset: each for asset, each in due.items() if asset in own}
+    resources = [each.duckdb for each in scope.accounts] + ([scope.duckdb] if scope.guest is None else [])
+    used = list(_disk(states.databases, resources)) if disk else []
+    warnings = list(_warnings(repository, instance, due, states.now))
     return Status(states.now, tables, states.quotas, used, warnings)
 
 

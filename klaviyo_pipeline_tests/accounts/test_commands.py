@@ -128,6 +128,10 @@ def test_commands_when_an_account_is_given_then_they_are_about_it(two: Workplace
     }
     assert shown(two, "status", "--account", "us")["ok"]
     two.cli("status", "--account", "fr", exit_code=2)
+    two.cli("report", "-o", "report.html")
+    page = (two.root / "report.html").read_text()
+    for name in ("us", "uk"):
+        assert f"{name}: Events per day by metric" in page
     assert two.sql("SELECT count(*) FROM us.lists") == [(len(truth(two.sandbox.store, "lists")),)]
     assert two.cli("reconcile", "--account", "us").stdout.startswith("No day of events has landed yet.")
     assert (

@@ -37,6 +37,7 @@ write_modes: {lists: replace}
 privacy: {profiles.email: drop}
 shrink: {share: 0.5, rows: 5}
 schedule: {auto_start: true, hourly: "9 * * * *"}
+overview: true
 """
 LEAST = "account: brand_us\napi_key_env: BRAND_US_API_KEY\n"
 
@@ -52,7 +53,11 @@ def definitions(text: str) -> dg.Definitions:
 def test_component_has_every_setting_of_an_account_in_klaviyo_yml() -> None:
     of_account = AccountSettings.model_json_schema(by_alias=True)["properties"]
 
-    assert schema()["properties"].keys() == of_account.keys() | {"account"} == yaml.safe_load(EVERYTHING).keys()
+    assert (
+        schema()["properties"].keys()
+        == of_account.keys() | {"account", "overview"}
+        == yaml.safe_load(EVERYTHING).keys()
+    )
     described = {name for name, each in schema()["properties"].items() if each.get("description")}
     assert schema()["properties"].keys() - described <= {"options", "shrink", "schedule"}
 
@@ -73,6 +78,8 @@ def test_component_when_every_field_is_given_then_definitions_follow_them() -> N
     assert {each.default_status for each in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert repository.get_schedule_def("brand_us_hourly_schedule").cron_schedule == "9 * * * *"
     assert {each.default_status for each in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
+    assert repository.has_sensor_def("brand_us_alerts_sensor")
+    assert {dg.AssetKey(["raw", "us_status"]), dg.AssetKey(["raw", "us_report"])} <= specs.keys()
     resources = found.resources or {}
     assert resources["brand_us"].api_key_variable == "BRAND_US_API_KEY"
     assert resources["brand_us"].base_url == "http://127.0.0.1:8765"

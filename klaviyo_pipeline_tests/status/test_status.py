@@ -14,9 +14,10 @@ from klaviyo_pipeline.built_in import built_in_definitions
 from klaviyo_pipeline.orchestration.assets.io_manager import KlaviyoDuckDBIOManager
 from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
-from klaviyo_pipeline.overview import STATUS_JOB, overview_definitions
+from klaviyo_pipeline.overview import overview_definitions
 from klaviyo_pipeline.status.gather import gather
 from klaviyo_pipeline.status.model import State, Status, TableStatus
+from klaviyo_pipeline.status.scope import scope_of_project
 from klaviyo_pipeline.transfers.definitions import transfer_definitions
 from klaviyo_pipeline.transfers.folder import Folder
 from klaviyo_pipeline.warehouse.database import Database
@@ -100,7 +101,7 @@ def test_data_source_when_the_key_lacks_its_scope_then_is_skipped_and_nobody_is_
     keys = [dg.AssetKey(["klaviyo", name]) for name in ("lists", "flows")]
     job = defs.resolve_implicit_global_asset_job_def()
     assert job.execute_in_process(asset_selection=keys, instance=instance).success
-    found = gather(defs.get_repository_def(), instance, Folder())
+    found = gather(defs.get_repository_def(), instance, scope_of_project(Folder()))
     assert not found.problems
     assert of(found, "klaviyo/lists").state is State.OK
     assert of(found, "klaviyo/flows").state is State.SKIPPED
@@ -129,7 +130,7 @@ def look(instance: dg.DagsterInstance) -> Status:
     folder, duckdb = Folder(), KlaviyoDuckDBResource()
     resources = {"klaviyo": KlaviyoResource(), "duckdb": duckdb, "io_manager": KlaviyoDuckDBIOManager(duckdb=duckdb)}
     defs = dg.Definitions.merge(dg.Definitions(resources=resources), transfer_definitions(folder))
-    return gather(defs.get_repository_def(), instance, folder)
+    return gather(defs.get_repository_def(), instance, scope_of_project(folder))
 
 
 def of(status: Status, asset: str) -> TableStatus:
@@ -182,7 +183,7 @@ def test_asset_shows_the_table_of_the_command(
     monkeypatch.setenv("DAGSTER_HOME", str(three_sources.root / ".dagster"))
     made = overview_definitions(running=False)
     with dg.DagsterInstance.get() as kept:
-        result = made.resolve_job_def(STATUS_JOB).execute_in_process(instance=kept)
+        result = made.resolve_job_def("klaviyo_status_job").execute_in_process(instance=kept)
     (event,) = result.get_asset_materialization_events()
     metadata = event.materialization.metadata
     shown = {record.data["table"]: record.data for record in metadata["status"].records}
