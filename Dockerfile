@@ -1,7 +1,7 @@
 # The project and its dependencies, without a key and without data. compose.yaml runs it twice: webserver and daemon.
 FROM python:3.11-slim AS build
 WORKDIR /build
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt PACKAGE.md LICENSE ./
 COPY klaviyo_pipeline ./klaviyo_pipeline
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -c constraints.txt .
 

@@ -19,11 +19,11 @@ PROJECT = "klaviyo_project"
 CLONE: Mapping[str, str] = {
     "MODULE": "klaviyo_pipeline.definitions",
     "PYTHON": "3.11",
-    "BUILD": "COPY pyproject.toml constraints.txt README.md LICENSE ./\n"
+    "BUILD": "COPY pyproject.toml constraints.txt PACKAGE.md LICENSE ./\n"
     "COPY klaviyo_pipeline ./klaviyo_pipeline\n"
     "RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -c constraints.txt .",
     "COPY": "COPY workspace.yaml ./",
-    "KEPT": "!pyproject.toml\n!constraints.txt\n!README.md\n!LICENSE\n!workspace.yaml\n!klaviyo_pipeline",
+    "KEPT": "!pyproject.toml\n!constraints.txt\n!PACKAGE.md\n!LICENSE\n!workspace.yaml\n!klaviyo_pipeline",
     "USER": "klaviyo",
     "FOLDER": "/opt/klaviyo_pipeline",
     "BIN": "/opt/klaviyo_pipeline/.venv/bin",

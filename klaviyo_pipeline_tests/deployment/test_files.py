@@ -38,7 +38,7 @@ def test_image_has_the_package_and_what_installs_it_and_nothing_else() -> None:
     assert kept == package | {
         "pyproject.toml",
         "constraints.txt",
-        "README.md",
+        "PACKAGE.md",
         "LICENSE",
         "workspace.yaml",
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-_BESIDE = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "transfers/README.md")
+_BESIDE = ("README.md", "PACKAGE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "transfers/README.md")
 DOCUMENTS = sorted([*DOCS.rglob("*.md"), *(ROOT / name for name in _BESIDE)])
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)|<img[^>]*src=\"([^\"]+)\"")

@@ -11,6 +11,7 @@ import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 
@@ -68,10 +69,21 @@ def test_built_files_when_checked_as_an_index_does_then_pass(installed: Installe
     assert done.returncode == 0, done.stdout
 
 
-def test_metadata_names_the_version_the_licence_and_the_pythons_of_the_workflow(installed: Installed) -> None:
+def _metadata(installed: Installed) -> Message:
     with zipfile.ZipFile(installed.wheel) as wheel:
         (path,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
-        metadata = Parser().parsestr(wheel.read(path).decode())
+        return Parser().parsestr(wheel.read(path).decode())
+
+
+def test_description_in_a_package_index_has_no_link_that_leads_nowhere(installed: Installed) -> None:
+    description = str(_metadata(installed).get_payload())
+
+    assert "klaviyo-pipeline demo" in description
+    assert re.findall(r"\]\((?!https://)[^)]*\)|(?:src|href)=", description) == []
+
+
+def test_metadata_names_the_version_the_licence_and_the_pythons_of_the_workflow(installed: Installed) -> None:
+    metadata = _metadata(installed)
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())
 
     pythons = {
