@@ -25,6 +25,7 @@ from klaviyo_pipeline.orchestration.partitions import daily_partitions
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource, KlaviyoResource
 from klaviyo_pipeline.overview import overview_definitions, overview_of_guest
 from klaviyo_pipeline.transfers.preview_job import preview_job
+from klaviyo_pipeline.upkeep import upkeep_definitions
 
 
 def project_definitions(accounts: Sequence[AccountParts]) -> dg.Definitions:
@@ -54,6 +55,7 @@ def _shared(*, running: bool) -> dg.Definitions:
     """What a project has once, however many accounts it has; ``running`` says whether it is so from the start."""
     return dg.Definitions.merge(
         overview_definitions(running=running),
+        upkeep_definitions(running=running),
         dg.Definitions(
             jobs=[preview_job],
             # One process: eight assets take 4 s of overhead so, 26 to 36 s with a process each.

@@ -199,18 +199,17 @@ def _as_json(done: Everywhere) -> dict[str, Any]:
 def apply_privacy(account: str | None, json_: bool) -> None:
     """Apply the account's privacy rules to rows that have landed before.
 
-    The database is copied into a new file, so that no byte of the old values is left. A second time changes nothing.
+    No byte of the old values is left in the database. A second time changes nothing.
     """
     from klaviyo_pipeline.accounts.parts import account_parts
     from klaviyo_pipeline.loads.ruling import apply_rules
-    from klaviyo_pipeline.warehouse.database import Database
 
     of = account_parts(account)
     rules, database = of.klaviyo.rules(), of.duckdb.warehouse()
     if not rules:
         raise WrongInput("The account has no privacy rules: set KLAVIYO_PRIVACY, or privacy in klaviyo.yml.")
-    if not isinstance(database, Database) or not database.exists():
-        raise WrongInput(f"There is no DuckDB file at {database.name}.")
+    if not database.exists():
+        raise WrongInput(f"There is no database at {database.name}.")
     changed = apply_rules(database, of.duckdb.schema_or_default, rules)
     if json_:
         print_json(changed)

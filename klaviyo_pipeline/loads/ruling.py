@@ -11,11 +11,11 @@ from klaviyo_pipeline.warehouse.rewriting import Change, rewrite
 
 if TYPE_CHECKING:
     from klaviyo_pipeline.klaviyo.privacy.rules import Rules
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 
-def apply_rules(database: Database, schema: str, rules: Rules) -> dict[str, int]:
-    """Apply rules to all tables of a schema that loads have written, and copy the database into a new file.
+def apply_rules(database: Warehouse, schema: str, rules: Rules) -> dict[str, int]:
+    """Apply rules to all tables of a schema that loads have written, and purge the database of the old values.
 
     Hashes and redacted values stay as they are, so a second time changes nothing.
 
@@ -28,7 +28,7 @@ def apply_rules(database: Database, schema: str, rules: Rules) -> dict[str, int]
         How many values changed, by table (``schema.name``); tables without a change are left out.
 
     Raises:
-        StorageFullError: The disk has no room for the copy. The rules are applied, but old bytes stay in the file.
+        StorageFullError: The disk has no room for a copy of the database. The rules are applied, but old bytes stay.
         WarehouseError: The database cannot be read or written. Nothing changed.
     """
 

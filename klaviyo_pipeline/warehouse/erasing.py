@@ -1,4 +1,4 @@
-"""Erases a person from a database: their rows, what other rows say of them, and every byte of both in the file."""
+"""Erases a person from a database: their rows, what other rows say of them, and every byte of both."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.people import Kind, Person, tokens
 from klaviyo_pipeline.warehouse import erased, ledger
-from klaviyo_pipeline.warehouse.compacting import compact
-from klaviyo_pipeline.warehouse.database import Database
-from klaviyo_pipeline.warehouse.errors import WarehouseError
 from klaviyo_pipeline.warehouse.interface import Warehouse, transaction
 from klaviyo_pipeline.warehouse.person_rows import Found, Held, PlainTable, find, resolve
+from klaviyo_pipeline.warehouse.purging import check_purgeable, purge
 from klaviyo_pipeline.warehouse.rewriting import set_texts
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ class Erased:
 
 
 def erase(database: Warehouse, asked: Person, secret: bytes, *, dry_run: bool = False) -> Erased:
-    """Erase a person in one transaction, then copy the database into a new file, so that no byte is left.
+    """Erase a person in one transaction, then purge the database, so that no byte is left.
 
     Args:
         database: The database.
@@ -48,13 +46,10 @@ def erase(database: Warehouse, asked: Person, secret: bytes, *, dry_run: bool = 
 
     Raises:
         PrivacySecretError: The secret is not that of earlier hashes.
-        StorageFullError: The disk has no room for the copy. The person is erased, but old bytes stay in the file.
-        WarehouseError: The database is no DuckDB file, or it cannot be read or written.
+        StorageFullError: The disk has no room for a copy of the database. The person is erased, but old bytes stay.
+        WarehouseError: The database cannot be purged, read or written.
     """
-    if not isinstance(database, Database):
-        raise WarehouseError(
-            f"{database.name} is no DuckDB file. A person can be erased from DuckDB files only. Nothing was changed."
-        )
+    check_purgeable(database)
     if dry_run:
         with database.reading() as con:
             held = resolve(con, asked, secret)
@@ -68,7 +63,7 @@ def erase(database: Warehouse, asked: Person, secret: bytes, *, dry_run: bool = 
         done = _counted(held, found)
         counts = {"tables": len(found), "rows": sum(done.rows.values()), "values": sum(done.values.values())}
         ledger.record(con, ledger.Entry("erase", "erase", deleted=counts["rows"], details=counts))
-    compact(database)
+    purge(database)
     return done
 
 

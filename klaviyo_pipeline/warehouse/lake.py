@@ -96,8 +96,8 @@ class Lake(Warehouse):
     @property
     def local(self) -> Path:
         """The catalog's file; for Postgres a name of its own in the folder ``data``."""
-        if self._file is not None:
-            return self._file.file
+        if self.catalog_file is not None:
+            return self.catalog_file.file
         return Path(f"data/ducklake-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}").absolute()
 
     @property
@@ -115,9 +115,9 @@ class Lake(Warehouse):
 
     def disk_paths(self) -> tuple[Path, ...]:
         """The catalog's file and the data, as far as they are on this machine."""
-        data = self.data_path or (f"{self.local}.files" if self._file else "")
+        data = self.data_path or (f"{self.local}.files" if self.catalog_file else "")
         folders = (Path(data),) if data and not data.startswith("s3:") else ()
-        return (*(self._file.disk_paths() if self._file else ()), *folders)
+        return (*(self.catalog_file.disk_paths() if self.catalog_file else ()), *folders)
 
     @contextmanager
     def writing(self, *tables: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -191,7 +191,7 @@ class Lake(Warehouse):
             con.execute(f"DROP TEMPORARY SECRET IF EXISTS {_SECRET}")
 
     def _alone_on_the_file(self, *, read_only: bool) -> AbstractContextManager[None]:
-        return self._file.alone(read_only=read_only) if self._file else nullcontext()
+        return self.catalog_file.alone(read_only=read_only) if self.catalog_file else nullcontext()
 
     @contextmanager
     def _locked(self, con: duckdb.DuckDBPyConnection, tables: tuple[str, ...]) -> Iterator[None]:
@@ -251,7 +251,8 @@ class Lake(Warehouse):
         return f"postgres:{self.address.postgres}" if self.address.postgres else str(self.address.file)
 
     @property
-    def _file(self) -> Database | None:
+    def catalog_file(self) -> Database | None:
+        """The DuckDB file that keeps the catalog; None for a catalog in Postgres."""
         return file_like(self, self.address.file) if self.address.file else None
 
     def _unopened(self, error: duckdb.Error) -> Exception:

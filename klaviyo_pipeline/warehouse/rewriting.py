@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline.warehouse import ledger
-from klaviyo_pipeline.warehouse.compacting import compact
 from klaviyo_pipeline.warehouse.interface import transaction
 from klaviyo_pipeline.warehouse.ledger import LEDGER
+from klaviyo_pipeline.warehouse.purging import check_purgeable, purge
 from klaviyo_pipeline.warehouse.sql import quote
 from klaviyo_pipeline.warehouse.tables import existing_columns, full_name, has_table
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from klaviyo_pipeline.warehouse.database import Database
+    from klaviyo_pipeline.warehouse.interface import Warehouse
 
 Change = Callable[[str, str, bool], str | None]
 """Makes of a column's name, its text, and whether that is JSON, the new text."""
@@ -26,7 +26,7 @@ _ROWS_AT_ONCE = 50_000
 
 
 def rewrite(
-    database: Database,
+    database: Warehouse,
     schema: str,
     columns: Callable[[str], Sequence[str]],
     change: Callable[[str], Change | None],
@@ -35,7 +35,7 @@ def rewrite(
     """Rewrite columns of the tables in a schema that loads have written.
 
     Args:
-        database: The database; it is copied into a new file if a value changes.
+        database: The database; it is purged if a value changes.
         schema: The schema.
         columns: The columns to rewrite, by data source.
         change: What makes the new texts, by data source; None for a data source whose tables stay.
@@ -47,6 +47,7 @@ def rewrite(
     Raises:
         WarehouseError: The database cannot be read or written. Nothing changed.
     """
+    check_purgeable(database)
     counts: dict[str, int] = {}
     with database.writing() as con, transaction(con):
         for table, data_source in _tables(con, schema):
@@ -64,7 +65,7 @@ def rewrite(
                 con, ledger.Entry("privacy", table, table_name=table, details={"values": count}, landed_at=now)
             )
     if counts:
-        compact(database)
+        purge(database)
     return counts
 
 

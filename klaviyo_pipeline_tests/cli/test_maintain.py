@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.utils import make_new_run_id
 
-from klaviyo_pipeline import clock
+from klaviyo_pipeline import clock, upkeep
 from klaviyo_pipeline.cli import main
 from klaviyo_pipeline.klaviyo.staging import manifest
 from klaviyo_pipeline.klaviyo.staging.stage import StagingArea
@@ -119,7 +118,7 @@ def test_database_when_much_of_it_is_free_is_compacted_with_all_rows_comments_an
     with database.writing() as con:
         con.execute("CREATE VIEW klaviyo.first_events AS SELECT * FROM klaviyo.events WHERE id < 'e2'")
         con.execute("DROP TABLE dropped")
-    monkeypatch.setattr(import_module("klaviyo_pipeline.cli.maintain"), "WORTH_BYTES", 100_000)
+    monkeypatch.setattr(upkeep, "WORTH_BYTES", 100_000)
     described = "SELECT sql, comment FROM duckdb_tables() UNION ALL SELECT sql, comment FROM duckdb_views() WHERE "
     described += "NOT internal UNION ALL SELECT column_name, comment FROM duckdb_columns() ORDER BY ALL"
     before = query(database, "FROM klaviyo.events ORDER BY id"), query(database, described)

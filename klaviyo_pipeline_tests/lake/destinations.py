@@ -17,10 +17,15 @@ from klaviyo_pipeline.warehouse.lake import Lake, ObjectStore
 from klaviyo_pipeline_tests.lake import servers
 
 FILE, POSTGRES, S3, LAKE_FILE = "file", "postgres", "postgres-s3", "lake-file"
-LAKES = [pytest.param(each, marks=pytest.mark.lake) for each in (POSTGRES, S3, LAKE_FILE)]
-ALL = [FILE, *LAKES]
-"""For ``parametrize``: `make test` runs those of the file alone."""
-SHARED = [pytest.param(each, marks=pytest.mark.lake) for each in (POSTGRES, S3)]
+
+
+def lake(kind: str, *, long: bool = False) -> Any:
+    """For ``parametrize``: a lake, which `make test-lake` runs, or `make test-lake-long` only."""
+    return pytest.param(kind, marks=[pytest.mark.lake, *([pytest.mark.long] if long else [])])
+
+
+LAKES = [lake(each) for each in (POSTGRES, S3, LAKE_FILE)]
+SHARED = [lake(POSTGRES), lake(S3, long=True)]
 """Those that several processes write at once."""
 KEY, SECRET = "a-key-of-s3", "a/secret+of=s3-that-nobody-sees"
 
@@ -74,3 +79,12 @@ def destination(kind: str, folder: Path, **options: Any) -> Warehouse:
         return Lake(address, f"{folder}/data/", **options)
     store = ObjectStore(KEY, SECRET, endpoint=running().s3)
     return Lake(address, f"s3://{servers.bucket(running().s3)}/rows/", store, **options)
+
+
+def settings_of(lake: Warehouse) -> dict[str, str]:
+    """The environment variables that name a lake to the commands and the assets."""
+    assert isinstance(lake, Lake)
+    settings = {"KLAVIYO_DESTINATION": lake.name, "KLAVIYO_DATA_PATH": lake.data_path}
+    if lake.store is not None:
+        settings |= {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": lake.store.endpoint}
+    return settings

@@ -1,7 +1,10 @@
 """`maintain` of a lake leaves fewer files and the same rows, and a reader that began before it reads to the end."""
 
+import threading
+
 import pytest
 
+from klaviyo_pipeline.warehouse import lake_upkeep
 from klaviyo_pipeline.warehouse.lake_upkeep import tidy
 from klaviyo_pipeline_tests.lake import destinations
 from klaviyo_pipeline_tests.warehouse.helpers import event, ids, put, query
@@ -40,3 +43,25 @@ def test_upkeep_when_a_reader_is_in_the_middle_then_it_reads_on(kind, tmp_path):
         con.commit()
     with lake.reading() as con:
         assert con.execute(count).fetchall() == [(60,)]
+
+
+@pytest.mark.lake
+def test_upkeep_when_a_load_holds_another_table_then_merges_the_tables_that_are_free(tmp_path, monkeypatch):
+    lake = destinations.destination(destinations.POSTGRES, tmp_path, lock_timeout_s=200)
+    for turn in range(3):
+        put(lake, [event(f"{turn}-{n}") for n in range(20)], extract_id=str(turn))
+    merge, merged, finished = lake_upkeep._merge, threading.Event(), threading.Event()
+
+    def merging(con, schema, name):
+        merge(con, schema, name)
+        merged.set()
+
+    monkeypatch.setattr(lake_upkeep, "_merge", merging)
+    tidying = threading.Thread(target=lambda: (tidy(lake, 30), finished.set()))
+    with lake.writing("klaviyo.later"):
+        tidying.start()
+        assert merged.wait(200)  # of events; for the ledger it has to be alone
+        assert not finished.is_set()
+    tidying.join()
+    assert finished.is_set()
+    assert len(ids(lake)) == 60

@@ -19,6 +19,8 @@ from klaviyo_pipeline.loads.request import LoadRequest
 from klaviyo_pipeline.sandbox.api.messages import Request, Response
 from klaviyo_pipeline.sandbox.server import RunningSandbox
 from klaviyo_pipeline.warehouse.database import Database
+from klaviyo_pipeline.warehouse.interface import Warehouse
+from klaviyo_pipeline.warehouse.lake import Lake
 from klaviyo_pipeline.warehouse.parent_rows import ParentRows
 from klaviyo_pipeline_tests import instances
 from klaviyo_pipeline_tests.klaviyo.support import Watched
@@ -35,10 +37,12 @@ class Shop:
     watched: Watched = field(default_factory=Watched)
     privacy: Any = None
     schema: str = "klaviyo"
+    lake: Lake | None = None
+    """Where the rows land instead of in a DuckDB file."""
 
     @property
-    def database(self) -> Database:
-        return Database(self.folder / "shop.duckdb")
+    def database(self) -> Warehouse:
+        return self.lake or Database(self.folder / "shop.duckdb")
 
     @property
     def area(self) -> StagingArea:
@@ -88,11 +92,15 @@ class Shop:
             land(self.fetch(name, **options))
 
     def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        return instances.rows(self.database.file, query, *parameters)
+        if self.lake is None:
+            return instances.rows(self.database.local, query, *parameters)
+        with self.lake.reading() as con:
+            return con.execute(query, list(parameters)).fetchall()
 
     def texts(self) -> Iterator[str]:
         """The content of each table, as text: files hold it compressed."""
-        for schema, name in self.sql("SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT temporary"):
+        tables = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database()"
+        for schema, name in self.sql(tables):
             yield f"{schema}.{name}: " + str(self.sql(f'FROM "{schema}"."{name}"'))
 
 
