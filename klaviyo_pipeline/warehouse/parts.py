@@ -8,12 +8,13 @@ order of the data, so a part reads only its own.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import duckdb
 
@@ -42,6 +43,15 @@ def memory_limit(con: duckdb.DuckDBPyConnection) -> int:
     """The session's memory limit in bytes."""
     amount, unit = con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0].split()
     return int(float(amount) * _UNITS[unit])
+
+
+@contextmanager
+def more_memory(con: duckdb.DuckDBPyConnection, more_bytes: int) -> Iterator[None]:
+    """Raises the session's memory limit by so many bytes, for a statement that can neither spill nor be cut."""
+    limit = memory_limit(con)
+    con.execute("SET memory_limit = ?", [f"{limit + more_bytes} bytes"])
+    yield
+    con.execute("SET memory_limit = ?", [f"{limit} bytes"])
 
 
 def share_bytes(con: duckdb.DuckDBPyConnection) -> float:

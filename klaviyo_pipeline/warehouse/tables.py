@@ -224,18 +224,23 @@ def shape(
 
 
 def _add(con: duckdb.DuckDBPyConnection, table: str, definitions: Sequence[str], *, may_commit: bool) -> None:
-    """Adds columns. In a DuckDB file a new column is held in memory until a checkpoint has written it."""
+    """Adds columns. In a DuckDB file a new column is held in memory until a checkpoint has written it.
+
+    A column of hundreds of millions of rows needs more than the default ``memory_limit``, which is raised for it.
+    """
     counts = bool(definitions) and may_commit and capabilities_of(con).buffers_columns
     rows = con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] if counts else 0
     apart = rows * len(definitions) * _NEW_VALUE_BYTES > parts.share_bytes(con)
-    if apart:
-        con.commit()
-    for definition in definitions:
-        con.execute(f"ALTER TABLE {table} ADD COLUMN {definition}")
-        if apart:
+    if not apart:
+        for definition in definitions:
+            con.execute(f"ALTER TABLE {table} ADD COLUMN {definition}")
+        return
+    con.commit()
+    with parts.more_memory(con, rows * _NEW_VALUE_BYTES):
+        for definition in definitions:
+            con.execute(f"ALTER TABLE {table} ADD COLUMN {definition}")
             con.execute("CHECKPOINT")
-    if apart:
-        con.begin()
+    con.begin()
 
 
 def _definitions(con: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> list[str]:

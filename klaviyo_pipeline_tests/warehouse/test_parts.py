@@ -20,7 +20,7 @@ from klaviyo_pipeline.warehouse.errors import ShrinkError
 from klaviyo_pipeline.warehouse.landing import Sweep
 from klaviyo_pipeline.warehouse.parts import Span, spans_of, spans_of_rows
 from klaviyo_pipeline.warehouse.shrinking import ShrinkLimits
-from klaviyo_pipeline.warehouse.tables import Column, Table
+from klaviyo_pipeline.warehouse.tables import Column, Table, shape
 from klaviyo_pipeline_tests.soaking import examples
 from klaviyo_pipeline_tests.warehouse.helpers import arrow, contents, day, event, put
 
@@ -121,6 +121,21 @@ def test_columns_when_many_come_to_a_large_table_at_the_least_memory_then_they_a
     landed = put(database, members().slice(1, 1), table=replace(MEMBERS, columns=(*MEMBERS.columns, *more)))
     assert landed.added_columns == tuple(column.name for column in more)
     assert landed.total_rows == 1_000_002
+
+
+def test_column_when_it_alone_exceeds_the_memory_then_it_is_added(tmp_path):
+    rows = Table("klaviyo", "numbers", (Column("n", "BIGINT"),))
+    with Database(tmp_path / "store.duckdb").writing() as con:
+        con.execute("CREATE SCHEMA klaviyo; CREATE TABLE klaviyo.numbers AS SELECT i AS n FROM range(6000000) AS r(i)")
+        con.execute("CHECKPOINT")
+        con.execute("SET memory_limit = '16MB'")
+        limit = parts.memory_limit(con)
+        con.begin()
+        _columns, added = shape(con, rows, (*rows.columns, Column("more", "VARCHAR")), may_commit=True)
+        con.commit()
+        assert added == ("more",)
+        assert con.execute("SELECT count(*), count(more) FROM klaviyo.numbers").fetchall() == [(6_000_000, 0)]
+        assert parts.memory_limit(con) == pytest.approx(limit, rel=0.01)
 
 
 @pytest.fixture(scope="module")
