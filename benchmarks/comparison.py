@@ -156,22 +156,23 @@ def startup(settings: Settings) -> Section:
             commands[f"{label}, nothing to load"] = measure.python(
                 "-m", f"benchmarks.loaders.{name}", empty.command_line
             )
-        cpu, kept = dict[str, float](), dict[str, float]()
-        for number, (label, command) in enumerate(commands.items()):
-            home = found.folder / f"home_{number}"
-            given = environment(found, found.new_database(), str(found.days("events")[0]), home)
-            runs, sizes = [], list[int]()
-            for _ in range(settings.repeats + 1):
-                runs.append(measure.run(command, given))
-                sizes.append(sum(each.stat().st_size for each in home.rglob("*") if each.is_file()))
-            cpu[label] = min(run.cpu_s for run in runs)
-            kept[label] = (sizes[-1] - sizes[0]) / settings.repeats / 1000
-            quickest = min(runs, key=lambda run: run.wall_s)
-            settings.say(f"  {label}: {quickest.wall_s:.2f} s")
-            grown = f"{kept[label]:.0f}" if kept[label] else ""
-            section.rows.append(
-                (label, f"{quickest.wall_s:.2f}", f"{cpu[label]:.2f}", f"{quickest.peak_mb:.0f}", grown)
-            )
+        homes = {label: found.folder / f"home_{number}" for number, label in enumerate(commands)}
+        first = str(found.days("events")[0])
+        given = {label: environment(found, found.new_database(), first, home) for label, home in homes.items()}
+        runs: dict[str, list[measure.Run]] = {label: [] for label in commands}
+        sizes: dict[str, list[int]] = {label: [] for label in commands}
+        # In turn, so that whatever else the machine does falls on all alike.
+        for _ in range(settings.repeats + 1):
+            for label, command in commands.items():
+                runs[label].append(measure.run(command, given[label]))
+                sizes[label].append(sum(each.stat().st_size for each in homes[label].rglob("*") if each.is_file()))
+    cpu = {label: min(run.cpu_s for run in each) for label, each in runs.items()}
+    kept = {label: (each[-1] - each[0]) / settings.repeats / 1000 for label, each in sizes.items()}
+    for label, each in runs.items():
+        quickest = min(each, key=lambda run: run.wall_s)
+        settings.say(f"  {label}: {quickest.wall_s:.2f} s")
+        grown = f"{kept[label]:.0f}" if kept[label] else ""
+        section.rows.append((label, f"{quickest.wall_s:.2f}", f"{cpu[label]:.2f}", f"{quickest.peak_mb:.0f}", grown))
     above, times = cpu[METRICS] - cpu[TRIVIAL], kept[METRICS] / kept[TRIVIAL]
     section.claim(
         f"a run with nothing new takes at most {CPU_ABOVE_TRIVIAL_S:g} s of CPU more than a trivial asset's",
