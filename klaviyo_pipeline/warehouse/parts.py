@@ -50,8 +50,10 @@ def more_memory(con: duckdb.DuckDBPyConnection, more_bytes: int) -> Iterator[Non
     """Raises the session's memory limit by so many bytes, for a statement that can neither spill nor be cut."""
     limit = memory_limit(con)
     con.execute("SET memory_limit = ?", [f"{limit + more_bytes} bytes"])
-    yield
-    con.execute("SET memory_limit = ?", [f"{limit} bytes"])
+    try:
+        yield
+    finally:
+        con.execute("SET memory_limit = ?", [f"{limit} bytes"])
 
 
 def share_bytes(con: duckdb.DuckDBPyConnection) -> float:
