@@ -14,6 +14,7 @@ import pytest
 
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.warehouse import ledger, write_modes
+from klaviyo_pipeline_tests.breadth import few
 from klaviyo_pipeline_tests.forking import PROCESSES
 from klaviyo_pipeline_tests.incremental.support import loads
 from klaviyo_pipeline_tests.orchestration.conftest import World, failure_text
@@ -202,7 +203,7 @@ def test_folder_that_can_not_be_written_then_says_so_before_anything_is_requeste
     assert "\n" not in text
 
 
-@pytest.mark.parametrize("mode", ["append", "merge", "replace", "replace_on_new_data"])
+@pytest.mark.parametrize("mode", few(["append", "merge", "replace", "replace_on_new_data"], 2))
 def test_disk_full_in_the_middle_of_a_landing_then_says_so_and_nothing_has_changed(
     loaded: World, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:

@@ -14,6 +14,7 @@ from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import FilterBy
 from klaviyo_pipeline.loads.request import LoadRequest, window_of
 from klaviyo_pipeline.warehouse.write_modes import WriteMode
+from klaviyo_pipeline_tests.breadth import broad
 from klaviyo_pipeline_tests.clocks import ago
 from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.incremental.support import Project, loads, moment
@@ -54,7 +55,7 @@ def _landed(world: World, source: str, ids: set[str]) -> set[str]:
 
 @pytest.mark.parametrize(
     ("source", "filter_by"),
-    [(name, each.value) for name in WINDOWED for each in CORE[name].filter_by],
+    broad((name, each.value) for name in WINDOWED for each in CORE[name].filter_by),
 )
 def test_t3_edge_of_a_second_belongs_to_the_window_that_begins_there(world: World, source: str, filter_by: str) -> None:
     times = {"edge0001": EDGE, "edge0002": EDGE - SECOND, "edge0003": EDGE + SECOND}

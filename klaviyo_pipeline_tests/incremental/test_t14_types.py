@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from itertools import product
 
 import dagster as dg
 import pytest
 
 from klaviyo_pipeline.orchestration.assets import metadata
+from klaviyo_pipeline_tests.breadth import broad
 from klaviyo_pipeline_tests.hostile.rewriting import rewrite
 from klaviyo_pipeline_tests.incremental.support import EVERYTHING, Project
 from klaviyo_pipeline_tests.orchestration.conftest import World
@@ -75,8 +77,7 @@ def metadata_of(result: dg.ExecuteInProcessResult, source: str) -> dict[str, obj
     return {name: value.value for name, value in event.metadata.items()}
 
 
-@pytest.mark.parametrize("field", ["last_event_date", "updated"])
-@pytest.mark.parametrize("mode", ["merge", "append"])
+@pytest.mark.parametrize(("field", "mode"), broad(product(("last_event_date", "updated"), ("merge", "append"))))
 def test_t14_time_that_can_not_be_is_null_and_kept_and_every_run_succeeds(world: World, field: str, mode: str) -> None:
     ids = world.ids("profiles")
     odd = dict(zip(ids[:: len(ids) // 4], IMPOSSIBLE, strict=False))

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from klaviyo_pipeline_tests.breadth import few
 from klaviyo_pipeline_tests.clocks import ago
 from klaviyo_pipeline_tests.core import CORE
 from klaviyo_pipeline_tests.incremental.support import EVERYTHING, UNTIL, loads, put_event
@@ -14,7 +15,7 @@ from klaviyo_pipeline_tests.orchestration.conftest import World
 INCREMENTAL = [name for name, source in CORE.items() if source.time_fields]
 
 
-@pytest.mark.parametrize("source", INCREMENTAL)
+@pytest.mark.parametrize("source", few(INCREMENTAL, 3))
 def test_t15_incremental_source_when_run_again_then_not_a_byte_changes(world: World, source: str) -> None:
     config = {"incremental": True}
     assert world.run(source, config=config).success

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from klaviyo_pipeline_tests.breadth import few
 from klaviyo_pipeline_tests.incremental.support import loads
 from klaviyo_pipeline_tests.orchestration.conftest import World
 
@@ -29,7 +30,7 @@ def _take_away(world: World, source: str) -> Any:
     return row
 
 
-@pytest.mark.parametrize("source", SMALL)
+@pytest.mark.parametrize("source", few(SMALL, 2))
 def test_t16_row_that_is_gone_is_marked_and_comes_back_to_life(world: World, source: str) -> None:
     _read_whole(world, source)
     before = world.state()
