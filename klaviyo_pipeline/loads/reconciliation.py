@@ -6,7 +6,7 @@ comparison covers only days that have landed by the ledger, so that every differ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -123,22 +123,20 @@ def reconcile_events(
     begin = start_of(days[0], zone)
     ours = _count_events(place, begin, until)
     names = names_at_klaviyo(client, area, now)
-    compared, differences, not_counted = set(days), list[Difference](), dict[str, str]()
+    compared = set(days)
     metrics = set(names) | {metric for metric, _day in ours if metric}
     if chosen is not None:
         assert SOURCES["events"].choice is not None
         metrics = set(resolve(SOURCES["events"].choice, chosen, names))
+    differences, not_counted = list[Difference](), dict[str, str]()
     for metric_id in sorted(metrics):
         name = names.get(metric_id, metric_id)
         try:
             theirs = events_by_day(client, metric_id, begin, until, zone)
         except RequestRefusedError as error:
             not_counted[name] = str(error)
-            continue
-        for day in days:
-            here, there = ours.get((metric_id, day), 0), theirs[day]
-            if here != there:
-                differences.append(Difference(metric_id, name, day, here, there))
+        else:
+            differences += _differences(metric_id, name, days, ours, theirs)
     return Reconciliation(
         days=tuple(days),
         until=until,
@@ -148,6 +146,20 @@ def reconcile_events(
         not_counted=not_counted,
         without_metric=sum(count for (metric, day), count in ours.items() if not metric and day in compared),
     )
+
+
+def _differences(
+    metric_id: str,
+    name: str,
+    days: Iterable[date],
+    ours: Mapping[tuple[str | None, date], int],
+    theirs: Mapping[date, int],
+) -> Iterator[Difference]:
+    """The days on which a metric has other numbers of events here and at Klaviyo."""
+    for day in days:
+        here, there = ours.get((metric_id, day), 0), theirs[day]
+        if here != there:
+            yield Difference(metric_id, name, day, here, there)
 
 
 def _days_to_compare(

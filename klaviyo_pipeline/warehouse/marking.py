@@ -24,6 +24,7 @@ from klaviyo_pipeline.warehouse.write_modes import WriteMode
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import duckdb
     import pyarrow as pa
 
     from klaviyo_pipeline.warehouse.interface import Warehouse
@@ -87,9 +88,7 @@ def mark_gone(
         if DELETED_AT not in {column.name for column in existing}:
             con.execute(f"ALTER TABLE {name} ADD COLUMN {DELETED_AT} {DELETED_AT_COLUMN.type}")
             con.execute(f"COMMENT ON COLUMN {name}.{DELETED_AT} IS {literal(DELETED_AT_COLUMN.comment)}")
-        con.register(_IDS, ids)
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {_SEEN} AS SELECT DISTINCT id FROM {_IDS}")
-        con.unregister(_IDS)
+        _read_ids(con, ids)
         gone = f"t.{DELETED_AT} IS NULL AND t.{LOADED_AT} < $began AND t.id NOT IN (SELECT id FROM {_SEEN})"
 
         def count(sql: str, **bound: Any) -> int:  # noqa: ANN401 - a parameter
@@ -97,14 +96,7 @@ def mark_gone(
 
         alive = count(f"SELECT count(*) FROM {name} WHERE {DELETED_AT} IS NULL")
         lost = count(f"SELECT count(*) FROM {name} AS t WHERE {gone}", began=began)
-        if shrink is not None and shrink.refuses(alive, lost, whole=True):
-            raise ShrinkError(
-                f"{table.plain_name}: Klaviyo's ids lack {lost:,} of the {alive:,} rows that are here. An outage can "
-                "look like that, so nothing was changed. Run it again later. If they are really gone, consent: "
-                "--accept-shrink. The limits are all rows, or "
-                f"more than {shrink.rows:,} that are more than {shrink.share:.0%} (KLAVIYO_SHRINK_ROWS, "
-                "KLAVIYO_SHRINK_SHARE)."
-            )
+        _check_lost(table, alive, lost, shrink)
         now = clock.now()
         con.execute(f"UPDATE {name} AS t SET {DELETED_AT} = $now WHERE {gone}", {"now": now, "began": began})
         back = f"{DELETED_AT} IS NOT NULL AND id IN (SELECT id FROM {_SEEN})"
@@ -123,3 +115,21 @@ def mark_gone(
         )
         ledger.record(con, entry)
         return Marked(alive, lost, revived)
+
+
+def _read_ids(con: duckdb.DuckDBPyConnection, ids: pa.RecordBatchReader) -> None:
+    con.register(_IDS, ids)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {_SEEN} AS SELECT DISTINCT id FROM {_IDS}")
+    con.unregister(_IDS)
+
+
+def _check_lost(table: Table, alive: int, lost: int, shrink: ShrinkLimits | None) -> None:
+    """Refuses to mark so many of the living rows that it takes consent."""
+    if shrink is not None and shrink.refuses(alive, lost, whole=True):
+        raise ShrinkError(
+            f"{table.plain_name}: Klaviyo's ids lack {lost:,} of the {alive:,} rows that are here. An outage can "
+            "look like that, so nothing was changed. Run it again later. If they are really gone, consent: "
+            "--accept-shrink. The limits are all rows, or "
+            f"more than {shrink.rows:,} that are more than {shrink.share:.0%} (KLAVIYO_SHRINK_ROWS, "
+            "KLAVIYO_SHRINK_SHARE)."
+        )

@@ -111,6 +111,22 @@ _made: dict[tuple[str, str], tuple[Source, type[LoadConfig]]] = {}
 
 
 def _config_class(source: Source, defaults: Mapping[str, Any]) -> type[LoadConfig]:
+    fields = _window_fields(source) | _choice_fields(source)
+    for name, value in defaults.items():
+        kind, described = fields.get(name) or (str | None, FilterConfig.model_fields[name])
+        extra = described.json_schema_extra
+        fields[name] = (kind, Field(default=value, description=described.description, json_schema_extra=extra))
+    class_name = "".join(part.capitalize() for part in source.name.split("_"))
+    return create_model(
+        f"{class_name}Config",
+        __base__=_base(source),
+        __module__=__name__,
+        **fields,
+    )
+
+
+def _window_fields(source: Source) -> dict[str, Any]:
+    """The fields that say by which time, and from when to when, a run reads."""
     fields: dict[str, Any] = {}
     if source.takes_window:
         fields["start_time"] = _text(
@@ -142,6 +158,12 @@ def _config_class(source: Source, defaults: Mapping[str, Any]) -> type[LoadConfi
         fields["partition_key"] = _text(
             "Time column that decides which rows a replace mode clears; blank: the asset's own."
         )
+    return fields
+
+
+def _choice_fields(source: Source) -> dict[str, Any]:
+    """The fields of the source's options, and of what a run is limited to or leaves out."""
+    fields: dict[str, Any] = {}
     for option in source.options:
         default = option.value_of(option.default)
         fields[option.setting] = (bool, Field(default=default, description=option.description))
@@ -157,17 +179,7 @@ def _config_class(source: Source, defaults: Mapping[str, Any]) -> type[LoadConfi
         fields[leaving_out.SETTING] = (list[str] | None, Field(default=None, description=text))
     if dimensions.takes(source):
         fields[dimensions.SETTING] = (list[str] | None, Field(default=None, description=dimensions.MEANING))
-    for name, value in defaults.items():
-        kind, described = fields.get(name) or (str | None, FilterConfig.model_fields[name])
-        extra = described.json_schema_extra
-        fields[name] = (kind, Field(default=value, description=described.description, json_schema_extra=extra))
-    class_name = "".join(part.capitalize() for part in source.name.split("_"))
-    return create_model(
-        f"{class_name}Config",
-        __base__=_base(source),
-        __module__=__name__,
-        **fields,
-    )
+    return fields
 
 
 def _base(source: Source) -> type[LoadConfig]:
