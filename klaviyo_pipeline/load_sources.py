@@ -104,8 +104,9 @@ def load_sources(
             name = "/".join(key.path)
             made_from = set(table.made_from)
             waits = _follow(name, failed & made_from, skipped & made_from)
-            yield from [waits] if waits else launch([(key, name)])
-            built += [] if waits else [table.name]
+            runs = [waits] if waits else launch([(key, name)])
+            yield from runs
+            built += [table.name for run in runs if not (run.error or run.skipped)]
         views = [(dg.AssetKey([ALL_ACCOUNTS, name]), f"{ALL_ACCOUNTS}/{name}") for name in built]
         if there := [each for each in views if each[0] in known]:
             yield from launch(there)

@@ -148,3 +148,17 @@ def test_commands_when_an_account_is_given_then_they_are_about_it(two: Workplace
     assert rewound == [("us.lists",)]
     chosen = {each["source"] for each in shown(two, "sources", "--account", "us") if each["chosen"]}
     assert chosen == {"metrics", "lists"}
+
+
+def test_load_of_everything_when_there_are_several_accounts_then_the_views_over_all_of_them_are_made(
+    two: Workplace,
+) -> None:
+    file = two.root / "klaviyo.yml"
+    file.write_text(file.read_text().replace("metrics", "list_counts"))
+
+    loads = {each["source"]: each for each in shown(two, "load", "--all", "--account", "us")}
+
+    assert list(loads) == ["lists", "list_counts", "us_analytics/list_sizes", "all_accounts/list_sizes"]
+    lists = len(truth(two.sandbox.store, "lists"))
+    assert loads["all_accounts/list_sizes"]["total"] == lists
+    assert two.sql("SELECT account, count(*) FROM all_accounts.list_sizes GROUP BY ALL") == [("us", lists)]
