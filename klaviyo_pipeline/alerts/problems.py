@@ -58,6 +58,7 @@ def problems(
     told: Collection[str] = (),
     failures: Mapping[str, runs.Failure] | None = None,
     own: Collection[dg.AssetKey] | None = None,
+    revisions: Collection[str] = ("",),
 ) -> list[Problem]:
     """The problems of now, by their keys.
 
@@ -68,6 +69,7 @@ def problems(
         told: The keys of problems that have been told and not ended. A quota among them stays a problem for longer.
         failures: The failures of runs, if they have been read.
         own: The assets that are looked at; None: all of the code location.
+        revisions: The API revisions of the accounts; blank: that of the environment.
 
     Raises:
         ConfigurationError: if a setting is wrong.
@@ -81,7 +83,7 @@ def problems(
         *_other_assets(status, keys, instance, failed),
         *_checks(checks, instance),
         *_quotas(status.quotas, told),
-        *_revision(status.at),
+        *_revision(status.at, revisions),
     ]
     return sorted(found, key=lambda each: each.key)
 
@@ -158,7 +160,11 @@ def _quotas(quotas: Collection[QuotaStatus], told: Collection[str]) -> Iterator[
             yield _problem(key, f"Quota is spent: {quota.quota} of account {quota.account}", sentence, "/runs")
 
 
-def _revision(now: datetime) -> Iterator[Problem]:
-    result = revision_check(environment.REVISION.value, now.date())
-    if not result.passed:
-        yield _problem("revision", "Klaviyo's API revision ends", result.description or "", "/deployment")
+def _revision(now: datetime, chosen: Collection[str]) -> Iterator[Problem]:
+    """The revisions that end. Each is one problem."""
+    of_environment = environment.REVISION.value
+    for revision in dict.fromkeys(each or of_environment for each in chosen):
+        result = revision_check(revision, now.date())
+        if not result.passed:
+            key = "revision" if revision == of_environment else f"revision {revision}"
+            yield _problem(key, "Klaviyo's API revision ends", result.description or "", "/deployment")

@@ -53,7 +53,7 @@ def alerts_sensor(
             status = gather(repository, context.instance, about, disk=False, failures=failures)
         except DatabaseBusyError as error:
             return dg.SkipReason(f"Nothing was looked at: {error}")
-        found = problems(status, repository, context.instance, memory.keys, failures, own)
+        found = problems(status, repository, context.instance, memory.keys, failures, own, about.revisions)
         delivered, failed = tell(memory, found, to)
         for sentence in delivered:
             context.log.info(sentence)

@@ -41,7 +41,7 @@ def gather(repository: dg.RepositoryDefinition | None, instance: dg.DagsterInsta
     status = gather_status(repository, instance, scope)
     accounts = scope.accounts or [default_parts()]
     known = {each.name: account_of_tables(each.duckdb) for each in accounts}
-    results = [(_check(record), record) for record in _evaluations(instance, accounts)]
+    results = [(_check(record), record) for record in _evaluations(instance, check_keys(repository, scope))]
     compared = [(check, record) for check, record in results if check.name == COUNTS_AGREE]
     return Report(
         at=status.at,
@@ -89,10 +89,17 @@ def _changes(accounts: Sequence[AccountParts], status: Status, *, is_whole: bool
     return [each for each in found if is_whole or each.table in own]
 
 
-def _evaluations(instance: dg.DagsterInstance, accounts: Sequence[AccountParts]) -> Iterable[tuple[Any, datetime]]:
-    """The latest result of each of the accounts' checks, and its time, by asset and name."""
-    checks = [made for each in accounts for made in build_checks(each.days, each.naming)]
-    for key in sorted({key for made in checks for key in made.check_keys}):
+def check_keys(repository: dg.RepositoryDefinition | None, scope: Scope) -> set[dg.AssetCheckKey]:
+    """The checks of the project; without its definitions, and in a project of others, those of the accounts."""
+    if repository is not None and scope.guest is None:
+        return set(repository.asset_graph.asset_check_keys)
+    accounts = scope.accounts or [default_parts()]
+    return {key for each in accounts for made in build_checks(each.days, each.naming) for key in made.check_keys}
+
+
+def _evaluations(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]) -> Iterable[tuple[Any, datetime]]:
+    """The latest result of each check, and its time, by asset and name."""
+    for key in sorted(keys):
         if found := latest_result(instance, key):
             yield found
 

@@ -240,7 +240,7 @@ def _late_by(spec: LoadSpec, latest: LatestLoad | None, due: runs.Due | None, no
 
 
 def _rate_limit_used(spec: LoadSpec, latest: LatestLoad) -> float:
-    tier = spec.source.tier_for(environment.REVISION.value or DEFAULT_REVISION, spec.source.choose())
+    tier = spec.source.tier_for(latest.revision or DEFAULT_REVISION, spec.source.choose())
     return tier.share_of_steady(latest.requests, latest.fetch_s)
 
 

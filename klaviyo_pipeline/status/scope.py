@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import dagster as dg
+
 from klaviyo_pipeline.accounts.parts import AccountParts, project_accounts
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.transfers.folder import Folder
@@ -28,6 +30,12 @@ class Scope:
     def guest(self) -> AccountParts | None:
         """The account in a project of others; None for the whole project."""
         return self.accounts[0] if self.folder is None else None
+
+    @property
+    def revisions(self) -> Sequence[str]:
+        """The API revisions that the accounts choose; blank: that of the environment."""
+        own = [each.klaviyo.revision for each in self.accounts]
+        return [each.get_value("") or "" if isinstance(each, dg.EnvVar) else each for each in own]
 
     def patient(self, seconds: float) -> Scope:
         """The same loads, with databases that are waited for no longer than this."""

@@ -28,6 +28,7 @@ class LatestLoad:
         requests: Requests that it took.
         fetch_s: Seconds that its fetch took.
         account: Klaviyo's public id of the account; blank if it is not known.
+        revision: The API revision that answered; blank if it is not known.
     """
 
     landed_at: datetime
@@ -36,6 +37,7 @@ class LatestLoad:
     requests: int
     fetch_s: float
     account: str
+    revision: str
 
 
 def latest_loads(con: duckdb.DuckDBPyConnection) -> Mapping[tuple[str, str], LatestLoad]:
@@ -46,15 +48,22 @@ def latest_loads(con: duckdb.DuckDBPyConnection) -> Mapping[tuple[str, str], Lat
     account = "arg_max(account, entry)" if "account" in there else "NULL"
     rows = con.execute(
         "SELECT source, table_name, epoch_us(max(landed_at)), epoch_us(max(coalesce(window_end, landed_at))), "
-        f"arg_max(total_rows, entry), arg_max(requests, entry), arg_max(duration_s, entry), {account} "
+        f"arg_max(total_rows, entry), arg_max(requests, entry), arg_max(duration_s, entry), {account}, "
+        "arg_max(revision, entry) "
         f"FROM {full_name(con, LEDGER.schema, LEDGER.name)} "
         "WHERE kind = 'load' AND table_name IS NOT NULL GROUP BY ALL"
     ).fetchall()
     return {
         (source, table): LatestLoad(
-            from_microseconds(landed), from_microseconds(until), total or 0, requests or 0, seconds or 0.0, named or ""
+            landed_at=from_microseconds(landed),
+            until=from_microseconds(until),
+            rows=total or 0,
+            requests=requests or 0,
+            fetch_s=seconds or 0.0,
+            account=named or "",
+            revision=revision or "",
         )
-        for source, table, landed, until, total, requests, seconds, named in rows
+        for source, table, landed, until, total, requests, seconds, named, revision in rows
     }
 
 

@@ -11,13 +11,21 @@ import pytest
 
 from klaviyo_pipeline import clock
 from klaviyo_pipeline.accounts.parts import account_parts, project_accounts
+from klaviyo_pipeline.alerts.problems import problems
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.catalogue.model import SMALL
-from klaviyo_pipeline.klaviyo.catalogue.registry import CORE
+from klaviyo_pipeline.klaviyo.catalogue.registry import CORE, SOURCES
+from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION
 from klaviyo_pipeline.klaviyo.client.rate_limits import limits_of_account
+from klaviyo_pipeline.report.gather import check_keys
+from klaviyo_pipeline.report.gather import gather as gather_report
 from klaviyo_pipeline.sandbox.admin import truth
+from klaviyo_pipeline.status.gather import gather
+from klaviyo_pipeline.status.scope import scope_of_project
+from klaviyo_pipeline.transfers.folder import Folder
 from klaviyo_pipeline_tests.accounts.brands import DAYS, Brands, brands_in, fetched
 from klaviyo_pipeline_tests.orchestration.conftest import FIRST_DAY
+from klaviyo_pipeline_tests.warehouse.processes import OUTSIDER, holding
 
 TABLES = {"lists": (), "templates": (), "metrics": (), "events": (f"{FIRST_DAY}T00:00Z", "2026-11-21T00:00Z")}
 
@@ -169,6 +177,74 @@ def test_sweep_when_a_row_is_gone_from_one_shop_then_the_same_id_of_the_other_ac
 
     gone = "SELECT _deleted_at IS NOT NULL FROM {}.templates WHERE id = 'TBOTH'"
     assert [brands.sql(gone.format(account)) for account in ("us", "uk")] == [[(True,)], [(False,)]]
+
+
+def test_report_when_there_are_several_accounts_then_it_has_the_charts_and_checks_of_each(
+    brands: Brands, loaded: dg.Definitions
+) -> None:
+    for account in ("us", "uk"):
+        brands.run(loaded, [f"{account}_analytics/daily_metrics"])
+        brands.run(loaded, job=f"{account}_checks")
+
+    report = gather_report(None, brands.instance, scope_of_project(Folder()))
+
+    assert {check.asset.split("/")[0] for check in report.checks} == {"us", "uk"}
+    charts = {figure.name: figure.title for figure in report.figures if figure.chart}
+    assert charts["us-events"] == "us: Events per day by metric"
+    assert {name.split("-")[0] for name in charts} == {"us", "uk"}
+    assert {change.table.split(".")[0] for change in report.changes} == {"us", "uk"}
+    about = scope_of_project(Folder())
+    assert check_keys(loaded.get_repository_def(), about) == check_keys(None, about)
+
+
+def test_status_when_an_account_has_a_revision_of_its_own_then_the_share_is_that_of_its_rate_limit(
+    brands: Brands, loaded: dg.Definitions
+) -> None:
+    old = "2025-07-15"
+    brands.name({"us": f", sources: [universal_content], revision: '{old}'", "uk": ", sources: [lists]"})
+    brands.run(brands.definitions, ["us/universal_content"])
+
+    status = gather(None, brands.instance, scope_of_project(Folder()), disk=False)
+
+    (used,) = [table.rate_limit_used for table in status.tables if table.asset == "us/universal_content"]
+    ((requests, seconds),) = brands.sql(
+        "SELECT requests, duration_s FROM klaviyo_pipeline.ledger WHERE table_name = 'us.universal_content' "
+        "ORDER BY entry DESC LIMIT 1"
+    )
+    assert used == SOURCES["universal_content"].tier_for(old, frozenset()).share_of_steady(requests, seconds)
+    assert used != SOURCES["universal_content"].tier_for(DEFAULT_REVISION, frozenset()).share_of_steady(
+        requests, seconds
+    )
+
+
+def test_alerts_when_an_account_has_a_revision_that_ends_then_this_is_a_problem(brands: Brands) -> None:
+    brands.name({"us": ", sources: [lists], revision: '2024-10-15'", "uk": ", sources: [lists]"})
+    definitions = brands.definitions
+    about = scope_of_project(Folder())
+    status = gather(None, brands.instance, about, disk=False)
+
+    found = problems(status, definitions.get_repository_def(), brands.instance, revisions=about.revisions)
+
+    assert [(each.key, "2024-10-15" in each.sentence) for each in found if "revision" in each.key] == [
+        ("revision 2024-10-15", True)
+    ]
+
+
+def test_alerts_when_the_database_of_an_account_is_busy_then_the_sensor_looks_again_later(
+    brands: Brands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klaviyo_pipeline.alerts.sensor._PATIENCE_S", 0.1)
+    monkeypatch.setenv("KLAVIYO_ALERT_WEBHOOK", "http://127.0.0.1:9/")
+    own = brands.folder / "own.duckdb"
+    brands.name({"us": ", sources: [lists]", "uk": f", sources: [lists], database: {own}"})
+    repository = brands.definitions.get_repository_def()
+    context = dg.build_sensor_context(brands.instance, repository_def=repository)
+
+    with holding(OUTSIDER, own, "write"):
+        found = repository.get_sensor_def("alerts").evaluate_tick(context)
+
+    assert (found.skip_message or "").startswith("Nothing was looked at: ")
+    assert "own.duckdb" in (found.skip_message or "")
 
 
 def test_account_when_wrong_then_the_log_names_it_and_the_others_are_assets(

@@ -47,7 +47,7 @@ def watching(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watc
         monkeypatch.delenv(f"KLAVIYO_{name}", raising=False)
     # Dagster's records know the machine's time only, and at that time a revision may end.
     monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC))
-    monkeypatch.setattr(problems, "_revision", lambda _now: ())
+    monkeypatch.setattr(problems, "_revision", lambda _now, _chosen: ())
     with dagster_home.kept_instance() as instance:
         yield Watching(instance)
 

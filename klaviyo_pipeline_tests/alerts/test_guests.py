@@ -66,7 +66,7 @@ def project(tmp_path: Path, shop: RunningSandbox, monkeypatch: pytest.MonkeyPatc
 
     # Dagster's records know the machine's time only, and at that time a revision may end.
     monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC))
-    monkeypatch.setattr(problems, "_revision", lambda _now: ())
+    monkeypatch.setattr(problems, "_revision", lambda _now, _chosen: ())
     monkeypatch.setenv("BRAND_US_KEY", shop.api_key)
     monkeypatch.setenv("BRAND_UK_KEY", "pk_wrong")
     monkeypatch.setenv("BRANDS", str(tmp_path / "brands.duckdb"))
