@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline import environment, grammar, redaction
 from klaviyo_pipeline.accounts.model import AccountSettings, AccountsFile
-from klaviyo_pipeline.accounts.validation import violations_in
+from klaviyo_pipeline.accounts.validation import DEFAULT, violations_in
 from klaviyo_pipeline.errors import ConfigurationError
+from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
 from klaviyo_pipeline.yaml_files.problems import FileError, Problem, Violation, one_of
 from klaviyo_pipeline.yaml_files.shape import without_blanks
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 FILE = environment.Variable(
     "KLAVIYO_ACCOUNTS", "klaviyo.yml", "File with the Klaviyo accounts of the project.", grammar.file
 )
+OWN = "klaviyo"
+"""An account of this name has the asset keys, jobs and resources of the account of KLAVIYO_API_KEY."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def read_text(text: str, file: str) -> list[Account | BrokenAccount]:
     document = parse(text, file)
     _check_top(document)
     given: dict[str, Any] = document.data["accounts"]
-    taken: dict[tuple[str, ...], str] = {}
+    taken = _of_default(given)
     return [_account(document, name, data, taken) for name, data in given.items()]
 
 
@@ -160,17 +163,38 @@ def _account(
 
 
 def _clashes(account: Account, taken: dict[tuple[str, ...], str]) -> Iterator[Violation]:
-    """What an account above has already. DuckDB and some file systems do not tell names apart by case."""
+    """What another account has already. DuckDB and some file systems do not tell names apart by case."""
     settings = account.settings
     database, prefix = settings.database or environment.DATABASE.text, settings.key_prefix or account.name
-    own: list[tuple[tuple[str, ...], str, str]] = [((), "name", account.name)]
-    own += [(("schema",), f"schema in {database}", account.schema + each) for each in ("", "_analytics")]
-    own += [(("key_prefix",), "key_prefix", prefix + each) for each in ("", "_analytics")]
-    for path, what, value in own:
+    for path, what, value in _owned(account.name, account.schema, database, prefix):
         first = taken.setdefault((what, value.lower()), account.name)
         if first != account.name:
-            yield Violation(path, f"is that of the account {first} above: each account needs its own.", key=not path)
+            has = "is that" if path or what == "name" else f"names the {what} {value}, which is that"
+            yield Violation(path, f"{has} of the account {first}: each account needs its own.", key=not path)
             return
+
+
+def _owned(name: str, schema: str, database: str, prefix: str) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """What no two accounts can share: the setting, what it is about, and its value."""
+    yield (), "name", name
+    for end in ("", "_duckdb", "_io_manager"):
+        yield (), "resource", f"{name}{end}"
+    for end in ("", "_analytics"):
+        yield ("schema",), f"schema in {database}", f"{schema}{end}"
+        yield ("key_prefix",), "key_prefix", f"{prefix}{end}"
+    # Dagster has one namespace for jobs and for the ops of checks.
+    yield (), "job", f"{name}_checks"
+    for source in (*SOURCES, "reconciliation"):
+        yield (), "job", f"{prefix.replace('/', '_')}_{source}_checks"
+
+
+def _of_default(given: dict[str, Any]) -> dict[tuple[str, ...], str]:
+    """What the account of KLAVIYO_API_KEY has; nothing if it is one of those given, or not there."""
+    variables = {each.get("api_key_env") for each in given.values() if isinstance(each, dict)}
+    if OWN in given or not environment.API_KEY.text or environment.API_KEY.name in variables:
+        return {}
+    owned = _owned(OWN, environment.SCHEMA.text, environment.DATABASE.text, OWN)
+    return {(what, value.lower()): DEFAULT for _path, what, value in owned}
 
 
 def _unreadable(document: Document, at: tuple[str, str]) -> list[Problem]:

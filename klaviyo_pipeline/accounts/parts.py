@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import dagster as dg
 
 from klaviyo_pipeline import environment, grammar
-from klaviyo_pipeline.accounts.file import Account, BrokenAccount, account_named, read_accounts
+from klaviyo_pipeline.accounts.file import OWN, Account, BrokenAccount, account_named, read_accounts
 from klaviyo_pipeline.accounts.validation import DEFAULT
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.account import DEFAULT as DEFAULT_NAMING
@@ -140,15 +140,11 @@ def _default_is_there(found: list[Account | BrokenAccount]) -> bool:
     """Whether the default account is one of the project's, beside those of the file."""
     variables = {each.settings.api_key_env for each in found if isinstance(each, Account)}
     names = {each.name for each in found}
-    return bool(environment.API_KEY.text) and environment.API_KEY.name not in variables and _OWN not in names
-
-
-_OWN = DEFAULT_NAMING.account
-"""An account of this name in klaviyo.yml has the asset keys, jobs and resources of the default account."""
+    return bool(environment.API_KEY.text) and environment.API_KEY.name not in variables and OWN not in names
 
 
 def _naming(account: Account, *, guest: bool) -> Naming:
-    settings, is_own = account.settings, account.name == _OWN and not guest
+    settings, is_own = account.settings, account.name == OWN and not guest
     keys = {each: account.name if each == "klaviyo" else f"{account.name}_{each}" for each in RESOURCES}
     return Naming(
         account=account.name,

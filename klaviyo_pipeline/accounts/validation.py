@@ -44,6 +44,8 @@ def wrong_name(name: str) -> str:
     """Why an account cannot have a name; blank if it can."""
     if name == DEFAULT:
         return "is the account of KLAVIYO_API_KEY: choose another name."
+    if name.lower() in ("duckdb", "io_manager"):
+        return "is the key of a resource: choose another name."
     if name.lower() == ALL_ACCOUNTS:
         return f"{_OF_ALL}: choose another name."
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or not may_be_a_name(name) or name.endswith("_"):

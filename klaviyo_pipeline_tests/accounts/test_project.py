@@ -9,7 +9,8 @@ import dagster as dg
 import duckdb
 import pytest
 
-from klaviyo_pipeline import clock
+from klaviyo_pipeline import clock, environment
+from klaviyo_pipeline.accounts.file import BrokenAccount, read_accounts
 from klaviyo_pipeline.accounts.parts import account_parts, project_accounts
 from klaviyo_pipeline.alerts.problems import problems
 from klaviyo_pipeline.errors import ConfigurationError
@@ -17,6 +18,7 @@ from klaviyo_pipeline.klaviyo.catalogue.model import SMALL
 from klaviyo_pipeline.klaviyo.catalogue.registry import CORE, SOURCES
 from klaviyo_pipeline.klaviyo.catalogue.revisions import DEFAULT_REVISION
 from klaviyo_pipeline.klaviyo.client.rate_limits import limits_of_account
+from klaviyo_pipeline.orchestration.names import names_in
 from klaviyo_pipeline.report.gather import check_keys
 from klaviyo_pipeline.report.gather import gather as gather_report
 from klaviyo_pipeline.sandbox.admin import truth
@@ -258,6 +260,31 @@ def test_account_when_wrong_then_the_log_names_it_and_the_others_are_assets(
     assert {"us", "it"} <= found
     assert "uk" not in found
     assert "klaviyo.yml:3:" in caplog.text
+
+
+def test_accounts_when_named_like_anything_of_the_project_then_they_load_side_by_side_or_the_message_says_why(
+    brands: Brands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brands.name({"us": ", sources: [lists]"})
+    file, whole = brands.folder / "klaviyo.yml", environment.API_KEY.name
+    names = sorted(names_in(brands.definitions) | {"klaviyo", "default", "us_lists", "us_references"})
+    lines = [f"  {name}: {{api_key_env: US_KEY, sources: [lists]}}\n" for name in names if name != "us"]
+    monkeypatch.setenv(whole, "pk_own")
+    monkeypatch.setenv("KLAVIYO_SOURCES", "lists")
+
+    for more in (
+        "",
+        "  shop: {api_key_env: US_KEY, key_prefix: klaviyo}\n",
+        "  shop: {api_key_env: A, schema: klaviyo}\n",
+    ):
+        file.write_text(f"accounts:\n  us: {{api_key_env: US_KEY, sources: [lists]}}\n{more or ''.join(lines)}")
+
+        dg.Definitions.validate_loadable(brands.definitions)
+
+        broken = {each.name: str(each.error) for each in read_accounts() if isinstance(each, BrokenAccount)}
+        assert broken if more else {"duckdb", "io_manager", "us_duckdb", "us_analytics", "us_lists"} <= set(broken)
+        if more:
+            assert "is that of the account default" in broken["shop"]
 
 
 def test_choices_when_an_account_has_its_own_then_only_its_assets_and_schedules_have_them(brands: Brands) -> None:
