@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Route, ViewportSize, expect, sync_playwright
 
 from klaviyo_pipeline_tests.ui.running import ROOT
@@ -18,7 +19,7 @@ ARTIFACTS = ROOT / "artifacts" / "ui"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 PICTURES = os.environ.get("KLAVIYO_UI_SCREENSHOTS")
 """The folder whose pictures are to be taken anew: those for the documentation (docs/contributing.md)."""
-_PUBLISHED = {"assets", "asset", "checks"}
+_PUBLISHED = {"assets", "asset", "checks", "status", "launchpad-klaviyo_daily"}
 _FLAGS = [
     "--no-sandbox",  # CI runs as root, which Chromium's own sandbox refuses
     "--disable-gpu",
@@ -109,8 +110,12 @@ class Visit:
 
     def shoot(self, name: str) -> None:
         """Keep a picture, for documentation too if it is one that is shown there and is asked for."""
-        for folder in [ARTIFACTS, *([ROOT / PICTURES] if PICTURES and name in _PUBLISHED else [])]:
-            self.page.screenshot(path=folder / f"{name}.png", animations="disabled", caret="hide")
+        file = ARTIFACTS / f"{name}.png"
+        self.page.screenshot(path=file, animations="disabled", caret="hide")
+        if PICTURES and name in _PUBLISHED:  # with fewer colours it has a third of the bytes
+            with Image.open(file) as picture:
+                few = picture.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+            few.save(ROOT / PICTURES / f"{name}.png", optimize=True)
 
     def end(self) -> None:
         """Leave, and write the traffic."""
