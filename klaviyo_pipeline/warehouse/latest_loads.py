@@ -8,12 +8,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from klaviyo_pipeline.times import from_microseconds
+from klaviyo_pipeline.warehouse.errors import TableShapeError
 from klaviyo_pipeline.warehouse.ledger import LEDGER
 from klaviyo_pipeline.warehouse.sql import quote
 from klaviyo_pipeline.warehouse.tables import existing_columns, full_name
 
 if TYPE_CHECKING:
     import duckdb
+
+
+_OF_EVERY_VERSION = {
+    *("entry", "landed_at", "kind", "source", "table_name", "window_end"),
+    *("inserted", "updated", "deleted", "total_rows", "requests", "duration_s"),
+}
+"""Columns that the ledger of every version of this package has."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,12 @@ class LatestLoad:
 
 
 def latest_loads(con: duckdb.DuckDBPyConnection) -> Mapping[tuple[str, str], LatestLoad]:
-    """The newest loads by the load's name and the table (``schema.name``); empty without a ledger."""
-    there = {column.name for column in existing_columns(con, LEDGER.schema, LEDGER.name)}
+    """The newest loads by the load's name and the table (``schema.name``); empty without a ledger.
+
+    Raises:
+        TableShapeError: if another program made the ledger.
+    """
+    there = _columns(con)
     if not there:
         return {}
     account = "arg_max(account, entry)" if "account" in there else "NULL"
@@ -79,8 +91,12 @@ def first_day_loaded(con: duckdb.DuckDBPyConnection) -> datetime | None:
 
 
 def changes_since(con: duckdb.DuckDBPyConnection, moment: datetime) -> list[tuple[str, int, int, int, int, int]]:
-    """What loads have changed after a moment (aware): table, loads, rows inserted, updated and deleted, rows now."""
-    if not existing_columns(con, LEDGER.schema, LEDGER.name):
+    """What loads have changed after a moment (aware): table, loads, rows inserted, updated and deleted, rows now.
+
+    Raises:
+        TableShapeError: if another program made the ledger.
+    """
+    if not _columns(con):
         return []
     return con.execute(
         "SELECT table_name, count(*), coalesce(sum(inserted), 0)::BIGINT, coalesce(sum(updated), 0)::BIGINT, "
@@ -89,6 +105,17 @@ def changes_since(con: duckdb.DuckDBPyConnection, moment: datetime) -> list[tupl
         "WHERE kind = 'load' AND table_name IS NOT NULL AND landed_at > ? GROUP BY table_name ORDER BY min(entry)",
         [moment],
     ).fetchall()
+
+
+def _columns(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """The ledger's columns; none without a ledger."""
+    there = {column.name for column in existing_columns(con, LEDGER.schema, LEDGER.name)}
+    if there and (lacking := sorted(_OF_EVERY_VERSION - there)):
+        raise TableShapeError(
+            f"The table {LEDGER.plain_name} lacks {', '.join(lacking)}, so another program made it. "
+            "Use another database."
+        )
+    return there
 
 
 def newest_time(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 
 import klaviyo_pipeline.definitions  # noqa: F401 - with the default data sources, before a test sets others
@@ -119,6 +121,19 @@ def test_commands_table_has_a_line_for_each_table_and_problems_only_those_that_n
     problems = three_sources.cli("status", "--problems", exit_code=1).stdout
     assert "| klaviyo.metrics" not in problems
     assert "| klaviyo.templates | never loaded " in " ".join(problems.split())
+
+
+@pytest.mark.parametrize("command", ["status", "report"])
+def test_database_whose_ledger_is_of_another_program_is_refused_in_a_sentence(
+    three_sources: Workplace, command: str
+) -> None:
+    file = Path(KlaviyoDuckDBResource().warehouse().name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(str(file)) as con:
+        con.execute("CREATE SCHEMA klaviyo_pipeline; CREATE TABLE klaviyo_pipeline.ledger (entry BIGINT)")
+    said = three_sources.cli(command, exit_code=1).stderr
+    assert "The table klaviyo_pipeline.ledger lacks deleted, " in said
+    assert "another program made it. Use another database." in said
 
 
 @pytest.fixture
