@@ -17,6 +17,9 @@ from klaviyo_pipeline.status import wording
 if TYPE_CHECKING:
     from klaviyo_pipeline.status.model import Status, TableStatus
 
+PATIENCE_S = 30.0
+"""A monitor wants an answer soon. A load holds the database for moments."""
+
 
 @click.command()
 @click.option("--problems", is_flag=True, help="Show only the tables that need a person.")
@@ -35,7 +38,8 @@ def status(problems: bool, account: str | None, json_: bool) -> None:
     from klaviyo_pipeline.status.scope import scope_of_project
 
     with dagster_home.kept_instance() as instance:
-        found = of_one(gather(defs.get_repository_def(), instance, scope_of_project(transfers_folder())), account)
+        scope = scope_of_project(transfers_folder()).patient(PATIENCE_S)
+        found = of_one(gather(defs.get_repository_def(), instance, scope), account)
     shown = found.problems if problems else found.tables
     if json_:
         print_json({**asdict(found), "tables": [asdict(table) for table in shown], "ok": not found.problems})

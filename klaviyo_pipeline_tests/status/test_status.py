@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +137,23 @@ def test_database_whose_ledger_is_of_another_program_is_refused_in_a_sentence(
     said = three_sources.cli(command, exit_code=1).stderr
     assert "The table klaviyo_pipeline.ledger lacks deleted, " in said
     assert "another program made it. Use another database." in said
+
+
+def test_database_that_another_process_holds_is_an_error_after_a_short_wait(
+    three_sources: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three_sources.cli("load", "metrics")
+    # The package's attribute of this name is the command.
+    monkeypatch.setattr(import_module("klaviyo_pipeline.cli.status"), "PATIENCE_S", 0.1)
+    path = KlaviyoDuckDBResource().warehouse().name
+    hold = f"import duckdb; con = duckdb.connect({path!r}); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        said = three_sources.cli("status", exit_code=1).stderr
+        holder.communicate(b"\n")
+    assert f"was held by process {holder.pid} " in said
+    assert three_sources.cli("status", exit_code=1).stdout
 
 
 @pytest.fixture
