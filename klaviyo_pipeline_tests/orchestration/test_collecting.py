@@ -24,6 +24,15 @@ def test_a_program_that_switched_the_collector_off_keeps_it_so(before: str, afte
     assert collector_after(before) == after
 
 
+def test_program_that_used_duckdb_before_ends_without_a_word() -> None:
+    program = (
+        "import duckdb; duckdb.connect().execute('SELECT 1').fetchall(); "
+        "from klaviyo_pipeline.collecting import look_less_often; look_less_often()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout + done.stderr == ""
+
+
 def collector_after(before: str) -> str:
     program = (
         f"import gc; from klaviyo_pipeline.collecting import look_less_often; {before}; look_less_often(); "
