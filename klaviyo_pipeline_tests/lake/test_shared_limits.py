@@ -97,6 +97,18 @@ def test_budget_when_others_have_leased_all_then_says_how_long_to_wait_and_their
     assert taken(of_others, 20, windows) == 20
 
 
+def test_budget_when_requests_follow_fast_then_few_leases_serve_them(coordination):
+    fast = SharedPermits(coordination, "fast", lambda: 0.0)
+    assert taken(fast, 300, {1.0: 315, 3600.0: 3150}) == 300
+    count = "SELECT count(*) FROM klaviyo_pipeline.request_leases WHERE bucket = 'fast'"
+
+    def leases(cursor: Any) -> int:
+        cursor.execute(count)
+        return cursor.fetchone()[0]
+
+    assert coordination.run(leases) == 14  # of 1, 2, 4, 8, 16 and then 31 requests
+
+
 def test_budget_when_a_lease_has_ended_then_what_was_not_sent_is_given_back(coordination):
     now = 0.0
     ours, theirs = (SharedPermits(coordination, "given back", lambda: now) for _ in range(2))

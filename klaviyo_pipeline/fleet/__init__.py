@@ -1,0 +1,1 @@
+"""Runs on several machines, with Celery. Needs ``klaviyo-pipeline[celery]``."""
