@@ -30,7 +30,7 @@ TEMPORARY = "temp.main._klaviyo_pipeline"
 BATCH = f"{TEMPORARY}_batch"
 STREAM = "_klaviyo_pipeline_stream"
 _FLAGGED_ROWS = 100_000
-_LONG_KEY_BYTES = 200
+_LONG_KEY_BYTES = 10_000
 """Batches that fit with keys of this length are not measured."""
 SYSTEM = {LOADED_AT, RUN_ID, DELETED_AT}
 

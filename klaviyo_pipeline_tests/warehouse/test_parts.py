@@ -90,11 +90,11 @@ def test_loads_when_landed_in_parts_then_all_is_as_in_one_part(loads, rows):
 
 
 def members(first=0, spelling="", suffix=""):
-    """Rows with keys of 1,024 bytes. The batch alone is as large as the memory."""
+    """Rows with keys of 2,048 bytes. The batch alone is as large as the memory."""
     with duckdb.connect() as con:
         return con.sql(
-            "SELECT repeat(md5(CAST(i AS VARCHAR)), 32) AS id, '{\"a\":' || ? || i || ? || '}' AS props "
-            "FROM range(?, 60000) AS r(i)",
+            "SELECT repeat(md5(CAST(i AS VARCHAR)), 64) AS id, '{\"a\":' || ? || i || ? || '}' AS props "
+            "FROM range(?, 30000) AS r(i)",
             params=[spelling, suffix, first],
         ).to_arrow_table()
 
@@ -106,10 +106,10 @@ def test_rows_when_read_again_at_the_least_memory_then_they_land(tmp_path):
         result = put(database, rows, table=MEMBERS, sweep=sweep)
         return result.inserted, result.updated, result.unchanged, result.deleted, result.revived
 
-    assert merge(members()) == (60_000, 0, 0, 0, 0)
-    assert merge(members(spelling=" ")) == (0, 0, 60_000, 0, 0)
-    assert merge(members(first=30_000, suffix="0"), Sweep()) == (0, 30_000, 0, 30_000, 0)
-    assert merge(members()) == (0, 30_000, 30_000, 0, 30_000)
+    assert merge(members()) == (30_000, 0, 0, 0, 0)
+    assert merge(members(spelling=" ")) == (0, 0, 30_000, 0, 0)
+    assert merge(members(first=15_000, suffix="0"), Sweep()) == (0, 15_000, 0, 15_000, 0)
+    assert merge(members()) == (0, 15_000, 15_000, 0, 15_000)
 
 
 def test_columns_when_many_come_to_a_large_table_at_the_least_memory_then_they_are_added(tmp_path):
