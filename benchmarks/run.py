@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from benchmarks import analytics, comparison, lasting, measure, results, table_growth
+from benchmarks import analytics, comparison, lake, lasting, measure, results, table_growth
 from benchmarks.bench import Section, Settings
 
 SCENARIOS: dict[str, Callable[[Settings], Section]] = {
@@ -28,6 +28,7 @@ SCENARIOS: dict[str, Callable[[Settings], Section]] = {
     "refusals": lasting.refusals,
     "tables": table_growth.tables,
     "analytics": analytics.analytics,
+    "lake": lake.lake,
     "dlt-settings": comparison.dlt_settings,
 }
 
