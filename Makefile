@@ -8,7 +8,7 @@ export PYTHONTZPATH :=
 # Empty: bytecode is kept, whatever the shell says. Without it, each worker and process compiles everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo dev test test-long test-clock libfaketime test-ui test-lake postgres redis chromium soak check lint format docs docs-serve bench bench-big mutants profile dist clean
+.PHONY: help demo dev test test-long test-clock libfaketime test-ui test-lake test-lake-long postgres redis chromium soak check lint format docs docs-serve bench bench-big mutants profile dist clean
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -68,8 +68,12 @@ redis:
 	$(PYTHON) -m venv .venv-lake && sed '/^duckdb==/d' constraints.txt | cat - constraints-lake.txt > .venv-lake/constraints.txt
 	.venv-lake/bin/pip install --quiet --disable-pip-version-check -c .venv-lake/constraints.txt -e '.[test,ducklake,celery,k8s,lake]' && touch $@
 
+LAKE_TESTS := warehouse lake truth/test_every_mode.py privacy/test_lakes.py
 test-lake: .venv-lake/.installed postgres redis ## Test DuckLake and workers, with Postgres, S3 and Redis on loopback; servers start and end with the tests
-	.venv-lake/bin/pytest -n $(WORKERS) --dist worksteal -m lake klaviyo_pipeline_tests/warehouse klaviyo_pipeline_tests/lake
+	.venv-lake/bin/pytest -n $(WORKERS) --dist worksteal --timeout 900 -m '$(or $(LAKE_MARKS),lake and not long)' $(addprefix klaviyo_pipeline_tests/,$(LAKE_TESTS))
+
+test-lake-long: ## Test DuckLake with every test of the contract on every destination; takes half an hour
+	$(MAKE) test-lake LAKE_MARKS=lake
 
 soak: .venv/.installed ## Run the property tests for long
 	KLAVIYO_SOAK=20 $(BIN)/pytest -n auto --timeout 7200 -m 'not lake' klaviyo_pipeline_tests/truth klaviyo_pipeline_tests/hostile
@@ -100,7 +104,7 @@ mutants: .venv/.mutants ## Put faults into the code, one by one, and check that 
 .venv/.bench: .venv/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]' && touch $@
 
-bench: .venv/.bench ## Measure this project, a plain loader and dlt side by side; writes benchmarks/RESULTS.md
+bench: .venv/.bench .venv-lake/.installed postgres ## Measure this project, a plain loader and dlt side by side; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run --write
 
 bench-big: .venv/.bench ## Measure tables of 20 million events and a first load of 5 million; takes hours and 40 GB of disk

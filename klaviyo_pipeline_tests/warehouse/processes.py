@@ -79,8 +79,8 @@ from klaviyo_pipeline_tests.warehouse.helpers import event, put
 from klaviyo_pipeline_tests.warehouse.processes import opened
 print("ready", flush=True)
 sys.stdin.readline()
-who = sys.argv[2]
-for turn in range(5):
+who, turns = sys.argv[2], int(sys.argv[3])
+for turn in range(turns):
     rows = [event(f"{who}-{turn}-{n}") for n in range(50)] + [event("shared", value=turn)]
     put(opened(sys.argv[1]), rows, extract_id=f"{who}-{turn}", source=who)
 """

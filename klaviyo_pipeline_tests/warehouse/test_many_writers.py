@@ -14,8 +14,8 @@ from klaviyo_pipeline_tests.warehouse.processes import LANDING, LANDING_ANYWHERE
 
 
 def test_landing_when_processes_do_it_at_once_then_all_succeed(database, kind):
-    writers = 4 if kind == destinations.FILE else 8
-    processes = [start(LANDING, told(database), str(number)) for number in range(writers)]
+    writers, turns = (4, 5) if kind == destinations.FILE else (8, 3)
+    processes = [start(LANDING, told(database), str(number), str(turns)) for number in range(writers)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     for process in processes:
@@ -24,9 +24,9 @@ def test_landing_when_processes_do_it_at_once_then_all_succeed(database, kind):
     for process in processes:
         process.communicate()
     assert [process.returncode for process in processes] == [0] * writers
-    assert len(ids(database)) == writers * 5 * 50 + 1
+    assert len(ids(database)) == writers * turns * 50 + 1
     numbers = [entry.entry for entry in ledger.history(database)]
-    assert len(set(numbers)) == len(numbers) == writers * 5
+    assert len(set(numbers)) == len(numbers) == writers * turns
 
 
 @pytest.mark.parametrize("kind", destinations.SHARED, indirect=True)
