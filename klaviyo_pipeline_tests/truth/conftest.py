@@ -17,6 +17,8 @@ from klaviyo_pipeline.sandbox.data.store import Store
 from klaviyo_pipeline.sandbox.faults import kinds
 from klaviyo_pipeline.sandbox.options import ServerOptions
 from klaviyo_pipeline.sandbox.server import RunningSandbox, running_sandbox
+from klaviyo_pipeline_tests import soaking
+from klaviyo_pipeline_tests.lake import destinations
 from klaviyo_pipeline_tests.truth.world import World, tiny_shop
 
 settings.register_profile(
@@ -47,19 +49,45 @@ def serving() -> Iterator[RunningSandbox]:
         yield sandbox
 
 
+ON_LAKES = (
+    "test_merge_has_the_truth_after_any_number_of_runs",
+    "test_what_follows_from_events_has_a_row_for_each_that_has_one",
+    "test_replaced_window_that_is_open_keeps_rows_dated_after_now",
+)
+"""Tests of every mode that `make test-lake` runs; the others run with a lake in `make test-lake-long`."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.module.__name__.endswith(".test_every_mode") and "worlds" in metafunc.fixturenames:
+        on_lake = destinations.lake(destinations.POSTGRES, long=metafunc.function.__name__ not in ON_LAKES)
+        metafunc.parametrize("kind", [destinations.FILE, on_lake], scope="module")
+
+
 @pytest.fixture(scope="module")
-def worlds(serving: RunningSandbox, no_waiting: None) -> Worlds:
-    """Opens a new world: a shop, an empty database, the first day's clock."""
+def kind() -> str:
+    return destinations.FILE
+
+
+@pytest.fixture(scope="module")
+def worlds(serving: RunningSandbox, no_waiting: None, kind: str) -> Iterator[Worlds]:
+    """Opens a new world: a shop, an empty destination, the first day's clock. With a lake, properties draw less."""
 
     @contextmanager
     def open_world(seed: int = 1, **choices: object) -> Iterator[World]:
         with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
             patch.setattr(serving.app, "store", Store(shops(seed)))
             patch.setattr(page_reader, "PAGE_SIZES", PageSizes())
-            world = World(serving, Path(folder), **choices)  # type: ignore[arg-type]
+            elsewhere = kind != destinations.FILE
+            if elsewhere:
+                for name, value in destinations.settings_of(destinations.destination(kind, Path(folder))).items():
+                    patch.setenv(name, value)
+            world = World(serving, Path(folder), is_elsewhere=elsewhere, **choices)  # type: ignore[arg-type]
             patch.setattr(kinds, "now_s", lambda: world.now.timestamp())
             world.faults()
             yield world
             world.faults()
 
-    return open_world
+    with pytest.MonkeyPatch.context() as patch:
+        if kind != destinations.FILE and soaking.SOAK < 1:
+            patch.setattr(soaking, "SOAK", 0.0)
+        yield open_world

@@ -66,6 +66,8 @@ class World:
     api_key: str = "pk_sandbox"
     now: datetime = FIRST_NOW
     stage_bytes: int = STAGE_BYTES
+    is_elsewhere: bool = False
+    """Whether the destination is that of KLAVIYO_DESTINATION; otherwise it is a file in the folder."""
     runs: Any = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -77,7 +79,7 @@ class World:
     def duckdb(self) -> KlaviyoDuckDBResource:
         """The destination."""
         return KlaviyoDuckDBResource(
-            database=str(self.folder / "warehouse.duckdb"),
+            database="" if self.is_elsewhere else str(self.folder / "warehouse.duckdb"),
             timezone="UTC",
             schema_name="main",
             connection_config={"threads": 1},
@@ -138,7 +140,10 @@ class World:
 
     def sql(self, query: str) -> list[Row]:
         """Rows of a query."""
-        return instances.rows(self.folder / "warehouse.duckdb", query)
+        if not self.is_elsewhere:
+            return instances.rows(self.folder / "warehouse.duckdb", query)
+        with self.duckdb.warehouse().reading() as con:
+            return con.execute(query).fetchall()
 
     def table(self, name: str) -> list[Row]:
         """A table's living rows, as `truth` has them, sorted; a row that is there twice is here twice."""
@@ -151,7 +156,7 @@ class World:
 
     def columns(self, name: str) -> list[str]:
         """A table's columns; none if there is no such table."""
-        if not (self.folder / "warehouse.duckdb").exists():
+        if not self.duckdb.warehouse().exists():
             return []
         try:
             return [column for (column,) in self.sql(f"SELECT column_name FROM (DESCRIBE {name}) ORDER BY 1")]
