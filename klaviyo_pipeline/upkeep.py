@@ -147,10 +147,10 @@ def _lake(lake: "Lake", keep_days: int, dry_run: bool) -> Done:
     from klaviyo_pipeline.warehouse.lake_upkeep import tidy
 
     done = tidy(lake, keep_days, dry_run=dry_run)
-    merged = "" if dry_run else f", merged to {done.files_after:,}"
+    after = "" if dry_run else f", now {done.files_after:,}"
     return Done(
         "Database",
-        f"{done.files_before:,} files of tables in {lake.name}{merged}; {done.snapshots:,} snapshots older than "
+        f"{done.files_before:,} files of tables in {lake.name}{after}; {done.snapshots:,} snapshots older than "
         f"{keep_days} days and {done.removed:,} old files {_removed(dry_run)}",
         0,
     )

@@ -56,5 +56,5 @@ def test_maintain_job_when_it_runs_then_merges_the_files_of_a_lake(on_lake: Work
         result = job.execute_in_process(instance=instance)
         assert result.success
         said = [each.user_message for each in instance.all_logs(result.run_id)]
-    assert any("files of tables in ducklake:postgres:" in each and "merged to" in each for each in said)
+    assert any("files of tables in ducklake:postgres:" in each and ", now " in each for each in said)
     assert rows("SELECT count(*) FROM klaviyo.lists") == [(len(on_lake.truth("lists")),)]
