@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from threading import Timer
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from klaviyo_pipeline import environment
 from klaviyo_pipeline.errors import ConfigurationError, PipelineError
@@ -16,6 +19,11 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
 TIMEOUT_S = 10.0
+"""For one answer."""
+IN_ALL_S = 30.0
+"""For a message, also where the server sends a byte now and then. Dagster allows a sensor a minute."""
+ANSWER_BYTES = 1_000_000
+_LONGEST = 300
 
 
 class MailError(PipelineError):
@@ -67,7 +75,7 @@ def send(message: EmailMessage, server: MailServer) -> None:
                 connection.login(server.user, server.password)
             connection.send_message(message)
     except (OSError, smtplib.SMTPException) as error:
-        text = redact(" ".join(str(error).split()))
+        text = redact(" ".join(str(error).split()))[:_LONGEST]
         raise MailError(
             f"The mail server {server.host} did not take the message ({type(error).__name__}: {text})."
         ) from None
@@ -75,9 +83,8 @@ def send(message: EmailMessage, server: MailServer) -> None:
 
 def _connected(server: MailServer) -> smtplib.SMTP:
     if server.security == "tls":
-        context = ssl.create_default_context()
-        return smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT_S, context=context)
-    connection = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_S)
+        return _BoundedTls(server.host, server.port, timeout=TIMEOUT_S, context=ssl.create_default_context())
+    connection = _Bounded(server.host, server.port, timeout=TIMEOUT_S)
     if server.security == "starttls":
         try:
             connection.starttls(context=ssl.create_default_context())
@@ -85,3 +92,58 @@ def _connected(server: MailServer) -> smtplib.SMTP:
             connection.close()
             raise
     return connection
+
+
+class _Bounded(smtplib.SMTP):
+    """A connection that ends after IN_ALL_S, and after so many bytes of answers."""
+
+    _deadline: Timer | None = None
+    _ending: socket.socket | None = None
+    file: Any
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        """Also starts the time. A copy of the connection ends it, since TLS takes over the first one."""
+        made = socket.create_connection((host, port), timeout)
+        self._ending = made.dup()
+        self._deadline = Timer(IN_ALL_S, _end, [self._ending])
+        self._deadline.daemon = True
+        self._deadline.start()
+        return made
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock is not None:
+            self.file = _Answers(self.sock.makefile("rb"))
+        return super().getreply()
+
+    def close(self) -> None:
+        super().close()
+        if self._deadline is not None and self._ending is not None:
+            self._deadline.cancel()
+            self._ending.close()
+
+
+class _BoundedTls(smtplib.SMTP_SSL, _Bounded):
+    """The same with TLS from the start: the time includes the handshake."""
+
+
+class _Answers:
+    """What a server says: only so many bytes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = ANSWER_BYTES
+
+    def readline(self, size: int) -> bytes:
+        line = self._file.readline(size)
+        self._left -= len(line)
+        if self._left < 0:
+            raise OSError("its answers do not end")
+        return line
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _end(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
