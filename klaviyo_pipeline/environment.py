@@ -130,8 +130,8 @@ S3_REGION = Variable("AWS_REGION", "us-east-1", "Region of the object store.")
 S3_ENDPOINT = Variable(
     "AWS_ENDPOINT_URL",
     "",
-    "Address of an object store other than that of AWS, such as http://minio:9000.",
-    grammar.address,
+    "Address of an object store other than that of AWS, such as https://minio:9000.",
+    grammar.secret_address(_is_http_allowed, sends="all rows"),
 )
 for _secret in (S3_SECRET.name, S3_TOKEN.name, "PGPASSWORD", "MOTHERDUCK_TOKEN"):
     redaction.watch(_secret, redaction.CREDENTIALS)

@@ -277,8 +277,8 @@ def klaviyo_address(allow_http: Callable[[], bool]) -> Parser:
     return parse
 
 
-def secret_address(allow_http: Callable[[], bool]) -> Parser:
-    """An address that is a secret, so http is not allowed."""
+def secret_address(allow_http: Callable[[], bool], sends: str = "it") -> Parser:
+    """An address that is a secret, or that gets some, so http is not allowed; ``sends``: what would be in clear."""
 
     def parse(given: str, name: str) -> str:
         parts = urlsplit(address(given, name))
@@ -286,7 +286,7 @@ def secret_address(allow_http: Callable[[], bool]) -> Parser:
             raise ConfigurationError(f"{name} has a user or a password before the host, which is not sent.")
         if parts.scheme == "http" and not (is_loopback(parts.hostname or "") or allow_http()):
             raise ConfigurationError(
-                f"{name} begins with http://, which sends it over the network in clear. Use https, or set the "
+                f"{name} begins with http://, which sends {sends} over the network in clear. Use https, or set the "
                 "environment variable KLAVIYO_ALLOW_HTTP to 1 for a network that you trust."
             )
         return given

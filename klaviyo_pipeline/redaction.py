@@ -219,5 +219,11 @@ _GENERAL = (
         rf"\1: {CREDENTIALS}",
     ),
     (re.compile(r"(://)(?!\[credentials\])[^/\s@\"'<>]{1,500}@"), rf"\1{CREDENTIALS}@"),
+    (
+        re.compile(
+            r"(password|motherduck_token|secret_access_key)=(?!\[credentials\])[^\s&;\"'<>]{1,500}", re.IGNORECASE
+        ),
+        rf"\1={CREDENTIALS}",
+    ),
     (re.compile(r"https?://hooks\.slack\.com/[^\s\"'<>]+", re.IGNORECASE), ADDRESS),
 )

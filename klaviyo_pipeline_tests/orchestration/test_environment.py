@@ -310,3 +310,21 @@ def test_every_boundary_of_a_switch_is_one_of_two_words() -> None:
     found = {grammar.switch(text, "x") for text in itertools.chain(["ON", "1", "Yes"], ["true"])}
     assert found == {"on"}
     assert grammar.switch("No", "x") == "off"
+
+
+@pytest.mark.parametrize("address", [f"http://store:9000/{SECRET}", f"https://me:{SECRET}@store", "store:9000"])
+def test_address_of_an_object_store_that_shows_rows_or_keys_on_the_way_is_refused(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KLAVIYO_ALLOW_HTTP", raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-tests")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL") as refused:
+        environment.object_store()
+    assert SECRET not in str(refused.value)
+    for allowed in ("http://127.0.0.1:9000", "https://store:9000"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", allowed)
+        store = environment.object_store()
+        assert store is not None
+        assert store.endpoint == allowed
