@@ -17,7 +17,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([^}]*)\})")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WINDOWS_VARIABLE = re.compile(r"%([A-Za-z_][A-Za-z0-9_]*)%")
-_COMPANIONS = (".wal", ".lock", ".tmp")
+_COMPANIONS = (".wal", ".lock", ".tmp", ".compacting")
 """The files that DuckDB and we put beside a database."""
 _SHOWN = 200
 

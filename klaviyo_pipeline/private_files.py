@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 
+from klaviyo_pipeline.errors import ConfigurationError
+
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+_BEGIN = 4096
+_LONGEST = 200
+"""A file system has a longest name, and that of the temporary file is longer."""
 
 
 def append_to(path: Path, *, new: bool) -> FileIO:
@@ -38,16 +45,61 @@ def make_folder(path: Path) -> None:
         path.chmod(FOLDER_MODE)
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Writes a file. Only the owner can read a new file and a new folder; existing ones keep their mode.
+def write_new(path: Path, content: bytes) -> None:
+    """Writes a new file that only its owner can read, also a new folder. After an error there is no file.
 
     Raises:
-        OSError: if it cannot be written.
+        FileExistsError: There is something of this name, such as a link.
+        OSError: It cannot be written.
     """
+    _make_parent(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with open(os.open(path, flags, FILE_MODE), "wb") as file:  # noqa: PTH123
+        try:
+            file.write(content)
+            file.flush()
+        except BaseException:
+            path.unlink()
+            raise
+
+
+def write_over(path: Path, content: bytes, is_ours: Callable[[bytes], bool]) -> None:
+    """Writes a file whole or not at all. It replaces an earlier one of the same kind, and keeps its mode.
+
+    Only the owner can read a new file and a new folder.
+
+    Args:
+        path: The file; of a link, the file that it leads to.
+        content: The content.
+        is_ours: Whether a file that begins with these bytes may be replaced. An empty file may.
+
+    Raises:
+        ConfigurationError: There is a file of another kind. It is unchanged.
+        OSError: It cannot be written.
+    """
+    path = Path(os.path.realpath(path))
+    _make_parent(path)
+    try:
+        with path.open("rb") as earlier:
+            begin, mode = earlier.read(_BEGIN), stat.S_IMODE(os.fstat(earlier.fileno()).st_mode)
+    except FileNotFoundError:
+        begin, mode = b"", FILE_MODE
+    if begin and not is_ours(begin):
+        raise ConfigurationError(f"{path} is a file of another kind, so it is not replaced. Give another name.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:_LONGEST]}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), mode)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _make_parent(path: Path) -> None:
     path.parent.parent.mkdir(parents=True, exist_ok=True)
     path.parent.mkdir(FOLDER_MODE, exist_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "wb") as file:  # noqa: PTH123
-        file.write(content)
 
 
 def is_plain_file(path: Path) -> bool:

@@ -32,7 +32,7 @@ def chart(name: str, output: str | None, account: str | None, json_: bool) -> No
     from klaviyo_pipeline.klaviyo.catalogue.registry import SOURCES
     from klaviyo_pipeline.orchestration.assets.plots import PLOTS, ask_names, chart_of_source
     from klaviyo_pipeline.paths import file_path
-    from klaviyo_pipeline.private_files import write_private
+    from klaviyo_pipeline.private_files import write_over
 
     if name not in {*PLOTS, *ALL}:
         raise WrongInput(f"{name!r} has no chart. Charts exist for: {', '.join([*PLOTS, *ALL])}.")
@@ -58,5 +58,5 @@ def chart(name: str, output: str | None, account: str | None, json_: bool) -> No
         )
         return
     file = file_path(output or f"artifacts/{name}.png", "--output")
-    write_private(file, draw(drawn))
+    write_over(file, draw(drawn), lambda begin: begin.startswith(b"\x89PNG\r\n"))
     click.echo(f"{drawn.title}: {file}")

@@ -1,6 +1,6 @@
-"""Erases a person from DAGSTER_HOME: first rows in records, messages, run config, and what processes printed.
+"""Erases a person from Dagster's records: first rows, messages, run config, and what steps printed.
 
-It looks at the files themselves: SQLite databases, and text such as the output of processes. Where Dagster keeps its
+It looks at the files themselves: SQLite databases, and text such as the output of steps. Where Dagster keeps its
 records elsewhere, such as in Postgres, they are not looked at.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class RecordsBusyError(PipelineError):
 
 @dataclass(frozen=True)
 class Records:
-    """What was erased from DAGSTER_HOME: how many values, in how many files.
+    """What was erased from Dagster's records: how many values, in how many files.
 
     ``unread`` are files of an unknown form that mention the person. They are unchanged.
     """
@@ -44,11 +44,11 @@ class Records:
     unread: tuple[Path, ...] = ()
 
 
-def erase_records(home: Path, person: Person, secret: bytes, *, dry_run: bool = False) -> Records:
-    """Erase a person from the files of DAGSTER_HOME.
+def erase_records(folders: Iterable[Path], person: Person, secret: bytes, *, dry_run: bool = False) -> Records:
+    """Erase a person from all files in some folders.
 
     Args:
-        home: The folder.
+        folders: The folders of Dagster's records.
         person: The person.
         secret: The key of the hashes that privacy rules made.
         dry_run: Only count.
@@ -61,7 +61,7 @@ def erase_records(home: Path, person: Person, secret: bytes, *, dry_run: bool = 
     scrub = _Scrub(people, pattern, _beginnings(person))
     values = files = 0
     unread: list[Path] = []
-    for path in sorted(home.rglob("*")):
+    for path in sorted(path for folder in folders for path in folder.rglob("*")):
         if not is_plain_file(path) or path.name.endswith(_BESIDE):
             continue
         with path.open("rb") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from klaviyo_pipeline.klaviyo.staging import folders
+from klaviyo_pipeline.orchestration import dagster_home
 from klaviyo_pipeline.orchestration.erased_records import Records, erase_records
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.people import People, Person
-from klaviyo_pipeline.private_files import is_plain_file, is_plain_folder, write_private
+from klaviyo_pipeline.private_files import is_plain_file, is_plain_folder, write_new
 from klaviyo_pipeline.warehouse.erasing import Erased, erase, held_of, known_of
 from klaviyo_pipeline.warehouse.interface import Warehouse
 
 EXPORTS = "klaviyo-exports"
 """The folder beside the database that exports go to."""
+_EXPORT = re.compile(r"[0-9a-f]{12}\.json")
 
 
 @dataclass(frozen=True)
@@ -62,21 +65,28 @@ def erase_everywhere(
         RecordsBusyError: Dagster's processes hold its records.
         WarehouseError: A database cannot be read or written.
     """
-    there = [each for each in databases if each.warehouse().exists()]
+    there = [each.warehouse() for each in databases if each.warehouse().exists()]
     person = asked
     for each in there:  # what one database knows of the person counts in the others
-        person |= known_of(each.warehouse(), person, secret)
-    done = {each.warehouse().name: erase(each.warehouse(), person, secret, dry_run=dry_run) for each in there}
+        person |= known_of(each, person, secret)
+    done = {each.name: erase(each, person, secret, dry_run=True) for each in there}
     everything = person
     for erased in done.values():
         everything |= erased.person
+    # First the places that need the identifiers, and that others may hold: the tables still have them for a second try.
+    records = (
+        erase_records(dagster_home.record_folders(home), everything, secret, dry_run=dry_run)
+        if home is not None
+        else None
+    )
     people = everything.known(secret)
-    areas = {each.staging_area().root for each in there}
-    removed, held = _stages(areas, dry_run=dry_run)
-    exports = [path for each in there for path in _exports(each.warehouse()) if _mentions(path, people)]
-    for path in () if dry_run else exports:
-        path.unlink()
-    records = erase_records(home, everything, secret, dry_run=dry_run) if home is not None else None
+    folders_of = {each.warehouse().local.parent / EXPORTS for each in databases}
+    exports = [path for folder in sorted(folders_of) for path in _exports(folder) if _mentions(path, people)]
+    if not dry_run:
+        for path in exports:
+            path.unlink()
+        done = {each.name: erase(each, person, secret) for each in there}
+    removed, held = _stages({each.staging_area().root for each in databases}, dry_run=dry_run)
     return Everywhere(done, removed, held, len(exports), records)
 
 
@@ -98,9 +108,11 @@ def export(database: Warehouse, asked: Person, secret: bytes, output: Path | Non
     """
     rows = held_of(database, asked, secret or None)
     path = output or database.local.parent / EXPORTS / f"{uuid.uuid4().hex[:12]}.json"
-    if path.exists() or path.is_symlink():
-        raise FileExistsError(f"{path} exists. Give the name of a new file.")
-    write_private(path, json.dumps(rows, indent=2, default=_plain, ensure_ascii=False).encode())
+    content = json.dumps(rows, indent=2, default=_plain, ensure_ascii=False).encode()
+    try:
+        write_new(path, content)
+    except FileExistsError:
+        raise FileExistsError(f"{path} exists. Give the name of a new file.") from None
     return path, {table: len(each) for table, each in rows.items()}
 
 
@@ -111,15 +123,18 @@ def _stages(areas: set[Path], *, dry_run: bool) -> tuple[int, int]:
     return sum(removed for removed, _held in counted), sum(held for _removed, held in counted)
 
 
-def _exports(database: Warehouse) -> list[Path]:
-    folder = database.local.parent / EXPORTS
+def _exports(folder: Path) -> list[Path]:
     if not is_plain_folder(folder):
         return []
     return [path for path in sorted(folder.glob("*.json")) if is_plain_file(path)]
 
 
 def _mentions(path: Path, people: People) -> bool:
-    value = json.loads(path.read_bytes())
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        # An export that was cut off may hold anybody. A file of another name is not ours.
+        return _EXPORT.fullmatch(path.name) is not None
     return bool(people.without(value) != value)
 
 

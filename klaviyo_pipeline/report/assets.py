@@ -12,7 +12,7 @@ from klaviyo_pipeline.accounts.parts import AccountParts
 from klaviyo_pipeline.orchestration.account import Naming
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
-from klaviyo_pipeline.private_files import write_private
+from klaviyo_pipeline.private_files import write_over
 from klaviyo_pipeline.report.model import Report
 from klaviyo_pipeline.status import wording
 from klaviyo_pipeline.status.assets import STATUS, repository_of
@@ -39,12 +39,13 @@ def write_report(report: Report, file: Path) -> int:
     """Write the report to a file that only its owner can read at first. Returns its size in bytes.
 
     Raises:
+        ConfigurationError: if the file is no report.
         OSError: if it cannot be written.
     """
-    from klaviyo_pipeline.report.html import html_of
+    from klaviyo_pipeline.report.html import html_of, is_report
 
     content = html_of(report).encode()
-    write_private(file, content)
+    write_over(file, content, is_report)
     return len(content)
 
 

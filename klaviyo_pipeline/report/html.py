@@ -65,6 +65,11 @@ def html_of(report: Report) -> str:
     )
 
 
+def is_report(begin: bytes) -> bool:
+    """Whether a file that begins so is a report."""
+    return begin.startswith(b"<!doctype html>") and b"<title>Klaviyo report of " in begin
+
+
 def _series_names(figure: Figure) -> list[str]:
     assert figure.chart is not None
     return [series.name or "(none)" for series in figure.chart.series]

@@ -48,6 +48,7 @@ REFUSED = {
     "x.duckdb?access_mode=read_only": "a question mark",
     "what?/x.duckdb": "a question mark",
     "x.duckdb.wal": "belongs to a database",
+    "x.duckdb.compacting": "belongs to a database",
     "data/x.duckdb.lock": "belongs to a database",
     "x.duckdb.tmp": "belongs to a database",
     "/dev/null": "a device or a pipe",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,15 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
+from klaviyo_pipeline import project
 from klaviyo_pipeline.cli import main
+from klaviyo_pipeline.orchestration import erased_records
 from klaviyo_pipeline_tests.incremental.support import Project
 from klaviyo_pipeline_tests.orchestration.conftest import World
 from klaviyo_pipeline_tests.privacy.people_in_a_shop import Shop, files_with
 from klaviyo_pipeline_tests.privacy.planted import EXTERNAL, NATIONAL, OTHER, TRACES, plant
 
+TEMPLATES = Path(project.__file__).with_name("templates")
 DAYS = ("2026-11-17", "2026-11-20")
 
 
@@ -81,6 +86,65 @@ def test_erased_person_is_in_no_file_and_dagsters_records_can_be_read(
             assert [row for row in after if "[erased]" not in row.values()] == [
                 row for row, now in zip(before, after, strict=True) if "[erased]" not in now.values()
             ]
+
+
+def test_files_of_a_project_in_dagster_home_stay_and_the_records_that_its_settings_name_do_not(
+    shop: Shop, home: Path
+) -> None:
+    """DAGSTER_HOME of a project that `init` wrote is the project's own folder."""
+    plant(shop)
+    shop.load("profiles")
+    (home / "dagster.yaml").write_text(
+        (TEMPLATES / "dagster.yaml").read_text().replace(": .dagster", ": home/.dagster")
+    )
+    mine = {home / name: f"# {OTHER}\n" for name in (".env", "klaviyo.yml", "logs.txt", "sql/query.sql", "storage.py")}
+    records = home / ".dagster" / "storage" / "run" / "out.err"
+    for path, text in {**mine, records: f"one\nloaded {OTHER}\n"}.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    cli("erase", "--email", OTHER, "--yes")
+
+    assert {path: path.read_text() for path in mine} == mine
+    assert records.read_text() == "one\n[erased]\n"
+
+
+def test_person_is_still_known_by_the_tables_when_records_are_busy_and_is_erased_by_the_next_try(
+    shop: Shop, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address tells of no phone number: the tables do, and records have it."""
+    monkeypatch.setattr(erased_records, "_WAIT_S", 0.1)
+    plant(shop)
+    shop.load("profiles")
+    (home / "storage").mkdir()
+    with closing(sqlite3.connect(home / "storage" / "records.db", isolation_level=None)) as con:
+        con.execute("CREATE TABLE records (body TEXT)")
+        con.execute("INSERT INTO records VALUES (?)", [f"called {NATIONAL}"])
+        con.execute("BEGIN IMMEDIATE")
+        assert "Stop Dagster's web server" in cli("erase", "--email", OTHER, "--yes", exit_code=1).output
+        con.execute("ROLLBACK")
+        cli("erase", "--email", OTHER, "--yes")
+        assert con.execute("SELECT body FROM records").fetchall() == [("[erased]",)]
+    assert shop.sql("SELECT count(*) FROM klaviyo.profiles WHERE email = ?", OTHER) == [(0,)]
+
+
+def test_stage_of_a_database_that_was_never_made_is_removed(shop: Shop, home: Path) -> None:
+    id_ = plant(shop)
+    shop.fetch("profiles").staged.keep()
+    assert files_with(shop.folder, id_)
+    assert not shop.database.file.exists()
+    assert "Stages: 1 erased" in cli("erase", "--email", OTHER, "--yes").output
+    assert files_with(shop.folder, id_) == []
+
+
+def test_export_that_was_cut_off_is_removed_and_a_file_of_another_name_stays(shop: Shop, home: Path) -> None:
+    plant(shop)
+    shop.load("profiles")
+    exported = Path(json.loads(cli("export", "--email", OTHER, "--json").stdout)["file"])
+    exported.write_bytes(exported.read_bytes()[:-40])
+    (exported.parent / "notes.json").write_text("no JSON")
+    assert json.loads(cli("erase", "--email", OTHER, "--yes", "--json").stdout)["exports"] == 1
+    assert [path.name for path in exported.parent.iterdir()] == ["notes.json"]
 
 
 def test_erase_asks_first_and_changes_nothing_when_told_no(shop: Shop, home: Path) -> None:

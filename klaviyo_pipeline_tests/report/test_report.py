@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections import defaultdict
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pytest
 import klaviyo_pipeline.definitions  # noqa: F401 - with the default data sources, before a test sets others
 from klaviyo_pipeline.analytics.building import build
 from klaviyo_pipeline.analytics.tables import TABLES
+from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
+from klaviyo_pipeline.report.assets import write_report
 from klaviyo_pipeline.report.html import html_of
 from klaviyo_pipeline_tests.alerts.servers import MailBox
 from klaviyo_pipeline_tests.alerts.test_alerts import use_mail
@@ -93,8 +96,6 @@ def test_every_chart_stands_there_as_a_table_too(page: Page) -> None:
 
 
 def test_report_without_charts_needs_no_script(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     empty = Page(html_of(replace(report(), figures=(), changes=(), checks=(), reconciliation=(), differences=())))
     assert len(empty.elements["script"]) == 1
     assert "No check has run yet." in empty.text
@@ -131,3 +132,29 @@ def test_command_writes_the_numbers_of_the_tables_and_no_person_and_mails_the_fi
     for profile in place.truth("profiles"):
         assert profile["id"] not in everything
         assert not profile.get("email") or profile["email"] not in everything
+
+
+@pytest.mark.parametrize(
+    "content", [b"DUCK rows of years", b"KLAVIYO_API_KEY=x\n", b"<!doctype html><title>Home</title>"]
+)
+def test_file_that_is_no_report_is_not_replaced(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "mine"
+    file.write_bytes(content)
+    (tmp_path / "link.html").symlink_to(file)
+    for path in (file, tmp_path / "link.html"):
+        with pytest.raises(ConfigurationError, match="mine is a file of another kind, so it is not replaced"):
+            write_report(replace(report(), figures=()), path)
+    assert file.read_bytes() == content
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_report_replaces_an_earlier_one_and_keeps_the_mode_that_lets_others_read_it(tmp_path: Path) -> None:
+    file = tmp_path / "folder" / "report.html"
+    write_report(replace(report(), figures=()), file)
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    file.chmod(0o644)
+    before = file.read_bytes()
+    write_report(replace(report(), figures=(), changes=()), file)
+    assert file.read_bytes() != before
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert [path.name for path in file.parent.iterdir()] == ["report.html"]
