@@ -11,6 +11,9 @@ import pytest
 import yaml
 from dagster._core.snap.snap_to_yaml import default_values_yaml_from_type_snap
 
+from klaviyo_pipeline.accounts.file import account_named
+from klaviyo_pipeline.accounts.parts import parts_of, project_accounts
+from klaviyo_pipeline.built_in import account_definitions, project_definitions
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.klaviyo.client.settings import SETTINGS
 from klaviyo_pipeline.orchestration.assets.config import config_class
@@ -91,6 +94,30 @@ def test_no_run_config_of_this_project_takes_a_value_from_the_environment(defini
     sources = {dg.StringSource.key, dg.IntSource.key, dg.BoolSource.key}
     found = {(job, kind.key) for job, kind in schemas(definitions) if kind.key in sources}
     assert found == set()
+
+
+def test_accounts_of_a_file_and_a_component_give_a_launch_no_more_to_say(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KLAVIYO_API_KEY")
+    home.with_name("klaviyo.yml").write_text(
+        "accounts:\n"
+        "  us: {api_key_env: SOME_SECRET, base_url: 'https://x.example', sources: [lists], privacy: {email: drop}}\n"
+        "  uk: {api_key_env: UK_KEY, sources: [lists], revision: '2026-07-15', database: uk.duckdb}\n"
+    )
+    parts = project_accounts()
+    found = project_definitions(parts)
+    guest = parts_of(account_named("uk"), guest=True)  # as a component builds it
+    of_component = account_definitions(guest.days, guest.klaviyo, guest.duckdb, guest.naming)
+    assert {each.name for each in parts} == {"us", "uk"}
+    for made, accounts in ((found, ("us", "uk")), (of_component, ("uk",))):
+        for account in accounts:
+            for name, free in FREE.items():
+                key = account if name == "klaviyo" else f"{account}_{name}"
+                fields = fields_of((made.resources or {})[key])
+                assert {each for each, field in fields.items() if field.config_type.given_name != "Refused"} == free
+    sources = {dg.StringSource.key, dg.IntSource.key, dg.BoolSource.key}
+    assert {(job, kind.key) for job, kind in schemas(found) if kind.key in sources} == set()
 
 
 LAUNCHES: dict[str, tuple[str, dict[str, Any], str]] = {
