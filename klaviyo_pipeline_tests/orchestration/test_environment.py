@@ -64,6 +64,7 @@ WRONG = {
         f"ducklake:postgresql://me:{SECRET}@db/lake",
         "md:",
     ],
+    "KLAVIYO_COORDINATION": ["on", "redis://host", f"postgresql://me:{SECRET}@db/lake"],
     "KLAVIYO_DATA_PATH": ["gs://bucket", "s3:bucket", "/dev/null"],
     "KLAVIYO_INSTALL_EXTENSIONS": ["maybe"],
     "KLAVIYO_DATABASE_MODE": ["rw-r-----", "9999"],

@@ -161,7 +161,7 @@ def _watched(naming: Naming) -> dg.AssetSelection:
         return dg.AssetSelection.all()
     loaded = dg.AssetSelection.assets(*(naming.asset_key(source) for source in _chosen(naming)))
     # By keys, because accounts can share a group.
-    return loaded | dg.AssetSelection.key_prefixes(naming.analytics_prefix)
+    return loaded | dg.AssetSelection.key_prefixes(list(naming.analytics_prefix))
 
 
 def _schedule(
