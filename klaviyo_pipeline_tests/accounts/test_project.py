@@ -132,6 +132,8 @@ def test_accounts_when_they_share_a_group_then_each_sensor_watches_the_tables_of
         {"uk"},
         {"all_accounts"},
     ]
+    # Dagster makes it for assets that no other sensor watches.
+    assert not repository.has_sensor_def("default_automation_condition_sensor")
 
 
 def test_third_account_when_added_to_the_file_then_a_reload_has_it_and_the_others_stay(
