@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_pipeline.coordination.postgres import ANSWER_S, LOCK_CLASS, CoordinationError, connect, explained
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 REMIND_S = 300.0
 _KEY = f"{LOCK_CLASS}, hashtext(%(name)s)"
 _HOLDER = f"""
-SELECT application_name, host(client_addr), to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+SELECT application_name, host(client_addr), backend_start
 FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND granted AND classid = {LOCK_CLASS} AND objsubid = 2
     AND objid = (hashtext(%(name)s)::bigint & 4294967295)::oid
@@ -69,11 +70,15 @@ def _wait(cursor: Any, name: str, say: Callable[[str, float], object], wait_s: f
         left_s = deadline - time.monotonic()
         cursor.execute(_HOLDER, {"name": name})
         found = cursor.fetchone()
-        holder = f" ({found[0]}, {found[1] or 'this machine'}, since {found[2]} UTC)" if found else ""
+        holder = _described(*found) if found else ""
         if left_s <= 0:
             raise LockTimeoutError(holder)
         say(holder, left_s)
         patience_s = min(left_s, REMIND_S)
+
+
+def _described(name: str, host: str | None, since: datetime) -> str:
+    return f" ({name}, {host or 'this machine'}, since {since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC)"
 
 
 def _locked(cursor: Any, name: str, patience_s: float) -> bool:  # noqa: ANN401

@@ -110,12 +110,13 @@ def test_accounts_of_a_file_and_a_component_give_a_launch_no_more_to_say(
     guest = parts_of(account_named("uk"), guest=True)  # as a component builds it
     of_component = account_definitions(guest.days, guest.klaviyo, guest.duckdb, guest.naming)
     assert {each.name for each in parts} == {"us", "uk"}
-    for made, accounts in ((found, ("us", "uk")), (of_component, ("uk",))):
+    for made, accounts in ((found, parts), (of_component, (guest,))):
         for account in accounts:
-            for name, free in FREE.items():
-                key = account if name == "klaviyo" else f"{account}_{name}"
-                fields = fields_of((made.resources or {})[key])
-                assert {each for each, field in fields.items() if field.config_type.given_name != "Refused"} == free
+            for name in ("klaviyo", "duckdb", "io_manager"):
+                fields = fields_of((made.resources or {})[account.naming.resource_key(name)])
+                assert {each for each, field in fields.items() if field.config_type.given_name != "Refused"} == FREE[
+                    name
+                ]
     sources = {dg.StringSource.key, dg.IntSource.key, dg.BoolSource.key}
     assert {(job, kind.key) for job, kind in schemas(found) if kind.key in sources} == set()
 

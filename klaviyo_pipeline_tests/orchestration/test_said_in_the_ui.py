@@ -56,7 +56,7 @@ def test_owners_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("KLAVIYO_OWNERS", "team:growth, data@shop.example")
     owners = [spec.owners for spec in definitions().resolve_all_asset_specs()]
     assert owners
-    assert all(each == ["team:growth", "data@shop.example"] for each in owners)
+    assert all(list(each) == ["team:growth", "data@shop.example"] for each in owners)
 
     monkeypatch.delenv("KLAVIYO_OWNERS")
     (spec,) = build_assets(daily_partitions("2026-01-01", "UTC"))[0].specs
