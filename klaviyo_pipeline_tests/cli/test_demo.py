@@ -71,7 +71,7 @@ def demo(folder: Path, at: datetime, *arguments: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.skipif(not shifted.LIBRARIES, reason="libfaketime is not installed")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 @pytest.mark.long
 def test_demo_in_another_process_a_month_later_changes_no_row(tmp_path: Path) -> None:
     start = datetime.now(UTC).replace(minute=50) + timedelta(days=1)
@@ -104,7 +104,7 @@ def rows(run: DemoRun) -> dict[str, int]:
     return {row.table: row.rows for row in run.rows}
 
 
-@pytest.mark.timeout(600)  # four demos, on a machine that is busy
+@pytest.mark.timeout(1500)  # four demos, on a machine that is busy
 @pytest.mark.long
 def test_demo_of_fewer_or_more_days_an_hour_or_a_month_later_compares_only_these_and_changes_no_row(
     without_key: Workplace, small_sandboxes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -74,7 +74,7 @@ QUICK = "docs/transfers.md"
 """The page whose commands `make test` runs; `make test-long` runs all others."""
 
 
-@pytest.mark.timeout(600)  # a page may load all data sources and more, on a machine that is busy
+@pytest.mark.timeout(1500)  # a page may load all data sources and more, on a machine that is busy
 @pytest.mark.parametrize(
     "page",
     [pytest.param(page, marks=() if name_of(page) == QUICK else pytest.mark.long) for page in pages()],

@@ -129,7 +129,7 @@ def test_environment_has_the_package_of_the_wheel(installed: Installed, tmp_path
     assert f"-{version}-" in installed.wheel.name
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_empty_folder_when_the_page_about_installing_is_followed_then_demo_status_project_and_ui_work(
     installed: Installed, tmp_path: Path
 ) -> None:
@@ -150,7 +150,7 @@ def test_empty_folder_when_the_page_about_installing_is_followed_then_demo_statu
         assert {f"klaviyo/{name}" for name in DEFAULT} <= assets_at(port)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_new_project_of_dg_when_the_page_about_the_component_is_followed_then_a_brand_loads(
     installed: Installed, tmp_path: Path, account: RunningSandbox
 ) -> None:

@@ -67,7 +67,7 @@ def counts(database: Path) -> dict[str, int]:
 
 
 @pytest.mark.newcomer
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_newcomer_when_typing_what_the_page_says_then_has_every_row_a_chart_the_ui_and_runs(tmp_path: Path) -> None:
     newcomer = Newcomer.with_clone(tmp_path)
     serve = next(index for index, step in enumerate(steps()) if step.strip() == SERVE)

@@ -54,7 +54,7 @@ def materialize(sandbox: RunningSandbox, folder: Path, select: str) -> subproces
     )
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 @pytest.mark.long
 def test_planted_key_is_found_nowhere_after_runs_that_fail_and_runs_that_do_not(tmp_path: Path) -> None:
     server = ServerOptions(rate_limits=False, keys={KEY: frozenset()})
