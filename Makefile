@@ -29,8 +29,9 @@ WORKERS ?= 3
 test: .venv/.installed ## Run the tests
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
+LONG ?= long or newcomer or hypothesis or soak
 test-long: .venv/.installed libfaketime ## Run what `make test` leaves out: long tests, further cases of wide tests, more examples of property tests
-	KLAVIYO_SOAK=$${KLAVIYO_SOAK:-0.33} $(BIN)/pytest -n $(WORKERS) --dist worksteal -m '(long or newcomer or hypothesis or soak) and not lake and not ui'
+	KLAVIYO_SOAK=$${KLAVIYO_SOAK:-0.33} $(BIN)/pytest -n $(WORKERS) --dist worksteal -m '($(LONG)) and not lake and not ui' $(TESTS)
 
 libfaketime:
 	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } || { echo 'libfaketime is not installed. Install it: sudo apt-get install libfaketime'; exit 1; }
