@@ -332,8 +332,9 @@ def coordination() -> Coordination | None:
     if given:
         return coordination_at(given)
     found = parse_address(destination, DESTINATION.name)
-    is_there = isinstance(found, LakeAddress) and found.postgres and has_driver()
-    return coordination_at(found.postgres) if is_there and isinstance(found, LakeAddress) else None
+    if isinstance(found, LakeAddress) and found.postgres and has_driver():
+        return coordination_at(found.postgres)
+    return None
 
 
 def owners() -> list[str]:

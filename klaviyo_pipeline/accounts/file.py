@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,7 +175,7 @@ def _clashes(account: Account, taken: dict[tuple[str, ...], str]) -> Iterator[Vi
 
 
 def _owned(name: str, schema: str, database: str, prefix: str) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """What no two accounts can share: the setting, what it is about, and its value."""
+    """The values that each account needs for itself: the setting, the kind of value, and the value."""
     yield (), "name", name
     for end in ("", "_duckdb", "_io_manager"):
         yield (), "resource", f"{name}{end}"
@@ -190,11 +190,16 @@ def _owned(name: str, schema: str, database: str, prefix: str) -> Iterator[tuple
 
 def _of_default(given: dict[str, Any]) -> dict[tuple[str, ...], str]:
     """What the account of KLAVIYO_API_KEY has; nothing if it is one of those given, or not there."""
-    variables = {each.get("api_key_env") for each in given.values() if isinstance(each, dict)}
-    if OWN in given or not environment.API_KEY.text or environment.API_KEY.name in variables:
+    variables = [each.get("api_key_env") for each in given.values() if isinstance(each, dict)]
+    if not default_is_there(given, variables):
         return {}
     owned = _owned(OWN, environment.SCHEMA.text, environment.DATABASE.text, OWN)
     return {(what, value.lower()): DEFAULT for _path, what, value in owned}
+
+
+def default_is_there(names: Collection[str], variables: Collection[Any]) -> bool:
+    """Whether the account of KLAVIYO_API_KEY is in the project, beside accounts with these names and key variables."""
+    return bool(environment.API_KEY.text) and environment.API_KEY.name not in variables and OWN not in names
 
 
 def _unreadable(document: Document, at: tuple[str, str]) -> list[Problem]:

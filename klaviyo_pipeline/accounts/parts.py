@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import dagster as dg
 
 from klaviyo_pipeline import environment, grammar
-from klaviyo_pipeline.accounts.file import OWN, Account, BrokenAccount, account_named, read_accounts
+from klaviyo_pipeline.accounts.file import OWN, Account, BrokenAccount, account_named, default_is_there, read_accounts
 from klaviyo_pipeline.accounts.validation import DEFAULT
 from klaviyo_pipeline.errors import ConfigurationError
 from klaviyo_pipeline.orchestration.account import DEFAULT as DEFAULT_NAMING
@@ -139,8 +139,7 @@ def parts_of(account: Account, *, guest: bool = False) -> AccountParts:
 def _default_is_there(found: list[Account | BrokenAccount]) -> bool:
     """Whether the default account is one of the project's, beside those of the file."""
     variables = {each.settings.api_key_env for each in found if isinstance(each, Account)}
-    names = {each.name for each in found}
-    return bool(environment.API_KEY.text) and environment.API_KEY.name not in variables and OWN not in names
+    return default_is_there({each.name for each in found}, variables)
 
 
 def _naming(account: Account, *, guest: bool) -> Naming:

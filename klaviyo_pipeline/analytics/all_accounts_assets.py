@@ -17,6 +17,7 @@ from klaviyo_pipeline.orchestration.assets.plots import plotted
 from klaviyo_pipeline.orchestration.failures import plain_failures
 from klaviyo_pipeline.orchestration.resources import KlaviyoDuckDBResource
 from klaviyo_pipeline.warehouse.errors import TableMissingError
+from klaviyo_pipeline.warehouse.interface import Warehouse
 
 SENSOR = f"{ALL_ACCOUNTS}_automation_conditions_sensor"
 
@@ -70,9 +71,11 @@ def _unite(
         dagster.Failure: with one sentence that says what is missing or went wrong.
     """
     schemas: dict[str, dict[str, str]] = {}
+    databases: dict[str, Warehouse] = {}
     for account, duckdb in own.items():
-        schemas.setdefault(duckdb.warehouse().name, {})[account] = duckdb.schema_or_default
-    databases = {duckdb.warehouse().name: duckdb.warehouse() for duckdb in own.values()}
+        database = duckdb.warehouse()
+        databases[database.name] = database
+        schemas.setdefault(database.name, {})[account] = duckdb.schema_or_default
     views = {name: unite(database, table, schemas[name]) for name, database in databases.items()}
     made = {name: view for name, view in views.items() if view is not None}
     if not made:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -49,19 +49,15 @@ def advisory_lock(
     """
     import psycopg2
 
-    try:
-        connection = connect(coordination.address, f"run {run_id or '-'} on {socket.gethostname()}")
-    except psycopg2.Error as error:
-        raise CoordinationError(explained(coordination.address, error)) from None
-    try:
+    with ExitStack() as held:
         try:
+            connection = connect(coordination.address, f"run {run_id or '-'} on {socket.gethostname()}")
+            held.callback(connection.close)  # which releases the lock
             with connection.cursor() as cursor:
                 _wait(cursor, name, say, wait_s)
         except psycopg2.Error as error:
             raise CoordinationError(explained(coordination.address, error)) from None
         yield
-    finally:
-        connection.close()  # which releases the lock
 
 
 def _wait(cursor: Any, name: str, say: Callable[[str, float], object], wait_s: float) -> None:  # noqa: ANN401

@@ -18,7 +18,6 @@ from klaviyo_pipeline.orchestration.checks.results import latest_result
 from klaviyo_pipeline.report.figures import figures
 from klaviyo_pipeline.report.model import Change, Check, Difference, Figure, Report
 from klaviyo_pipeline.status.gather import gather as gather_status
-from klaviyo_pipeline.warehouse.errors import DatabaseMissingError
 from klaviyo_pipeline.warehouse.latest_loads import changes_since
 
 if TYPE_CHECKING:
@@ -65,11 +64,9 @@ def _figures(
     account: AccountParts, now: datetime, zone: ZoneInfo, currency: str, accounts: Sequence[AccountParts]
 ) -> Sequence[Figure]:
     """The charts of an account, which have its name if there are several."""
-    try:
-        with account.duckdb.warehouse().reading() as con:
-            found = list(figures(con, analytics_schema(account.duckdb.schema_or_default), now, zone, currency))
-    except DatabaseMissingError:
-        return ()
+    with account.duckdb.warehouse().reading_if_made() as con:
+        schema = analytics_schema(account.duckdb.schema_or_default)
+        found = list(figures(con, schema, now, zone, currency)) if con is not None else []
     if len(accounts) == 1:
         return found
     return [replace(each, name=f"{account.name}-{each.name}", title=f"{account.name}: {each.title}") for each in found]
@@ -81,11 +78,8 @@ def _changes(accounts: Sequence[AccountParts], status: Status, *, is_whole: bool
     databases = {database.name: database for database in (each.duckdb.warehouse() for each in accounts)}
     found = list[Change]()
     for database in databases.values():
-        try:
-            with database.reading() as con:
-                found += [Change(*each) for each in changes_since(con, status.at - A_DAY)]
-        except DatabaseMissingError:
-            continue
+        with database.reading_if_made() as con:
+            found += [Change(*each) for each in changes_since(con, status.at - A_DAY)] if con is not None else []
     return [each for each in found if is_whole or each.table in own]
 
 

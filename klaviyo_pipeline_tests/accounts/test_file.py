@@ -60,6 +60,7 @@ def test_account_when_everything_is_given_then_everything_is_read() -> None:
     [
         ("{schema: us}", "2:3: accounts.us.api_key_env is missing."),
         ("{api_key_env: pk_0123456789}", "2:21: accounts.us.api_key_env is not the name of an environment variable."),
+        ("{api_key_env: [A]}", "2:21: accounts.us.api_key_env must be a text."),
         ("{api_key_env: a key}", "2:21: accounts.us.api_key_env is not the name of an environment variable."),
         ("{api_key_env: A, api_key: B}", "2:24: accounts.us.api_key is not known; there is api_key_env, base_url"),
         ("{api_key_env: A, schema: a.b}", "2:32: accounts.us.schema is 'a.b', but"),

@@ -1,4 +1,4 @@
-"""Processes that share a budget in Postgres keep Klaviyo's windows together; without Postgres each goes on alone."""
+"""Processes that share a budget in Postgres keep Klaviyo's windows together. Without Postgres, each keeps its own."""
 
 from __future__ import annotations
 
